@@ -1,0 +1,77 @@
+package plan
+
+// Code names a kind of diagnostic. Codes are stable: a code that is no longer
+// given out is not given to something else.
+type Code string
+
+// What the compiler says of a contract.
+const (
+	CodeSyntax        Code = "VG1001"
+	CodeNotAModule    Code = "VG1002"
+	CodeNoEnvironment Code = "VG1003"
+	CodeReference     Code = "VG1004"
+	CodeConflict      Code = "VG1005"
+	CodeIncomplete    Code = "VG1006"
+	CodeUnknownField  Code = "VG1007"
+	CodeLoosened      Code = "VG1008"
+	CodeNotOneOf      Code = "VG1009"
+	CodeSchemaStale   Code = "VG1010"
+	CodeName          Code = "VG1101"
+	CodeSameSecret    Code = "VG1102"
+	CodeTypeKeys      Code = "VG1103"
+	CodeTooBig        Code = "VG1104"
+	CodeKeyMadeFrom   Code = "VG1105"
+	CodeNoKeys        Code = "VG1106"
+	CodeNoCertificate Code = "VG1107"
+	CodeUnknownInput  Code = "VG1201"
+	CodeUnknownSource Code = "VG1202"
+	CodeTemplate      Code = "VG1203"
+	CodeUnknownFunc   Code = "VG1204"
+	CodeUnguarded     Code = "VG1205"
+	CodeUnusedInput   Code = "VG1206"
+	CodeDeprecated    Code = "VG1207"
+	CodeRule          Code = "VG1301"
+	CodeConstraint    Code = "VG1302"
+	CodeGenerate      Code = "VG1303"
+	CodeLiteralSecret Code = "VG1304"
+	CodeMisplaced     Code = "VG1305"
+)
+
+// What resolution says of values.
+const (
+	CodeMissing       Code = "VG2001"
+	CodeMissingMinted Code = "VG2002"
+	CodeRuleBroken    Code = "VG2003"
+	CodePlaceholder   Code = "VG2004"
+	CodeWeak          Code = "VG2005"
+	CodeValuePattern  Code = "VG2006"
+	CodeValueFormat   Code = "VG2007"
+	CodeValueLength   Code = "VG2008"
+	CodeValueOneOf    Code = "VG2009"
+	CodeSourceRead    Code = "VG2101"
+	CodeSourceWrite   Code = "VG2102"
+	CodeFileMode      Code = "VG2103"
+	CodeFileSyntax    Code = "VG2104"
+	CodeUnknownName   Code = "VG2105"
+	CodeLockKey       Code = "VG2106"
+)
+
+// What the emitter says of certificates, the lock and the tree.
+const (
+	CodeCertificateRead    Code = "VG3001"
+	CodeCertificateExpired Code = "VG3002"
+	CodeCertificateKey     Code = "VG3003"
+	CodeCertificateMany    Code = "VG3004"
+	CodeCertificateEnds    Code = "VG3005"
+	CodeRender             Code = "VG3101"
+	CodeSecretTooBig       Code = "VG3102"
+	CodeCannotSeal         Code = "VG3103"
+	CodeLeftOut            Code = "VG3104"
+	CodeEdited             Code = "VG3105"
+	CodeKept               Code = "VG3106"
+	CodeLockRead           Code = "VG4001"
+	CodeTreeRead           Code = "VG4002"
+	CodeTreeWrite          Code = "VG4003"
+	CodeTreeForeign        Code = "VG4004"
+	CodeKustomize          Code = "VG4005"
+)

@@ -1,0 +1,210 @@
+// Package plan holds a compiled environment: everything that the compiler
+// knows before any value is read. The compiler makes a [Plan]; resolution, the
+// emitters and the command line read it. A plan is not changed once it is
+// made, its slices are sorted by name, and it keeps the position of everything
+// that a message may have to point at.
+//
+// A plan never holds the value of a secret input. It imports the standard
+// library alone, so that anybody may import it.
+package plan
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// LockKey is the name of the generated input that authenticates the entries
+// of victorgen.lock. The schema declares it for every environment.
+const LockKey = "VICTORGEN_LOCK_KEY"
+
+// Plan is one environment, compiled.
+type Plan struct {
+	Environment string   // its name: "production"
+	PartOf      string   // the app.kubernetes.io/part-of label
+	Namespace   string   // where its secrets live unless they say otherwise
+	Module      string   // absolute directory of the CUE module
+	Dir         string   // absolute directory of the environment's package
+	Inputs      []Input  // sorted by name
+	Secrets     []Secret // sorted by namespace, then name
+	Rules       []Rule   // sorted by name
+	Sources     []Source // sorted by name
+}
+
+// Input returns the input called name.
+func (p *Plan) Input(name string) (Input, bool) {
+	i, ok := slices.BinarySearchFunc(p.Inputs, name, func(in Input, name string) int {
+		return strings.Compare(in.Name, name)
+	})
+	if !ok {
+		return Input{}, false
+	}
+	return p.Inputs[i], true
+}
+
+// Source returns the source called name.
+func (p *Plan) Source(name string) (Source, bool) {
+	for _, s := range p.Sources {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Source{}, false
+}
+
+// Class says whether an input must be there, and who makes it.
+type Class string
+
+// The classes of an input.
+const (
+	Required  Class = "required"  // a secret that somebody must provide
+	Optional  Class = "optional"  // a secret that may be absent
+	Generated Class = "generated" // a secret that victorgen mints when it is absent
+	Setting   Class = "setting"   // not a secret: its default may stand in Git
+)
+
+// Input is one named value that the application needs.
+type Input struct {
+	Name        string
+	Class       Class
+	Description string
+	Docs        string  // URL of a page that tells how to get one
+	Example     string  // a value of the right shape, never a real one
+	Deprecated  string  // why not to use it any longer; empty if it is not deprecated
+	Source      string  // the name of its source in Plan.Sources
+	Remote      string  // its name there, where the source has names of its own
+	Default     *string // of a setting: its value, which no source is asked for
+	Generate    *Generate
+	Constraints Constraints
+	MaxAge      time.Duration // rotation is due after this; 0 is never
+	Pos         []Pos         // where it is declared: the contract first, then the environment
+}
+
+// Secret reports whether the value of the input must stay hidden.
+func (in Input) Secret() bool { return in.Class != Setting }
+
+// MayBeAbsent reports whether the application works without the input: an
+// optional input, or a setting that has no default.
+func (in Input) MayBeAbsent() bool {
+	return in.Class == Optional || in.Class == Setting && in.Default == nil
+}
+
+// Constraints say what values an input may have. The zero value allows all.
+// Lengths count Unicode characters.
+type Constraints struct {
+	Pattern     *regexp.Regexp
+	Format      string // url, hostname, port, email, uuid, json, pem, base64; empty is any
+	MinLength   int
+	MaxLength   int     // 0 is no limit
+	MinStrength float64 // bits of entropy, as estimated from the characters in use; 0 is not judged
+	OneOf       []string
+}
+
+// The kinds of generated input.
+const (
+	Password = "password" // Length characters of Alphabet
+	Bytes    = "bytes"    // Bits random bits in Encoding
+	UUID     = "uuid"     // a random UUID (RFC 9562, version 4)
+	RSA      = "rsa"      // an RSA private key of Bits bits, PEM
+	Ed25519  = "ed25519"  // an Ed25519 private key, PEM
+)
+
+// Generate says how a missing input is minted.
+type Generate struct {
+	Kind     string
+	Length   int    // of a password, in characters
+	Alphabet string // of a password: the characters to draw from, each equally likely
+	Bits     int    // of bytes (a multiple of 8) and rsa
+	Encoding string // of bytes: base64, base64url, hex; of a key: pkcs8, openssh
+}
+
+// Secret is one Kubernetes Secret.
+type Secret struct {
+	Name        string
+	Namespace   string
+	Type        string
+	Labels      map[string]string
+	Annotations map[string]string
+	Immutable   bool
+	Delivery    Delivery
+	Keys        []Key // sorted by name
+	Pos         []Pos
+}
+
+// Key is one data key of a secret. Exactly one of Input, Template and Value is
+// set.
+type Key struct {
+	Name     string
+	Input    string    // the key is the value of this input
+	Template *Template // the key is rendered from this template
+	Value    *string   // the key is this literal
+	Pos      []Pos     // of what the key is made from
+}
+
+// Inputs returns the names of the inputs that the key is made from, sorted.
+func (k Key) Inputs() []string {
+	switch {
+	case k.Input != "":
+		return []string{k.Input}
+	case k.Template != nil:
+		return k.Template.Inputs
+	}
+	return nil
+}
+
+// RuleKind says what a rule demands of its inputs.
+type RuleKind string
+
+// The kinds of rule.
+const (
+	AtLeastOne RuleKind = "atLeastOne"
+	ExactlyOne RuleKind = "exactlyOne"
+	AllOrNone  RuleKind = "allOrNone"
+)
+
+// Rule is a demand on several inputs together.
+type Rule struct {
+	Name        string
+	Description string
+	Kind        RuleKind
+	Inputs      []string // in the order of the contract
+	Pos         []Pos
+}
+
+// Source is one place where inputs live.
+type Source struct {
+	Name string // "default", or the name that inputs select it by
+	Kind string // "env"
+	File string // of kind env: absolute path of the dotenv file
+	Pos  []Pos
+}
+
+// Sealed is the kind of delivery that makes SealedSecrets.
+const Sealed = "sealed"
+
+// The scopes of a sealed secret, as kubeseal names them.
+const (
+	Strict        = "strict"         // unseals under its own name and namespace alone
+	NamespaceWide = "namespace-wide" // unseals under any name in its namespace
+	ClusterWide   = "cluster-wide"   // unseals anywhere
+)
+
+// Delivery is how a secret reaches the cluster.
+type Delivery struct {
+	Kind        string
+	Certificate string // absolute path of the PEM sealing certificate
+	Scope       string
+	Pos         []Pos
+}
+
+// Pos is a place in a file. Lines and columns start at 1; a column counts
+// bytes, as CUE does. The zero Pos is no place.
+type Pos struct {
+	File   string `json:"file"` // absolute
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}
+
+// IsValid reports whether the position names a line of a file.
+func (p Pos) IsValid() bool { return p.File != "" && p.Line > 0 }

@@ -1,0 +1,340 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template/parse"
+)
+
+// Template is a template that has been checked: it parses, it uses only
+// [Functions] and inputs that exist, and nothing in it prints an input that
+// may be absent. An absent input is the empty string to it.
+type Template struct {
+	Text   string
+	Inputs []string // the inputs that it mentions, sorted
+}
+
+// Functions are the functions that a template may use: the pure ones among
+// those of text/template, and of sprig (https://masterminds.github.io/sprig/)
+// as far as the External Secrets Operator has them too, so that a template
+// means the same under every delivery. Left out is whatever is random, tells
+// the time, or reads the machine.
+var Functions = map[string]bool{
+	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
+	"len": true, "index": true, "slice": true, "print": true, "printf": true, "println": true,
+	"html": true, "js": true, "urlquery": true,
+
+	"atoi": true, "b32dec": true, "b32enc": true, "b64dec": true, "b64enc": true, "cat": true, "coalesce": true,
+	"contains": true, "default": true, "dict": true, "empty": true, "first": true, "fromJson": true, "get": true,
+	"hasKey": true, "hasPrefix": true, "hasSuffix": true, "indent": true, "int": true, "join": true, "last": true,
+	"list": true, "lower": true, "nindent": true, "quote": true, "regexMatch": true, "regexReplaceAll": true,
+	"replace": true, "set": true, "sha1sum": true, "sha256sum": true, "split": true, "splitList": true,
+	"squote": true, "substr": true, "ternary": true, "title": true, "toJson": true, "toString": true, "trim": true,
+	"trimAll": true, "trimPrefix": true, "trimSuffix": true, "trunc": true, "upper": true, "urlJoin": true,
+	"urlParse": true,
+}
+
+// TemplateProblem is one thing wrong with a template. Offset is where in its
+// text, in bytes; Token is what stands there.
+type TemplateProblem struct {
+	Offset  int
+	Token   string
+	Code    Code
+	Message string
+	Hint    string
+}
+
+// ParseTemplate checks text against the inputs of a plan. With problems, the
+// template that it returns still names the inputs that were found.
+func ParseTemplate(text string, input func(name string) (Input, bool), names []string) (*Template, []TemplateProblem) {
+	a := &analysis{input: input, names: names, used: map[string]bool{}}
+	tree := parse.New("template")
+	tree.Mode = parse.SkipFuncCheck // all unknown functions at once, with a position
+	trees := map[string]*parse.Tree{}
+	if _, err := tree.Parse(text, "", "", trees); err != nil {
+		line, message := parseErrorOf(err)
+		a.problem(lineOffset(text, line), "", CodeTemplate, "see https://pkg.go.dev/text/template for the syntax",
+			"template does not parse: %s", message)
+		return &Template{Text: text}, a.problems
+	}
+	if len(trees) > 1 || trees["template"] == nil && len(trees) > 0 {
+		a.problem(0, "", CodeTemplate, "write the text where it is needed", "template uses define or block, which are not available")
+		return &Template{Text: text}, a.problems
+	}
+	if tree.Root != nil {
+		a.list(tree.Root, scope{root: true})
+	}
+	slices.SortStableFunc(a.problems, func(x, y TemplateProblem) int { return x.Offset - y.Offset })
+	return &Template{Text: text, Inputs: slices.Sorted(maps.Keys(a.used))}, a.problems
+}
+
+// parseErrorOf takes "template: :LINE: MESSAGE" apart.
+func parseErrorOf(err error) (line int, message string) {
+	message = err.Error()
+	if rest, ok := strings.CutPrefix(message, "template: :"); ok {
+		var n int
+		if _, e := fmt.Sscanf(rest, "%d:", &n); e == nil {
+			if _, m, ok := strings.Cut(rest, ": "); ok {
+				return n, m
+			}
+		}
+	}
+	return 1, strings.TrimPrefix(message, "template: ")
+}
+
+func lineOffset(text string, line int) int {
+	off := 0
+	for ; line > 1; line-- {
+		i := strings.IndexByte(text[off:], '\n')
+		if i < 0 {
+			break
+		}
+		off += i + 1
+	}
+	return off
+}
+
+// scope is what holds at a place of a template.
+type scope struct {
+	root    bool            // dot is the set of all inputs
+	present map[string]bool // inputs that are known to be there
+}
+
+func (s scope) with(names map[string]bool) scope {
+	p := maps.Clone(s.present)
+	if p == nil {
+		p = map[string]bool{}
+	}
+	maps.Copy(p, names)
+	return scope{root: s.root, present: p}
+}
+
+func (s scope) inner() scope { return scope{root: false, present: s.present} }
+
+type analysis struct {
+	input    func(string) (Input, bool)
+	names    []string
+	used     map[string]bool
+	problems []TemplateProblem
+}
+
+func (a *analysis) problem(offset int, token string, code Code, hint, format string, args ...any) {
+	a.problems = append(a.problems, TemplateProblem{
+		Offset: offset, Token: token, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint,
+	})
+}
+
+func (a *analysis) list(l *parse.ListNode, s scope) {
+	if l == nil {
+		return
+	}
+	for _, n := range l.Nodes {
+		switch n := n.(type) {
+		case *parse.ActionNode:
+			a.pipe(n.Pipe, s, false)
+		case *parse.IfNode:
+			a.branch(&n.BranchNode, s, s)
+		case *parse.WithNode:
+			a.branch(&n.BranchNode, s, s.inner())
+		case *parse.RangeNode:
+			a.pipe(n.Pipe, s, true)
+			a.list(n.List, s.inner())
+			a.list(n.ElseList, s)
+		case *parse.TemplateNode:
+			a.problem(int(n.Position()), n.Name, CodeTemplate, "write the text where it is needed",
+				"template calls another template, which is not available")
+		}
+	}
+}
+
+// branch walks if and with: body is the scope of the first list but for what
+// the condition proves.
+func (a *analysis) branch(n *parse.BranchNode, s, body scope) {
+	a.pipe(n.Pipe, s, true)
+	yes, no := a.proves(n.Pipe, s)
+	a.list(n.List, body.with(yes))
+	a.list(n.ElseList, s.with(no))
+}
+
+// pipe checks every use of an input in p. In a condition, an absent input is
+// just false, so it needs no guard.
+func (a *analysis) pipe(p *parse.PipeNode, s scope, condition bool) {
+	if p == nil {
+		return
+	}
+	for i, c := range p.Cmds {
+		guarded := condition || i+1 < len(p.Cmds) && isFunc(p.Cmds[i+1], "default", "coalesce")
+		a.command(c, s, guarded)
+	}
+}
+
+func isFunc(c *parse.CommandNode, names ...string) bool {
+	id, ok := c.Args[0].(*parse.IdentifierNode)
+	return ok && slices.Contains(names, id.Ident)
+}
+
+func (a *analysis) command(c *parse.CommandNode, s scope, guarded bool) {
+	guarded = guarded || isFunc(c, "default", "coalesce", "empty")
+	if isFunc(c, "and") {
+		// and stops at its first false argument, so each one is proved for those after it.
+		for _, arg := range c.Args {
+			a.node(arg, s, guarded)
+			if f, ok := a.field(arg, s); ok {
+				s = s.with(map[string]bool{f: true})
+			}
+		}
+		return
+	}
+	for _, arg := range c.Args {
+		a.node(arg, s, guarded)
+	}
+}
+
+func (a *analysis) node(n parse.Node, s scope, guarded bool) {
+	switch n := n.(type) {
+	case *parse.IdentifierNode:
+		if !Functions[n.Ident] {
+			a.problem(int(n.Position()), n.Ident, CodeUnknownFunc,
+				DidYouMean(n.Ident, slices.Sorted(maps.Keys(Functions)), "`victorgen explain VG1204` lists the functions"),
+				"unknown function %q", n.Ident)
+		}
+	case *parse.FieldNode:
+		if !s.root {
+			a.problem(int(n.Position()), n.String(), CodeTemplate, "inside with and range write $"+n.String(),
+				"%s is a field of the value that with or range has selected, and values have no fields", n)
+			return
+		}
+		a.use(n.Ident, n, guarded, s)
+	case *parse.VariableNode:
+		switch {
+		case n.Ident[0] == "$" && len(n.Ident) == 1:
+			a.whole(n)
+		case n.Ident[0] == "$":
+			a.use(n.Ident[1:], n, guarded, s)
+		case len(n.Ident) > 1:
+			a.problem(int(n.Position()), n.String(), CodeTemplate, "use "+n.Ident[0]+" alone", "%s: values have no fields", n)
+		}
+	case *parse.DotNode:
+		if s.root {
+			a.whole(n)
+		}
+	case *parse.ChainNode:
+		a.node(n.Node, s, guarded)
+		a.problem(int(n.Position()), n.String(), CodeTemplate, "use the value alone", "%s: values have no fields", n)
+	case *parse.PipeNode:
+		a.pipe(n, s, guarded)
+	}
+}
+
+func (a *analysis) whole(n parse.Node) {
+	a.problem(int(n.Position()), n.String(), CodeTemplate, "name one input, as in {{.DB_HOST}}", "%s is all inputs at once", n)
+}
+
+func (a *analysis) use(path []string, n parse.Node, guarded bool, s scope) {
+	name := path[0]
+	in, ok := a.input(name)
+	if !ok {
+		a.problem(int(n.Position()), name, CodeUnknownInput,
+			DidYouMean(name, a.names, "declare it under inputs"), "template uses unknown input %q", name)
+		return
+	}
+	a.used[name] = true
+	if len(path) > 1 {
+		a.problem(int(n.Position()), name, CodeTemplate, "use ."+name+" alone", "%s: values have no fields", n)
+		return
+	}
+	if in.MayBeAbsent() && !guarded && !s.present[name] {
+		a.problem(int(n.Position()), name, CodeUnguarded,
+			fmt.Sprintf("write {{with .%s}}...{{end}}, or give it a default: {{.%s | default \"...\"}}", name, name),
+			"template prints %s input %s without asking whether it is there", in.Class, name)
+	}
+}
+
+// field returns the input that n is, if it is just that.
+func (a *analysis) field(n parse.Node, s scope) (string, bool) {
+	switch n := n.(type) {
+	case *parse.FieldNode:
+		if s.root && len(n.Ident) == 1 {
+			return n.Ident[0], true
+		}
+	case *parse.VariableNode:
+		if n.Ident[0] == "$" && len(n.Ident) == 2 {
+			return n.Ident[1], true
+		}
+	case *parse.PipeNode:
+		if len(n.Cmds) == 1 && len(n.Cmds[0].Args) == 1 {
+			return a.field(n.Cmds[0].Args[0], s)
+		}
+	}
+	return "", false
+}
+
+// proves returns the inputs that must be present where a condition is true,
+// and where it is false.
+func (a *analysis) proves(n parse.Node, s scope) (yes, no map[string]bool) {
+	if name, ok := a.field(n, s); ok {
+		return map[string]bool{name: true}, nil
+	}
+	p, ok := n.(*parse.PipeNode)
+	if !ok || len(p.Cmds) != 1 || len(p.Cmds[0].Args) == 0 {
+		return nil, nil
+	}
+	args := p.Cmds[0].Args
+	if len(args) == 1 {
+		return a.proves(args[0], s)
+	}
+	f, ok := args[0].(*parse.IdentifierNode)
+	if !ok {
+		return nil, nil
+	}
+	args = args[1:]
+	switch f.Ident {
+	case "not":
+		yes, no := a.proves(args[0], s)
+		return no, yes
+	case "and", "or":
+		for i, arg := range args {
+			y, n := a.proves(arg, s)
+			if f.Ident == "or" {
+				y, n = n, y
+			}
+			// y: each must hold, so the proofs add up. n: any one may hold, so only what all prove.
+			if i == 0 {
+				yes, no = maps.Clone(y), maps.Clone(n)
+				continue
+			}
+			if yes == nil {
+				yes = map[string]bool{}
+			}
+			maps.Copy(yes, y)
+			maps.DeleteFunc(no, func(name string, _ bool) bool { return !n[name] })
+		}
+		if f.Ident == "or" {
+			return no, yes
+		}
+		return yes, no
+	case "eq", "ne":
+		if len(args) != 2 {
+			return nil, nil
+		}
+		name, ok := a.field(args[0], s)
+		str, isStr := args[1].(*parse.StringNode)
+		if !ok || !isStr {
+			return nil, nil
+		}
+		proved := map[string]bool{name: true}
+		switch equal := f.Ident == "eq"; {
+		case equal && str.Text != "":
+			return proved, nil // equal to something
+		case equal:
+			return nil, proved // not equal to ""
+		case str.Text == "":
+			return proved, nil
+		default:
+			return nil, proved // not (not equal to something)
+		}
+	}
+	return nil, nil
+}
