@@ -1,0 +1,47 @@
+// Package schema is the language in which contracts are written: the CUE
+// definitions of this directory, embedded. The .cue files are the manual of
+// the language and its only definition; the compiler overlays them when it
+// loads a contract, and `victorgen init` writes the same files into a new
+// module so that `cue vet` and editors find them.
+package schema
+
+import (
+	"embed"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// ImportPath is how a contract imports the schema.
+const ImportPath = "github.com/victor-ai/victorgen/schema"
+
+//go:embed *.cue
+var files embed.FS
+
+// Files returns the schema, file name to content.
+func Files() map[string][]byte {
+	m := map[string][]byte{}
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		panic(err) // the directory is part of the binary
+	}
+	for _, e := range entries {
+		b, err := files.ReadFile(e.Name())
+		if err != nil {
+			panic(err)
+		}
+		m[e.Name()] = b
+	}
+	return m
+}
+
+// Dir is where a CUE module keeps the schema, relative to its root and
+// slash-separated: CUE looks for packages that no registry serves under
+// cue.mod/pkg.
+func Dir() string { return path.Join("cue.mod", "pkg", ImportPath) }
+
+// Contains reports whether file, an absolute path, is one of a module's copy
+// of the schema.
+func Contains(file string) bool {
+	return strings.Contains(strings.ReplaceAll(file, `\`, "/"), "/"+Dir()+"/")
+}
