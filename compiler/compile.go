@@ -1,0 +1,239 @@
+// Package compiler turns an environment, written in CUE, into a plan. It reads
+// .cue files and nothing else: no values, no network, no cluster. It is the
+// only importer of CUE, and it never hands CUE a value, for CUE prints values
+// in its errors.
+package compiler
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+type tokenPos = token.Pos
+
+// SecretsFile is the dotenv file of the env source, at the root of the module,
+// where a contract names no other.
+const SecretsFile = ".secrets"
+
+// Compile compiles the environment in dir. The plan is nil if there are
+// errors; the diagnostics are sorted and may hold warnings beside a plan. It
+// may be called concurrently.
+func Compile(dir string) (*plan.Plan, plan.Diagnostics) {
+	c := &compilation{sources: map[string][]string{}}
+	p := c.compile(dir)
+	c.finish()
+	if c.ds.HasErrors() {
+		return nil, c.ds
+	}
+	return p, c.ds
+}
+
+// compilation is the state of one call of Compile.
+type compilation struct {
+	dir     string // absolute
+	root    string
+	files   []*ast.File
+	ix      *index
+	ds      plan.Diagnostics
+	sources map[string][]string // lines of files read for messages
+	names   []string            // of all inputs, sorted; those with errors too
+	inputs  map[string]plan.Input
+}
+
+func (c *compilation) compile(dir string) *plan.Plan {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		// CUE resolves links in what it reports; agree with it on what is inside what.
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		c.ds.Errorf(plan.CodeNoEnvironment, nil, "name the directory of an environment, such as envs/production", "%v", err)
+		return nil
+	}
+	c.dir = abs
+	root, ok := moduleRoot(abs)
+	if !ok {
+		c.ds.Errorf(plan.CodeNotAModule, nil, "run `victorgen init` to start one, or name a directory inside of one",
+			"%s is in no CUE module: there is no cue.mod/module.cue in it or above", dir)
+		return nil
+	}
+	c.root = root
+
+	inst := loadInstance(root, abs, &c.ds)
+	c.files = inst.Files
+	c.ix = newIndex(inst.Files, abs)
+	if inst.Err != nil {
+		c.loadError(inst.Err)
+		return nil
+	}
+	v := cuecontext.New().BuildInstance(inst)
+	c.ix.value = v
+	var broken map[string]bool
+	if err := v.Validate(cue.Concrete(true), cue.All()); err != nil {
+		broken = c.cueErrors(err)
+	}
+	if !v.LookupPath(cue.MakePath(cue.Str("inputs"), cue.Str(plan.LockKey))).Exists() {
+		if !c.ds.HasErrors() {
+			c.ds.Errorf(plan.CodeNoEnvironment, c.whereMissing([]string{"schema"}),
+				"import the schema and write `schema.#Environment` on a line of its own in the contract",
+				"the package does not embed schema.#Environment")
+		}
+		return nil
+	}
+	s, generic, err := decode(v, c.ix, broken)
+	if err != nil {
+		if !c.ds.HasErrors() {
+			c.ds.Errorf(plan.CodeConflict, nil, "", "the environment can't be exported: %s", maskLiterals(err.Error()))
+		}
+		return nil
+	}
+	unknownFields(generic, reflect.TypeFor[spec](), nil, c.unknownField)
+	return c.plan(s, inst.PkgName)
+}
+
+// loadError reports why the package could not be loaded: CUE's parser gives up
+// at one place and then trips over what follows, so only the first error of
+// each line is told.
+func (c *compilation) loadError(err error) {
+	lines := map[string]bool{}
+	for _, e := range errors.Errors(err) {
+		key := fmt.Sprint(e.Position().Filename(), e.Position().Line())
+		if !lines[key] {
+			c.cueSyntax(e)
+		}
+		lines[key] = true
+	}
+}
+
+// plan checks what CUE cannot and builds the plan.
+func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
+	p := &plan.Plan{
+		Environment: s.Environment,
+		PartOf:      cmp.Or(s.PartOf, pkg),
+		Namespace:   s.Namespace,
+		Module:      c.root,
+		Dir:         c.dir,
+	}
+	c.checkName("environment", s.Environment, dnsLabel, "environment")
+	c.checkName("namespace", s.Namespace, dnsLabel, "namespace")
+	c.checkName("partOf", p.PartOf, labelValue, "partOf")
+
+	c.names = slices.Sorted(maps.Keys(s.Inputs))
+	c.inputs = map[string]plan.Input{}
+	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
+		p.Sources = append(p.Sources, c.source(name, s.Sources[name]))
+	}
+	for _, name := range c.names {
+		in := c.input(name, s)
+		c.inputs[name] = in
+		p.Inputs = append(p.Inputs, in)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Rules)) {
+		p.Rules = append(p.Rules, c.rule(name, s.Rules[name]))
+	}
+	c.checkRules(p.Rules)
+	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
+		p.Secrets = append(p.Secrets, c.secret(name, s))
+	}
+	slices.SortStableFunc(p.Secrets, func(a, b plan.Secret) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	c.checkSecrets(p)
+	return p
+}
+
+func (c *compilation) source(name string, s sourceSpec) plan.Source {
+	file := filepath.Join(c.root, SecretsFile)
+	if s.File != "" {
+		file = c.pathIn(s.File, "sources", name, "file")
+	}
+	return plan.Source{Name: name, Kind: s.Kind, File: file, Pos: c.ix.declared("sources", name)}
+}
+
+// pathIn resolves a path that the contract gives in the field at where,
+// relative to the file in which it stands.
+func (c *compilation) pathIn(file string, where ...string) string {
+	if filepath.IsAbs(file) {
+		return filepath.Clean(file)
+	}
+	base := c.dir
+	if at := last(c.ix.set(where...)); len(at) > 0 {
+		base = filepath.Dir(at[0].File)
+	}
+	return filepath.Join(base, filepath.FromSlash(file))
+}
+
+// finish masks source lines that show something secret, and sorts.
+func (c *compilation) finish() {
+	for i := range c.ds {
+		for _, p := range c.ds[i].Pos {
+			if lineLooksSecret(c.line(p)) {
+				c.ds[i].Mask = true
+			}
+		}
+	}
+	c.ds.Sort()
+}
+
+// knows reports whether the contract declares an input of that name. One with
+// errors in it counts, even if it could not be read.
+func (c *compilation) knows(input string) bool {
+	if _, ok := slices.BinarySearch(c.names, input); ok {
+		return true
+	}
+	return c.ds.HasErrors() && c.ix.value.LookupPath(cuePath([]string{"inputs", input})).Exists()
+}
+
+// line returns the source line at p, or "".
+func (c *compilation) line(p plan.Pos) string {
+	lines, ok := c.sources[p.File]
+	if !ok {
+		if f, err := os.Open(p.File); err == nil {
+			sc := bufio.NewScanner(f)
+			sc.Buffer(nil, 1<<20)
+			for sc.Scan() {
+				lines = append(lines, sc.Text())
+			}
+			f.Close()
+		}
+		c.sources[p.File] = lines
+	}
+	if p.Line < 1 || p.Line > len(lines) {
+		return ""
+	}
+	return lines[p.Line-1]
+}
+
+// textAt returns the source line from p on.
+func (c *compilation) textAt(p plan.Pos) string {
+	line := c.line(p)
+	if p.Column < 1 || p.Column > len(line) {
+		return ""
+	}
+	return line[p.Column-1:]
+}
+
+// unquoteSelector takes the quotes off a label as CUE writes it in a path.
+func unquoteSelector(s string) (string, bool) {
+	if !strings.HasPrefix(s, `"`) {
+		return "", false
+	}
+	u, err := strconv.Unquote(s)
+	return u, err == nil
+}

@@ -1,0 +1,308 @@
+package compiler
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/errors"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// cueErrors turns what CUE has to say into one diagnostic a mistake. CUE
+// reports a wrong word where an enumeration is expected as one error a member
+// of the enumeration, and it points into the schema as readily as into the
+// contract. It returns the paths that are broken.
+func (c *compilation) cueErrors(err error) map[string]bool {
+	broken := map[string]bool{}
+	groups := map[string][]errors.Error{}
+	var order []string
+	for _, e := range errors.Errors(err) {
+		key := pathKey(e.Path())
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], e)
+		broken[key] = true
+	}
+	for _, key := range order {
+		var path []string
+		for _, sel := range strings.Split(key, "\x00") {
+			if u, ok := unquoteSelector(sel); ok {
+				path = append(path, u)
+			} else if sel != "" {
+				path = append(path, sel)
+			}
+		}
+		broken[pathKey(path)] = true
+		if n := len(path); n > 0 && path[n-1] != "kind" &&
+			broken[pathKey(append(path[:n-1:n-1], "kind"))] && strings.HasPrefix(messageOf(groups[key][0]), "field not allowed") {
+			continue // which fields are allowed depends on the kind, and that is wrong itself
+		}
+		c.cueError(path, groups[key])
+	}
+	return broken
+}
+
+var conflictRE = regexp.MustCompile(`(?s)^conflicting values (.*?) and (.*?)(?: \(mismatched types .*\))?$`)
+
+func (c *compilation) cueError(path []string, group []errors.Error) {
+	// Errors behind "N errors in empty disjunction" are about one member each.
+	var direct, members [][2]string
+	disjunction, rest := false, ""
+	for _, e := range group {
+		msg := messageOf(e)
+		if strings.Contains(msg, "empty disjunction") {
+			disjunction = true
+			continue
+		}
+		m := conflictRE.FindStringSubmatch(msg)
+		switch {
+		case m == nil:
+			if rest == "" {
+				rest = msg
+			}
+		case disjunction:
+			members = append(members, [2]string{m[1], m[2]})
+		default:
+			direct = append(direct, [2]string{m[1], m[2]})
+		}
+	}
+
+	name := dotted(path)
+	set := c.ix.set(path...)
+	at := last(set)
+	switch {
+	case len(path) == 0 || strings.Contains(rest, " not found") || strings.Contains(rest, "undefined field"):
+		c.cueSyntax(group[0])
+
+	case rest == "field not allowed":
+		c.unknownField(path, fieldsAt(path))
+
+	case rest == "field is required but not present":
+		what := "every environment has it"
+		if len(path) > 1 {
+			what = "the schema demands it of " + dotted(path[:len(path)-1])
+		}
+		c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "add it: "+what, "%s is missing", name)
+
+	case strings.HasPrefix(rest, "incomplete value"):
+		c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "set it to one value in the environment",
+			"%s is not concrete: all that is known of it is %s", name, maskLiterals(strings.TrimPrefix(rest, "incomplete value ")))
+
+	case len(direct) == 0 && len(members) > 0:
+		given, allowed := members[0][1], []string{}
+		for _, m := range members {
+			if a, b := m[0], m[1]; count(members, a) > count(members, b) {
+				given, allowed = a, append(allowed, b)
+			} else {
+				given, allowed = b, append(allowed, a)
+			}
+		}
+		c.notOneOf(name, at, given, allowed)
+
+	default:
+		if rest == "" {
+			rest = "conflict"
+			if given, other, ok := c.sides(append(direct, members...), at); ok {
+				rest = given + " here, " + other + " elsewhere"
+			}
+		}
+		word := len(direct) > 0 && isWord(direct[0][0]) && isWord(direct[0][1])
+		contract := c.contractSays(path, word)
+		if len(contract) > 0 && len(at) > 0 && filepath.Dir(at[0].File) == c.dir {
+			c.ds.Errorf(plan.CodeLoosened, append(slices.Clone(at), contract...),
+				"an environment may narrow what the contract leaves open, never loosen or contradict it",
+				"the environment contradicts the contract on %s: %s", name, maskLiterals(rest))
+			return
+		}
+		if given, allowed, ok := c.sides(direct, at); ok && len(set) == 1 {
+			c.notOneOf(name, at, given, []string{allowed}) // the schema allows just this here
+			return
+		}
+		c.ds.Errorf(plan.CodeConflict, latestFirst(set), "", "%s: %s", name, maskLiterals(rest))
+	}
+}
+
+// cueSyntax reports an error of loading, parsing or resolving references,
+// which CUE itself places well.
+func (c *compilation) cueSyntax(e errors.Error) {
+	msg := maskLiterals(messageOf(e))
+	pos := []plan.Pos{position(e.Position())}
+	for _, p := range e.InputPositions() {
+		if q := position(p); !schema.Contains(q.File) {
+			pos = append(pos, q)
+		}
+	}
+	pos = slices.DeleteFunc(pos, func(p plan.Pos) bool { return !p.IsValid() })
+	pos = slices.Compact(pos)
+	code, hint := plan.CodeSyntax, ""
+	if len(pos) > 0 && msg == "import failed" {
+		msg = "can't import " + stringLiteral.FindString(c.textAt(pos[0]))
+	}
+	switch {
+	case strings.Contains(msg, "not found") && strings.Contains(msg, "reference"):
+		code, hint = plan.CodeReference, "declare it, or import the package that it comes from"
+		if strings.Contains(msg, `"schema"`) {
+			hint = fmt.Sprintf("add `import %q` at the top of the file", schema.ImportPath)
+		}
+	case strings.Contains(msg, "undefined field"):
+		code, hint = plan.CodeReference, "look at the definitions in "+schema.Dir()
+	case strings.Contains(msg, "import") || strings.Contains(msg, "cannot find package"):
+		code, hint = plan.CodeReference, "no registry is asked: keep packages that a contract imports under cue.mod/pkg"
+	case strings.Contains(msg, "expected label or ':', found 'STRING'"):
+		hint = "imports stand at the top of a file, right after the package clause"
+	}
+	c.ds.Errorf(code, pos, hint, "%s", msg)
+}
+
+func (c *compilation) unknownField(path, known []string) {
+	n := len(path)
+	where := "an environment"
+	if n > 1 {
+		where = dotted(path[:n-1])
+	}
+	hint := fmt.Sprintf("the fields are %s", strings.Join(known, ", "))
+	if n == 1 {
+		hint = fmt.Sprintf("a field of your own must be hidden (_%s) or a definition (#%s)", path[0], path[0])
+	}
+	c.ds.Errorf(plan.CodeUnknownField, last(c.ix.declared(path...)),
+		plan.DidYouMean(path[n-1], known, hint), "%s has no field %q", where, path[n-1])
+}
+
+func (c *compilation) notOneOf(name string, at []plan.Pos, given string, allowed []string) {
+	if types := slices.DeleteFunc(slices.Clone(allowed), func(a string) bool { return !isType.MatchString(a) }); len(types) > 0 {
+		c.ds.Errorf(plan.CodeConflict, at, "", "%s is %s, but must be %s", name, maskLiterals(given), strings.Join(types, " or "))
+		return
+	}
+	plain := make([]string, len(allowed))
+	for i, a := range allowed {
+		plain[i] = strings.Trim(a, `"`)
+	}
+	c.ds.Errorf(plan.CodeNotOneOf, at,
+		plan.DidYouMean(strings.Trim(given, `"`), plain, ""),
+		"%s is %s, which is not one of %s", name, maskLiterals(given), strings.Join(allowed, ", "))
+}
+
+// whereMissing places what is not written anywhere: at the field that should
+// hold it, or at the environment's first file.
+func (c *compilation) whereMissing(path []string) []plan.Pos {
+	if ps := last(c.ix.declared(path...)); len(ps) > 0 {
+		return ps
+	}
+	for _, f := range c.files {
+		if filepath.Dir(f.Filename) == c.dir {
+			return []plan.Pos{{File: f.Filename, Line: max(1, position(f.Pos()).Line), Column: 1}}
+		}
+	}
+	return nil
+}
+
+// fieldsAt returns the names that the schema knows at the struct that holds
+// path.
+func fieldsAt(path []string) []string {
+	t := reflect.TypeFor[spec]()
+	for _, name := range path[:len(path)-1] {
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		switch t.Kind() {
+		case reflect.Map:
+			t = t.Elem()
+		case reflect.Struct:
+			found := false
+			for f := range t.Fields() {
+				if f.Tag.Get("json") == name {
+					t, found = f.Type, true
+					break
+				}
+			}
+			if !found {
+				return nil
+			}
+		default:
+			return nil
+		}
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	var names []string
+	if t.Kind() == reflect.Struct {
+		for f := range t.Fields() {
+			names = append(names, f.Tag.Get("json"))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// contractSays returns where the contract, not the environment, sets the field
+// at path. A word that a definition sets (schema.#Required) counts as set where
+// the contract declares the field's owner.
+func (c *compilation) contractSays(path []string, word bool) []plan.Pos {
+	ps := c.ix.values[pathKey(path)]
+	if word {
+		ps = append(slices.Clone(ps), c.ix.labels[pathKey(path[:len(path)-1])]...)
+	}
+	var contract []plan.Pos
+	for _, p := range ps {
+		if filepath.Dir(p.File) != c.dir {
+			contract = append(contract, p)
+		}
+	}
+	return contract[:min(1, len(contract))]
+}
+
+func messageOf(e errors.Error) string {
+	format, args := e.Msg()
+	return fmt.Sprintf(format, args...)
+}
+
+// sides returns the first pair of conflicting values, the one that stands at
+// the given place first.
+func (c *compilation) sides(pairs [][2]string, at []plan.Pos) (given, other string, ok bool) {
+	if len(pairs) == 0 {
+		return "", "", false
+	}
+	given, other = pairs[0][0], pairs[0][1]
+	if len(at) > 0 && !strings.HasPrefix(c.textAt(at[0]), given) {
+		given, other = other, given
+	}
+	return given, other, true
+}
+
+func count(pairs [][2]string, s string) (n int) {
+	for _, p := range pairs {
+		if p[0] == s || p[1] == s {
+			n++
+		}
+	}
+	return n
+}
+
+var wordRE = regexp.MustCompile(`^"[^"]*"$`)
+
+// isType matches what is left of a disjunction when its literals are set aside.
+var isType = regexp.MustCompile(`^(string|bytes|int|float|number|bool|null|[<>!=].*|\[\.\.\..*|\{.*)$`)
+
+func isWord(s string) bool { return wordRE.MatchString(s) }
+
+func last(ps []plan.Pos) []plan.Pos {
+	if len(ps) == 0 {
+		return nil
+	}
+	return ps[len(ps)-1:]
+}
+
+// latestFirst puts what the environment says before what the contract says.
+func latestFirst(ps []plan.Pos) []plan.Pos {
+	ps = slices.Clone(ps)
+	slices.Reverse(ps)
+	return ps
+}

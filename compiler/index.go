@@ -1,0 +1,161 @@
+package compiler
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// index knows where the fields of a package are written. It is made from the
+// syntax trees, which is much cheaper than asking each value for its
+// conjuncts; fields that only evaluation brings forth (those of a
+// comprehension) are looked up in the value.
+type index struct {
+	labels map[string][]plan.Pos // where the field's name stands
+	values map[string][]plan.Pos // where what it is set to stands
+	value  cue.Value
+	dir    string // of the environment
+}
+
+func pathKey(path []string) string { return strings.Join(path, "\x00") }
+
+func newIndex(files []*ast.File, dir string) *index {
+	ix := &index{labels: map[string][]plan.Pos{}, values: map[string][]plan.Pos{}, dir: dir}
+	for _, f := range files {
+		ix.decls(nil, f.Decls)
+	}
+	return ix
+}
+
+func (ix *index) decls(path []string, decls []ast.Decl) {
+	for _, d := range decls {
+		switch d := d.(type) {
+		case *ast.Field:
+			name, _, err := ast.LabelName(d.Label)
+			if err != nil {
+				continue // a pattern or an interpolation
+			}
+			p := append(path[:len(path):len(path)], name)
+			key := pathKey(p)
+			ix.labels[key] = append(ix.labels[key], position(d.Label.Pos()))
+			ix.values[key] = append(ix.values[key], position(d.Value.Pos()))
+			ix.expr(p, d.Value)
+		case *ast.EmbedDecl:
+			ix.expr(path, d.Expr)
+		case *ast.Comprehension:
+			ix.expr(path, d.Value)
+		}
+	}
+}
+
+func (ix *index) expr(path []string, e ast.Expr) {
+	switch e := e.(type) {
+	case *ast.StructLit:
+		ix.decls(path, e.Elts)
+	case *ast.BinaryExpr:
+		if e.Op == token.AND {
+			ix.expr(path, e.X)
+			ix.expr(path, e.Y)
+		}
+	case *ast.ParenExpr:
+		ix.expr(path, e.X)
+	case *ast.Comprehension:
+		ix.expr(path, e.Value)
+	case *ast.ListLit:
+		for i, elt := range e.Elts {
+			p := append(path[:len(path):len(path)], strconv.Itoa(i))
+			ix.values[pathKey(p)] = append(ix.values[pathKey(p)], position(elt.Pos()))
+		}
+	}
+}
+
+// names returns the names of the fields of the struct at path, sorted.
+func (ix *index) names(path []string) []string {
+	prefix := pathKey(path)
+	if len(path) > 0 {
+		prefix += "\x00"
+	}
+	var names []string
+	for key := range ix.labels {
+		if rest, ok := strings.CutPrefix(key, prefix); ok && !strings.Contains(rest, "\x00") {
+			names = append(names, rest)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// declared returns the places where the field at path is declared in the
+// user's own files, contract first. If there are none, it returns those of the
+// nearest field above.
+func (ix *index) declared(path ...string) []plan.Pos {
+	return ix.find(ix.labels, path, func(v cue.Value) []plan.Pos {
+		var ps []plan.Pos
+		_, conjuncts := v.Expr()
+		for _, c := range conjuncts {
+			ps = append(ps, position(c.Pos()))
+		}
+		return ps
+	})
+}
+
+// set returns where the field at path is set to what it is, the environment's
+// own word last.
+func (ix *index) set(path ...string) []plan.Pos {
+	return ix.find(ix.values, path, func(v cue.Value) []plan.Pos {
+		return []plan.Pos{position(v.Pos())}
+	})
+}
+
+func (ix *index) find(known map[string][]plan.Pos, path []string, ask func(cue.Value) []plan.Pos) []plan.Pos {
+	for ; len(path) > 0; path = path[:len(path)-1] {
+		if ps := ix.contractFirst(known[pathKey(path)]); len(ps) > 0 {
+			return ps
+		}
+		if v := ix.value.LookupPath(cuePath(path)); v.Exists() {
+			if ps := ix.contractFirst(ask(v)); len(ps) > 0 {
+				return ps
+			}
+		}
+	}
+	return nil
+}
+
+// contractFirst drops what is not in a file of the user's, and puts what the
+// environment's own files say after what the contract says.
+func (ix *index) contractFirst(ps []plan.Pos) []plan.Pos {
+	var contract, own []plan.Pos
+	for _, p := range ps {
+		switch {
+		case !p.IsValid() || schema.Contains(p.File):
+		case filepath.Dir(p.File) == ix.dir:
+			own = append(own, p)
+		default:
+			contract = append(contract, p)
+		}
+	}
+	return append(contract, own...)
+}
+
+func cuePath(path []string) cue.Path {
+	sels := make([]cue.Selector, len(path))
+	for i, s := range path {
+		sels[i] = cue.Str(s)
+	}
+	return cue.MakePath(sels...)
+}
+
+func position(p token.Pos) plan.Pos {
+	if !p.IsValid() {
+		return plan.Pos{}
+	}
+	return plan.Pos{File: p.Filename(), Line: p.Line(), Column: p.Column()}
+}

@@ -1,0 +1,199 @@
+package compiler
+
+import (
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// DefaultMinStrength is how many bits of entropy a secret needs where the
+// contract does not say. It is what the estimator's authors recommend
+// (https://github.com/wagslane/go-password-validator#what-entropy-value-should-i-use).
+const DefaultMinStrength = 60
+
+// input checks one input and returns it as the plan has it.
+func (c *compilation) input(name string, s *spec) plan.Input {
+	spec := s.Inputs[name]
+	at := c.ix.declared("inputs", name)
+	in := plan.Input{
+		Name:        name,
+		Class:       spec.Class,
+		Description: spec.Description,
+		Docs:        spec.Docs,
+		Example:     spec.Example,
+		Deprecated:  spec.Deprecated,
+		Source:      spec.Source,
+		Remote:      spec.Remote,
+		Default:     spec.Default,
+		Pos:         at,
+		Constraints: plan.Constraints{
+			Format:    spec.Format,
+			MinLength: spec.MinLength,
+			MaxLength: spec.MaxLength,
+			OneOf:     spec.OneOf,
+		},
+	}
+	field := func(f string) []plan.Pos { return last(c.ix.set("inputs", name, f)) }
+
+	if !inputName.MatchString(name) {
+		c.ds.Errorf(plan.CodeName, last(at), "use letters, digits and underscores, as in DB_PASSWORD",
+			"input name %q is not the name of an environment variable", name)
+	}
+	if in.Source == "" {
+		in.Source = "default"
+	} else if _, ok := s.Sources[in.Source]; !ok {
+		c.ds.Errorf(plan.CodeUnknownSource, field("source"),
+			plan.DidYouMean(in.Source, sortedKeys(s.Sources), "declare it under sources"),
+			"input %s lives at unknown source %q", name, in.Source)
+	}
+	if in.Remote == "" {
+		in.Remote = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	}
+	if spec.MaxAge != "" {
+		d, err := time.ParseDuration(spec.MaxAge)
+		if err != nil || d <= 0 {
+			c.ds.Errorf(plan.CodeConstraint, field("maxAge"), `write hours, minutes and seconds: "2160h" is 90 days`,
+				"maxAge of %s is %q, which is no positive duration", name, spec.MaxAge)
+		}
+		in.MaxAge = d
+	}
+	if spec.Pattern != "" {
+		re, err := regexp.Compile(spec.Pattern)
+		if err != nil {
+			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "see https://github.com/google/re2/wiki/Syntax",
+				"pattern of %s is no regular expression: %s", name, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		}
+		in.Constraints.Pattern = re
+	}
+	if spec.MaxLength > 0 && spec.MinLength > spec.MaxLength {
+		c.ds.Errorf(plan.CodeConstraint, field("minLength"), "no value can satisfy both",
+			"input %s has minLength %d above maxLength %d", name, spec.MinLength, spec.MaxLength)
+	}
+	switch {
+	case spec.MinStrength != nil:
+		in.Constraints.MinStrength = *spec.MinStrength
+	case in.Secret() && len(spec.OneOf) == 0 && spec.Format != "hostname" && spec.Format != "port" && spec.Format != "email":
+		in.Constraints.MinStrength = DefaultMinStrength
+	}
+
+	c.checkDefault(in, spec)
+	c.checkGenerate(&in, spec)
+	return in
+}
+
+var inputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (c *compilation) checkDefault(in plan.Input, spec inputSpec) {
+	if in.Default == nil || in.Class == "" {
+		return
+	}
+	at := last(c.ix.set("inputs", in.Name, "default"))
+	if in.Class != plan.Setting {
+		c.ds = append(c.ds, plan.Diagnostic{
+			Code: plan.CodeMisplaced, Severity: plan.Error, Pos: at, Mask: true,
+			Message: "input " + in.Name + " is " + string(in.Class) + " and has a default: only a setting may, for it stands in Git",
+			Hint:    "take the default away, or make it a schema.#Setting if it is no secret",
+		})
+		return
+	}
+	if why := looksLikeSecret(*in.Default); why != "" {
+		c.literalSecret(at, "the default of setting "+in.Name, why)
+		return
+	}
+	if looksRandom(*in.Default) {
+		c.ds = append(c.ds, plan.Diagnostic{
+			Code: plan.CodeLiteralSecret, Severity: plan.Warning, Pos: at, Mask: true,
+			Message: "the default of setting " + in.Name + " looks random, as secrets do",
+			Hint:    "make it a schema.#Required input if it is one",
+		})
+	}
+	for _, d := range value.Judge(in, value.New([]byte(*in.Default))) {
+		d.Code, d.Pos = plan.CodeConstraint, at
+		d.Message = "the contract's own default: " + d.Message
+		c.ds = append(c.ds, d)
+	}
+}
+
+func (c *compilation) literalSecret(at []plan.Pos, what, why string) {
+	c.ds = append(c.ds, plan.Diagnostic{
+		Code: plan.CodeLiteralSecret, Severity: plan.Error, Pos: at, Mask: true,
+		Message: what + " " + why,
+		Hint:    "make it an input, put the value into its source, and replace it: it has been in Git",
+	})
+}
+
+// samples is how many values are minted on trial. A constraint that refuses
+// one value in two is missed once in 2^32 compilations.
+const samples = 32
+
+// checkGenerate tries whether a generated input could satisfy its own
+// constraints, on values that are drawn from a fixed seed and thrown away.
+func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
+	g := spec.Generate
+	if g == nil {
+		return
+	}
+	at := last(c.ix.set("inputs", in.Name, "generate"))
+	if in.Class != plan.Generated {
+		if in.Class != "" {
+			c.ds.Errorf(plan.CodeMisplaced, at, "make it a schema.#Generated, or take generate away",
+				"input %s is %s and says how to generate it: only a generated input may", in.Name, in.Class)
+		}
+		return
+	}
+	in.Generate = &plan.Generate{Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Bits: g.Bits, Encoding: g.Encoding}
+	switch g.Kind {
+	case plan.Password:
+		if g.Length == 0 || g.Alphabet == "" && c.ds.HasErrors() {
+			return // CUE has complained of it
+		}
+		distinct := map[rune]bool{}
+		for _, r := range g.Alphabet {
+			if distinct[r] {
+				c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "alphabet")),
+					"name each character once", "the alphabet of %s has %q more than once, which would make it likelier", in.Name, r)
+				return
+			}
+			distinct[r] = true
+		}
+		if len(distinct) < 2 || !utf8.ValidString(g.Alphabet) {
+			c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "alphabet")),
+				"give it two characters or more", "the alphabet of %s is too small to draw from", in.Name)
+			return
+		}
+	case plan.Bytes:
+		if g.Bits%8 != 0 {
+			c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "bits")),
+				"use a multiple of 8", "input %s asks for %d bits, which is no whole number of bytes", in.Name, g.Bits)
+			return
+		}
+	}
+	trial := *in.Generate
+	n := samples
+	if trial.Kind == plan.RSA {
+		// An RSA key takes long to make; an Ed25519 key looks the same to all but lengths.
+		trial, n = plan.Generate{Kind: plan.Ed25519, Encoding: g.Encoding}, 1
+	} else if trial.Kind == plan.Ed25519 {
+		n = 1
+	}
+	rnd := rand.NewChaCha8([32]byte{})
+	for range n {
+		v, err := value.Mint(trial, rnd)
+		if err != nil {
+			if !c.ds.HasErrors() {
+				c.ds.Errorf(plan.CodeGenerate, at, "", "input %s can't be generated: %v", in.Name, err)
+			}
+			return
+		}
+		if bad := value.Judge(*in, v); len(bad) > 0 {
+			c.ds.Errorf(plan.CodeGenerate, at, "change generate or the constraint until they agree",
+				"what %s generates can break its own constraints: %s", in.Name, bad[0].Message)
+			return
+		}
+	}
+}

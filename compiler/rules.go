@@ -1,0 +1,136 @@
+package compiler
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+func (c *compilation) rule(name string, s ruleSpec) plan.Rule {
+	r := plan.Rule{Name: name, Description: s.Description, Kind: s.Kind, Inputs: s.Inputs, Pos: c.ix.declared("rules", name)}
+	for i, input := range s.Inputs {
+		if !c.knows(input) {
+			c.ds.Errorf(plan.CodeUnknownInput, last(c.ix.set("rules", name, "inputs", strconv.Itoa(i))),
+				plan.DidYouMean(input, c.names, "declare it under inputs"),
+				"rule %q names unknown input %q", name, input)
+		} else if slices.Index(s.Inputs, input) < i {
+			c.ds.Errorf(plan.CodeRule, last(c.ix.set("rules", name, "inputs", strconv.Itoa(i))), "name it once",
+				"rule %q names %s twice", name, input)
+		}
+	}
+	return r
+}
+
+// checkRules reports each rule that nothing can satisfy: by itself, or
+// together with the rules before it.
+func (c *compilation) checkRules(rules []plan.Rule) {
+	if c.ds.HasErrors() {
+		return // a rule may look broken only because one of its inputs is
+	}
+	var clauses [][]literal
+	for _, name := range c.names {
+		if !c.inputs[name].MayBeAbsent() {
+			clauses = append(clauses, []literal{{name, true}})
+		}
+	}
+	certain := len(clauses)
+	for _, r := range rules {
+		own := clausesOf(r)
+		switch {
+		case !satisfiable(append(clauses[:certain:certain], own...)):
+			var always []string
+			for _, in := range r.Inputs {
+				if !c.inputs[in].MayBeAbsent() {
+					always = append(always, in)
+				}
+			}
+			why := "it names no input"
+			if len(always) > 0 {
+				why = strings.Join(always, " and ") + " are always present"
+			}
+			c.ds.Errorf(plan.CodeRule, last(r.Pos), "change the rule, or the class of its inputs",
+				"rule %q (%s) can't be met: %s", r.Name, r.Kind, why)
+			continue
+		case !satisfiable(append(clauses, own...)):
+			c.ds.Errorf(plan.CodeRule, last(r.Pos), "change one of the rules, or the class of their inputs",
+				"rule %q (%s) can't be met together with the rules before it", r.Name, r.Kind)
+			continue
+		}
+		clauses = append(clauses, own...)
+	}
+}
+
+// literal says that an input is present, or that it is absent.
+type literal struct {
+	input   string
+	present bool
+}
+
+// clausesOf writes a rule in conjunctive normal form.
+func clausesOf(r plan.Rule) [][]literal {
+	var clauses [][]literal
+	atLeastOne := make([]literal, len(r.Inputs))
+	for i, in := range r.Inputs {
+		atLeastOne[i] = literal{in, true}
+	}
+	switch r.Kind {
+	case plan.AtLeastOne:
+		return [][]literal{atLeastOne}
+	case plan.ExactlyOne:
+		clauses = append(clauses, atLeastOne)
+		for i, a := range r.Inputs {
+			for _, b := range r.Inputs[i+1:] {
+				clauses = append(clauses, []literal{{a, false}, {b, false}})
+			}
+		}
+	case plan.AllOrNone:
+		for i := range r.Inputs { // each implies the next, around a ring
+			clauses = append(clauses, []literal{{r.Inputs[i], false}, {r.Inputs[(i+1)%len(r.Inputs)], true}})
+		}
+	}
+	return clauses
+}
+
+// satisfiable is the algorithm of Davis, Putnam, Logemann and Loveland
+// (https://doi.org/10.1145/368273.368557): follow what is certain, else guess
+// and come back.
+func satisfiable(clauses [][]literal) bool {
+	known := map[string]bool{}
+	for {
+		var unit *literal
+		var open [][]literal
+		for _, clause := range clauses {
+			var left []literal
+			done := false
+			for _, l := range clause {
+				if v, ok := known[l.input]; !ok {
+					left = append(left, l)
+				} else if v == l.present {
+					done = true
+				}
+			}
+			switch {
+			case done:
+				continue
+			case len(left) == 0:
+				return false
+			case len(left) == 1 && unit == nil:
+				unit = &left[0]
+			}
+			open = append(open, left)
+		}
+		if len(open) == 0 {
+			return true
+		}
+		clauses = open
+		if unit != nil {
+			known[unit.input] = unit.present
+			continue
+		}
+		guess := open[0][0]
+		return satisfiable(append(slices.Clone(open), []literal{guess})) ||
+			satisfiable(append(slices.Clone(open), []literal{{guess.input, !guess.present}}))
+	}
+}

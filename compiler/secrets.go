@@ -1,0 +1,305 @@
+package compiler
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// The kinds of name, each with Kubernetes' own validation.
+var (
+	dnsLabel      = validation.IsDNS1123Label
+	dnsSubdomain  = validation.IsDNS1123Subdomain
+	dataKey       = validation.IsConfigMapKey // Secrets use the same rule
+	qualifiedName = validation.IsQualifiedName
+	labelValue    = validation.IsValidLabelValue
+)
+
+// checkName reports a name that Kubernetes would refuse. An empty name is one
+// that CUE has complained of.
+func (c *compilation) checkName(what, name string, valid func(string) []string, path ...string) {
+	if name == "" {
+		return
+	}
+	if problems := valid(name); len(problems) > 0 {
+		at := last(c.ix.set(path...))
+		if len(at) == 0 {
+			at = last(c.ix.declared(path...))
+		}
+		c.ds.Errorf(plan.CodeName, at, problems[0], "%s %q is not a name that Kubernetes accepts", what, name)
+	}
+}
+
+// typeKeys are the keys that the API server demands of a Secret of each type
+// (https://kubernetes.io/docs/concepts/configuration/secret/#secret-types).
+// One of each list must be there.
+var typeKeys = map[corev1.SecretType][][]string{
+	corev1.SecretTypeTLS:              {{corev1.TLSCertKey}, {corev1.TLSPrivateKeyKey}},
+	corev1.SecretTypeDockerConfigJson: {{corev1.DockerConfigJsonKey}},
+	corev1.SecretTypeDockercfg:        {{corev1.DockerConfigKey}},
+	corev1.SecretTypeBasicAuth:        {{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey}},
+	corev1.SecretTypeSSHAuth:          {{corev1.SSHAuthPrivateKey}},
+}
+
+func (c *compilation) secret(id string, s *spec) plan.Secret {
+	spec := s.Secrets[id]
+	sec := plan.Secret{
+		Name:        cmp.Or(spec.Name, id),
+		Namespace:   cmp.Or(spec.Namespace, s.Namespace),
+		Type:        cmp.Or(spec.Type, string(corev1.SecretTypeOpaque)),
+		Labels:      spec.Labels,
+		Annotations: spec.Annotations,
+		Immutable:   spec.Immutable,
+		Pos:         c.ix.declared("secrets", id),
+	}
+	namePath := []string{"secrets", id}
+	if spec.Name != "" {
+		namePath = append(namePath, "name")
+	}
+	c.checkLabelled(namePath, "secret name", sec.Name, dnsSubdomain)
+	if spec.Namespace != "" {
+		c.checkName("namespace", spec.Namespace, dnsLabel, "secrets", id, "namespace")
+	}
+	for _, k := range sortedKeys(spec.Labels) {
+		c.checkLabelled([]string{"secrets", id, "labels", k}, "label", k, qualifiedName)
+		c.checkName("label value", spec.Labels[k], labelValue, "secrets", id, "labels", k)
+		if k == "app.kubernetes.io/managed-by" || k == "app.kubernetes.io/part-of" {
+			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.declared("secrets", id, "labels", k)),
+				"take it away; partOf sets app.kubernetes.io/part-of", "label %s of secret %q is victorgen's own", k, id)
+		}
+	}
+	for _, k := range sortedKeys(spec.Annotations) {
+		c.checkLabelled([]string{"secrets", id, "annotations", k}, "annotation", k, func(k string) []string {
+			return qualifiedName(strings.ToLower(k)) // as apimachinery's ValidateAnnotations does
+		})
+		if k == "sealedsecrets.bitnami.com/cluster-wide" || k == "sealedsecrets.bitnami.com/namespace-wide" {
+			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.declared("secrets", id, "annotations", k)),
+				"write `delivery: scope:` instead", "annotation %s of secret %q is victorgen's own", k, id)
+		}
+	}
+
+	sec.Delivery = c.delivery(id, s, spec)
+	for _, name := range sortedKeys(spec.Keys) {
+		sec.Keys = append(sec.Keys, c.key(id, name, spec.Keys[name]))
+	}
+	switch {
+	case len(spec.Keys) == 0:
+		c.ds.Errorf(plan.CodeNoKeys, last(sec.Pos), `give it keys, as in keys: "api-key": input: "API_KEY"`, "secret %q has no keys", id)
+	case sec.Type == string(corev1.SecretTypeServiceAccountToken):
+		c.ds.Errorf(plan.CodeTypeKeys, last(c.ix.set("secrets", id, "type")),
+			"let the token controller fill it, or use a TokenRequest", "secret %q has type %s, which only the cluster can fill", id, sec.Type)
+	default:
+		c.checkTypeKeys(id, sec)
+	}
+	c.checkSize(id, sec)
+	return sec
+}
+
+// checkLabelled is checkName for what stands in the contract as the name of a
+// field.
+func (c *compilation) checkLabelled(path []string, what, name string, valid func(string) []string) {
+	if problems := valid(name); len(problems) > 0 {
+		c.ds.Errorf(plan.CodeName, last(c.ix.declared(path...)), problems[0], "%s %q is not a name that Kubernetes accepts", what, name)
+	}
+}
+
+// delivery is that of the environment with what the secret says laid over it.
+func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Delivery {
+	d := plan.Delivery{
+		Kind:  cmp.Or(spec.Delivery.Kind, s.Delivery.Kind),
+		Scope: cmp.Or(spec.Delivery.Scope, s.Delivery.Scope),
+	}
+	switch where := []string{"secrets", id, "delivery", "certificate"}; {
+	case spec.Delivery.Certificate != "":
+		d.Certificate, d.Pos = c.pathIn(spec.Delivery.Certificate, where...), last(c.ix.set(where...))
+	case s.Delivery.Certificate != "":
+		d.Certificate, d.Pos = c.pathIn(s.Delivery.Certificate, where[2:]...), last(c.ix.set(where[2:]...))
+	default:
+		at := last(c.ix.declared("delivery"))
+		if len(at) == 0 {
+			at = c.whereMissing([]string{"delivery"})
+		}
+		c.ds.Errorf(plan.CodeNoCertificate, at,
+			"fetch it with `kubeseal --fetch-cert > sealing-cert.pem` and write `delivery: certificate: \"sealing-cert.pem\"`",
+			"sealed delivery needs the certificate of the cluster's sealed-secrets controller")
+	}
+	return d
+}
+
+func (c *compilation) key(id, name string, spec keySpec) plan.Key {
+	path := []string{"secrets", id, "keys", name}
+	c.checkLabelled(path, "key", name, dataKey)
+	k := plan.Key{Name: name, Pos: c.ix.declared(path...)}
+	given := 0
+	at := func(field string) []plan.Pos {
+		given++
+		k.Pos = latestFirst(c.ix.set(append(path, field)...))
+		return k.Pos[:min(1, len(k.Pos))]
+	}
+	if spec.Input != nil {
+		pos := at("input")
+		k.Input = *spec.Input
+		if !c.knows(k.Input) {
+			c.ds.Errorf(plan.CodeUnknownInput, pos, plan.DidYouMean(k.Input, c.names, "declare it under inputs"),
+				"key %q of secret %q is made from unknown input %q", name, id, k.Input)
+		}
+	}
+	if spec.Template != nil {
+		pos := at("template")
+		var problems []plan.TemplateProblem
+		k.Template, problems = plan.ParseTemplate(*spec.Template, func(n string) (plan.Input, bool) {
+			return c.inputs[n], c.knows(n)
+		}, c.names)
+		for _, p := range problems {
+			c.ds.Errorf(p.Code, c.inTemplate(pos, *spec.Template, p), p.Hint, "key %q of secret %q: %s", name, id, p.Message)
+		}
+		if why := looksLikeSecret(*spec.Template); why != "" {
+			c.literalSecret(pos, fmt.Sprintf("the template of key %q of secret %q", name, id), why)
+		}
+	}
+	if spec.Value != nil {
+		pos := at("value")
+		k.Value = spec.Value
+		c.checkLiteral(pos, id, name, *spec.Value)
+	}
+	if given != 1 && !c.broken(path) {
+		c.ds.Errorf(plan.CodeKeyMadeFrom, last(c.ix.declared(path...)), "set exactly one of input, template and value",
+			"key %q of secret %q has %d of input, template and value", name, id, given)
+	}
+	return k
+}
+
+// broken reports whether there is an error about something at or below path
+// already. Positions tell.
+func (c *compilation) broken(path []string) bool {
+	lines := map[string]bool{}
+	for _, p := range c.ix.declared(path...) {
+		lines[fmt.Sprint(p.File, p.Line)] = true
+	}
+	return slices.ContainsFunc(c.ds, func(d plan.Diagnostic) bool {
+		return len(d.Pos) > 0 && lines[fmt.Sprint(d.Pos[0].File, d.Pos[0].Line)]
+	})
+}
+
+func (c *compilation) checkLiteral(pos []plan.Pos, id, name, literal string) {
+	what := fmt.Sprintf("the literal of key %q of secret %q", name, id)
+	switch why := looksLikeSecret(literal); {
+	case why != "":
+		c.literalSecret(pos, what, why)
+	case literal != "" && secretName.MatchString(name):
+		c.literalSecret(pos, what, "stands under a name that promises a secret")
+	case looksRandom(literal):
+		c.ds = append(c.ds, plan.Diagnostic{
+			Code: plan.CodeLiteralSecret, Severity: plan.Warning, Pos: pos, Mask: true,
+			Message: what + " looks random, as secrets do", Hint: "make it an input if it is one",
+		})
+	}
+}
+
+// inTemplate refines the position of a template's literal to the token in it
+// that a problem is about, where the source shows it on the same line.
+func (c *compilation) inTemplate(pos []plan.Pos, text string, p plan.TemplateProblem) []plan.Pos {
+	if len(pos) == 0 || p.Token == "" {
+		return pos
+	}
+	at := pos[0]
+	// The token's nth occurrence in the text is its nth occurrence in the literal.
+	nth := strings.Count(text[:min(p.Offset, len(text))], p.Token)
+	line, off := c.textAt(at), 0
+	for ; ; nth-- {
+		i := strings.Index(line[off:], p.Token)
+		if i < 0 {
+			return pos
+		}
+		off += i
+		if nth == 0 {
+			break
+		}
+		off += len(p.Token)
+	}
+	at.Column += off
+	return append([]plan.Pos{at}, pos[1:]...)
+}
+
+func (c *compilation) checkTypeKeys(id string, sec plan.Secret) {
+	for _, alternatives := range typeKeys[corev1.SecretType(sec.Type)] {
+		var found *plan.Key
+		for i, k := range sec.Keys {
+			if slices.Contains(alternatives, k.Name) && (found == nil || c.mayBeLeftOut(*found)) {
+				found = &sec.Keys[i]
+			}
+		}
+		want := strings.Join(alternatives, " or ")
+		switch {
+		case found == nil:
+			c.ds.Errorf(plan.CodeTypeKeys, last(c.ix.set("secrets", id, "type")), "add the key, or use another type",
+				"secret %q of type %s has no key %s, which Kubernetes demands", id, sec.Type, want)
+		case c.mayBeLeftOut(*found):
+			c.ds.Errorf(plan.CodeTypeKeys, found.Pos, "make the input required here",
+				"key %q of secret %q may be left out, but Kubernetes demands it of type %s", found.Name, id, sec.Type)
+		}
+	}
+}
+
+// mayBeLeftOut reports whether the key is made from an input that may be
+// absent. A template is not judged: it may have something else to say then.
+func (c *compilation) mayBeLeftOut(k plan.Key) bool {
+	in, ok := c.inputs[k.Input]
+	return ok && in.MayBeAbsent()
+}
+
+// checkSize reports a secret whose contract alone says that it is too big: its
+// literals, and the shortest values that its inputs may have.
+func (c *compilation) checkSize(id string, sec plan.Secret) {
+	size := 0
+	for _, k := range sec.Keys {
+		switch {
+		case k.Value != nil:
+			size += len(*k.Value)
+		case k.Input != "":
+			if in, ok := c.inputs[k.Input]; ok && !in.MayBeAbsent() {
+				size += in.Constraints.MinLength
+			}
+		}
+	}
+	if size > corev1.MaxSecretSize {
+		c.ds.Errorf(plan.CodeTooBig, last(sec.Pos), "split it, or keep what is not secret in a ConfigMap",
+			"secret %q is at least %d bytes, more than the %d that Kubernetes stores", id, size, corev1.MaxSecretSize)
+	}
+}
+
+// checkSecrets reports what only all secrets together show.
+func (c *compilation) checkSecrets(p *plan.Plan) {
+	for i, s := range p.Secrets {
+		if i > 0 && p.Secrets[i-1].Name == s.Name && p.Secrets[i-1].Namespace == s.Namespace {
+			c.ds.Errorf(plan.CodeSameSecret, append(last(s.Pos), p.Secrets[i-1].Pos...), "give one of them another name",
+				"two secrets are both %s/%s", s.Namespace, s.Name)
+		}
+	}
+	if c.ds.HasErrors() {
+		return // a misspelt name makes an input look unused
+	}
+	used := map[string]bool{plan.LockKey: true}
+	for _, s := range p.Secrets {
+		for _, k := range s.Keys {
+			for _, in := range k.Inputs() {
+				used[in] = true
+			}
+		}
+	}
+	for _, in := range p.Inputs {
+		if !used[in.Name] {
+			c.ds.Warnf(plan.CodeUnusedInput, in.Pos[:min(1, len(in.Pos))], "use it in a key, or take it out of the contract",
+				"no secret uses input %s", in.Name)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package compiler
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// spec is schema.#Environment as Go sees it. A test holds it to the schema.
+type spec struct {
+	Environment string                `json:"environment"`
+	Namespace   string                `json:"namespace"`
+	PartOf      string                `json:"partOf"`
+	Sources     map[string]sourceSpec `json:"sources"`
+	Delivery    deliverySpec          `json:"delivery"`
+	Inputs      map[string]inputSpec  `json:"inputs"`
+	Rules       map[string]ruleSpec   `json:"rules"`
+	Secrets     map[string]secretSpec `json:"secrets"`
+}
+
+type sourceSpec struct {
+	Kind string `json:"kind"`
+	File string `json:"file"`
+}
+
+type deliverySpec struct {
+	Kind        string `json:"kind"`
+	Certificate string `json:"certificate"`
+	Scope       string `json:"scope"`
+}
+
+type inputSpec struct {
+	Class       plan.Class    `json:"class"`
+	Description string        `json:"description"`
+	Docs        string        `json:"docs"`
+	Example     string        `json:"example"`
+	Deprecated  string        `json:"deprecated"`
+	Source      string        `json:"source"`
+	Remote      string        `json:"remote"`
+	Default     *string       `json:"default"`
+	Generate    *generateSpec `json:"generate"`
+	Pattern     string        `json:"pattern"`
+	Format      string        `json:"format"`
+	MinLength   int           `json:"minLength"`
+	MaxLength   int           `json:"maxLength"`
+	MinStrength *float64      `json:"minStrength"`
+	OneOf       []string      `json:"oneOf"`
+	MaxAge      string        `json:"maxAge"`
+}
+
+type generateSpec struct {
+	Kind     string `json:"kind"`
+	Length   int    `json:"length"`
+	Alphabet string `json:"alphabet"`
+	Bits     int    `json:"bits"`
+	Encoding string `json:"encoding"`
+}
+
+type ruleSpec struct {
+	Kind        plan.RuleKind `json:"kind"`
+	Inputs      []string      `json:"inputs"`
+	Description string        `json:"description"`
+}
+
+type secretSpec struct {
+	Name        string             `json:"name"`
+	Namespace   string             `json:"namespace"`
+	Type        string             `json:"type"`
+	Labels      map[string]string  `json:"labels"`
+	Annotations map[string]string  `json:"annotations"`
+	Immutable   bool               `json:"immutable"`
+	Delivery    deliverySpec       `json:"delivery"`
+	Keys        map[string]keySpec `json:"keys"`
+}
+
+type keySpec struct {
+	Input    *string `json:"input"`
+	Template *string `json:"template"`
+	Value    *string `json:"value"`
+}
+
+// decode reads the package value into a spec. Fields that CUE has already
+// complained of (the paths in broken) are left out, so that one run can go on
+// to check the rest.
+func decode(v cue.Value, ix *index, broken map[string]bool) (*spec, map[string]any, error) {
+	var js []byte
+	var err error
+	if len(broken) == 0 {
+		js, err = v.MarshalJSON()
+	} else {
+		js, err = json.Marshal(salvage(v, ix, nil, broken))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var generic map[string]any
+	s := new(spec)
+	if err := json.Unmarshal(js, &generic); err != nil {
+		return nil, nil, err
+	}
+	if err := json.Unmarshal(js, s); err != nil {
+		return nil, nil, err
+	}
+	return s, generic, nil
+}
+
+// salvage returns what of v can be exported, as JSON has it. CUE does not list
+// the fields of a struct with an error in it, but the syntax does.
+func salvage(v cue.Value, ix *index, path []string, broken map[string]bool) any {
+	if broken[pathKey(path)] && len(path) > 0 {
+		return nil
+	}
+	if js, err := v.MarshalJSON(); err == nil {
+		return json.RawMessage(js)
+	}
+	m := map[string]any{}
+	for _, name := range ix.names(path) {
+		p := append(path[:len(path):len(path)], name)
+		if x := salvage(v.LookupPath(cuePath([]string{name})), ix, p, broken); x != nil {
+			m[name] = x
+		}
+	}
+	if len(m) == 0 {
+		return nil
+	}
+	return m
+}
+
+// unknownFields reports the fields of v, decoded JSON, that t has no place for.
+// CUE does not: a package that embeds a definition may add to it.
+func unknownFields(v any, t reflect.Type, path []string, report func(path []string, known []string)) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	switch t.Kind() {
+	case reflect.Map:
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			unknownFields(m[name], t.Elem(), append(path[:len(path):len(path)], name), report)
+		}
+	case reflect.Struct:
+		fields := map[string]reflect.Type{}
+		for f := range t.Fields() {
+			fields[f.Tag.Get("json")] = f.Type
+		}
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			p := append(path[:len(path):len(path)], name)
+			if ft, ok := fields[name]; ok {
+				unknownFields(m[name], ft, p, report)
+			} else {
+				report(p, slices.Sorted(maps.Keys(fields)))
+			}
+		}
+	}
+}
+
+// dotted writes a path as CUE does: inputs.DB_HOST, secrets."victor-ai".keys.
+func dotted(path []string) string {
+	sels := make([]string, len(path))
+	for i, s := range path {
+		sels[i] = cue.Str(s).String()
+	}
+	return strings.Join(sels, ".")
+}
+
+func quoted(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(q, ", ")
+}
