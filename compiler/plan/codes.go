@@ -74,4 +74,5 @@ const (
 	CodeTreeWrite          Code = "VG4003"
 	CodeTreeForeign        Code = "VG4004"
 	CodeKustomize          Code = "VG4005"
+	CodeTreeDiffers        Code = "VG4006"
 )

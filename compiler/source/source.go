@@ -67,3 +67,20 @@ type Listed struct {
 	Name   string
 	Origin string // for people: ".secrets:12"
 }
+
+// DryRun returns a source that answers as s does and keeps nothing: what is
+// created there is forgotten.
+func DryRun(s Source) Source { return dryRun{s} }
+
+type dryRun struct{ Source }
+
+func (dryRun) Create(_ context.Context, _ Ref, v value.Value) (Answer, error) {
+	return Answer{Value: v, Origin: "a dry run, which keeps nothing"}, nil
+}
+
+func (d dryRun) List(ctx context.Context) ([]Listed, error) {
+	if l, ok := d.Source.(Lister); ok {
+		return l.List(ctx)
+	}
+	return nil, nil
+}

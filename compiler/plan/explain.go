@@ -1,0 +1,125 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Explain returns what there is to know about a code: a title, and what to do.
+func Explain(c Code) (string, bool) {
+	if c == CodeUnknownFunc {
+		return explanations[c] + strings.Join(slices.Sorted(maps.Keys(Functions)), ", ") + ".", true
+	}
+	text, ok := explanations[c]
+	return text, ok
+}
+
+// Codes returns all codes, sorted.
+func Codes() []Code { return slices.Sorted(maps.Keys(explanations)) }
+
+var explanations = map[Code]string{
+	CodeSyntax: `a CUE file does not parse, or is no part of one package.
+The message is CUE's own. See https://cuelang.org/docs/reference/spec/.`,
+	CodeNotAModule: `the directory is in no CUE module.
+An environment lies in a module: a directory with cue.mod/module.cue. ` + "`victorgen init`" + ` starts one.`,
+	CodeNoEnvironment: `the directory is no environment.
+Its package must embed schema.#Environment, in the contract or in the environment itself.`,
+	CodeReference: `a name or a package that a CUE file refers to does not exist.
+Packages are taken from the module and from cue.mod/pkg; no registry is asked, so that a compilation never
+touches the network.`,
+	CodeConflict: `two values for one field can't be unified, or a value breaks a bound of the schema.`,
+	CodeIncomplete: `a field that an environment must have is missing or has no concrete value.
+A contract may leave a field open (string); the environment must then close it ("production").`,
+	CodeUnknownField: `the schema has no such field.
+Usually it is misspelt. A field of your own must be hidden (_name) or a definition (#Name).`,
+	CodeLoosened: `an environment contradicts its contract.
+An environment is unified with the contract, so it can add and narrow, never take back. What environments may
+choose, the contract leaves open: schema.#Optional may become required; default: *"a" | string may become "b";
+minLength: *12 | >=12 may become 20.`,
+	CodeNotOneOf:    `a field has a value that is not one of those that the schema lists for it.`,
+	CodeSchemaStale: "the schema in cue.mod/pkg is not the one that this victorgen has.\nThe one of the program is used. `victorgen init` in the module renews the copy, for editors and cue vet.",
+	CodeName: `a name is not one that Kubernetes accepts.
+The rules are Kubernetes' own: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/. An input
+has the name of an environment variable.`,
+	CodeSameSecret: `two secrets have the same name and namespace.
+The one would overwrite the other in the cluster.`,
+	CodeTypeKeys: `a secret lacks a key that its type demands.
+The API server refuses it then: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types. A key made
+from an optional input may be left out, so it does not count.`,
+	CodeTooBig: `a secret is over 1 MiB by its literals and minimum lengths alone.
+Kubernetes stores no more: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size.`,
+	CodeKeyMadeFrom:   `a key must be made from exactly one of input, template and value.`,
+	CodeNoKeys:        `a secret is declared without keys.`,
+	CodeNoCertificate: "sealed delivery needs delivery.certificate, a PEM file.\nThe sealed-secrets controller of the cluster hands it out: `kubeseal --fetch-cert`.",
+	CodeUnknownInput:  `a key, a template or a rule names an input that is not declared under inputs.`,
+	CodeUnknownSource: `an input names a source that is not declared under sources.`,
+	CodeTemplate: `a template does not parse, or uses a part of text/template that is not available.
+There are if, with, range, variables and comments, but no define, block and template. An input is {{.NAME}}; inside
+with and range it is {{$.NAME}}.`,
+	CodeUnknownFunc: `a template calls a function that is not available.
+Available are the pure functions that every delivery has:
+`,
+	CodeUnguarded: `a template prints an input that may be absent.
+Ask first, with {{with .NAME}}...{{end}} or {{if .NAME}}...{{end}}, or say what to print otherwise, with
+{{.NAME | default "..."}}. Or make the input required in the environment.`,
+	CodeUnusedInput: `no secret has a key that is made from the input (warning).`,
+	CodeDeprecated:  `an input that the contract calls deprecated still has a value (warning).`,
+	CodeRule: `a rule can't be met, whatever values there are.
+Required and generated inputs and settings with a default are always present; the others may be present or absent.`,
+	CodeConstraint: `a constraint of an input makes no sense, or the contract's own default breaks it.`,
+	CodeGenerate: `what a generated input would mint breaks the input's own constraints.
+The compiler tries it on throw-away values.`,
+	CodeLiteralSecret: `a literal in the contract looks like a secret.
+Contracts stand in Git. Make it an input, put the value into its source, and replace it: it is known now. Literals
+that are merely random-looking are a warning.`,
+	CodeMisplaced: `a field stands where it means nothing or belongs to victorgen.
+default is for settings, generate for generated inputs; the labels and annotations that victorgen sets are its own.`,
+
+	CodeMissing:       `an input that is required is at none of the places where it could be.`,
+	CodeMissingMinted: "a generated input is missing and --no-generate forbids to mint it.",
+	CodeRuleBroken:    `the values that are present break a rule of the contract.`,
+	CodePlaceholder: `a value is a placeholder that somebody forgot to replace.
+Such as changeme, your-key-here, xxx, <key>, ${KEY}, TODO, or the input's own example.`,
+	CodeWeak: `a value is too easy to guess.
+Strength is estimated from the length and the kinds of characters, in bits; values made from common words are
+refused at any length. minStrength in the contract sets the limit, 60 if it does not; 0 accepts any.`,
+	CodeValuePattern: `a value does not match the pattern of its input.`,
+	CodeValueFormat:  `a value does not have the format of its input.`,
+	CodeValueLength:  `a value is shorter than minLength or longer than maxLength, in characters.`,
+	CodeValueOneOf:   `a value is none of those that oneOf lists.`,
+	CodeSourceRead: `a source can't be read.
+If it is out of reach or refuses (warning), sealed values stay as they are. A source that fails never leads to a
+new value: absent and unreachable are different things.`,
+	CodeSourceWrite: `a generated input is missing, and a new value can't be stored at its source.
+A value that nobody keeps would be lost with the cluster, so it is not used.`,
+	CodeFileMode:   `the dotenv file can be read or changed by others than its owner.`,
+	CodeFileSyntax: `a line of the dotenv file can't be read. The line is not shown, for it may hold a secret.`,
+	CodeUnknownName: `the dotenv file sets a name that nothing reads (warning).
+It is no input but much like one that is absent, or it is a setting whose default in the contract wins.`,
+	CodeLockKey: `VICTORGEN_LOCK_KEY is missing and can't be stored (warning).
+Without it a build can't tell which values are unchanged, and seals all of them anew each time.`,
+
+	CodeCertificateRead:    "the sealing certificate can't be read, or is no PEM certificate.\n`kubeseal --fetch-cert` gets it from the cluster.",
+	CodeCertificateExpired: `the sealing certificate is past its validity, or not yet in it.`,
+	CodeCertificateKey:     `the sealing certificate has no RSA key of 2048 bits or more.`,
+	CodeCertificateMany:    `the file of the sealing certificate holds more than one.`,
+	CodeCertificateEnds: `the sealing certificate ends within 30 days (warning).
+The controller renews its certificate every 30 days and keeps the old keys; fetch the new one.`,
+	CodeRender: `a template fails for the values at hand.
+The message of text/template is not shown, for it can quote a value.`,
+	CodeSecretTooBig: `a secret is over 1 MiB with the values at hand.`,
+	CodeCannotSeal: `a key must be sealed anew, but its value or VICTORGEN_LOCK_KEY is not known.
+Offline, and where a source can't be read, only what is unchanged in definition, certificate, scope and name keeps
+its sealed copy.`,
+	CodeLeftOut: `all keys of all secrets are left out: there is nothing to deploy.`,
+	CodeEdited:  `a ciphertext in the tree is not the one that was written (warning). It is sealed anew.`,
+	CodeKept:    `some keys keep their sealed copy because their values can't be read (warning).`,
+	CodeLockRead: `victorgen.lock can't be read.
+Restore it from Git. If it is lost, remove it: all is sealed anew then.`,
+	CodeTreeRead:    `the directory of the tree can't be read.`,
+	CodeTreeWrite:   `the tree can't be written. The old one is as it was.`,
+	CodeTreeForeign: `the directory holds the tree of another environment, or a file of your own where one of the tree must go.`,
+	CodeKustomize:   `the kustomize API can't build the tree.`,
+	CodeTreeDiffers: `the tree is not what a build would write (--check).`,
+}
