@@ -1,0 +1,180 @@
+package emit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// lockKey returns the key that authenticates the lock, nil if there is none.
+// It reports false if that is not known. An empty one is none: a tag made
+// with it would be a bare hash of a value.
+func (e *emission) lockKey() (key []byte, known bool) {
+	r := e.values[plan.LockKey]
+	if r.State == value.Present && r.Value.Len() > 0 {
+		return r.Value.Reveal(), true
+	}
+	return nil, r.State != value.Unreadable
+}
+
+// decide judges each key of a secret: left out, kept, or to be sealed.
+func (e *emission) decide(w *work) {
+	if w.previous.File != "" {
+		w.inFile = ciphertextsOf(e.old.Files[w.previous.File])
+	}
+	size := 0
+	for _, k := range w.Keys {
+		c, ok := contentOf(k, w.id(), e.plan, e.values, e.functions, &w.diagnostics)
+		if !ok {
+			continue
+		}
+		size += len(c.bytes)
+		e.decideKey(w, k, c)
+	}
+	if size > corev1.MaxSecretSize {
+		w.diagnostics.Errorf(plan.CodeSecretTooBig, w.Pos, "split it into several secrets",
+			"the values of secret %s are %d bytes together; Kubernetes allows %d", w.id(), size, corev1.MaxSecretSize)
+	}
+	if len(w.edited) > 0 {
+		w.diagnostics.Warnf(plan.CodeEdited, w.Pos, "change the value at its source, and build",
+			"%s: the ciphertext of %s is not the one that was written; it was edited by hand and is sealed anew",
+			w.previous.File, strings.Join(w.edited, ", "))
+	}
+}
+
+func (e *emission) decideKey(w *work, k plan.Key, c content) {
+	var (
+		entry    = lockedKey{Definition: definitionOf(k, e.plan)}
+		old, had = w.previous.Keys[k.Name]
+		report   = func(s State, why string) {
+			w.keys = append(w.keys, KeyReport{Name: k.Name, State: s, Why: why, Inputs: k.Inputs()})
+		}
+	)
+	switch {
+	case c.leftOut != "":
+		entry.Omitted = true
+		w.entry.Keys[k.Name] = entry
+		report(LeftOut, c.leftOut)
+		return
+	case !c.known() && old.Omitted && old.Definition == entry.Definition:
+		w.entry.Keys[k.Name] = old
+		report(LeftOut, "it was left out before, and cannot be read")
+		return
+	}
+
+	stale := w.stale(k.Name, entry.Definition)
+	keep := func(why string) {
+		w.entry.Keys[k.Name] = old
+		w.ciphertexts[k.Name] = w.inFile[k.Name]
+		report(Kept, why)
+	}
+	lockKey, lockKeyKnown := e.lockKey()
+	if !c.known() || !lockKeyKnown {
+		hidden := c.unreadable
+		if c.known() {
+			hidden = []unreadable{{plan.LockKey, e.values[plan.LockKey].Reason}}
+		}
+		if len(stale) > 0 {
+			names, text := describe(hidden)
+			w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, "build where "+names+" can be read",
+				"key %q of secret %s: %s, and a sealed copy cannot stand in: %s", k.Name, w.id(), text, strings.Join(stale, ", "))
+			return
+		}
+		keep("it cannot be read, and nothing else has changed")
+		for _, h := range hidden {
+			if h.reason != "" { // being offline was asked for; all else is news
+				w.unread = append(w.unread, k.Name)
+				w.unreadFor = append(w.unreadFor, fmt.Sprintf("%s (%s)", h.input, h.reason))
+			}
+		}
+		w.unread = slices.Compact(w.unread)
+		return
+	}
+
+	entry.Sealed, entry.Changed = e.now, e.now
+	sealed := had && !old.Omitted
+	switch {
+	case lockKey == nil:
+		stale = append(stale, "without "+plan.LockKey+" it is sealed anew each time")
+	case !sealed:
+	case old.Tag == "":
+		stale = append(stale, "it was sealed without "+plan.LockKey)
+	case verifyTag(lockKey, w.previous, k.Name, old, c.bytes):
+		if len(stale) == 0 {
+			keep("unchanged")
+			return
+		}
+		entry.Changed = old.Changed
+	default:
+		stale = append(stale, "the value changed")
+	}
+	if sealed && ciphertextDigest(w.inFile[k.Name]) != old.Ciphertext {
+		w.edited = append(w.edited, k.Name)
+	}
+	w.pending = append(w.pending, &pendingKey{name: k.Name, content: c.bytes, entry: entry})
+	report(Sealed, strings.Join(stale, ", "))
+}
+
+// stale says why the copy that was sealed earlier cannot stand for a key of
+// that definition, whatever its value is now. It says nothing if it can.
+func (w *work) stale(key, definition string) []string {
+	old, had := w.previous.Keys[key]
+	switch {
+	case !had:
+		return []string{"it is new"}
+	case old.Omitted:
+		return []string{"it was left out before"}
+	}
+	var why []string
+	if w.previous.Certificate != w.entry.Certificate {
+		why = append(why, "the certificate changed")
+	}
+	if w.previous.Scope != w.entry.Scope {
+		why = append(why, fmt.Sprintf("the scope changed from %s to %s", w.previous.Scope, w.entry.Scope))
+	}
+	if old.Definition != definition {
+		why = append(why, "its definition changed")
+	}
+	if text, ok := w.inFile[key]; !ok {
+		why = append(why, "its ciphertext is missing from "+w.previous.File)
+	} else if ciphertextDigest(text) != old.Ciphertext {
+		why = append(why, "its ciphertext was edited by hand")
+	}
+	return why
+}
+
+// describe names inputs, alone and with the reasons why they are hidden.
+func describe(hidden []unreadable) (names, text string) {
+	var ns, ts []string
+	for _, h := range hidden {
+		ns = append(ns, h.input)
+		if h.reason != "" {
+			h.input += " (" + h.reason + ")"
+		}
+		ts = append(ts, h.input)
+	}
+	return strings.Join(ns, ", "), strings.Join(ts, ", ") + " cannot be read"
+}
+
+// warnUnread warns, once for all, of what was kept because of trouble.
+func (e *emission) warnUnread(ds *plan.Diagnostics) {
+	var keys, reasons []string
+	for _, w := range e.secrets {
+		for _, k := range w.unread {
+			keys = append(keys, w.id()+" "+k)
+		}
+		reasons = append(reasons, w.unreadFor...)
+	}
+	if len(keys) == 0 {
+		return
+	}
+	slices.Sort(reasons)
+	ds.Warnf(plan.CodeKept, nil, "what changed there meanwhile is not in this tree: build again where they can be read",
+		"kept the sealed copies of %s, for some values cannot be read: %s",
+		strings.Join(keys, "; "), strings.Join(slices.Compact(reasons), ", "))
+}

@@ -1,0 +1,328 @@
+// Package emit turns a plan and its values into the tree of files that is
+// deployed. A [plan.Plan], a [value.Set] and the tree that is there already
+// flow in, a [Tree] flows out; [Tree.Write] puts it in place of the old one.
+//
+// A plaintext leaves this package only through a [Sealer]: no file, report,
+// diagnostic or temporary file ever holds one. There is no clock, version or
+// host name in a tree but for the times at which something was sealed, and
+// what need not be sealed anew stays as it is, byte for byte.
+package emit
+
+import (
+	"context"
+	"encoding/base64"
+	"maps"
+	"path"
+	"runtime"
+	"slices"
+	"text/template"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// Options are what a test may want to hold still. The zero value is for use.
+type Options struct {
+	Sealer Sealer           // nil is Kubeseal
+	Now    func() time.Time // nil is time.Now
+}
+
+// Report says what was done for each key. It holds no values.
+type Report struct {
+	Secrets []SecretReport `json:"secrets"` // in the order of the plan
+}
+
+// SecretReport is one secret of a [Report].
+type SecretReport struct {
+	Namespace string      `json:"namespace"`
+	Name      string      `json:"name"`
+	File      string      `json:"file,omitempty"` // in the tree
+	LeftOut   bool        `json:"leftOut,omitempty"`
+	Keys      []KeyReport `json:"keys"`
+}
+
+// KeyReport is one key of a [SecretReport].
+type KeyReport struct {
+	Name   string   `json:"name"`
+	State  State    `json:"state"`
+	Why    string   `json:"why"` // in words
+	Inputs []string `json:"inputs,omitempty"`
+}
+
+// State is what became of a key.
+type State string
+
+// The states of a key. One that has none is the subject of an error.
+const (
+	Sealed  State = "sealed"   // it has a new ciphertext
+	Kept    State = "kept"     // it has the ciphertext that it had
+	LeftOut State = "left out" // it is not in the tree
+)
+
+// Emit makes the tree of a plan. It writes nothing. old is the tree that is
+// there now, as [ReadTree] returns it; nil is none.
+//
+// A key whose value, definition, certificate and scope are those of its entry
+// in the old lock keeps its ciphertext. If its value cannot be compared, for
+// it or the lock key cannot be read, the ciphertext is kept if all the rest is
+// as it was, else that is an error. Diagnostics come all at once; with an
+// error among them the tree is nil.
+func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Options) (*Tree, Report, plan.Diagnostics) {
+	if o.Sealer == nil {
+		o.Sealer = Kubeseal{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if old == nil {
+		old = &Tree{}
+	}
+	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), functions: functions()}
+	t, ds := e.run(ctx)
+	if t != nil {
+		ds = append(ds, t.kustomize(len(t.Files)-2)...) // all but the kustomization and the lock
+	}
+	ds.Sort()
+	if ds.HasErrors() {
+		t = nil
+	}
+	return t, e.report(), ds
+}
+
+// emission is one run of Emit.
+type emission struct {
+	plan      *plan.Plan
+	values    value.Set
+	old       *Tree
+	sealer    Sealer
+	now       time.Time
+	functions template.FuncMap
+	secrets   []*work
+}
+
+// work is one secret on its way into the tree. Each of the parallel steps has
+// one at a time to itself.
+type work struct {
+	plan.Secret
+	cert     *Certificate
+	file     string            // in the tree
+	previous lockedSecret      // of the old lock
+	inFile   map[string]string // the ciphertexts of the old tree
+
+	entry       lockedSecret // for the new lock
+	keys        []KeyReport
+	pending     []*pendingKey
+	edited      []string // the keys whose ciphertext is not what the old lock says
+	unread      []string // the keys that were kept unread, and not just for being offline
+	unreadFor   []string // why
+	diagnostics plan.Diagnostics
+
+	ciphertexts map[string]string // for the new tree
+	manifest    []byte            // the SealedSecret
+	err         error
+}
+
+// pendingKey is a key that must be sealed.
+type pendingKey struct {
+	name       string
+	content    []byte
+	entry      lockedKey // but for Ciphertext and Tag
+	ciphertext string    // in base64
+}
+
+// id names the secret in messages.
+func (w *work) id() string { return w.Namespace + "/" + w.Name }
+
+func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
+	ds := e.prepare()
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	parallel(ctx, e.secrets, e.decide)
+	for _, w := range e.secrets {
+		ds = append(ds, w.diagnostics...)
+	}
+	e.warnUnread(&ds)
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	ds = append(ds, e.seal(ctx)...)
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	t, problems := e.tree(ctx)
+	ds = append(ds, problems...)
+	if ctx.Err() != nil { // some of the work was not done
+		ds.Errorf(plan.CodeCannotSeal, nil, "build again", "stopped before the end: %v", context.Cause(ctx))
+		return nil, ds
+	}
+	return t, ds
+}
+
+// parallel calls do for each item, on all cores, until ctx is done.
+func parallel[T any](ctx context.Context, items []T, do func(T)) {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, item := range items {
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				do(item)
+			}
+			return nil
+		})
+	}
+	g.Wait()
+}
+
+// prepare reads the certificates and the old lock.
+func (e *emission) prepare() plan.Diagnostics {
+	var ds plan.Diagnostics
+	previous := map[secretID]lockedSecret{}
+	if data, ok := e.old.Files[LockFile]; ok {
+		l, problems := parseLock(data, "")
+		ds = append(ds, problems...)
+		if l != nil {
+			for _, s := range l.Secrets {
+				previous[secretID{s.Namespace, s.Name}] = s
+			}
+		}
+	}
+	uses := map[string][]plan.Pos{} // of each certificate
+	for _, s := range e.plan.Secrets {
+		for _, pos := range s.Delivery.Pos {
+			if c := s.Delivery.Certificate; !slices.Contains(uses[c], pos) {
+				uses[c] = append(uses[c], pos)
+			}
+		}
+	}
+	certificates := map[string]*Certificate{}
+	files := fileNames(e.plan)
+	for i, s := range e.plan.Secrets {
+		cert, ok := certificates[s.Delivery.Certificate]
+		if !ok {
+			var problems plan.Diagnostics
+			cert, problems = ReadCertificate(s.Delivery.Certificate, uses[s.Delivery.Certificate], e.now)
+			certificates[s.Delivery.Certificate] = cert
+			ds = append(ds, problems...)
+		}
+		w := &work{
+			Secret:      s,
+			cert:        cert,
+			file:        files[i],
+			previous:    previous[secretID{s.Namespace, s.Name}],
+			entry:       lockedSecret{Namespace: s.Namespace, Name: s.Name, Scope: s.Delivery.Scope, Keys: map[string]lockedKey{}},
+			ciphertexts: map[string]string{},
+		}
+		if cert != nil {
+			w.entry.Certificate = cert.SHA256
+		}
+		e.secrets = append(e.secrets, w)
+	}
+	return ds
+}
+
+// fileNames returns the file of each secret of p. It is named after the
+// secret; where several namespaces have one of that name, those outside the
+// namespace of the plan stand in a directory of their namespace.
+func fileNames(p *plan.Plan) []string {
+	count := map[string]int{}
+	for _, s := range p.Secrets {
+		count[s.Name]++
+	}
+	var files []string
+	for _, s := range p.Secrets {
+		dir := secretsDir
+		if count[s.Name] > 1 && s.Namespace != p.Namespace {
+			dir = path.Join(secretsDir, s.Namespace)
+		}
+		files = append(files, path.Join(dir, s.Name+".yaml"))
+	}
+	return files
+}
+
+// seal seals all that is pending, across secrets, for a plan may well have
+// just one.
+func (e *emission) seal(ctx context.Context) plan.Diagnostics {
+	type job struct {
+		*pendingKey
+		w   *work
+		err error
+	}
+	var jobs []*job
+	for _, w := range e.secrets {
+		for _, k := range w.pending {
+			jobs = append(jobs, &job{pendingKey: k, w: w})
+		}
+	}
+	parallel(ctx, jobs, func(j *job) {
+		sealed, err := e.sealer.Seal(j.w.cert.Public, j.content, label(j.w.Secret))
+		j.ciphertext, j.err = base64.StdEncoding.EncodeToString(sealed), err
+	})
+	var ds plan.Diagnostics
+	for _, j := range jobs {
+		if j.err != nil {
+			ds.Errorf(plan.CodeCannotSeal, j.w.Pos, "", "key %q of secret %s cannot be sealed: %v", j.name, j.w.id(), j.err)
+		}
+	}
+	return ds
+}
+
+// tree makes the files.
+func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
+	lockKey, _ := e.lockKey()
+	parallel(ctx, e.secrets, func(w *work) {
+		for _, k := range w.pending {
+			k.entry.Ciphertext = ciphertextDigest(k.ciphertext)
+			if lockKey != nil {
+				k.entry.Tag = tagOf(lockKey, w.entry, k.name, k.entry, k.content)
+			}
+			w.entry.Keys[k.name] = k.entry
+			w.ciphertexts[k.name] = k.ciphertext
+		}
+		if len(w.ciphertexts) > 0 {
+			w.entry.File = w.file
+			w.manifest, w.err = sealedSecret(w.Secret, e.plan.PartOf, w.ciphertexts)
+		}
+	})
+	var ds plan.Diagnostics
+	t := &Tree{Files: map[string][]byte{}}
+	l := &lock{Version: lockVersion, Environment: e.plan.Environment}
+	for _, w := range e.secrets {
+		l.Secrets = append(l.Secrets, w.entry)
+		if w.err != nil {
+			ds.Errorf(plan.CodeCannotSeal, w.Pos, "", "secret %s cannot be written: %v", w.id(), w.err)
+		}
+		if w.manifest != nil {
+			t.Files[w.file] = w.manifest
+		}
+	}
+	if len(t.Files) == 0 && ctx.Err() == nil {
+		ds.Errorf(plan.CodeLeftOut, nil, "give a value to an input of a secret", "environment %q has no secret left: all keys of all secrets are left out", e.plan.Environment)
+		return nil, ds
+	}
+	l.Files = slices.Sorted(maps.Keys(t.Files))
+	var err error
+	if t.Files[KustomizationFile], err = marshalKustomization(l.Files); err != nil {
+		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
+	}
+	l.Files = slices.Insert(l.Files, 0, KustomizationFile) // sorts before secrets/
+	if t.Files[LockFile], err = l.marshal(); err != nil {
+		ds.Errorf(plan.CodeLockRead, nil, "", "%s cannot be written: %v", LockFile, err)
+	}
+	return t, ds
+}
+
+func (e *emission) report() Report {
+	r := Report{Secrets: []SecretReport{}}
+	for _, w := range e.secrets {
+		r.Secrets = append(r.Secrets, SecretReport{
+			Namespace: w.Namespace, Name: w.Name, File: w.entry.File,
+			LeftOut: len(w.keys) > 0 && !slices.ContainsFunc(w.keys, func(k KeyReport) bool { return k.State != LeftOut }),
+			Keys:    w.keys,
+		})
+	}
+	return r
+}

@@ -1,0 +1,42 @@
+package emit
+
+import (
+	"path"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+func marshalKustomization(resources []string) ([]byte, error) {
+	y, err := yaml.Marshal(types.Kustomization{
+		TypeMeta:  types.TypeMeta{APIVersion: types.KustomizationVersion, Kind: types.KustomizationKind},
+		Resources: resources,
+	})
+	return append([]byte(header), y...), err
+}
+
+// kustomize builds the tree in memory, as kustomize build would on disk, and
+// reports an error unless that gives just so many resources.
+func (t *Tree) kustomize(resources int) plan.Diagnostics {
+	var ds plan.Diagnostics
+	const dir = "tree"
+	const hint = "no tree that victorgen writes should do this: please report it"
+	fsys := filesys.MakeFsInMemory()
+	for name, data := range t.Files {
+		if err := fsys.WriteFile(path.Join(dir, name), data); err != nil {
+			ds.Errorf(plan.CodeKustomize, nil, hint, "kustomize cannot hold the tree: %v", err)
+			return ds
+		}
+	}
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fsys, dir)
+	if err != nil {
+		ds.Errorf(plan.CodeKustomize, nil, hint, "kustomize cannot build the tree: %v", err)
+	} else if built.Size() != resources {
+		ds.Errorf(plan.CodeKustomize, nil, hint, "kustomize builds %d resources of the tree, which has %d", built.Size(), resources)
+	}
+	return ds
+}

@@ -1,0 +1,219 @@
+package emit
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+const (
+	lockVersion = 1
+	// maxLockFile is some thirty thousand keys.
+	maxLockFile = 16 << 20
+)
+
+// lock is victorgen.lock: what was sealed, when, and for which certificate.
+// All of it is public: digests are of public data alone, and what depends on
+// a value is authenticated with a key that Git does not have.
+type lock struct {
+	Version     int            `yaml:"version"`
+	Environment string         `yaml:"environment"`
+	Files       []string       `yaml:"files"` // of the tree, sorted; the lock itself is not among them
+	Secrets     []lockedSecret `yaml:"secrets"`
+}
+
+// lockedSecret is one secret of a lock. The first four fields are what its
+// ciphertexts are bound to.
+type lockedSecret struct {
+	Namespace   string               `yaml:"namespace"`
+	Name        string               `yaml:"name"`
+	Scope       string               `yaml:"scope"`
+	Certificate string               `yaml:"certificate"`    // Certificate.SHA256
+	File        string               `yaml:"file,omitempty"` // none if all keys are left out
+	Keys        map[string]lockedKey `yaml:"keys"`
+}
+
+// lockedKey is one key of a lockedSecret. Digests are SHA-256 in hex.
+type lockedKey struct {
+	Definition string    `yaml:"definition"`           // see definitionOf
+	Omitted    bool      `yaml:"omitted,omitempty"`    // the key is left out; what follows is empty then
+	Ciphertext string    `yaml:"ciphertext,omitempty"` // digest of the ciphertext as it stands in the file
+	Tag        string    `yaml:"tag,omitempty"`        // see tagOf; none without a lock key
+	Sealed     time.Time `yaml:"sealed,omitempty"`     // when this ciphertext was made
+	Changed    time.Time `yaml:"changed,omitempty"`    // when the value last changed
+}
+
+// secretID names a secret in a cluster.
+type secretID struct{ namespace, name string }
+
+func (l *lock) marshal() ([]byte, error) {
+	out := bytes.NewBufferString(header)
+	enc := yaml.NewEncoder(out)
+	enc.SetIndent(2)
+	err := errors.Join(enc.Encode(l), enc.Close())
+	return out.Bytes(), err
+}
+
+var hintLock = "restore " + LockFile + " from Git, or remove it together with the files that it lists and build anew"
+
+// parseLock reads a lock strictly. file is where it lies, for messages; an
+// empty one stands for a lock that is not in a file.
+func parseLock(data []byte, file string) (*lock, plan.Diagnostics) {
+	var ds plan.Diagnostics
+	problem := func(line int, format string, args ...any) {
+		var pos []plan.Pos
+		if file != "" {
+			pos = []plan.Pos{{File: file, Line: max(line, 1), Column: 1}}
+		}
+		ds.Errorf(plan.CodeLockRead, pos, hintLock, LockFile+": "+format, args...)
+	}
+	if len(data) > maxLockFile {
+		problem(1, "it is larger than %d MiB", maxLockFile>>20)
+		return nil, ds
+	}
+	// The version comes first: the fields of another one would look unknown.
+	var v struct{ Version int }
+	if err := yaml.Unmarshal(data, &v); err == nil && v.Version != lockVersion {
+		problem(1, "it has version %d, and this victorgen reads version %d", v.Version, lockVersion)
+		return nil, ds
+	}
+	l := new(lock)
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(l); err != nil {
+		for _, p := range yamlProblems(err) {
+			problem(p.line, "%s", p.what)
+		}
+		return nil, ds
+	}
+	if err := dec.Decode(new(yaml.Node)); err != io.EOF {
+		problem(1, "something follows its end")
+	}
+	if l.Environment == "" {
+		problem(1, "it names no environment")
+	}
+	files := map[string]bool{"": true}
+	for _, f := range l.Files {
+		// Files that are listed are replaced and removed: none may lie elsewhere.
+		if !fs.ValidPath(f) || f == "." || f == LockFile || strings.ContainsAny(f, "\\:\x00") {
+			problem(1, "it lists %q, which is not a file of a tree", f)
+		}
+		files[f] = true
+	}
+	secrets := map[secretID]bool{}
+	for _, s := range l.Secrets {
+		id := secretID{s.Namespace, s.Name}
+		if !files[s.File] {
+			problem(1, "the file of secret %q is not among its files", s.Name)
+		}
+		if secrets[id] {
+			problem(1, "it has secret %q of namespace %q twice", s.Name, s.Namespace)
+		}
+		secrets[id] = true
+	}
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	return l, ds
+}
+
+type yamlProblem struct {
+	line int
+	what string
+}
+
+var (
+	yamlLine      = regexp.MustCompile(`line (\d+)`)
+	yamlUnknown   = regexp.MustCompile(`field (\S+) not found`)
+	yamlDuplicate = regexp.MustCompile(`key "?([^" ]+)"? already|field (\S+) already`)
+)
+
+// yamlProblems says in words of its own what a decoder complains of: the
+// decoder's name Go types and quote what they do not understand.
+func yamlProblems(err error) []yamlProblem {
+	texts := []string{err.Error()}
+	if te, ok := errors.AsType[*yaml.TypeError](err); ok {
+		texts = te.Errors
+	}
+	var problems []yamlProblem
+	for _, text := range texts {
+		p := yamlProblem{1, "it is not what victorgen writes"}
+		if m := yamlLine.FindStringSubmatch(text); m != nil {
+			p.line, _ = strconv.Atoi(m[1])
+		}
+		if m := yamlUnknown.FindStringSubmatch(text); m != nil {
+			p.what = "unknown field " + strconv.Quote(m[1])
+		} else if m := yamlDuplicate.FindStringSubmatch(text); m != nil {
+			p.what = "duplicate key " + strconv.Quote(m[1]+m[2])
+		}
+		problems = append(problems, p)
+	}
+	return problems
+}
+
+// digest hashes parts, each behind its length, so that no two lists of parts
+// are the same bytes.
+func digest(h hash.Hash, parts ...string) string {
+	var length [8]byte
+	for _, part := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+		h.Write(length[:])
+		io.WriteString(h, part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// definitionOf is the digest of what the contract says that k is made from,
+// the values of its settings included as far as the contract has them. While
+// it stays the same, a copy sealed earlier may stand for a value that cannot
+// be read now. It covers no secret value.
+func definitionOf(k plan.Key, p *plan.Plan) string {
+	var parts []string
+	switch {
+	case k.Value != nil:
+		parts = []string{"value", *k.Value}
+	case k.Template != nil:
+		parts = []string{"template", k.Template.Text}
+	default:
+		parts = []string{"input", k.Input}
+	}
+	for _, name := range k.Inputs() {
+		if in, _ := p.Input(name); in.Class == plan.Setting && in.Default != nil {
+			parts = append(parts, name, *in.Default)
+		}
+	}
+	return digest(sha256.New(), parts...)
+}
+
+// tagOf authenticates with the lock key that content is what the ciphertext
+// of k holds: HMAC-SHA-256 over all that the entry says, and the content. It
+// takes the ciphertext by its digest, so that one can still tell whether the
+// value changed after somebody has edited the ciphertext.
+func tagOf(lockKey []byte, s lockedSecret, key string, k lockedKey, content []byte) string {
+	return digest(hmac.New(sha256.New, lockKey),
+		s.Certificate, s.Scope, s.Namespace, s.Name, key, k.Definition, string(content), k.Ciphertext)
+}
+
+func verifyTag(lockKey []byte, s lockedSecret, key string, k lockedKey, content []byte) bool {
+	return hmac.Equal([]byte(tagOf(lockKey, s, key, k, content)), []byte(k.Tag))
+}
+
+// ciphertextDigest is public data: the ciphertext stands in Git beside it.
+func ciphertextDigest(ciphertext string) string {
+	sum := sha256.Sum256([]byte(ciphertext))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,26 @@
+package emit
+
+import "github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+
+// The labels that every object of a tree carries
+// (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
+const (
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	LabelPartOf    = "app.kubernetes.io/part-of"
+
+	ManagedBy = "victorgen" // the value of LabelManagedBy
+)
+
+// The files of a tree, slash-separated and relative to its directory.
+const (
+	LockFile          = "victorgen.lock"
+	KustomizationFile = "kustomization.yaml"
+	secretsDir        = "secrets"
+)
+
+// header is the first line of every file of a tree.
+const header = "# Written by victorgen from the contract; edits will be overwritten.\n"
+
+const sealedSecretKind = "SealedSecret"
+
+var sealedSecretVersion = v1alpha1.SchemeGroupVersion.String()

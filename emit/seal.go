@@ -1,0 +1,34 @@
+package emit
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+
+	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+	"github.com/bitnami-labs/sealed-secrets/pkg/crypto"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// Sealer encrypts values so that only the holder of the private key reads
+// them, and only for the same label. Seal is called from many goroutines at
+// once; its errors hold nothing of the plaintext. The other implementation is
+// that of package emittest.
+type Sealer interface {
+	Seal(public *rsa.PublicKey, plaintext, label []byte) ([]byte, error)
+}
+
+// Kubeseal seals as the kubeseal program does, with its own code.
+type Kubeseal struct{}
+
+// Seal implements [Sealer].
+func (Kubeseal) Seal(public *rsa.PublicKey, plaintext, label []byte) ([]byte, error) {
+	return crypto.HybridEncrypt(rand.Reader, public, plaintext, label)
+}
+
+// sealingScopes are upstream's names of the scopes of a plan.
+var sealingScopes = map[string]v1alpha1.SealingScope{
+	plan.Strict:        v1alpha1.StrictScope,
+	plan.NamespaceWide: v1alpha1.NamespaceWideScope,
+	plan.ClusterWide:   v1alpha1.ClusterWideScope,
+}

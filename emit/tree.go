@@ -1,0 +1,147 @@
+package emit
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// Tree is the files of an emitted directory, all of them ours: the lock, and
+// what it lists.
+type Tree struct {
+	Files map[string][]byte // by slash-separated path, relative to the directory
+}
+
+// ReadTree reads the tree in dir: of the files there, those that the lock
+// lists. A directory that is not there, or that has no lock, is the empty
+// tree; so is a listed file that is gone just not in it. If a write was
+// interrupted between its two renames, the directory is put back first.
+//
+// The diagnostics have the codes [plan.CodeLockRead] and [plan.CodeTreeRead];
+// with an error among them the tree is nil.
+func ReadTree(dir string) (*Tree, plan.Diagnostics) {
+	var ds plan.Diagnostics
+	failed := func(err error) (*Tree, plan.Diagnostics) {
+		ds.Errorf(plan.CodeTreeRead, nil, "make it readable, or build into another directory", "cannot read the tree in %s: %v", dir, err)
+		return nil, ds
+	}
+	at, err := locate(dir)
+	if errors.Is(err, fs.ErrNotExist) { // nor is the directory above
+		return &Tree{}, nil
+	} else if err != nil {
+		return failed(reason(err))
+	}
+	if err := at.recover(); err != nil {
+		return failed(err)
+	}
+	root, err := os.OpenRoot(at.dir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Tree{}, nil
+	} else if err != nil {
+		return failed(reason(err))
+	}
+	defer root.Close()
+
+	l, ds := readLock(root)
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	t := &Tree{Files: map[string][]byte{}}
+	if l == nil {
+		return t, nil
+	}
+	for _, name := range append(l.Files, LockFile) {
+		data, err := readRegular(root, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return failed(fmt.Errorf("%s: %w", name, reason(err)))
+		}
+		t.Files[name] = data
+	}
+	return t, ds
+}
+
+// readLock reads the lock of a tree; nil if there is none.
+func readLock(root *os.Root) (*lock, plan.Diagnostics) {
+	file := filepath.Join(root.Name(), LockFile)
+	var ds plan.Diagnostics
+	if info, err := root.Lstat(LockFile); err == nil && info.Size() > maxLockFile {
+		ds.Errorf(plan.CodeLockRead, []plan.Pos{{File: file, Line: 1, Column: 1}}, hintLock, "%s: it is larger than %d MiB", LockFile, maxLockFile>>20)
+		return nil, ds
+	}
+	data, err := readRegular(root, LockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		ds.Errorf(plan.CodeLockRead, nil, hintLock, "cannot read %s: %v", file, reason(err))
+		return nil, ds
+	}
+	return parseLock(data, file)
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// readRegular reads a file that is no link, pipe or device.
+func readRegular(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	return root.ReadFile(name)
+}
+
+// Kind says how a file differs between two trees.
+type Kind string
+
+// The kinds of change.
+const (
+	Added   Kind = "added"
+	Changed Kind = "changed"
+	Removed Kind = "removed"
+)
+
+// Change is a file that differs between two trees.
+type Change struct {
+	Path string `json:"path"`
+	Kind Kind   `json:"kind"`
+}
+
+// Diff returns what leads from old to new, sorted by path. A nil tree is
+// empty.
+func Diff(old, new *Tree) []Change {
+	var changes []Change
+	was, is := old.files(), new.files()
+	for name, data := range is {
+		if before, ok := was[name]; !ok {
+			changes = append(changes, Change{name, Added})
+		} else if !bytes.Equal(before, data) {
+			changes = append(changes, Change{name, Changed})
+		}
+	}
+	for name := range maps.Keys(was) {
+		if _, ok := is[name]; !ok {
+			changes = append(changes, Change{name, Removed})
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Compare(a.Path, b.Path) })
+	return changes
+}
+
+func (t *Tree) files() map[string][]byte {
+	if t == nil {
+		return nil
+	}
+	return t.Files
+}
