@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/internal/dirlock"
+)
+
+type buildOptions struct {
+	format     string
+	output     string
+	check      bool
+	dryRun     bool
+	offline    bool
+	noGenerate bool
+
+	mu    sync.Mutex
+	trees map[string]string // directory of a tree to the environment that builds it
+}
+
+func buildCommand() *cobra.Command {
+	o := &buildOptions{trees: map[string]string{}}
+	cmd := &cobra.Command{
+		Use:   "build ENV...",
+		Short: "Compile environments into kustomize trees",
+		Long: `Build compiles each environment, resolves its inputs, mints the generated ones
+that are missing, seals what has changed, and writes the tree to
+deploy/ENVIRONMENT in the module.
+
+What has not changed keeps its ciphertext, so a second build changes no file.
+Minted values are stored at their source before they are used. A build that
+fails leaves the old tree as it was.`,
+		Example: `  # the tree of production
+  victorgen build envs/production
+
+  # all environments
+  victorgen build ./envs/...
+
+  # in CI, with no values at all: is the committed tree what the contract says?
+  victorgen build ./envs/... --offline --check
+
+  # what would change?
+  victorgen build envs/production --dry-run`,
+		Args:              environments,
+		ValidArgsFunction: completeDirs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return forEach(cmd, args, o.format, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) }, o.text)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.output, "output", "", "directory of the trees; each environment's is below it (default deploy in the module)")
+	f.BoolVar(&o.check, "check", false, "write nothing; exit 1 if a build would change the tree")
+	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
+	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
+	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
+	cmd.MarkFlagsMutuallyExclusive("check", "dry-run")
+	cmd.RegisterFlagCompletionFunc("output", completeDirs)
+	outputFlag(cmd, &o.format)
+	return cmd
+}
+
+// build builds one environment.
+func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
+	p := r.plan
+	r.Tree = filepath.Join(p.Module, "deploy", p.Environment)
+	if o.output != "" {
+		dir, err := filepath.Abs(o.output)
+		if err != nil {
+			r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "", "%v", err)
+			return
+		}
+		r.Tree = filepath.Join(dir, p.Environment)
+	}
+	if other := o.claim(r.Tree, r.Directory); other != "" {
+		r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
+			"environment %q is also that of %s, and both would write to %s", p.Environment, other, r.Tree)
+		return
+	}
+	unlock, err := dirlock.Lock(ctx, p.Dir, func() {
+		fmt.Fprintf(stderr, "waiting for another build of %s\n", p.Environment)
+	})
+	if err != nil {
+		r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "", "%v", err)
+		return
+	}
+	defer unlock()
+
+	old, ds := emit.ReadTree(r.Tree)
+	r.Diagnostics = append(r.Diagnostics, ds...)
+	if ds.HasErrors() {
+		return
+	}
+	values := source.Settings(p)
+	if !o.offline {
+		sources := openSources(p)
+		if o.check || o.dryRun {
+			for name, s := range sources {
+				sources[name] = source.DryRun(s)
+			}
+		}
+		values, ds = source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate})
+		r.Diagnostics = append(r.Diagnostics, ds...)
+		if ds.HasErrors() {
+			return
+		}
+	}
+	r.Minted = minted(p, values)
+	tree, report, ds := emit.Emit(ctx, p, values, old, emit.Options{})
+	r.Report = &report
+	r.Diagnostics = append(r.Diagnostics, ds...)
+	if ds.HasErrors() {
+		return
+	}
+	r.Changes = emit.Diff(old, tree)
+	switch {
+	case o.dryRun:
+	case o.check:
+		if len(r.Changes) > 0 {
+			r.Diagnostics.Errorf(plan.CodeTreeDiffers, nil, "run `victorgen build` and commit the result",
+				"the tree in %s is not what a build would write", r.Tree)
+		}
+	default:
+		if err := tree.Write(ctx, r.Tree); err != nil {
+			var own plan.Diagnostics
+			if !errors.As(err, &own) {
+				own.Errorf(plan.CodeTreeWrite, nil, "", "%v", err)
+			}
+			r.Diagnostics = append(r.Diagnostics, own...)
+		}
+	}
+}
+
+// claim takes a tree for the environment in dir, or says whose it is.
+func (o *buildOptions) claim(tree, dir string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if other, taken := o.trees[tree]; taken {
+		return other
+	}
+	o.trees[tree] = dir
+	return ""
+}
+
+// minted names what was minted, and where it is now.
+func minted(p *plan.Plan, values value.Set) []string {
+	var names []string
+	for _, in := range p.Inputs {
+		if v := values[in.Name]; v.Minted {
+			names = append(names, in.Name+" in "+v.Origin)
+		}
+	}
+	return names
+}
+
+func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
+	if r.Report == nil || r.Diagnostics.HasErrors() && !o.check {
+		return
+	}
+	counts := map[emit.State]int{}
+	secrets := 0
+	for _, s := range r.Report.Secrets {
+		if !s.LeftOut {
+			secrets++
+		}
+		for _, k := range s.Keys {
+			counts[k.State]++
+		}
+	}
+	verb := "wrote"
+	switch {
+	case len(r.Changes) == 0:
+		verb = "unchanged"
+	case o.check || o.dryRun:
+		verb = "would write"
+	}
+	fmt.Fprintf(w, "%s: %s %s (%s: %s sealed, %d kept, %d left out)\n", r.name(), verb, p.rel(r.Tree),
+		plural(secrets, "secret"), plural(counts[emit.Sealed], "key"), counts[emit.Kept], counts[emit.LeftOut])
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, m := range r.Minted {
+		fmt.Fprintf(tw, "  minted\t%s\t\n", m)
+	}
+	for _, s := range r.Report.Secrets {
+		for _, k := range s.Keys {
+			if k.State != emit.Kept {
+				fmt.Fprintf(tw, "  %s\t%s %s\t%s\n", k.State, s.Name, k.Name, k.Why)
+			}
+		}
+	}
+	for _, c := range r.Changes {
+		fmt.Fprintf(tw, "  %s\t%s\t\n", c.Kind, c.Path)
+	}
+	tw.Flush()
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// printer writes diagnostics for people.
+type printer struct {
+	w     io.Writer
+	color bool
+	wd    string
+	files map[string][]string // source lines read so far
+}
+
+func newPrinter(w io.Writer) *printer {
+	wd, _ := os.Getwd()
+	if resolved, err := filepath.EvalSymlinks(wd); err == nil {
+		wd = resolved
+	}
+	return &printer{w: w, color: isTerminal(w) && os.Getenv("NO_COLOR") == "", wd: wd, files: map[string][]string{}}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// finding is a diagnostic and the environments that have it. Environments
+// share a contract, and so they share its mistakes.
+type finding struct {
+	plan.Diagnostic
+	environments []string
+}
+
+// findings merges what several environments have to say.
+func findings(results []result) []finding {
+	var fs []finding
+	for _, r := range results {
+		for _, d := range r.Diagnostics {
+			i := slices.IndexFunc(fs, func(f finding) bool {
+				return f.Code == d.Code && f.Message == d.Message && slices.Equal(f.Pos, d.Pos)
+			})
+			if i < 0 {
+				i = len(fs)
+				fs = append(fs, finding{Diagnostic: d})
+			}
+			fs[i].environments = append(fs[i].environments, r.name())
+		}
+	}
+	return fs
+}
+
+// print writes all findings, then a line that counts them.
+func (p *printer) print(fs []finding, environments int) {
+	counts := map[plan.Severity]int{}
+	for _, f := range fs {
+		counts[f.Severity]++
+		p.one(f, environments > 1)
+	}
+	var parts []string
+	for _, s := range []plan.Severity{plan.Error, plan.Warning} {
+		if n := counts[s]; n > 0 {
+			parts = append(parts, plural(n, string(s)))
+		}
+	}
+	if len(parts) > 0 {
+		fmt.Fprintln(p.w, strings.Join(parts, ", "))
+	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func (p *printer) one(f finding, several bool) {
+	where := ""
+	if len(f.Pos) > 0 && f.Pos[0].IsValid() {
+		where = p.place(f.Pos[0]) + ": "
+	}
+	tone := "1;31"
+	if f.Severity == plan.Warning {
+		tone = "1;33"
+	}
+	in := ""
+	if several {
+		in = " [" + strings.Join(f.environments, ", ") + "]"
+	}
+	fmt.Fprintf(p.w, "%s%s: %s%s\n", p.paint("1", where), p.paint(tone, string(f.Severity)+" "+string(f.Code)), f.Message, in)
+	if len(f.Pos) > 0 && !f.Mask {
+		p.source(f.Pos[0], tone)
+	}
+	for _, pos := range f.Pos[min(1, len(f.Pos)):] {
+		if pos.IsValid() {
+			fmt.Fprintf(p.w, "    see %s\n", p.place(pos))
+		}
+	}
+	if f.Hint != "" {
+		fmt.Fprintf(p.w, "    %s %s\n", p.paint("36", "hint:"), f.Hint)
+	}
+}
+
+// maxLine is how much of a source line is shown, in bytes.
+const maxLine = 160
+
+// source shows the line at pos with a caret below.
+func (p *printer) source(pos plan.Pos, tone string) {
+	line, ok := p.line(pos)
+	if !ok || pos.Column < 1 || pos.Column > len(line)+1 {
+		return
+	}
+	before, after := line[:pos.Column-1], line[pos.Column-1:]
+	if len(before) > maxLine {
+		return
+	}
+	if len(after) > maxLine {
+		after = strings.ToValidUTF8(after[:maxLine], "") + "..."
+	}
+	// Keep the tabs, so that the caret stands where the terminal puts the rest.
+	indent := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, before)
+	fmt.Fprintf(p.w, "    %s%s\n    %s%s\n", before, after, indent, p.paint(tone, "^"))
+}
+
+func (p *printer) line(pos plan.Pos) (string, bool) {
+	lines, ok := p.files[pos.File]
+	if !ok {
+		if f, err := os.Open(pos.File); err == nil {
+			defer f.Close()
+			for s := bufio.NewScanner(f); s.Scan(); {
+				lines = append(lines, s.Text())
+			}
+		}
+		p.files[pos.File] = lines
+	}
+	if pos.Line < 1 || pos.Line > len(lines) || !utf8.ValidString(lines[pos.Line-1]) {
+		return "", false
+	}
+	return lines[pos.Line-1], true
+}
+
+func (p *printer) place(pos plan.Pos) string {
+	return fmt.Sprintf("%s:%d:%d", p.rel(pos.File), pos.Line, pos.Column)
+}
+
+// rel writes a path as the reader would: relative, if it is below.
+func (p *printer) rel(path string) string {
+	if r, err := filepath.Rel(p.wd, path); err == nil && filepath.IsLocal(r) {
+		return r
+	}
+	return path
+}
+
+func (p *printer) paint(code, s string) string {
+	if !p.color || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}

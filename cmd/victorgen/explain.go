@@ -1,0 +1,246 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+func explainCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "explain ENV [INPUT|SECRET...] | CODE",
+		Short: "Say where a value comes from and all places it goes to",
+		Long: `Explain tells of an input where it is declared, where its value comes from, what
+the value must be, and all keys of all secrets that are made from it; of a
+secret, what each of its keys is made from. Without a name it lists all inputs.
+It reads no values.
+
+With a code, such as VG1205, it explains the message that has it.`,
+		Example: `  victorgen explain envs/production
+  victorgen explain envs/production DB_PASSWORD
+  victorgen explain envs/production victor-ai-secrets -o json
+  victorgen explain VG1205`,
+		Args: argsOf(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.HasPrefix(args[0], "VG") {
+				return explainCodes(cmd.OutOrStdout(), args)
+			}
+			p, err := compileOne(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return explain(cmd.OutOrStdout(), newPrinter(cmd.ErrOrStderr()), p, args[1:], format)
+		},
+	}
+	outputFlag(cmd, &format)
+	return cmd
+}
+
+func explainCodes(w io.Writer, codes []string) error {
+	for i, arg := range codes {
+		text, ok := plan.Explain(plan.Code(arg))
+		if !ok {
+			return usageError{fmt.Errorf("there is no code %q; codes look like VG1205", arg)}
+		}
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s: %s\n", arg, text)
+	}
+	return nil
+}
+
+// inputStory is what there is to say of one input.
+type inputStory struct {
+	Name        string     `json:"name"`
+	Class       plan.Class `json:"class"`
+	Description string     `json:"description,omitempty"`
+	Declared    []string   `json:"declared"`
+	From        string     `json:"from"`
+	Generated   string     `json:"generated,omitempty"`
+	MustBe      string     `json:"mustBe,omitempty"`
+	MaxAge      string     `json:"maxAge,omitempty"`
+	Docs        string     `json:"docs,omitempty"`
+	Deprecated  string     `json:"deprecated,omitempty"`
+	GoesTo      []keyStory `json:"goesTo"`
+	Rules       []string   `json:"rules,omitempty"`
+}
+
+// keyStory is what one key is made from.
+type keyStory struct {
+	Secret string   `json:"secret"` // namespace/name
+	Key    string   `json:"key"`
+	By     string   `json:"by"` // input, template or value
+	Inputs []string `json:"inputs,omitempty"`
+}
+
+// secretStory is what there is to say of one secret.
+type secretStory struct {
+	Secret   string     `json:"secret"`
+	Type     string     `json:"type"`
+	Delivery string     `json:"delivery"`
+	Declared []string   `json:"declared"`
+	Keys     []keyStory `json:"keys"`
+}
+
+func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format string) error {
+	var inputs []inputStory
+	var secrets []secretStory
+	all := len(names) == 0
+	var known []string
+	for _, in := range p.Inputs {
+		known = append(known, in.Name)
+		if all || slices.Contains(names, in.Name) {
+			inputs = append(inputs, tellInput(pr, p, in))
+		}
+	}
+	for _, s := range p.Secrets {
+		known = append(known, s.Name)
+		if slices.Contains(names, s.Name) {
+			secrets = append(secrets, tellSecret(pr, s))
+		}
+	}
+	for _, n := range names {
+		if !slices.Contains(known, n) {
+			return usageError{fmt.Errorf("%s has no input or secret %q; %s", p.Environment, n,
+				plan.DidYouMean(n, known, "`victorgen explain ENV` lists them"))}
+		}
+	}
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(struct {
+			Version     int           `json:"version"`
+			Environment string        `json:"environment"`
+			Inputs      []inputStory  `json:"inputs,omitempty"`
+			Secrets     []secretStory `json:"secrets,omitempty"`
+		}{1, p.Environment, inputs, secrets})
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer tw.Flush()
+	if all {
+		fmt.Fprintln(tw, "INPUT\tCLASS\tFROM\tGOES TO")
+		for _, s := range inputs {
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Name, s.Class, s.From, cmp.Or(places(s.GoesTo, ", "), "-"))
+		}
+		return nil
+	}
+	for _, s := range inputs {
+		fmt.Fprintf(tw, "%s\t%s\n", s.Name, strings.TrimSpace(string(s.Class)+"  "+s.Description))
+		for _, row := range [][2]string{
+			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", s.From}, {"minted as", s.Generated},
+			{"must be", s.MustBe}, {"rotation due", s.MaxAge}, {"rules", strings.Join(s.Rules, ", ")},
+			{"docs", s.Docs}, {"deprecated", s.Deprecated}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
+		} {
+			if row[1] != "" {
+				fmt.Fprintf(tw, "  %s\t%s\n", row[0], row[1])
+			}
+		}
+	}
+	for _, s := range secrets {
+		fmt.Fprintf(tw, "%s\t%s, %s\n", s.Secret, s.Type, s.Delivery)
+		fmt.Fprintf(tw, "  declared\t%s\n", strings.Join(s.Declared, ", "))
+		for _, k := range s.Keys {
+			fmt.Fprintf(tw, "  %s\t%s %s\n", k.Key, k.By, strings.Join(k.Inputs, ", "))
+		}
+	}
+	return nil
+}
+
+func places(keys []keyStory, sep string) string {
+	var ps []string
+	for _, k := range keys {
+		ps = append(ps, fmt.Sprintf("%s %s", k.Secret, k.Key))
+	}
+	return strings.Join(ps, sep)
+}
+
+func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
+	s := inputStory{
+		Name: in.Name, Class: in.Class, Description: in.Description, Declared: declared(pr, in.Pos),
+		MustBe: constraints(in), Docs: in.Docs, Deprecated: in.Deprecated, GoesTo: []keyStory{},
+	}
+	src, _ := p.Source(in.Source)
+	switch {
+	case in.Default != nil:
+		s.From = "the contract"
+	default:
+		s.From = fmt.Sprintf("%s in the process environment or %s", in.Name, pr.rel(src.File))
+	}
+	if in.MaxAge > 0 {
+		s.MaxAge = in.MaxAge.String()
+	}
+	if g := in.Generate; g != nil {
+		switch g.Kind {
+		case plan.Password:
+			s.Generated = fmt.Sprintf("password of %d characters, out of %d", g.Length, len([]rune(g.Alphabet)))
+		case plan.Bytes:
+			s.Generated = fmt.Sprintf("%d random bits in %s", g.Bits, g.Encoding)
+		case plan.RSA:
+			s.Generated = fmt.Sprintf("RSA private key of %d bits (%s)", g.Bits, g.Encoding)
+		case plan.Ed25519:
+			s.Generated = fmt.Sprintf("Ed25519 private key (%s)", g.Encoding)
+		default:
+			s.Generated = g.Kind
+		}
+	}
+	for _, sec := range p.Secrets {
+		for _, k := range sec.Keys {
+			if slices.Contains(k.Inputs(), in.Name) {
+				s.GoesTo = append(s.GoesTo, tellKey(sec, k))
+			}
+		}
+	}
+	for _, r := range p.Rules {
+		if slices.Contains(r.Inputs, in.Name) {
+			s.Rules = append(s.Rules, fmt.Sprintf("%s (%s)", r.Name, r.Kind))
+		}
+	}
+	return s
+}
+
+func tellSecret(pr *printer, sec plan.Secret) secretStory {
+	s := secretStory{
+		Secret: sec.Namespace + "/" + sec.Name, Type: sec.Type, Declared: declared(pr, sec.Pos),
+		Delivery: fmt.Sprintf("%s %s with %s", sec.Delivery.Kind, sec.Delivery.Scope, filepath.Base(sec.Delivery.Certificate)),
+	}
+	for _, k := range sec.Keys {
+		s.Keys = append(s.Keys, tellKey(sec, k))
+	}
+	return s
+}
+
+func tellKey(sec plan.Secret, k plan.Key) keyStory {
+	by := "input"
+	switch {
+	case k.Template != nil:
+		by = "template"
+	case k.Value != nil:
+		by = "value"
+	}
+	return keyStory{Secret: sec.Namespace + "/" + sec.Name, Key: k.Name, By: by, Inputs: k.Inputs()}
+}
+
+func declared(pr *printer, ps []plan.Pos) []string {
+	out := []string{}
+	for _, p := range ps {
+		out = append(out, pr.place(p))
+	}
+	if len(out) == 0 {
+		out = append(out, "the schema")
+	}
+	return out
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// start holds the files of a new module. APP stands for its name.
+//
+//go:embed start
+var start embed.FS
+
+func initCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "Start a new module, or renew the schema of one",
+		Long: `Init writes a CUE module that works: a contract, one environment, the schema for
+editors and cue vet, a .gitignore that keeps .secrets out of Git, and a
+configuration for pre-commit. The name of the application is that of the
+directory.
+
+Files that exist are left alone, but for the schema, which is renewed, and
+.gitignore, to which missing lines are added.`,
+		Example: "  victorgen init\n  victorgen init deploy/secrets",
+		Args:    argsOf(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			return initModule(cmd, dir)
+		},
+	}
+	return cmd
+}
+
+var notName = regexp.MustCompile(`[^a-z0-9]+`)
+
+func initModule(cmd *cobra.Command, dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	app := strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(abs)), ""), "0123456789")
+	if app == "" {
+		app = "app"
+	}
+	say := func(what, file string) {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", what, filepath.ToSlash(filepath.Join(dir, file)))
+	}
+
+	_, err = os.Stat(filepath.Join(abs, "cue.mod", "module.cue"))
+	existing := err == nil // a module that has its own contract somewhere
+	err = fs.WalkDir(start, "start", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := start.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		content = bytes.ReplaceAll(content, []byte("APP"), []byte(app))
+		// Names that start with a dot are not embedded; the files have none.
+		name := strings.TrimPrefix(path, "start/")
+		switch name {
+		case "gitignore":
+			return addLines(abs, ".gitignore", content, say)
+		case "pre-commit-config.yaml":
+			name = "." + name
+		case "module.cue":
+			name = "cue.mod/module.cue"
+		}
+		if existing && strings.HasSuffix(name, ".cue") {
+			return nil
+		}
+		return createFile(abs, name, content, say)
+	})
+	if err != nil {
+		return err
+	}
+	for name, content := range schema.Files() {
+		file := filepath.FromSlash(schema.Dir() + "/" + name)
+		old, err := os.ReadFile(filepath.Join(abs, file))
+		if err == nil && bytes.Equal(old, content) {
+			continue
+		}
+		what := "created"
+		if err == nil {
+			what = "renewed"
+		}
+		if err := write(abs, file, content); err != nil {
+			return err
+		}
+		say(what, file)
+	}
+	if !existing {
+		fmt.Fprintf(cmd.ErrOrStderr(), "next: fetch the cluster's certificate, then build:\n"+
+			"  cd %s\n  kubeseal --fetch-cert > envs/dev/sealing-cert.pem\n  victorgen vet ./envs/...\n  victorgen build envs/dev\n", dir)
+	}
+	return nil
+}
+
+func createFile(dir, name string, content []byte, say func(what, file string)) error {
+	if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+		say("kept", name)
+		return nil
+	}
+	if err := write(dir, name, content); err != nil {
+		return err
+	}
+	say("created", name)
+	return nil
+}
+
+// addLines appends the lines of content that the file lacks.
+func addLines(dir, name string, content []byte, say func(what, file string)) error {
+	old, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return createFile(dir, name, content, say)
+	} else if err != nil {
+		return err
+	}
+	have := strings.Split(string(old), "\n")
+	added := old
+	if len(added) > 0 && !bytes.HasSuffix(added, []byte("\n")) {
+		added = append(added, '\n')
+	}
+	before := len(added)
+	for line := range strings.Lines(string(content)) {
+		if !slices.Contains(have, strings.TrimSuffix(line, "\n")) {
+			added = append(added, line...)
+		}
+	}
+	if len(added) == before {
+		say("kept", name)
+		return nil
+	}
+	if err := write(dir, name, added); err != nil {
+		return err
+	}
+	say("extended", name)
+	return nil
+}
+
+func write(dir, name string, content []byte) error {
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, content, 0o644)
+}

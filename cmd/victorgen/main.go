@@ -1,0 +1,147 @@
+// Command victorgen compiles a CUE contract of an application's secrets into a
+// kustomize tree of manifests. This package parses flags, wires the parts
+// together and renders what they return; it decides nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/source/env"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// The exit codes.
+const (
+	exitFindings = 1 // something is wrong with a contract, a value or a tree
+	exitUsage    = 2
+	exitSource   = 3 // a source or a cluster failed
+)
+
+// failure ends a command that has told already what is wrong.
+type failure int
+
+func (f failure) Error() string { return fmt.Sprintf("exit %d", int(f)) }
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	var f failure
+	var u usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &f):
+		return int(f)
+	case errors.As(err, &u):
+		fmt.Fprintf(stderr, "error: %v\nRun '%s --help' for usage.\n", err, cmd.CommandPath())
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "error: %v\n", err)
+	return exitFindings
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "victorgen",
+		Short: "Compile a contract of secrets into a kustomize tree",
+		Long: `victorgen compiles a contract, written in CUE, that says which secrets an
+application needs in each environment. It validates the contract, resolves each
+value from the place where it lives, and writes a kustomize tree of
+SealedSecrets that Argo CD or kubectl can apply.
+
+An environment (ENV) is a directory such as envs/production, or a pattern such
+as ./envs/... for all environments below a directory.
+
+Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source failed.`,
+		Example: `  victorgen init
+  victorgen vet ./envs/...
+  victorgen build envs/production`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown verb %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(buildCommand(), explainCommand(), initCommand(), templateCommand(), versionCommand(), vetCommand())
+	root.CompletionOptions.HiddenDefaultCmd = false
+	return root
+}
+
+// argsOf makes a cobra argument check whose errors count as wrong usage.
+func argsOf(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
+
+// environments is the argument check of the verbs that take environments.
+func environments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError{errors.New("name an environment, such as envs/production or ./envs/...")}
+	}
+	return nil
+}
+
+// outputFlag adds -o to a verb that has a result.
+func outputFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVarP(format, "format", "o", "text", "how to print the result: text or json")
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	old := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if *format != "text" && *format != "json" {
+			return usageError{fmt.Errorf("-o takes text or json, not %q", *format)}
+		}
+		if old != nil {
+			return old(cmd, args)
+		}
+		return nil
+	}
+}
+
+// completeDirs completes the names of environments.
+func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// openSources opens the sources of a plan. This is the one table of the kinds
+// of source that there are.
+func openSources(p *plan.Plan) map[string]source.Source {
+	sources := map[string]source.Source{}
+	for _, s := range p.Sources {
+		switch s.Kind {
+		case "env":
+			sources[s.Name] = env.New(s.File, os.LookupEnv)
+		}
+	}
+	return sources
+}
