@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -78,7 +81,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if o.output != "" {
 		dir, err := filepath.Abs(o.output)
 		if err != nil {
-			r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "", "%v", err)
+			r.fail(err)
 			return
 		}
 		r.Tree = filepath.Join(dir, p.Environment)
@@ -92,7 +95,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		fmt.Fprintf(stderr, "waiting for another build of %s\n", p.Environment)
 	})
 	if err != nil {
-		r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "", "%v", err)
+		r.fail(err)
 		return
 	}
 	defer unlock()
@@ -132,14 +135,24 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 				"the tree in %s is not what a build would write", r.Tree)
 		}
 	default:
-		if err := tree.Write(ctx, r.Tree); err != nil {
-			var own plan.Diagnostics
-			if !errors.As(err, &own) {
-				own.Errorf(plan.CodeTreeWrite, nil, "", "%v", err)
-			}
-			r.Diagnostics = append(r.Diagnostics, own...)
-		}
+		r.fail(writeTree(ctx, tree, r.Tree))
 	}
+}
+
+func writeTree(ctx context.Context, t *emit.Tree, dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	return t.Write(ctx, dir)
+}
+
+// fail adds err, if there is one, to what the environment has to say.
+func (r *result) fail(err error) {
+	var own plan.Diagnostics
+	if err != nil && !errors.As(err, &own) {
+		own.Errorf(plan.CodeTreeWrite, nil, "the old tree is as it was", "%v", err)
+	}
+	r.Diagnostics = append(r.Diagnostics, own...)
 }
 
 // claim takes a tree for the environment in dir, or says whose it is.
@@ -188,18 +201,45 @@ func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
 	fmt.Fprintf(w, "%s: %s %s (%s: %s sealed, %d kept, %d left out)\n", r.name(), verb, p.rel(r.Tree),
 		plural(secrets, "secret"), plural(counts[emit.Sealed], "key"), counts[emit.Kept], counts[emit.LeftOut])
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer tw.Flush()
 	for _, m := range r.Minted {
-		fmt.Fprintf(tw, "  minted\t%s\t\n", m)
+		fmt.Fprintf(tw, "  minted\t%s\n", m)
 	}
 	for _, s := range r.Report.Secrets {
-		for _, k := range s.Keys {
-			if k.State != emit.Kept {
-				fmt.Fprintf(tw, "  %s\t%s %s\t%s\n", k.State, s.Name, k.Name, k.Why)
-			}
+		for _, g := range groups(s.Keys) {
+			fmt.Fprintf(tw, "  %s\t%s: %s\n", g.title, s.Name, strings.Join(g.keys, ", "))
 		}
 	}
 	for _, c := range r.Changes {
-		fmt.Fprintf(tw, "  %s\t%s\t\n", c.Kind, c.Path)
+		fmt.Fprintf(tw, "  %s\t%s\n", c.Kind, c.Path)
 	}
-	tw.Flush()
+}
+
+// group is some keys of one secret that the same became of.
+type group struct {
+	title string
+	keys  []string
+}
+
+// groups puts together the keys that were sealed for the same reason, and
+// those that were left out, for which each has a reason of its own: -o json
+// tells it.
+func groups(keys []emit.KeyReport) []group {
+	var gs []group
+	for _, k := range keys {
+		title := string(k.State)
+		switch k.State {
+		case emit.Kept:
+			continue
+		case emit.Sealed:
+			title += " (" + k.Why + ")"
+		}
+		i := slices.IndexFunc(gs, func(g group) bool { return g.title == title })
+		if i < 0 {
+			i = len(gs)
+			gs = append(gs, group{title: title})
+		}
+		gs[i].keys = append(gs[i].keys, k.Name)
+	}
+	return gs
 }
