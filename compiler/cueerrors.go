@@ -95,7 +95,7 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 		c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "set it to one value in the environment",
 			"%s is not concrete: all that is known of it is %s", name, maskLiterals(strings.TrimPrefix(rest, "incomplete value ")))
 
-	case len(direct) == 0 && len(members) > 0:
+	case len(direct) == 0 && len(members) > 0 && !c.against(at, c.contractSays(path, false)):
 		given, allowed := members[0][1], []string{}
 		for _, m := range members {
 			if a, b := m[0], m[1]; count(members, a) > count(members, b) {
@@ -115,7 +115,7 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 		}
 		word := len(direct) > 0 && isWord(direct[0][0]) && isWord(direct[0][1])
 		contract := c.contractSays(path, word)
-		if len(contract) > 0 && len(at) > 0 && filepath.Dir(at[0].File) == c.dir {
+		if c.against(at, contract) {
 			c.ds.Errorf(plan.CodeLoosened, append(slices.Clone(at), contract...),
 				"an environment may narrow what the contract leaves open, never loosen or contradict it",
 				"the environment contradicts the contract on %s: %s", name, maskLiterals(rest))
@@ -240,6 +240,12 @@ func fieldsAt(path []string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// against reports whether the environment stands at a place where the contract
+// has spoken too.
+func (c *compilation) against(at, contract []plan.Pos) bool {
+	return len(contract) > 0 && len(at) > 0 && filepath.Dir(at[0].File) == c.dir
 }
 
 // contractSays returns where the contract, not the environment, sets the field

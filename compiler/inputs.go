@@ -20,6 +20,9 @@ const DefaultMinStrength = 60
 func (c *compilation) input(name string, s *spec) plan.Input {
 	spec := s.Inputs[name]
 	at := c.ix.declared("inputs", name)
+	if name == plan.LockKey && c.ix.labels[pathKey([]string{"inputs", name})] == nil {
+		at = nil // the schema declares it
+	}
 	in := plan.Input{
 		Name:        name,
 		Class:       spec.Class,

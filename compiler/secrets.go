@@ -35,8 +35,15 @@ func (c *compilation) checkName(what, name string, valid func(string) []string, 
 		if len(at) == 0 {
 			at = last(c.ix.declared(path...))
 		}
-		c.ds.Errorf(plan.CodeName, at, problems[0], "%s %q is not a name that Kubernetes accepts", what, name)
+		c.ds.Errorf(plan.CodeName, at, briefly(problems[0]), "%s %q is not a name that Kubernetes accepts", what, name)
 	}
+}
+
+// briefly cuts the examples and the regular expression off a problem that
+// apimachinery reports.
+func briefly(problem string) string {
+	problem, _, _ = strings.Cut(problem, " (e.g.")
+	return problem
 }
 
 // typeKeys are the keys that the API server demands of a Secret of each type
@@ -108,7 +115,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 // field.
 func (c *compilation) checkLabelled(path []string, what, name string, valid func(string) []string) {
 	if problems := valid(name); len(problems) > 0 {
-		c.ds.Errorf(plan.CodeName, last(c.ix.declared(path...)), problems[0], "%s %q is not a name that Kubernetes accepts", what, name)
+		c.ds.Errorf(plan.CodeName, last(c.ix.declared(path...)), briefly(problems[0]), "%s %q is not a name that Kubernetes accepts", what, name)
 	}
 }
 
@@ -172,8 +179,12 @@ func (c *compilation) key(id, name string, spec keySpec) plan.Key {
 		c.checkLiteral(pos, id, name, *spec.Value)
 	}
 	if given != 1 && !c.broken(path) {
+		what := "nothing"
+		if given > 1 {
+			what = "several things at once"
+		}
 		c.ds.Errorf(plan.CodeKeyMadeFrom, last(c.ix.declared(path...)), "set exactly one of input, template and value",
-			"key %q of secret %q has %d of input, template and value", name, id, given)
+			"key %q of secret %q is made from %s", name, id, what)
 	}
 	return k
 }

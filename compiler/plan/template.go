@@ -70,10 +70,10 @@ func ParseTemplate(text string, input func(name string) (Input, bool), names []s
 	return &Template{Text: text, Inputs: slices.Sorted(maps.Keys(a.used))}, a.problems
 }
 
-// parseErrorOf takes "template: :LINE: MESSAGE" apart.
+// parseErrorOf takes "template: template:LINE: MESSAGE" apart.
 func parseErrorOf(err error) (line int, message string) {
 	message = err.Error()
-	if rest, ok := strings.CutPrefix(message, "template: :"); ok {
+	if rest, ok := strings.CutPrefix(message, "template: template:"); ok {
 		var n int
 		if _, e := fmt.Sscanf(rest, "%d:", &n); e == nil {
 			if _, m, ok := strings.Cut(rest, ": "); ok {
