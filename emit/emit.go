@@ -15,6 +15,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"sync"
 	"text/template"
 	"time"
 
@@ -82,9 +83,6 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 	}
 	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), functions: functions()}
 	t, ds := e.run(ctx)
-	if t != nil {
-		ds = append(ds, t.kustomize(len(t.Files)-2)...) // all but the kustomization and the lock
-	}
 	ds.Sort()
 	if ds.HasErrors() {
 		t = nil
@@ -154,12 +152,7 @@ func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
 		return nil, ds
 	}
 	t, problems := e.tree(ctx)
-	ds = append(ds, problems...)
-	if ctx.Err() != nil { // some of the work was not done
-		ds.Errorf(plan.CodeCannotSeal, nil, "build again", "stopped before the end: %v", context.Cause(ctx))
-		return nil, ds
-	}
-	return t, ds
+	return t, append(ds, problems...)
 }
 
 // parallel calls do for each item, on all cores, until ctx is done.
@@ -270,7 +263,7 @@ func (e *emission) seal(ctx context.Context) plan.Diagnostics {
 	return ds
 }
 
-// tree makes the files.
+// tree makes the files, and has kustomize build them.
 func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	lockKey, _ := e.lockKey()
 	parallel(ctx, e.secrets, func(w *work) {
@@ -299,7 +292,11 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 			t.Files[w.file] = w.manifest
 		}
 	}
-	if len(t.Files) == 0 && ctx.Err() == nil {
+	if ctx.Err() != nil { // some of the work was not done
+		ds.Errorf(plan.CodeCannotSeal, nil, "build again", "stopped before the end: %v", context.Cause(ctx))
+		return nil, ds
+	}
+	if len(t.Files) == 0 {
 		ds.Errorf(plan.CodeLeftOut, nil, "give a value to an input of a secret", "environment %q has no secret left: all keys of all secrets are left out", e.plan.Environment)
 		return nil, ds
 	}
@@ -309,9 +306,13 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
 	}
 	l.Files = slices.Insert(l.Files, 0, KustomizationFile) // sorts before secrets/
-	if t.Files[LockFile], err = l.marshal(); err != nil {
-		ds.Errorf(plan.CodeLockRead, nil, "", "%s cannot be written: %v", LockFile, err)
-	}
+	// The lock is no part of what kustomize builds, so make it meanwhile.
+	var lockText []byte
+	var wg sync.WaitGroup
+	wg.Go(func() { lockText = l.marshal() })
+	ds = append(ds, t.kustomize(len(t.Files)-1)...)
+	wg.Wait()
+	t.Files[LockFile] = lockText
 	return t, ds
 }
 

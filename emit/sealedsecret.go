@@ -1,7 +1,10 @@
 package emit
 
 import (
+	"bytes"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -41,9 +44,33 @@ func sealedSecret(s plan.Secret, partOf string, ciphertexts map[string]string) (
 	}
 	ss.TypeMeta = metav1.TypeMeta{APIVersion: sealedSecretVersion, Kind: sealedSecretKind}
 	ss.Labels = labels()
-	ss.Spec.EncryptedData = ciphertexts
+	ss.Spec.EncryptedData = map[string]string{}
+	for key := range ciphertexts {
+		ss.Spec.EncryptedData[key] = ""
+	}
 	y, err := yaml.Marshal(ss)
-	return append([]byte(header), y...), err
+	if err != nil {
+		return nil, err
+	}
+	return splice(y, ciphertexts), nil
+}
+
+// splice puts the ciphertexts into a manifest that has empty ones, below the
+// header. They are nearly all of its bytes, and there is nothing to quote in
+// them: to let the encoder look would take a tenth of the time of sealing.
+func splice(manifest []byte, ciphertexts map[string]string) []byte {
+	const field, empty = "\n  encryptedData:\n", `: ""`
+	before, rest, _ := bytes.Cut(manifest, []byte(field)) // only labels come before
+	out := slices.Concat([]byte(header), before, []byte(field))
+	for range ciphertexts {
+		key, after, _ := bytes.Cut(rest, []byte(empty))
+		// The encoder quotes a key like "true", and writes one of over 128
+		// characters as "? key"; no key has any of these characters in it.
+		name := bytes.Trim(key, " ?\n\"'")
+		out = append(append(append(out, key...), ": "...), ciphertexts[string(name)]...)
+		rest = after
+	}
+	return append(out, rest...)
 }
 
 // label is what the ciphertexts of s are bound to.
@@ -51,12 +78,20 @@ func label(s plan.Secret) []byte {
 	return v1alpha1.EncryptionLabel(s.Namespace, s.Name, sealingScopes[s.Delivery.Scope])
 }
 
-// ciphertextsOf returns the ciphertexts in the manifest of a SealedSecret;
-// none of one that somebody has broken.
+// ciphertextsOf returns the ciphertexts in the manifest of a SealedSecret, but
+// for those that are none because somebody has broken them.
 func ciphertextsOf(manifest []byte) map[string]string {
 	var ss v1alpha1.SealedSecret
 	if err := yaml.Unmarshal(manifest, &ss); err != nil {
 		return nil
 	}
+	for key, text := range ss.Spec.EncryptedData {
+		if strings.Trim(text, base64Alphabet) != "" {
+			delete(ss.Spec.EncryptedData, key)
+		}
+	}
 	return ss.Spec.EncryptedData
 }
+
+// base64Alphabet is that of RFC 4648, section 4.
+const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
