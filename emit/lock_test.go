@@ -1,0 +1,192 @@
+package emit
+
+import (
+	"bytes"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+const goodLock = `version: 1
+environment: production
+files: [kustomization.yaml, secrets/app.yaml]
+secrets:
+  - namespace: victor
+    name: app
+    scope: strict
+    certificate: abc
+    file: secrets/app.yaml
+    keys:
+      key: {definition: "1", ciphertext: "2", tag: "3", sealed: 2026-02-03T04:05:06Z, changed: 2026-02-03T04:05:06Z}
+      out: {definition: "1", omitted: true}
+`
+
+func TestParseLock(t *testing.T) {
+	t.Parallel()
+	replace := func(old, new string) string {
+		if !strings.Contains(goodLock, old) {
+			t.Fatalf("no %q in the lock", old)
+		}
+		return strings.Replace(goodLock, old, new, 1)
+	}
+	tests := []struct{ name, data, want string }{
+		{"good", goodLock, ""},
+		{"empty", "", "/lock:1:1: error VG4001: victorgen.lock: it has version 0, and this victorgen reads version 1"},
+		{"version", replace("version: 1", "version: 2"), "/lock:1:1: error VG4001: victorgen.lock: it has version 2, and this victorgen reads version 1"},
+		{"not YAML", "}", "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
+		{"a list", "[1]", "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
+		{"merge conflict", replace("environment: production\n", "<<<<<<< HEAD\nenvironment: production\n=======\n"), "/lock:2:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
+		{"unknown fields", replace("name: app", "nome: app") + "more: 1\n",
+			"/lock:6:1: error VG4001: victorgen.lock: unknown field \"nome\"\n/lock:13:1: error VG4001: victorgen.lock: unknown field \"more\""},
+		{"duplicate key", replace("      out:", "      key:"), "/lock:12:1: error VG4001: victorgen.lock: duplicate key \"key\""},
+		{"duplicate field", replace("environment:", "environment: staging\nenvironment:"), "/lock:3:1: error VG4001: victorgen.lock: duplicate key \"environment\""},
+		{"wrong type", replace("omitted: true", "omitted: hidden"), "/lock:12:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
+		{"bad time", replace("sealed: 2026-02-03T04:05:06Z", "sealed: today"), "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
+		{"two documents", goodLock + "---\na: 1\n", "/lock:1:1: error VG4001: victorgen.lock: something follows its end"},
+		{"no environment", replace("environment: production\n", ""), "/lock:1:1: error VG4001: victorgen.lock: it names no environment"},
+		{"file above", replace("[kust", "[../x, kust"), `/lock:1:1: error VG4001: victorgen.lock: it lists "../x", which is not a file of a tree`},
+		{"file in root", replace("[kust", "[/etc/passwd, kust"), `/lock:1:1: error VG4001: victorgen.lock: it lists "/etc/passwd", which is not a file of a tree`},
+		{"the directory", replace("[kust", "[., kust"), `/lock:1:1: error VG4001: victorgen.lock: it lists ".", which is not a file of a tree`},
+		{"itself", replace("[kust", "[victorgen.lock, kust"), `/lock:1:1: error VG4001: victorgen.lock: it lists "victorgen.lock", which is not a file of a tree`},
+		{"another file", replace("    file: secrets/app.yaml", "    file: secrets/b.yaml"), `/lock:1:1: error VG4001: victorgen.lock: the file of secret "app" is not among its files`},
+		{"secret twice", goodLock + "  - {namespace: victor, name: app}\n", `/lock:1:1: error VG4001: victorgen.lock: it has secret "app" of namespace "victor" twice`},
+		{"huge", goodLock + strings.Repeat("#", maxLockFile), "/lock:1:1: error VG4001: victorgen.lock: it is larger than 16 MiB"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l, ds := parseLock([]byte(test.data), "/lock")
+			if diff := cmp.Diff(test.want, ds.Error()); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if (l == nil) != ds.HasErrors() {
+				t.Errorf("lock %v with %v", l, ds)
+			}
+		})
+	}
+}
+
+// TestMarshalLock reads back what the lock writes by hand.
+func TestMarshalLock(t *testing.T) {
+	t.Parallel()
+	now := day.UTC().Truncate(time.Second)
+	want := &lock{
+		Version: lockVersion, Environment: "a \"b\"\n: # é\u2028\x01", Files: []string{"a", "secrets/true.yaml"},
+		Secrets: []lockedSecret{
+			{Namespace: "null", Name: "true", Scope: plan.Strict, Certificate: strings.Repeat("1e", 32), File: "secrets/true.yaml", Keys: map[string]lockedKey{
+				"1":    {Definition: strings.Repeat("0", 64), Ciphertext: "2", Tag: "3", Sealed: now, Changed: now.AddDate(0, 0, -1)},
+				"null": {Definition: "x", Ciphertext: "2", Sealed: now, Changed: now},
+				"~":    {Definition: "0x1f", Omitted: true},
+			}},
+			{Namespace: "n", Name: "left-out", Scope: plan.ClusterWide, Certificate: "c", Keys: map[string]lockedKey{"k": {Definition: "d", Omitted: true}}},
+		},
+	}
+	text := want.marshal()
+	got, ds := parseLock(text, "")
+	if len(ds) > 0 {
+		t.Fatalf("%v\n%s", ds, text)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if again := got.marshal(); !bytes.Equal(text, again) {
+		t.Errorf("written again:\n%s", cmp.Diff(string(text), string(again)))
+	}
+}
+
+// TestTag changes each part of what a tag covers.
+func TestTag(t *testing.T) {
+	t.Parallel()
+	s := lockedSecret{Namespace: "victor", Name: "app", Scope: plan.Strict, Certificate: "c"}
+	k := lockedKey{Definition: "d", Ciphertext: "x"}
+	base := tagOf([]byte("lock key"), s, "key", k, []byte("value"))
+	tags := map[string]string{base: "nothing"}
+	try := func(what, tag string) {
+		if other, ok := tags[tag]; ok {
+			t.Errorf("the tag is the same for %s and %s", other, what)
+		}
+		tags[tag] = what
+	}
+	try("lock key", tagOf([]byte("lock kez"), s, "key", k, []byte("value")))
+	try("key", tagOf([]byte("lock key"), s, "kez", k, []byte("value")))
+	try("value", tagOf([]byte("lock key"), s, "key", k, []byte("valuf")))
+	for _, field := range []string{"Namespace", "Name", "Scope", "Certificate"} {
+		changed := s
+		reflect.ValueOf(&changed).Elem().FieldByName(field).SetString("other")
+		try(field, tagOf([]byte("lock key"), changed, "key", k, []byte("value")))
+	}
+	for _, field := range []string{"Definition", "Ciphertext"} {
+		changed := k
+		reflect.ValueOf(&changed).Elem().FieldByName(field).SetString("other")
+		try(field, tagOf([]byte("lock key"), s, "key", changed, []byte("value")))
+	}
+	moved := s
+	moved.Namespace, moved.Name = "victora", "pp"
+	try("where the name starts", tagOf([]byte("lock key"), moved, "key", k, []byte("value")))
+}
+
+func TestDefinition(t *testing.T) {
+	t.Parallel()
+	p := &plan.Plan{Inputs: inputs()}
+	seen := map[string]string{}
+	for _, from := range []string{"=DB_USER", "DB_USER", "{{.DB_USER}}", "={{.DB_USER}}", "REGION", "LEVEL", "={{.REGION}}", "{{.REGION}}"} {
+		d := definitionOf(key(t, "k", from), p)
+		if other, ok := seen[d]; ok {
+			t.Errorf("%s and %s have one definition", from, other)
+		}
+		seen[d] = from
+	}
+	us := "us"
+	p.Inputs[5].Default = &us
+	for _, from := range []string{"REGION", "{{.REGION}}"} {
+		if d := definitionOf(key(t, "k", from), p); seen[d] != "" {
+			t.Errorf("the definition of %s does not depend on the setting", from)
+		}
+	}
+}
+
+func FuzzLock(f *testing.F) {
+	f.Add([]byte(goodLock))
+	f.Add([]byte("version: 1\nenvironment: &a [*a]\n"))
+	f.Add([]byte("version: 1\nversion: 1\n"))
+	f.Add([]byte("%YAML 1.1\n--- !!binary x\n"))
+	f.Add([]byte("version: 1\nenvironment: e\nsecrets:\n- keys: {? [a] : {}}\n"))
+	golden, err := os.ReadFile("testdata/tree.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range txtar.Parse(golden).Files {
+		if file.Name == LockFile {
+			f.Add(file.Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, ds := parseLock(data, "")
+		if (l == nil) != ds.HasErrors() {
+			t.Fatalf("lock %v with %v", l, ds)
+		}
+		if l == nil {
+			return
+		}
+		for _, file := range l.Files {
+			if strings.HasPrefix(file, "/") || strings.Contains("/"+file+"/", "/../") {
+				t.Errorf("lists %q", file)
+			}
+		}
+		text := l.marshal()
+		again, ds := parseLock(text, "")
+		if len(ds) > 0 {
+			t.Fatalf("does not read its own: %v\n%s", ds, text)
+		}
+		if got := again.marshal(); !bytes.Equal(text, got) {
+			t.Errorf("not the same:\n%s", cmp.Diff(string(text), string(got)))
+		}
+	})
+}
