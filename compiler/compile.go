@@ -84,10 +84,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	v := cuecontext.New().BuildInstance(inst)
 	c.ix.value = v
-	var broken map[string]bool
-	if err := v.Validate(cue.Concrete(true), cue.All()); err != nil {
-		broken = c.cueErrors(err)
-	}
+	broken := c.cueErrors(c.validate(v))
 	if !v.LookupPath(cue.MakePath(cue.Str("inputs"), cue.Str(plan.LockKey))).Exists() {
 		if !c.ds.HasErrors() {
 			c.ds.Errorf(plan.CodeNoEnvironment, c.whereMissing([]string{"schema"}),
@@ -104,7 +101,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 		return nil
 	}
 	unknownFields(generic, reflect.TypeFor[spec](), nil, c.unknownField)
-	return c.plan(s, inst.PkgName)
+	return c.plan(s, inst.PkgName, broken)
 }
 
 // loadError reports why the package could not be loaded: CUE's parser gives up
@@ -122,13 +119,18 @@ func (c *compilation) loadError(err error) {
 }
 
 // plan checks what CUE cannot and builds the plan.
-func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
+func (c *compilation) plan(s *spec, pkg string, broken map[string]bool) *plan.Plan {
 	p := &plan.Plan{
 		Environment: s.Environment,
 		PartOf:      cmp.Or(s.PartOf, pkg),
 		Namespace:   s.Namespace,
 		Module:      c.root,
 		Dir:         c.dir,
+	}
+	for field, value := range map[string]string{"environment": s.Environment, "namespace": s.Namespace} {
+		if value == "" && !broken[field] {
+			c.missing([]string{field})
+		}
 	}
 	c.checkName("environment", s.Environment, dnsLabel, "environment")
 	c.checkName("namespace", s.Namespace, dnsLabel, "namespace")

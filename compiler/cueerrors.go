@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/errors"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -18,11 +19,11 @@ import (
 // reports a wrong word where an enumeration is expected as one error a member
 // of the enumeration, and it points into the schema as readily as into the
 // contract. It returns the paths that are broken.
-func (c *compilation) cueErrors(err error) map[string]bool {
+func (c *compilation) cueErrors(all []errors.Error) map[string]bool {
 	broken := map[string]bool{}
 	groups := map[string][]errors.Error{}
 	var order []string
-	for _, e := range errors.Errors(err) {
+	for _, e := range all {
 		key := pathKey(e.Path())
 		if groups[key] == nil {
 			order = append(order, key)
@@ -47,6 +48,30 @@ func (c *compilation) cueErrors(err error) map[string]bool {
 		c.cueError(path, groups[key])
 	}
 	return broken
+}
+
+// validate returns all that CUE has against v. CUE is silent on what is missing
+// while anything else is wrong, so then each part is asked by itself.
+func (c *compilation) validate(v cue.Value) []errors.Error {
+	all := errors.Errors(v.Validate(cue.Concrete(true), cue.All()))
+	if len(all) == 0 {
+		return nil
+	}
+	told := map[string]bool{}
+	for _, e := range all {
+		told[pathKey(e.Path())] = true
+	}
+	for _, part := range []string{"sources", "inputs", "rules", "secrets"} {
+		for _, name := range c.ix.names([]string{part}) {
+			sub := v.LookupPath(cuePath([]string{part, name}))
+			for _, e := range errors.Errors(sub.Validate(cue.Concrete(true))) {
+				if !told[pathKey(e.Path())] {
+					all = append(all, e)
+				}
+			}
+		}
+	}
+	return all
 }
 
 var conflictRE = regexp.MustCompile(`(?s)^conflicting values (.*?) and (.*?)(?: \(mismatched types .*\))?$`)
@@ -85,11 +110,7 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 		c.unknownField(path, fieldsAt(path))
 
 	case rest == "field is required but not present":
-		what := "every environment has it"
-		if len(path) > 1 {
-			what = "the schema demands it of " + dotted(path[:len(path)-1])
-		}
-		c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "add it: "+what, "%s is missing", name)
+		c.missing(path)
 
 	case strings.HasPrefix(rest, "incomplete value"):
 		c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "set it to one value in the environment",
@@ -187,6 +208,14 @@ func (c *compilation) notOneOf(name string, at []plan.Pos, given string, allowed
 	c.ds.Errorf(plan.CodeNotOneOf, at,
 		plan.DidYouMean(strings.Trim(given, `"`), plain, ""),
 		"%s is %s, which is not one of %s", name, maskLiterals(given), strings.Join(allowed, ", "))
+}
+
+func (c *compilation) missing(path []string) {
+	what := "every environment has it"
+	if len(path) > 1 {
+		what = "the schema demands it of " + dotted(path[:len(path)-1])
+	}
+	c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "add it: "+what, "%s is missing", dotted(path))
 }
 
 // whereMissing places what is not written anywhere: at the field that should

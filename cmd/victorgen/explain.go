@@ -154,7 +154,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 		fmt.Fprintf(tw, "%s\t%s, %s\n", s.Secret, s.Type, s.Delivery)
 		fmt.Fprintf(tw, "  declared\t%s\n", strings.Join(s.Declared, ", "))
 		for _, k := range s.Keys {
-			fmt.Fprintf(tw, "  %s\t%s %s\n", k.Key, k.By, strings.Join(k.Inputs, ", "))
+			fmt.Fprintf(tw, "  %s\t%s\n", k.Key, strings.TrimSpace(k.By+" "+strings.Join(k.Inputs, ", ")))
 		}
 	}
 	return nil
@@ -174,11 +174,10 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		MustBe: constraints(in), Docs: in.Docs, Deprecated: in.Deprecated, GoesTo: []keyStory{},
 	}
 	src, _ := p.Source(in.Source)
-	switch {
-	case in.Default != nil:
+	if in.Default != nil {
 		s.From = "the contract"
-	default:
-		s.From = fmt.Sprintf("%s in the process environment or %s", in.Name, pr.rel(src.File))
+	} else {
+		s.From = "the process environment or " + pr.rel(src.File)
 	}
 	if in.MaxAge > 0 {
 		s.MaxAge = in.MaxAge.String()
