@@ -1,0 +1,58 @@
+# victorgen: see README.md. Everything but `make e2e` and the first download of
+# modules works without a network.
+
+GO      ?= go
+BIN     := bin
+DEMO    := $(BIN)/demo
+
+.PHONY: all build demo test race lint update bench fuzz cover clean
+
+all: build test lint
+
+build: ## the program, bin/victorgen
+	$(GO) build -trimpath -o $(BIN)/victorgen ./cmd/victorgen
+
+demo: build ## build production of examples/victor in a copy, with fake keys
+	@rm -rf $(DEMO) && mkdir -p $(BIN) && cp -R examples/victor $(DEMO) && rm -rf $(DEMO)/deploy
+	@(umask 077 && printf '%s\n' \
+		'# Fake keys: they have the form of real ones and open nothing.' \
+		'ANTHROPIC_API_KEY=sk-ant-fake-demo-0000-3f9c1e7a' \
+		'OPENAI_API_KEY=sk-fake-demo-0000-7b2d90c4' \
+		'SENTRY_DSN=https://fake3f9c1e7a@sentry.victor.example/1' > $(DEMO)/.secrets)
+	$(BIN)/victorgen build $(DEMO)/envs/production
+	@echo && cd $(DEMO)/deploy/production && find . -type f | sort && echo && cut -c1-100 secrets/grafana-credentials.yaml
+
+test: ## all tests but the race detector's
+	$(GO) test ./...
+
+race: ## the tests of CI
+	$(GO) vet ./...
+	$(GO) test -race ./...
+
+lint: ## gofmt, go vet, staticcheck, cue fmt
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w .'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool cue fmt --check ./schema/... && cd examples/victor && $(GO) tool cue fmt --check --files .
+
+update: ## rewrite the goldens; read the diff before you commit it
+	VICTORGEN_UPDATE=1 $(GO) test ./...
+
+bench: build ## ratios against raw sealing and cue export
+	$(GO) build -o $(BIN)/cue cuelang.org/go/cmd/cue
+	$(GO) test -run '^$$' -bench . -benchtime 3x ./emit
+	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench . -benchtime 20x ./cmd/victorgen
+
+FUZZTIME ?= 20s
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done
+
+cover: ## coverage, by function
+	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...
+	$(GO) tool cover -func=cover.out
+
+clean:
+	rm -rf $(BIN) cover.out

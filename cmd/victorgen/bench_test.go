@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// The benchmarks measure whole processes, as people wait for them. They need
+// the programs that `make bench` builds.
+
+// program returns the path of a program that make bench has built.
+func program(b *testing.B, name string) string {
+	b.Helper()
+	dir := os.Getenv("VICTORGEN_BENCH_BIN")
+	if dir == "" {
+		b.Skip("VICTORGEN_BENCH_BIN is not set: run make bench")
+	}
+	return filepath.Join(dir, name)
+}
+
+// spend runs a program and returns what it took: by the clock, and of the CPU.
+func spend(b *testing.B, dir, name string, args ...string) (clock, cpu time.Duration) {
+	b.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	start := time.Now()
+	out, err := cmd.CombinedOutput()
+	clock = time.Since(start)
+	if err != nil {
+		b.Fatalf("%s %v: %v\n%s", filepath.Base(name), args, err, out)
+	}
+	return clock, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+}
+
+// BenchmarkVetAgainstCue compiles contracts of 30, 300 and 3,000 inputs with
+// victorgen and with cue export, in turns. x/cue is the ratio of their times;
+// the target is at most 1.
+func BenchmarkVetAgainstCue(b *testing.B) {
+	for _, n := range []int{30, 300, 3000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			vg, cue := program(b, "victorgen"), program(b, "cue")
+			dir := bigContract(b, n)
+			var ours, theirs time.Duration
+			for b.Loop() {
+				d, _ := spend(b, dir, vg, "vet", "envs/test")
+				ours += d
+				d, _ = spend(b, dir, cue, "export", "./envs/test")
+				theirs += d
+			}
+			b.ReportMetric(ours.Seconds()/theirs.Seconds(), "x/cue")
+			b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "vet-ms")
+			b.ReportMetric(float64(theirs.Milliseconds())/float64(b.N), "cue-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// bigContract writes a module with n inputs, thirty to a secret.
+func bigContract(b *testing.B, n int) string {
+	b.Helper()
+	dir := b.TempDir()
+	var c strings.Builder
+	fmt.Fprintf(&c, "package app\n\nimport %q\n\nschema.#Environment\n\ninputs: {\n", schema.ImportPath)
+	for i := range n {
+		fmt.Fprintf(&c, "\tINPUT_%d: schema.#Optional & {description: \"Input %d\", pattern: \"^x\"}\n", i, i)
+	}
+	c.WriteString("}\n")
+	for i := range n {
+		fmt.Fprintf(&c, "secrets: \"app-%d\": keys: \"key-%d\": input: \"INPUT_%d\"\n", i/30, i, i)
+	}
+	files := map[string]string{
+		"cue.mod/module.cue": "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
+		"contract.cue":       c.String(),
+		"envs/test/env.cue":  "package app\n\nenvironment: \"test\"\nnamespace: \"apps\"\ndelivery: certificate: \"cert.pem\"\n",
+	}
+	for name, content := range schema.Files() {
+		files[schema.Dir()+"/"+name] = string(content)
+	}
+	for name, content := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// BenchmarkProcess measures the verbs on the example, against the process that
+// does nothing: version. The target of version is 25 ms of CPU.
+func BenchmarkProcess(b *testing.B) {
+	vg := program(b, "victorgen")
+	dir := b.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
+		b.Fatal(err)
+	}
+	for env, file := range secretsOf {
+		data, err := os.ReadFile("../../fixtures/victor/" + env + ".env")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for name, args := range map[string][]string{
+		"version": {"version"}, "vet": {"vet", "./envs/..."}, "build-unchanged": {"build", "./envs/...", "--check"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var clock, cpu, base time.Duration
+			for b.Loop() {
+				d, c := spend(b, dir, vg, args...)
+				clock, cpu = clock+d, cpu+c
+				d, _ = spend(b, dir, vg, "version")
+				base += d
+			}
+			b.ReportMetric(float64(clock.Microseconds())/1000/float64(b.N), "ms")
+			b.ReportMetric(float64(cpu.Microseconds())/1000/float64(b.N), "cpu-ms")
+			b.ReportMetric(clock.Seconds()/base.Seconds(), "x/version")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
