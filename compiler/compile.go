@@ -20,12 +20,9 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
-	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
-
-type tokenPos = token.Pos
 
 // SecretsFile is the dotenv file of the env source, at the root of the module,
 // where a contract names no other.

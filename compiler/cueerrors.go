@@ -64,6 +64,9 @@ func (c *compilation) validate(v cue.Value) []errors.Error {
 	for _, part := range []string{"sources", "inputs", "rules", "secrets"} {
 		for _, name := range c.ix.names([]string{part}) {
 			sub := v.LookupPath(cuePath([]string{part, name}))
+			if !sub.Exists() {
+				continue // it is as broken as told
+			}
 			for _, e := range errors.Errors(sub.Validate(cue.Concrete(true))) {
 				if !told[pathKey(e.Path())] {
 					all = append(all, e)

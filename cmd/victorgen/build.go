@@ -105,19 +105,19 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if ds.HasErrors() {
 		return
 	}
-	values := source.Settings(p)
+	var sources map[string]source.Source // none: nobody is asked
 	if !o.offline {
-		sources := openSources(p)
-		if o.check || o.dryRun {
-			for name, s := range sources {
-				sources[name] = source.DryRun(s)
-			}
+		sources = openSources(p)
+	}
+	if o.check || o.dryRun {
+		for name, s := range sources {
+			sources[name] = source.DryRun(s)
 		}
-		values, ds = source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate})
-		r.Diagnostics = append(r.Diagnostics, ds...)
-		if ds.HasErrors() {
-			return
-		}
+	}
+	values, ds := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate})
+	r.Diagnostics = append(r.Diagnostics, ds...)
+	if ds.HasErrors() {
+		return
 	}
 	r.Minted = minted(p, values)
 	tree, report, ds := emit.Emit(ctx, p, values, old, emit.Options{})

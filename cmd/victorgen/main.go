@@ -107,7 +107,7 @@ func argsOf(check cobra.PositionalArgs) cobra.PositionalArgs {
 // environments is the argument check of the verbs that take environments.
 func environments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usageError{errors.New("name an environment, such as envs/production or ./envs/...")}
+		return usageError{errors.New("name an environment, such as envs/production, or ./envs/... for all")}
 	}
 	return nil
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,257 +14,301 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// Options say how Resolve works.
+// Options say how to resolve.
 type Options struct {
-	NoGenerate bool      // a missing generated input is an error
-	Rand       io.Reader // what new values are minted from; nil is crypto/rand.Reader
+	NoGenerate bool      // a generated input that is missing is an error, not minted
+	Rand       io.Reader // what values are minted from; nil is crypto/rand.Reader
 }
 
-// Resolve reads every input of p from its source, judges what it finds, and
-// mints what is generated and missing. sources holds the sources of the plan by
-// name. A setting that has a default is what the contract says; no source is
-// asked. All that is wrong is in the diagnostics at once. Nothing is minted
-// unless the rest is fine, and what is minted is at its source when Resolve
-// returns.
+// Resolve finds out about every input of p. sources holds the sources by their
+// names in the plan. One that is not in it is not asked, and its inputs are
+// Unreadable for no reason: so `Resolve(ctx, p, nil, o)` resolves offline.
+//
+// A setting with a default has that value, and no source is asked for it. All
+// else is read, from all sources at once, and judged. Only if nothing is wrong
+// so far, generated inputs that are absent are minted, written to their source
+// and then used: a build that fails for another reason changes nothing.
+//
+// The diagnostics are sorted. If they have errors, the set is not to be used.
 func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
-	r := &resolver{plan: p, sources: sources, values: Settings(p), places: map[string]string{}}
-	for name, answers := range r.read(ctx) {
-		for i, in := range r.wanted(name) {
-			r.take(in, answers[i])
-		}
+	r := &resolution{plan: p, sources: sources, set: value.Set{}, places: map[string]string{}}
+	r.read(ctx)
+	if ctx.Err() != nil {
+		// What the sources said of their interruption says no more than this.
+		r.ds = nil
+		r.ds.Errorf(plan.CodeSourceRead, nil, "", "reading was interrupted: %v", context.Cause(ctx))
+		return r.set, r.ds
 	}
-	r.checkRules()
-	r.checkNames(ctx)
-	if missing := r.missing(o.NoGenerate); !r.ds.HasErrors() {
-		rnd := o.Rand
-		if rnd == nil {
-			rnd = rand.Reader
-		}
-		for _, in := range missing {
-			r.mint(ctx, in, rnd)
-		}
+	for _, in := range p.Inputs {
+		r.check(in, o)
+	}
+	for _, rule := range p.Rules {
+		r.rule(rule)
+	}
+	r.list(ctx)
+	if !r.ds.HasErrors() {
+		r.mint(ctx, o)
 	}
 	r.ds.Sort()
-	return r.values, r.ds
+	return r.set, r.ds
 }
 
-// Settings returns what is known of the inputs of p without asking anybody:
-// the settings that have a default.
-func Settings(p *plan.Plan) value.Set {
-	values := value.Set{}
-	for _, in := range p.Inputs {
-		if in.Default != nil {
-			values[in.Name] = value.Resolved{State: value.Present, Value: value.New([]byte(*in.Default)), Origin: "the contract"}
-		}
-	}
-	return values
-}
-
-type resolver struct {
+// resolution is one call of Resolve.
+type resolution struct {
 	plan    *plan.Plan
 	sources map[string]Source
-	values  value.Set
-	places  map[string]string // where an absent input could be put
+	set     value.Set
+	places  map[string]string // of an absent input: where to put it, if its source says so
 	ds      plan.Diagnostics
-}
-
-// wanted returns the inputs to ask a source for, in the order of the plan.
-func (r *resolver) wanted(source string) []plan.Input {
-	var ins []plan.Input
-	for _, in := range r.plan.Inputs {
-		if in.Source == source && in.Default == nil {
-			ins = append(ins, in)
-		}
-	}
-	return ins
 }
 
 func refOf(in plan.Input) Ref { return Ref{Input: in.Name, Remote: in.Remote} }
 
-// read asks all sources at once.
-func (r *resolver) read(ctx context.Context) map[string][]Answer {
-	var mu sync.Mutex
+// read fills the set.
+func (r *resolution) read(ctx context.Context) {
+	refs := map[string][]Ref{}
+	for _, in := range r.plan.Inputs {
+		switch {
+		case in.Default != nil:
+			r.set[in.Name] = value.Resolved{State: value.Present, Value: value.New([]byte(*in.Default)), Origin: "the contract"}
+		case r.sources[in.Source] == nil:
+			r.set[in.Name] = value.Resolved{}
+		default:
+			refs[in.Source] = append(refs[in.Source], refOf(in))
+		}
+	}
+	names := slices.Sorted(maps.Keys(refs))
+	answers := make([][]Answer, len(names))
 	var wg sync.WaitGroup
-	answers := map[string][]Answer{}
-	for name, src := range r.sources {
-		var refs []Ref
-		for _, in := range r.wanted(name) {
-			refs = append(refs, refOf(in))
-		}
-		if len(refs) == 0 {
-			continue
-		}
-		wg.Go(func() {
-			a := src.Read(ctx, refs)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[name] = a
-		})
+	for i, name := range names {
+		wg.Go(func() { answers[i] = r.sources[name].Read(ctx, refs[name]) })
 	}
 	wg.Wait()
-	return answers
+	for i, name := range names {
+		r.answers(name, refs[name], answers[i])
+	}
 }
 
-// take files one answer.
-func (r *resolver) take(in plan.Input, a Answer) {
-	var own plan.Diagnostics
-	switch {
-	case a.Err == nil && a.Value.Len() > 0:
-		r.values[in.Name] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed}
-		for _, d := range value.Judge(in, a.Value) {
-			d.Message += " (from " + a.Origin + ")"
+// answers puts into the set what the source called name says. Inputs that fail
+// for the same reason share a diagnostic.
+func (r *resolution) answers(name string, refs []Ref, answers []Answer) {
+	failed := map[string][]string{} // the inputs, by reason
+	unreadable := map[string]bool{}
+	for i, a := range answers {
+		input := refs[i].Input
+		var own plan.Diagnostics
+		switch {
+		case a.Err == nil && a.Value.Len() > 0:
+			r.set[input] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed}
+			continue
+		case a.Err == nil || errors.Is(a.Err, ErrAbsent):
+			r.set[input] = value.Resolved{State: value.Absent}
+			r.places[input] = a.Origin
+			continue
+		case errors.As(a.Err, &own):
+			r.ds = append(r.ds, own...) // the same for many inputs; sorting drops the duplicates
+		default:
+			reason := a.Err.Error()
+			failed[reason] = append(failed[reason], input)
+			unreadable[reason] = errors.Is(a.Err, ErrUnreadable)
+		}
+		r.set[input] = value.Resolved{Reason: a.Err.Error()}
+	}
+	src, _ := r.plan.Source(name)
+	for reason, inputs := range failed {
+		if unreadable[reason] {
+			r.ds.Warnf(plan.CodeSourceRead, src.Pos, "what is sealed of them already stays as it is",
+				"source %s does not let %s be read: %s", name, and(inputs), reason)
+		} else {
+			r.ds.Errorf(plan.CodeSourceRead, src.Pos, "", "cannot read %s from source %s: %s", and(inputs), name, reason)
+		}
+	}
+}
+
+// check looks at one input on its own.
+func (r *resolution) check(in plan.Input, o Options) {
+	if in.Default != nil {
+		return // the compiler has judged it
+	}
+	switch got := r.set[in.Name]; got.State {
+	case value.Present:
+		for _, d := range value.Judge(in, got.Value) {
+			d.Message += " (from " + got.Origin + ")"
 			r.ds = append(r.ds, d)
 		}
 		if in.Deprecated != "" {
-			r.ds.Warnf(plan.CodeDeprecated, in.Pos, in.Deprecated, "input %s is deprecated and still set in %s", in.Name, a.Origin)
+			r.ds.Warnf(plan.CodeDeprecated, in.Pos, "remove it from "+got.Origin, "%s is deprecated: %s", in.Name, in.Deprecated)
 		}
-	case a.Err == nil, errors.Is(a.Err, ErrAbsent):
-		r.values[in.Name] = value.Resolved{State: value.Absent}
-		r.places[in.Name] = a.Origin
-		if in.Class == plan.Required {
-			r.ds.Errorf(plan.CodeMissing, in.Pos, howToProvide(in, a.Origin), "required input %s is missing", in.Name)
+	case value.Absent:
+		switch {
+		case in.Class == plan.Required:
+			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
+		case in.Class == plan.Generated && o.NoGenerate:
+			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or leave out --no-generate to have it minted",
+				"generated input %s is missing", in.Name)
 		}
-	case errors.Is(a.Err, ErrUnreadable):
-		r.values[in.Name] = value.Resolved{State: value.Unreadable, Reason: a.Err.Error()}
-		r.ds.Warnf(plan.CodeSourceRead, nil, "what was sealed before stays as it is", "input %s can't be read: %v", in.Name, a.Err)
-	case errors.As(a.Err, &own):
-		r.ds = append(r.ds, own...)
-	default:
-		r.ds.Errorf(plan.CodeSourceRead, in.Pos, "", "input %s can't be read: %v", in.Name, a.Err)
 	}
 }
 
-func howToProvide(in plan.Input, place string) string {
-	hint := "put it into " + place
+// remedy says how to provide an input that is absent.
+func (r *resolution) remedy(in plan.Input) string {
+	place := r.places[in.Name]
+	if place == "" {
+		place = "source " + in.Source
+	}
+	hint := "set it in " + place
 	if in.Description != "" {
 		hint += ": " + in.Description
 	}
 	if in.Docs != "" {
-		hint += ", see " + in.Docs
+		hint += "; see " + in.Docs
 	}
 	return hint
 }
 
-// checkRules judges the rules by what is present. A generated input counts: it
-// will be. A rule with an unreadable input is left undecided.
-func (r *resolver) checkRules() {
-rules:
-	for _, rule := range r.plan.Rules {
-		var present, absent []string
-		for _, name := range rule.Inputs {
-			in, _ := r.plan.Input(name)
-			switch v := r.values[name]; {
-			case v.State == value.Present || v.State == value.Absent && in.Class == plan.Generated:
-				present = append(present, name)
-			case v.State == value.Absent:
-				absent = append(absent, name)
-			default:
-				continue rules
-			}
-		}
-		var what string
-		switch {
-		case rule.Kind == plan.AtLeastOne && len(present) == 0:
-			what = "at least one is needed of " + strings.Join(absent, ", ")
-		case rule.Kind == plan.ExactlyOne && len(present) == 0:
-			what = "exactly one is needed of " + strings.Join(absent, ", ")
-		case rule.Kind == plan.ExactlyOne && len(present) > 1:
-			what = "only one is allowed of " + strings.Join(present, ", ")
-		case rule.Kind == plan.AllOrNone && len(present) > 0 && len(absent) > 0:
-			what = fmt.Sprintf("%s present, so %s must be too", are(present), strings.Join(absent, ", "))
-		default:
-			continue
-		}
-		r.ds.Errorf(plan.CodeRuleBroken, rule.Pos, rule.Description, "rule %q is broken: %s", rule.Name, what)
-	}
-}
-
-func are(names []string) string {
-	if len(names) == 1 {
-		return names[0] + " is"
-	}
-	return strings.Join(names, ", ") + " are"
-}
-
-// checkNames warns of names at a source that will never be read.
-func (r *resolver) checkNames(ctx context.Context) {
-	var absent []string
-	for name, v := range r.values {
-		if v.State == value.Absent {
+// rule checks what is known of its inputs for certain. One that is absent but
+// generated counts as present, since it will be.
+func (r *resolution) rule(rule plan.Rule) {
+	var present, absent []string
+	for _, name := range rule.Inputs {
+		in, _ := r.plan.Input(name)
+		switch state := r.set[name].State; {
+		case state == value.Present || state == value.Absent && in.Class == plan.Generated:
+			present = append(present, name)
+		case state == value.Absent:
 			absent = append(absent, name)
 		}
 	}
-	slices.Sort(absent)
-	for _, s := range r.sources {
-		lister, ok := s.(Lister)
+	all, none := strings.Join(rule.Inputs, ", "), len(absent) == len(rule.Inputs)
+	broken := func(hint, format string, args ...any) {
+		if rule.Description != "" {
+			hint += ": " + rule.Description
+		}
+		r.ds.Errorf(plan.CodeRuleBroken, rule.Pos, hint, "rule %s is broken: "+format, append([]any{rule.Name}, args...)...)
+	}
+	switch {
+	case rule.Kind == plan.AtLeastOne && none:
+		broken("set one of them or more", "none of %s is set", all)
+	case rule.Kind == plan.ExactlyOne && none:
+		broken("set one of them", "none of %s is set", all)
+	case rule.Kind == plan.ExactlyOne && len(present) > 1:
+		broken("keep one of them", "only one of %s may be set, but %s are", all, and(present))
+	case rule.Kind == plan.AllOrNone && len(present) > 0 && len(absent) > 0:
+		broken("set all of them or none", "all or none of %s must be set, but these are missing: %s", all, strings.Join(absent, ", "))
+	}
+}
+
+// list warns of names that a source holds and nobody will read.
+func (r *resolution) list(ctx context.Context) {
+	for _, src := range r.plan.Sources {
+		lister, ok := r.sources[src.Name].(Lister)
 		if !ok {
 			continue
 		}
 		listed, err := lister.List(ctx)
 		if err != nil {
-			continue // reading has told
+			continue // it is a courtesy: what matters has been read
+		}
+		var absent []string
+		for _, in := range r.plan.Inputs {
+			if in.Source == src.Name && r.set[in.Name].State == value.Absent {
+				absent = append(absent, in.Name)
+			}
 		}
 		for _, l := range listed {
-			in, known := r.plan.Input(l.Name)
-			near := plan.Nearest(l.Name, absent)
-			switch {
-			case known && in.Default != nil:
-				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "change the setting's default in the environment, or take the line away",
-					"%s in %s is not used: the contract sets it", l.Name, l.Origin)
-			case !known && near != "":
-				r.ds.Warnf(plan.CodeUnknownName, nil, fmt.Sprintf("did you mean %q?", near),
-					"%s in %s is no input of %s", l.Name, l.Origin, r.plan.Environment)
+			in, ok := r.plan.Input(l.Name)
+			if ok && in.Default != nil {
+				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "to change it, change its default in the environment or the contract",
+					"%s in %s is ignored: the contract sets it", l.Name, l.Origin)
+			}
+			if ok {
+				continue
+			}
+			if meant := plan.Nearest(l.Name, absent); meant != "" {
+				in, _ := r.plan.Input(meant)
+				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "rename it there, or remove it", "%s in %s is no input; did you mean %s?", l.Name, l.Origin, meant)
 			}
 		}
 	}
 }
 
-// missing returns the generated inputs that are absent, or reports them.
-func (r *resolver) missing(refuse bool) []plan.Input {
-	var missing []plan.Input
-	for _, in := range r.plan.Inputs {
-		if in.Class != plan.Generated || r.values[in.Name].State != value.Absent {
-			continue
-		}
-		if refuse {
-			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, "build once without --no-generate, or put it into "+r.places[in.Name],
-				"generated input %s is missing and may not be minted", in.Name)
-			continue
-		}
-		missing = append(missing, in)
+// mint makes the generated inputs that are absent. All are made and judged
+// before the first is written, for what is written stays.
+func (r *resolution) mint(ctx context.Context, o Options) {
+	rnd := o.Rand
+	if rnd == nil {
+		rnd = rand.Reader
 	}
-	return missing
+	minted := value.Set{}
+	for _, in := range r.plan.Inputs {
+		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent {
+			continue
+		}
+		v, ds := draw(in, rnd)
+		r.ds = append(r.ds, ds...)
+		minted[in.Name] = value.Resolved{Value: v}
+	}
+	if r.ds.HasErrors() {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(minted)) {
+		in, _ := r.plan.Input(name)
+		r.create(ctx, in, minted[name].Value)
+	}
 }
 
-// mint makes a value and takes it home before anybody uses it. Of two builds
-// that mint at once, both use what the source keeps.
-func (r *resolver) mint(ctx context.Context, in plan.Input, rnd io.Reader) {
-	fail := func(err error) {
-		if in.Name == plan.LockKey {
-			r.ds.Warnf(plan.CodeLockKey, nil, "let the build write to its source, or put a "+in.Name+" there",
-				"every value is sealed anew in every build: there is no %s and it can't be kept: %v", in.Name, err)
-			return
+// draw mints a value for in that satisfies its constraints. A password may
+// miss them by chance, if its pattern wants a digit, say: then it draws again,
+// which leaves all good passwords equally likely.
+func draw(in plan.Input, rnd io.Reader) (v value.Value, ds plan.Diagnostics) {
+	for range 10 {
+		var err error
+		if v, err = value.Mint(*in.Generate, rnd); err != nil {
+			ds = nil
+			ds.Errorf(plan.CodeGenerate, in.Pos, "", "cannot mint %s: %v", in.Name, err)
+			return v, ds
 		}
-		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, "make its source writable, or put a value there yourself",
-			"generated input %s is missing and a new value can't be kept: %v", in.Name, err)
+		if ds = value.Judge(in, v); len(ds) == 0 {
+			break
+		}
 	}
-	w, ok := r.sources[in.Source].(Writer)
-	if !ok {
-		fail(errors.New("its source can't be written"))
+	return v, ds
+}
+
+// create writes v to its source and puts into the set what the source holds
+// then, which another build may have written.
+func (r *resolution) create(ctx context.Context, in plan.Input, v value.Value) {
+	var a Answer
+	err := errors.New("it can only be read")
+	if w, ok := r.sources[in.Source].(Writer); ok {
+		a, err = w.Create(ctx, refOf(in), v)
+	}
+	if err == nil {
+		r.set[in.Name] = value.Resolved{
+			State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed, Minted: a.Value.Equal(v),
+		}
+		if !a.Value.Equal(v) {
+			r.ds = append(r.ds, value.Judge(in, a.Value)...)
+		}
 		return
 	}
-	v, err := value.Mint(*in.Generate, rnd)
-	if err != nil {
-		fail(err)
-		return
+	var own plan.Diagnostics
+	switch {
+	case in.Name == plan.LockKey && ctx.Err() == nil:
+		r.ds.Warnf(plan.CodeLockKey, in.Pos, "so that unchanged values keep their ciphertext, "+r.remedy(in),
+			"%s cannot be written to source %s, so every build seals all values anew: %v", in.Name, in.Source, err)
+	case errors.As(err, &own):
+		r.ds = append(r.ds, own...)
+	default:
+		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, r.remedy(in),
+			"%s was minted but cannot be written to source %s, so it is not used: %v", in.Name, in.Source, err)
 	}
-	a, err := w.Create(ctx, refOf(in), v)
-	if err != nil {
-		fail(err)
-		return
+}
+
+// and lists names in a sentence.
+func and(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
 	}
-	r.values[in.Name] = value.Resolved{
-		State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed, Minted: a.Value.Equal(v),
-	}
-	r.ds = append(r.ds, value.Judge(in, a.Value)...)
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }

@@ -34,7 +34,7 @@ type Ref struct {
 // ErrUnreadable, or stops the build. No error holds a value.
 type Answer struct {
 	Value   value.Value
-	Origin  string    // where it was found, for people: ".secrets:12"
+	Origin  string    // where it was found, for people: ".secrets:12"; of an absent one, where to put it
 	Changed time.Time // when the value last changed; zero if the source cannot say
 	Err     error
 }

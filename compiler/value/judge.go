@@ -1,16 +1,17 @@
 package value
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"math"
 	"net/mail"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,186 +20,205 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// Judge compares v with what its input demands and reports every demand that
-// it breaks. It names the input and what the contract says, never a part of v.
+// Judge compares v with what in demands and returns all that is wrong with it.
+// A placeholder is only called that: it is no value, so nothing else about it
+// matters. What Judge says names the input and may quote the contract, but no
+// part of the value.
 func Judge(in plan.Input, v Value) plan.Diagnostics {
 	var ds plan.Diagnostics
-	c, s := in.Constraints, string(v.Reveal())
-	bad := func(code plan.Code, hint, format string, args ...any) {
-		ds.Errorf(code, in.Pos, hint, "%s "+format, append([]any{in.Name}, args...)...)
-	}
+	s, c := string(v.Reveal()), in.Constraints
 	if in.Secret() && isPlaceholder(s, in.Example) {
-		bad(plan.CodePlaceholder, "put the real value in its place", "is a placeholder")
-		return ds // whatever else is wrong with it does not matter
+		ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place", "%s is a placeholder", in.Name)
+		return ds
 	}
 	if c.Pattern != nil && !c.Pattern.MatchString(s) {
-		bad(plan.CodeValuePattern, "is it the right value, whole and without quotes?", "does not match its pattern %s", c.Pattern)
+		ds.Errorf(plan.CodeValuePattern, in.Pos, "it must match "+c.Pattern.String(),
+			"%s does not match its pattern", in.Name)
 	}
-	if check, ok := formats[c.Format]; ok && !check(s) {
-		bad(plan.CodeValueFormat, "", "is not %s", formatNames[c.Format])
+	if f, ok := formats[c.Format]; ok && !f.match(s) {
+		ds.Errorf(plan.CodeValueFormat, in.Pos, "it must be "+f.what, "%s is not in the format %s", in.Name, c.Format)
 	}
-	n := utf8.RuneCountInString(s)
-	if n < c.MinLength {
-		bad(plan.CodeValueLength, "", "has %d characters, at least %d are needed", n, c.MinLength)
-	}
-	if c.MaxLength > 0 && n > c.MaxLength {
-		bad(plan.CodeValueLength, "", "has %d characters, at most %d are allowed", n, c.MaxLength)
+	if n := utf8.RuneCountInString(s); n < c.MinLength {
+		ds.Errorf(plan.CodeValueLength, in.Pos, "use a longer one",
+			"%s is too short: it has %d characters, at least %d are needed", in.Name, n, c.MinLength)
+	} else if c.MaxLength > 0 && n > c.MaxLength {
+		ds.Errorf(plan.CodeValueLength, in.Pos, "use a shorter one",
+			"%s is too long: it has %d characters, at most %d are allowed", in.Name, n, c.MaxLength)
 	}
 	if len(c.OneOf) > 0 && !slices.Contains(c.OneOf, s) {
-		bad(plan.CodeValueOneOf, "", "is not one of %s", strings.Join(c.OneOf, ", "))
+		ds.Errorf(plan.CodeValueOneOf, in.Pos, "use one of: "+strings.Join(c.OneOf, ", "),
+			"%s is none of the values that it may have", in.Name)
 	}
 	if c.MinStrength > 0 {
-		hint := "use a longer, random one: `openssl rand -base64 32` makes one"
-		if isCommon(s) {
-			bad(plan.CodeWeak, hint, "is weak: it is made from a word that every guesser tries first")
-		} else if bits := strength(s); bits < c.MinStrength {
-			bad(plan.CodeWeak, hint, "is weak: about %.0f bits of strength, %v are needed", math.Floor(bits), c.MinStrength)
+		if bits := strength(s); bits < c.MinStrength {
+			ds.Errorf(plan.CodeWeak, in.Pos, "use a long random one, as `openssl rand -hex 24` makes it",
+				"%s is weak: about %d bits of strength, %g are needed", in.Name, int(bits), c.MinStrength)
 		}
 	}
 	return ds
 }
 
-// longEnough is a length from which on a value's strength is not estimated any
-// further: the estimator takes time quadratic in it, and only a value of few
-// different characters could still be weak.
-const longEnough = 256
-
-func strength(s string) float64 {
-	if len(s) > longEnough {
-		s = s[:longEnough]
-	}
-	return passwordvalidator.GetEntropy(s)
-}
-
-// placeholders matches what people leave where a value should go. A real key
-// may hold any of these as a part, so most are anchored at both ends; a run of
-// five x is not: random base64 has one in 10^9 places.
-var placeholders = regexp.MustCompile(`(?i)^(?:` +
-	`change[-_ ]?(?:me|it|this).*` +
-	`|(?:(?:put|enter|insert|add|paste|set)[-_ ])?your[-_ ].*` +
-	`|.*[-_ ](?:goes[-_ ])?here` +
-	`|replace[-_ ]?(?:me|this|with).*` +
-	`|x{3,}|\*{3,}|\.{3,}|-{3,}|_{3,}|\?+` +
-	`|.*x{5,}.*` +
-	`|.*\.\.\.` +
-	`|<.*>|\[.*\]|\$\{.*\}|\{\{.*\}\}|%.*%|\$\(.*\)` +
-	`|(?:todo|fixme|tbd)(?:[-_: ].*)?` +
-	`|placeholder.*|example|sample|dummy|fake|redacted|secret|password|none|null|nil|undefined|n/?a|test|foo|bar` +
-	`)$`)
-
-func isPlaceholder(s, example string) bool {
-	s = strings.TrimSpace(s)
-	if example != "" && s == strings.TrimSpace(example) {
-		return true
-	}
-	// A JSON list or object is none, though it stands in brackets.
-	return len(s) <= 200 && placeholders.MatchString(s) && !(strings.HasPrefix(s, "[") && json.Valid([]byte(s)))
-}
-
-// common are words that passwords are made of, the most frequent ones of
-// public breach statistics (NCSC, "Top 100k passwords", 2019,
-// https://www.ncsc.gov.uk/blog-post/passwords-passwords-everywhere) without
-// digits, and the names of what the password is for.
-var common = func() map[string]bool {
-	words := map[string]bool{}
-	for w := range strings.FieldsSeq(`password passwort passwd pass secret admin administrator root user guest login welcome
-		qwerty qwertz qwertyuiop asdfgh asdfghjkl zxcvbnm abc abcd abcdef abcdefgh letmein iloveyou monkey dragon sunshine
-		princess football baseball superman batman master shadow michael jennifer jordan trustno hello freedom whatever
-		starwars pokemon computer internet access changeme default temp temporary test testing tester demo example sample
-		summer winter spring autumn company database postgres postgresql mysql mariadb redis mongo mongodb rabbitmq
-		elasticsearch grafana prometheus kibana jenkins gitlab github docker kubernetes minio keycloak server system
-		production staging development prod dev local localhost service backend frontend api app web`) {
-		words[w] = true
-	}
-	return words
-}()
-
-var unleet = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!", "i")
-
-// isCommon reports whether s is one or two common words with decoration:
-// capitals, leet spelling, separators, and digits or punctuation at the ends.
-func isCommon(s string) bool {
-	if len(s) > 40 {
-		return false
-	}
-	s = strings.ToLower(s)
-	for _, spelt := range []string{trim(s), trim(unleet.Replace(strings.TrimRight(s, "0123456789!?.$*#")))} {
-		if isWords(strings.Map(func(r rune) rune {
-			if unicode.IsLetter(r) || unicode.IsDigit(r) {
-				return r
-			}
-			return -1
-		}, spelt)) {
-			return true
-		}
-	}
-	return false
-}
-
-func trim(s string) string {
-	return strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
-}
-
-func isWords(s string) bool {
-	if common[s] {
-		return true
-	}
-	for i := range s {
-		if common[s[:i]] && common[s[i:]] {
-			return true
-		}
-	}
-	return false
-}
-
-// formatNames completes "is not".
-var formatNames = map[string]string{
-	"url":      "a URL with a scheme and a host",
-	"hostname": "a host name or IP address",
-	"port":     "a port, 1 to 65535",
-	"email":    "an e-mail address",
-	"uuid":     "a UUID",
-	"json":     "JSON",
-	"pem":      "PEM",
-	"base64":   "base64",
+// formats are the formats of plan.Constraints.
+var formats = map[string]struct {
+	what  string
+	match func(string) bool
+}{
+	"url":      {"an absolute URL with a host, like https://example.com/path", isURL},
+	"hostname": {"letters, digits and hyphens, in parts that dots separate", isHostname},
+	"port":     {"a number from 1 to 65535", isPort},
+	"email":    {"one address, like someone@example.com", isEmail},
+	"uuid":     {"a UUID, like 123e4567-e89b-12d3-a456-426614174000", uuid.MatchString},
+	"json":     {"valid JSON", func(s string) bool { return json.Valid([]byte(s)) }},
+	"pem":      {"whole PEM blocks, from -----BEGIN to -----END, with their line breaks", isPEM},
+	"base64":   {"base64 with the standard alphabet and padding, on one line", isBase64},
 }
 
 var (
-	uuidRE = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	// RFC 1123, section 2.1, with the underscore that service names have.
-	hostRE = regexp.MustCompile(`^([A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?)*\.?$`)
-	ipv6RE = regexp.MustCompile(`^[0-9a-fA-F:]*:[0-9a-fA-F:.]*$`)
+	label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+	port  = regexp.MustCompile(`^[1-9][0-9]*$`)
+	uuid  = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 )
 
-var formats = map[string]func(string) bool{
-	"url": func(s string) bool {
-		u, err := url.Parse(s)
-		return err == nil && u.Scheme != "" && u.Host != "" && !strings.ContainsFunc(s, unicode.IsSpace)
-	},
-	"hostname": func(s string) bool { return len(s) <= 253 && (hostRE.MatchString(s) || ipv6RE.MatchString(s)) },
-	"port": func(s string) bool {
-		n, err := strconv.ParseUint(s, 10, 16)
-		return err == nil && n > 0
-	},
-	"email": func(s string) bool {
-		a, err := mail.ParseAddress(s)
-		return err == nil && a.Address == s
-	},
-	"uuid": uuidRE.MatchString,
-	"json": func(s string) bool { return json.Valid([]byte(s)) },
-	"pem": func(s string) bool {
-		b, rest := pem.Decode([]byte(s))
-		for b != nil && len(strings.TrimSpace(string(rest))) > 0 {
-			b, rest = pem.Decode(rest)
+func isURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != ""
+}
+
+// isHostname follows https://www.rfc-editor.org/rfc/rfc1123#section-2.1, and
+// allows the final dot of a fully qualified name.
+func isHostname(s string) bool {
+	for part := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
+		if len(part) > 63 || !label.MatchString(part) {
+			return false
 		}
-		return b != nil
-	},
-	"base64": func(s string) bool {
-		for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-			if _, err := e.DecodeString(s); err == nil {
-				return s != ""
-			}
-		}
+	}
+	return len(s) <= 253
+}
+
+func isPort(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n <= 65535 && port.MatchString(s)
+}
+
+func isEmail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s
+}
+
+func isPEM(s string) bool {
+	block, rest := pem.Decode([]byte(s))
+	if block == nil {
 		return false
-	},
+	}
+	for len(bytes.TrimSpace(rest)) > 0 {
+		if block, rest = pem.Decode(rest); block == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func isBase64(s string) bool {
+	_, err := base64.StdEncoding.Strict().DecodeString(s)
+	return err == nil && !strings.ContainsAny(s, "\r\n") // which the decoder skips
+}
+
+// strength estimates how many bits of entropy s has, from the characters in
+// use and the length. A common word counts for nothing, whatever its spelling:
+// of Password1! only the last two characters count.
+func strength(s string) float64 {
+	s = s[:min(len(s), 4096)] // plenty; the estimate takes quadratic time
+	noLetter := func(r rune) bool { return !unicode.IsLetter(r) }
+	right := strings.TrimRightFunc(s, noLetter)
+	both := strings.TrimLeftFunc(right, noLetter)
+	bits := passwordvalidator.GetEntropy(s)
+	// A digit at an end may stand for a letter, or not: try each reading.
+	for _, w := range []struct{ word, rest string }{
+		{s, ""},
+		{right, s[len(right):]},
+		{both, s[:len(right)-len(both)] + s[len(right):]},
+	} {
+		if common()[plainSpelling(w.word)] {
+			bits = min(bits, passwordvalidator.GetEntropy(w.rest))
+		}
+	}
+	return bits
+}
+
+// spelling maps what people write for a letter to that letter. It takes l for
+// i as well, since 1 and ! stand for both.
+var spelling = strings.NewReplacer(
+	"0", "o", "1", "i", "!", "i", "|", "i", "l", "i", "3", "e", "4", "a", "@", "a", "5", "s", "$", "s", "7", "t", "8", "b",
+	"-", "", "_", "", ".", "", " ", "")
+
+func plainSpelling(s string) string { return spelling.Replace(strings.ToLower(s)) }
+
+// common holds, in plain spelling, the heads of the well-known lists of leaked
+// passwords, and what the documentation of popular servers sets as a password.
+var common = sync.OnceValue(func() map[string]bool {
+	words := map[string]bool{}
+	for w := range strings.FieldsSeq(`
+		1q2w3e 1q2w3e4r 1q2w3e4r5t 1qaz2wsx 1qaz2wsx3edc abc123 access account admin administrator adminadmin
+		adminpassword airflow amazon ansible apple asdf asdfasdf asdfgh asdfghjkl azerty azure baseball batman
+		cassandra changeit changeme charlie cheese cisco clickhouse computer correcthorsebatterystaple couchdb
+		database databasepassword dbpassword default demo dev developer development docker donald dragon elastic
+		elasticsearch flower football freedom fuckyou gitlab god google grafana guest harbor hello helloworld hunter
+		iloveyou influxdb internet jenkins jesus jordan kafka keycloak kibana kubernetes letmein login loveme
+		lovely mariadb master michael minio minioadmin mongo mongodb monkey mustang mypassword mysecret
+		mysecretpassword mysql mysqlpassword nagios neo4j newpassword nextcloud ninja nopassword opensesame oracle
+		pass passord passphrase passwd password passwordpassword passwort pokemon postgres postgresadmin
+		postgrespassword postgresql princess prod production prometheus qazwsx qazwsxedc qwer qwert qwerty
+		qwertyuiop qwertz rabbitmq redis redispassword root rootpassword rootroot samsung sapassword secret
+		secretkey secretpassword server service shadow solr staging starwars strongpassword sunshine superman
+		superpassword supersecret supersecretkey supersecretpassword support sysadmin system temp temporary
+		temppassword test tester testing testpassword testtest tomcat toor trustno1 user username vagrant vault
+		victor victorai welcome whatever yourstrongpassword zabbix zaq12wsx zaq1zaq1 zxcvbn zxcvbnm`) {
+		words[plainSpelling(w)] = true
+	}
+	return words
+})
+
+// placeholders matches what stands for a value that somebody still has to
+// fill in. Each pattern demands so much that a random key matches by accident
+// less than once in a million, in whatever encoding: it fixes the whole value,
+// or seven letters, or a few at one end behind a separator.
+//
+// It is compiled on first use: that takes milliseconds, and few commands judge.
+var placeholders = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("(?:" + strings.Join([]string{
+		// your-api-key-here, insert_token, dummy, my-example-password: nothing but such words, one of them telling
+		`(?i)^(` + filler + `)*(` + telling + `)(` + filler + `|` + telling + `)*$`,
+		`(?i)^your[-_ ]`,
+		`(?i)(^|[^a-z])your[-_ ]?(api|key|token|secret|password)`,
+		`(?i)(^|[^a-z])(change|replace)[-_ ]?(me|it|this)([^a-z]|$)`,
+		`EXAMPLE(KEY)?$`, // as the AWS documentation ends its keys
+		`(?i)^(todo|fixme|tbd)\s*(:.*)?$`,
+		`^(TODO|FIXME|TBD)[^A-Za-z0-9+/=]`,
+		`(?i)^(none|null|nil|undefined|n/a)$`,
+		// xxx, xxx-xxx, ***; sk-xxxxx; AKIAXXXXXXXX
+		`^([xX]{3,}|\*{3,}|[xX]+([-_. ][xX]+)+)$`,
+		`[-_.:/ ](x{4,}|X{4,})$`,
+		`x{8}|X{8}`,
+		`^[A-Za-z0-9_-]{0,16}(\.{3,}|…)$`, // ..., sk-ant-...
+		`^<[\pL0-9 _.-]*>$`,
+		`^\$\{[A-Za-z_][A-Za-z0-9_]*(:?[-+=?][^{}]*)?\}$`,
+		`^\$\{[ .]*\}$`,
+		`^\$[A-Z][A-Z0-9_]*$`,
+		`(?s)^\{\{.*\}\}$`,
+	}, ")|(?:") + ")")
+})
+
+const (
+	telling = `(?:your|here|examples?|placeholder|dummy|fake|insert|sample|lorem|ipsum)[-_ ]*`
+	filler  = `(?:my|the|an?|some|api|access|auth|client|db|database|secret|private|key|token|pass|passwd|password|value|string|text|id|enter|put|add|goes)[-_ ]*`
+)
+
+// isPlaceholder reports whether s stands for a value that is not there yet.
+func isPlaceholder(s, example string) bool {
+	s = strings.Trim(s, " \t\r\n\"'`")
+	if example != "" && s == strings.TrimSpace(example) {
+		return true
+	}
+	// No placeholder is long, and keys can be.
+	return len(s) <= 200 && placeholders().MatchString(s)
 }

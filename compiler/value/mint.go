@@ -9,98 +9,118 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
-	"math/bits"
+	"math/big"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// Mint makes a new value as g says, from the random bytes of rnd. A build
-// passes crypto/rand.Reader. Passwords, bytes and UUIDs depend on rnd alone,
-// so the compiler can try a generator on a fixed stream; keys do not.
+// Mint makes a new value as g says. The randomness comes from rnd, which is
+// [crypto/rand.Reader] wherever the value will be used.
+//
+// A password, bytes and a uuid depend on rnd alone, so that the compiler can
+// try with a reproducible reader whether such values satisfy the constraints
+// of their own input. Keys do not: the standard library takes their randomness
+// from the system, whatever reader it is given.
+//
+// The errors are those of rnd, and of a g that the compiler would not accept.
 func Mint(g plan.Generate, rnd io.Reader) (Value, error) {
+	var b []byte
+	var err error
 	switch g.Kind {
 	case plan.Password:
-		return mintPassword(g, rnd)
+		b, err = mintPassword(g, rnd)
 	case plan.Bytes:
-		b := make([]byte, g.Bits/8)
-		if _, err := io.ReadFull(rnd, b); err != nil {
-			return Value{}, err
-		}
-		switch g.Encoding {
-		case "base64":
-			return New([]byte(base64.StdEncoding.EncodeToString(b))), nil
-		case "base64url":
-			return New([]byte(base64.RawURLEncoding.EncodeToString(b))), nil
-		case "hex":
-			return New([]byte(hex.EncodeToString(b))), nil
-		}
-		return Value{}, fmt.Errorf("unknown encoding %q", g.Encoding)
+		b, err = mintBytes(g, rnd)
 	case plan.UUID:
-		var u [16]byte
-		if _, err := io.ReadFull(rnd, u[:]); err != nil {
-			return Value{}, err
-		}
-		// RFC 9562, section 5.4: version 4, variant 10.
-		u[6] = u[6]&0x0f | 0x40
-		u[8] = u[8]&0x3f | 0x80
-		return New(fmt.Appendf(nil, "%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])), nil
+		b, err = mintUUID(rnd)
 	case plan.RSA:
-		key, err := rsa.GenerateKey(rand.Reader, g.Bits)
-		if err != nil {
-			return Value{}, err
+		var key *rsa.PrivateKey
+		if key, err = rsa.GenerateKey(rnd, g.Bits); err == nil {
+			b, err = encodeKey(key, g.Encoding)
 		}
-		return encodeKey(key, g.Encoding)
 	case plan.Ed25519:
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			return Value{}, err
+		var key ed25519.PrivateKey
+		if _, key, err = ed25519.GenerateKey(rnd); err == nil {
+			b, err = encodeKey(key, g.Encoding)
 		}
-		return encodeKey(key, g.Encoding)
+	default:
+		err = fmt.Errorf("cannot mint a value of kind %q", g.Kind)
 	}
-	return Value{}, fmt.Errorf("unknown kind %q", g.Kind)
+	if err != nil {
+		return Value{}, err
+	}
+	return New(b), nil
 }
 
-// mintPassword draws characters by rejection: a random number that is past the
-// end of the alphabet is thrown away, so that each character is equally likely.
-func mintPassword(g plan.Generate, rnd io.Reader) (Value, error) {
+// mintPassword draws each character on its own. rand.Int discards what it
+// reads beyond the alphabet instead of taking a remainder, so no character is
+// likelier than another.
+func mintPassword(g plan.Generate, rnd io.Reader) ([]byte, error) {
 	alphabet := []rune(g.Alphabet)
-	if len(alphabet) < 2 || len(alphabet) > 1<<16 {
-		return Value{}, fmt.Errorf("an alphabet has 2 to 65536 characters, this one has %d", len(alphabet))
+	if len(alphabet) == 0 || g.Length <= 0 {
+		return nil, errors.New("a password needs a length and an alphabet")
 	}
-	mask := 1<<bits.Len(uint(len(alphabet)-1)) - 1
-	password := make([]rune, 0, g.Length)
-	var b [2]byte
-	for len(password) < g.Length {
-		if _, err := io.ReadFull(rnd, b[:]); err != nil {
-			return Value{}, err
+	size := big.NewInt(int64(len(alphabet)))
+	password := make([]rune, g.Length)
+	for i := range password {
+		n, err := rand.Int(rnd, size)
+		if err != nil {
+			return nil, err
 		}
-		if i := (int(b[0])<<8 | int(b[1])) & mask; i < len(alphabet) {
-			password = append(password, alphabet[i])
-		}
+		password[i] = alphabet[n.Int64()]
 	}
-	return New([]byte(string(password))), nil
+	return []byte(string(password)), nil
 }
 
-func encodeKey(key crypto.PrivateKey, encoding string) (Value, error) {
-	var block *pem.Block
+func mintBytes(g plan.Generate, rnd io.Reader) ([]byte, error) {
+	if g.Bits <= 0 || g.Bits%8 != 0 {
+		return nil, fmt.Errorf("cannot mint %d bits: not a positive multiple of 8", g.Bits)
+	}
+	b := make([]byte, g.Bits/8)
+	if _, err := io.ReadFull(rnd, b); err != nil {
+		return nil, err
+	}
+	switch g.Encoding {
+	case "base64":
+		return base64.StdEncoding.AppendEncode(nil, b), nil
+	case "base64url":
+		return base64.RawURLEncoding.AppendEncode(nil, b), nil
+	case "hex":
+		return hex.AppendEncode(nil, b), nil
+	}
+	return nil, fmt.Errorf("cannot encode bytes as %q", g.Encoding)
+}
+
+// mintUUID makes a random UUID: https://www.rfc-editor.org/rfc/rfc9562#section-5.4
+func mintUUID(rnd io.Reader) ([]byte, error) {
+	var u [16]byte
+	if _, err := io.ReadFull(rnd, u[:]); err != nil {
+		return nil, err
+	}
+	u[6] = u[6]&0x0f | 0x40 // version 4
+	u[8] = u[8]&0x3f | 0x80 // variant 10
+	return fmt.Appendf(nil, "%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), nil
+}
+
+func encodeKey(key crypto.PrivateKey, encoding string) ([]byte, error) {
 	switch encoding {
 	case "pkcs8":
 		der, err := x509.MarshalPKCS8PrivateKey(key)
 		if err != nil {
-			return Value{}, err
+			return nil, err
 		}
-		block = &pem.Block{Type: "PRIVATE KEY", Bytes: der}
+		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 	case "openssh":
-		var err error
-		if block, err = ssh.MarshalPrivateKey(key, ""); err != nil {
-			return Value{}, err
+		block, err := ssh.MarshalPrivateKey(key, "")
+		if err != nil {
+			return nil, err
 		}
-	default:
-		return Value{}, fmt.Errorf("unknown encoding %q", encoding)
+		return pem.EncodeToMemory(block), nil
 	}
-	return New(pem.EncodeToMemory(block)), nil
+	return nil, fmt.Errorf("cannot encode a key as %q", encoding)
 }

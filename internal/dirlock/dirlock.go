@@ -1,6 +1,11 @@
 //go:build unix
 
-// Package dirlock locks a directory against other processes that do the same.
+// Package dirlock keeps two processes from writing to one directory at once.
+//
+// The lock is an advisory one (flock(2)) on the directory itself, so nothing
+// is left behind in it, and the kernel releases the lock of a process that
+// dies. It holds between goroutines too: each [Lock] has its own descriptor.
+// So a goroutine that locks a directory twice waits for itself.
 package dirlock
 
 import (
@@ -12,41 +17,62 @@ import (
 	"time"
 )
 
-// poll is how often a waiting Lock tries again. flock cannot wait and listen to
-// a context at once.
-const poll = 50 * time.Millisecond
+// interval is how long Lock waits before it tries again. flock can wait by
+// itself, but then no context could end the wait.
+const interval = 20 * time.Millisecond
 
-// Lock takes an advisory lock on dir and returns a function that releases it.
-// While somebody else holds the lock it waits until ctx ends; waiting, if not
-// nil, is called once before the first wait. The lock is on the directory's
-// own inode, so no file is left behind, and the system releases it when the
-// process dies. Two Locks of one process exclude each other too.
-func Lock(ctx context.Context, dir string, waiting func()) (unlock func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
+// Lock takes the lock of the directory dir and returns what releases it. While
+// somebody else holds the lock it waits until ctx ends, and then returns the
+// cause. If it has to wait it first calls each of waiting, once.
+//
+// The error is also that of a directory which cannot be opened, or of a file
+// system that has no such locks.
+func Lock(ctx context.Context, dir string, waiting ...func()) (unlock func(), err error) {
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		d, err := try(dir)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return func() { d.Close() }, nil
 		}
-		if errors.Is(err, syscall.EINTR) {
-			continue
+		if !errors.Is(err, errHeld) {
+			return nil, fmt.Errorf("cannot lock directory %s: %w", dir, err)
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", dir, err)
+		for _, f := range waiting {
+			f()
 		}
-		if waiting != nil {
-			waiting()
-			waiting = nil
-		}
+		waiting = nil
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("%s is locked by another victorgen: %w", dir, context.Cause(ctx))
-		case <-time.After(poll):
+			return nil, fmt.Errorf("directory %s is locked by another process: %w", dir, context.Cause(ctx))
+		case <-time.After(interval):
 		}
 	}
+}
+
+// errHeld says that it is worth to try again.
+var errHeld = errors.New("held")
+
+// try returns dir, open and locked.
+func try(dir string) (*os.File, error) {
+	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, errors.Unwrap(err) // the caller names the directory
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		d.Close()
+		if err == syscall.EWOULDBLOCK || err == syscall.EINTR {
+			return nil, errHeld
+		}
+		return nil, err
+	}
+	// Whoever held the lock may have put another directory in this place.
+	locked, err := d.Stat()
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	if now, err := os.Stat(dir); err != nil || !os.SameFile(locked, now) {
+		d.Close()
+		return nil, errHeld
+	}
+	return d, nil
 }

@@ -5,33 +5,115 @@ package dirlock
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
-func TestLock(t *testing.T) {
+func TestLockExcludes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	unlock, err := Lock(t.Context(), dir, nil)
+	var wg sync.WaitGroup
+	var held, n atomic.Int32 // atomic because the race detector does not see the kernel's locks
+	for range 8 {
+		wg.Go(func() {
+			unlock, err := Lock(t.Context(), dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer unlock()
+			if h := held.Add(1); h != 1 {
+				t.Errorf("%d hold the lock", h)
+			}
+			n.Add(1)
+			held.Add(-1)
+		})
+	}
+	wg.Wait()
+	if n.Load() != 8 {
+		t.Errorf("lock was held %d times, want 8", n.Load())
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestLockWaits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	unlock, err := Lock(t.Context(), dir, func() { t.Error("said to wait for a free lock") })
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := Lock(ctx, dir, cancel); !errors.Is(err, context.Canceled) {
-		t.Fatalf("a second lock of a locked directory: got %v, want it to wait until the context ends", err)
-	}
-
-	second := make(chan error)
-	go func() {
-		unlock2, err := Lock(t.Context(), dir, unlock) // the first lets go once the second waits
-		if err == nil {
-			unlock2()
-		}
-		second <- err
-	}()
-	if err := <-second; err != nil {
+	waits := 0
+	second, err := Lock(t.Context(), dir, func() { waits++; unlock() })
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Lock(t.Context(), dir+"/none", nil); err == nil {
-		t.Error("no error for a directory that does not exist")
+	defer second()
+	if waits != 1 {
+		t.Errorf("told %d times that it waits, want once", waits)
+	}
+}
+
+func TestLockEndsWithContext(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	unlock, err := Lock(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	if _, err := Lock(ctx, dir, func() { cancel(why) }); !errors.Is(err, why) {
+		t.Errorf("got error %v, want %v", err, why)
+	}
+}
+
+// A directory may be replaced by its holder: the next one must lock the new one.
+func TestLockFollowsReplacedDirectory(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "tree")
+	mkdir := func() {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mkdir()
+	unlock, err := Lock(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Lock(t.Context(), dir, func() {
+		if err := os.Rename(dir, dir+".old"); err != nil {
+			t.Fatal(err)
+		}
+		mkdir()
+		unlock()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second()
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := Lock(ctx, dir, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("locked a second time: %v", err)
+	}
+}
+
+func TestLockRefuses(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, file + ".none"} {
+		if _, err := Lock(t.Context(), path); err == nil {
+			t.Errorf("%s was locked", path)
+		}
 	}
 }

@@ -1,7 +1,7 @@
 package env
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,163 +10,202 @@ import (
 	"github.com/hashicorp/go-envparse"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// dotenv is a dotenv file that can be changed without losing what people wrote
-// into it. go-envparse says what a line means.
+// dotenv is a dotenv file: its lines, and what they assign. What a line means
+// is for go-envparse to say, line by line, so that each name has its line and
+// each bad line its own error.
 type dotenv struct {
-	lines       [][]byte // with their line ends
-	assignments []assignment
+	lines  []string // each with its line break
+	values map[string]assignment
 }
 
+// assignment is the last one of a name: as in a shell, the last one wins.
 type assignment struct {
-	name  string
-	value value.Value
-	line  int // from 1
+	value string
+	line  int // starts at 1
 }
 
-// maxLine is the longest line that go-envparse reads (bufio.MaxScanTokenSize).
-const maxLine = 64<<10 - 1
-
-// parse reads b. The file's name is for messages, which never quote a line.
-func parse(b []byte, file string) (*dotenv, plan.Diagnostics) {
-	d := &dotenv{lines: bytes.SplitAfter(b, []byte("\n"))}
-	if n := len(d.lines); len(d.lines[n-1]) == 0 {
-		d.lines = d.lines[:n-1]
+// parse reads text, the content of the file called name. Bad lines in a row
+// are reported as one: mostly they are one value over several lines.
+func parse(name, text string) (*dotenv, plan.Diagnostics) {
+	type row struct {
+		first, more int
+		problem     *lineError
+	}
+	var bad []row
+	d := &dotenv{values: map[string]assignment{}}
+	for line := range strings.Lines(text) {
+		d.lines = append(d.lines, line)
+		n := len(d.lines)
+		key, val, problem := parseLine(line)
+		last := len(bad) - 1
+		switch {
+		case problem == nil && key != "":
+			d.values[key] = assignment{val, n}
+		case problem == nil:
+		case last >= 0 && bad[last].first+bad[last].more+1 == n:
+			bad[last].more++
+		default:
+			bad = append(bad, row{first: n, problem: problem})
+		}
 	}
 	var ds plan.Diagnostics
-	for i, line := range d.lines {
-		bad := func(hint, format string, args ...any) {
-			ds = append(ds, plan.Diagnostic{
-				Code: plan.CodeFileSyntax, Severity: plan.Error, Message: fmt.Sprintf(format, args...), Hint: hint,
-				Pos: []plan.Pos{{File: file, Line: i + 1, Column: 1}}, Mask: true,
-			})
+	for _, b := range bad {
+		message := b.problem.what
+		if b.more > 0 {
+			message += fmt.Sprintf(" (and %d bad lines follow)", b.more)
 		}
-		if i == 0 {
-			line = bytes.TrimPrefix(line, []byte("\ufeff")) // some editors put a byte order mark there
-		}
-		switch {
-		case len(line) > maxLine:
-			bad("keep large values elsewhere", "the line is longer than 64 KiB")
-			continue
-		case !utf8.Valid(line):
-			bad("save the file as UTF-8; encode binary values in base64", "the line is not UTF-8 text")
-			continue
-		}
-		got, err := envparse.Parse(bytes.NewReader(line))
-		if err != nil {
-			bad("write NAME=value; put values with spaces, quotes or # into single quotes", "the line %s", reason(err))
-			continue
-		}
-		for name, v := range got {
-			if !utf8.ValidString(v) {
-				// go-envparse v0.1.0 cuts the last byte of such a value.
-				bad("put the comment on a line of its own", "the line has a comment after a value that ends in a non-ASCII character")
-				continue
-			}
-			d.assignments = append(d.assignments, assignment{name, value.New([]byte(v)), i + 1})
-		}
+		ds = append(ds, plan.Diagnostic{
+			Code: plan.CodeFileSyntax, Severity: plan.Error, Message: message, Hint: b.problem.hint,
+			Pos: []plan.Pos{{File: name, Line: b.first, Column: 1}}, Mask: true,
+		})
 	}
 	return d, ds
 }
 
-// reason says what go-envparse has against a line, without its words: some of
-// them quote characters of the value.
-func reason(err error) string {
-	switch {
-	case errors.Is(unwrap(err), envparse.ErrMissingSeparator):
-		return "has no ="
-	case errors.Is(unwrap(err), envparse.ErrEmptyKey):
-		return "has no name before the ="
-	case errors.Is(unwrap(err), envparse.ErrUnmatchedDouble):
-		return `has a " without its partner`
-	case errors.Is(unwrap(err), envparse.ErrUnmatchedSingle):
-		return "has a ' without its partner"
-	case strings.HasPrefix(unwrap(err).Error(), "key "):
-		return "has a name that is not made of letters, digits and underscores"
-	}
-	return "has a value with a control character or a wrong escape"
-}
+// lineError is what is wrong with a line. It takes the place of what
+// go-envparse says, which quotes the line.
+type lineError struct{ what, hint string }
 
-func unwrap(err error) error {
-	var pe *envparse.ParseError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
+const oneLine = `write NAME=VALUE on one line; inside double quotes, \n is a line break`
 
-// get returns the assignment that counts: the last one, as in a shell.
-func (d *dotenv) get(name string) (assignment, bool) {
-	for i := len(d.assignments) - 1; i >= 0; i-- {
-		if d.assignments[i].name == name {
-			return d.assignments[i], true
-		}
-	}
-	return assignment{}, false
-}
+var (
+	badText    = &lineError{"the line is not UTF-8 text", "save the file as UTF-8"}
+	badNUL     = &lineError{"the value holds a NUL character", "keep binary values in base64"}
+	badLong    = &lineError{"the line has more than 64 KiB", "keep a value of this length elsewhere"}
+	badHash    = &lineError{"a # follows the value without a space", "if it belongs to the value, put the value in single quotes; if it starts a comment, put a space before it"}
+	badEquals  = &lineError{"the line has no =", oneLine}
+	badQuote   = &lineError{"a quote is not closed", oneLine}
+	badEscape  = &lineError{"a backslash inside double quotes does not start a JSON escape", `write \\ for a backslash, or use single quotes, where it means itself`}
+	badInvalid = &lineError{"the line is not of the form NAME=VALUE", "a name has letters, digits and _ only; a value has control characters only as escapes in double quotes"}
+)
 
-// set writes name=v over the last assignment to name, or at the end, and
-// returns its line number.
-func (d *dotenv) set(name string, v value.Value) (int, error) {
-	text, err := quote(v)
+// parseLine returns what line assigns. It returns no name for a line that
+// assigns nothing.
+func parseLine(line string) (name, val string, problem *lineError) {
+	if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
+		return "", "", badText
+	}
+	// The comment goes first: go-envparse v0.1.0 takes the last byte off a
+	// value before a comment if it belongs to a multibyte character. And it
+	// finds a comment in NAME=a#b, where a shell finds none: that is refused.
+	end := comment(line)
+	if end < len(line) && end > 0 && !strings.ContainsRune(" \t", rune(line[end-1])) {
+		return "", "", badHash
+	}
+	assigned, err := envparse.Parse(strings.NewReader(line[:end]))
 	if err != nil {
-		return 0, err
+		return "", "", explain(err)
 	}
-	if len(name)+len(text) > maxLine-len("export =\r\n") {
-		return 0, errors.New("the value is too long for a line of a dotenv file")
+	for name, val = range assigned { // one at most
 	}
-	if a, ok := d.get(name); ok {
-		line := d.lines[a.line-1]
-		before, after, _ := bytes.Cut(line, []byte("="))
-		end := line[len(bytes.TrimRight(line, "\r\n")):]
-		comment := ""
-		// The old value is empty, so the first # starts a comment.
-		if _, c, ok := bytes.Cut(bytes.TrimSpace(after), []byte("#")); ok && len(line)+len(text) < maxLine && v.Reveal()[v.Len()-1] < utf8.RuneSelf {
-			comment = " #" + string(c)
-		}
-		d.lines[a.line-1] = append(fmt.Appendf(nil, "%s=%s%s", before, text, comment), end...)
-		return a.line, nil
+	if strings.ContainsRune(val, 0) {
+		return "", "", badNUL
 	}
-	if n := len(d.lines); n > 0 && !bytes.HasSuffix(d.lines[n-1], []byte("\n")) {
-		d.lines[n-1] = append(bytes.Clone(d.lines[n-1]), '\n')
-	}
-	d.lines = append(d.lines, fmt.Appendf(nil, "%s=%s\n", name, text))
-	return len(d.lines), nil
+	return name, val, nil
 }
 
-func (d *dotenv) bytes() []byte { return bytes.Join(d.lines, nil) }
+func explain(err error) *lineError {
+	var parseError *envparse.ParseError
+	if !errors.As(err, &parseError) {
+		return badInvalid
+	}
+	switch err := parseError.Err; err {
+	case bufio.ErrTooLong:
+		return badLong
+	case envparse.ErrMissingSeparator:
+		return badEquals
+	case envparse.ErrUnmatchedDouble, envparse.ErrUnmatchedSingle:
+		return badQuote
+	case envparse.ErrIncompleteEscape, envparse.ErrIncompleteHex, envparse.ErrIncompleteSur, envparse.ErrMultibyteEscape:
+		return badEscape
+	default:
+		if strings.HasPrefix(err.Error(), "invalid escape") || strings.HasPrefix(err.Error(), "invalid hex") {
+			return badEscape
+		}
+		return badInvalid
+	}
+}
 
-const bare = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=/.,:@%"
+// comment returns where the comment of line starts, or the length of line.
+func comment(line string) int {
+	if start := strings.TrimLeft(line, " \t"); strings.HasPrefix(start, "#") {
+		return len(line) - len(start)
+	}
+	equals := strings.IndexByte(line, '=')
+	if equals < 0 {
+		return len(line)
+	}
+	var quote byte
+	for i := equals + 1; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote == '"' && c == '\\':
+			i++
+		case c == quote:
+			quote = 0
+		case quote == 0 && c == '#':
+			return i
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		}
+	}
+	return len(line)
+}
 
-// quote writes v so that go-envparse reads it back. A shell that sources the
-// file reads the same, unless v holds a single quote or a control character.
-func quote(v value.Value) (string, error) {
-	s := string(v.Reveal())
-	switch {
-	case s == "" || !utf8.ValidString(s) || strings.ContainsRune(s, 0):
-		return "", errors.New("the value can't stand in a dotenv file: it is empty, or no UTF-8 text")
-	case strings.Trim(s, bare) == "":
-		return s, nil
-	case !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '\'' }):
-		return "'" + s + "'", nil
+// set assigns val to name and returns the line where it does: the one that
+// assigns to name already, of which it keeps all but the value, or a new one
+// at the end. All other lines stay as they are.
+func (d *dotenv) set(name, val string) (line int, err error) {
+	before, after := name+"=", "\n"
+	if a, ok := d.values[name]; ok {
+		line = a.line
+		old := d.lines[line-1]
+		before = old[:strings.IndexByte(old, '=')+1]
+		assigned := strings.TrimRight(old[len(before):comment(old)], " \t\r\n")
+		after = old[len(before)+len(assigned):]
+	} else {
+		if n := len(d.lines); n > 0 && !strings.HasSuffix(d.lines[n-1], "\n") {
+			d.lines[n-1] += "\n"
+		}
+		d.lines = append(d.lines, "")
+		line = len(d.lines)
+	}
+	text := before + quote(val) + after
+	if key, got, problem := parseLine(text); problem != nil || key != name || got != val {
+		return 0, errors.New("it cannot stand in a dotenv file: it is not text, or longer than 64 KiB")
+	}
+	d.lines[line-1] = text
+	d.values[name] = assignment{val, line}
+	return line, nil
+}
+
+// text returns the content of the file.
+func (d *dotenv) text() string { return strings.Join(d.lines, "") }
+
+// quote writes val so that a shell that sources the file reads the same as
+// go-envparse does. Only with control characters that cannot be, as no line
+// has room for them in a shell's quotes. They take JSON's escapes, as do $ and
+// `, so that sourcing never runs a part of a value.
+func quote(val string) string {
+	if !strings.ContainsFunc(val, func(r rune) bool { return r < ' ' }) {
+		return "'" + strings.ReplaceAll(val, "'", `'"'"'`) + "'"
 	}
 	var b strings.Builder
 	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
+	for i := range len(val) {
+		switch c := val[i]; {
+		case c == '"' || c == '\\':
 			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
+			b.WriteByte(c)
+		case c == '\n':
 			b.WriteString(`\n`)
-		case r < ' ':
-			fmt.Fprintf(&b, `\u%04x`, r)
+		case c < ' ' || c == '$' || c == '`':
+			fmt.Fprintf(&b, `\u%04x`, c)
 		default:
-			b.WriteRune(r)
+			b.WriteByte(c)
 		}
 	}
 	b.WriteByte('"')
-	return b.String(), nil
+	return b.String()
 }

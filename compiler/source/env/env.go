@@ -1,14 +1,18 @@
-// Package env is the source that every machine has: the process environment,
-// laid over a dotenv file that only its owner may read.
+// Package env is the source of kind "env": the environment of the process,
+// over a dotenv file.
 package env
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 
@@ -18,142 +22,183 @@ import (
 	"github.com/victor-ai/victorgen/internal/dirlock"
 )
 
-// Source reads inputs from the environment variable of the same name, or else
-// from a dotenv file. An empty value is absent in either. The file need not
-// exist; if it does, it must be a regular file with mode 0600 or stricter.
+// Source reads inputs from the environment of the process, and what is not
+// there from a dotenv file, which it also writes. It knows inputs by their
+// names, and does not look at their remote ones.
+//
+// The file is read by go-envparse, but for one thing: a # that follows an
+// unquoted value without a space is refused, for a shell takes it as a part of
+// the value. A file that does not exist has no values. One that others than
+// its owner may open, that is no regular file or has a line that cannot be
+// understood is an error for all inputs, also for those in the environment.
 type Source struct {
 	file   string
-	lookup func(string) (string, bool)
+	lookup func(name string) (string, bool)
 }
 
-// New returns the source over the dotenv file and lookup, which is os.LookupEnv
-// outside of tests.
+var (
+	_ source.Writer = (*Source)(nil)
+	_ source.Lister = (*Source)(nil)
+)
+
+// New returns the source of the dotenv file under the environment that lookup
+// knows, which is [os.LookupEnv] but in tests. The file's name is absolute.
 func New(file string, lookup func(string) (string, bool)) *Source {
 	return &Source{file: file, lookup: lookup}
 }
 
-// Read implements source.Source.
+// Read implements source.Source. An answer's Changed is always zero: the time
+// of a file says nothing about one of its values.
 func (s *Source) Read(_ context.Context, refs []source.Ref) []source.Answer {
 	answers := make([]source.Answer, len(refs))
-	d, err := s.load()
+	d, err := s.read()
 	for i, ref := range refs {
-		answers[i] = s.answer(d, err, ref)
+		if err != nil {
+			answers[i] = source.Answer{Err: err}
+			continue
+		}
+		answers[i] = s.find(d, ref.Input)
 	}
 	return answers
 }
 
-func (s *Source) answer(d *dotenv, fileErr error, ref source.Ref) source.Answer {
-	if v, ok := s.lookup(ref.Input); ok && v != "" {
-		return source.Answer{Value: value.New([]byte(v)), Origin: "the process environment"}
-	}
-	if fileErr != nil {
-		return source.Answer{Err: fileErr}
-	}
-	if a, ok := d.get(ref.Input); ok && a.value.Len() > 0 {
-		return source.Answer{Value: a.value, Origin: s.origin(a.line)}
-	}
-	return source.Answer{Origin: s.base() + " or the process environment", Err: source.ErrAbsent}
-}
-
-func (s *Source) base() string           { return filepath.Base(s.file) }
-func (s *Source) origin(line int) string { return fmt.Sprintf("%s:%d", s.base(), line) }
-
-// List implements source.Lister. It lists the file: the process environment is
-// full of names that are none of ours.
+// List implements source.Lister. It lists the names in the file alone, since
+// the environment is full of names that concern others.
 func (s *Source) List(context.Context) ([]source.Listed, error) {
-	d, err := s.load()
+	d, err := s.read()
 	if err != nil {
 		return nil, err
 	}
 	var names []source.Listed
-	for _, a := range d.assignments {
-		names = append(names, source.Listed{Name: a.name, Origin: s.origin(a.line)})
+	for name, a := range d.values {
+		names = append(names, source.Listed{Name: name, Origin: s.origin(a.line)})
 	}
+	slices.SortFunc(names, func(a, b source.Listed) int { return cmp.Compare(d.values[a.Name].line, d.values[b.Name].line) })
 	return names, nil
 }
 
-// Create implements source.Writer. It writes the file anew beside the old one
-// and renames it into place, under a lock on the directory; all lines but the
-// one concerned stay as they are.
+// Create implements source.Writer: it writes to the file, which it makes with
+// mode 0600 if there is none, and keeps all else that stands in it. The
+// directory is locked meanwhile; see package dirlock. A file that is a
+// symbolic link stays one.
 func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
-	file := s.file
-	if target, err := filepath.EvalSymlinks(file); err == nil {
-		file = target // the link stays a link
+	file, err := s.target()
+	if err != nil {
+		return source.Answer{}, err
 	}
-	unlock, err := dirlock.Lock(ctx, filepath.Dir(file), nil)
+	unlock, err := dirlock.Lock(ctx, filepath.Dir(file))
 	if err != nil {
 		return source.Answer{}, err
 	}
 	defer unlock()
-
-	d, err := s.load()
-	if a := s.answer(d, err, ref); !errors.Is(a.Err, source.ErrAbsent) {
-		return a, a.Err
-	}
-	line, err := d.set(ref.Input, v)
+	d, err := s.read()
 	if err != nil {
 		return source.Answer{}, err
 	}
-	// The temporary file holds secrets too: it stands in the same directory,
-	// which .gitignore covers, and is 0600 from the first byte.
-	err = renameio.WriteFile(file, d.bytes(), 0o600, renameio.WithTempDir(filepath.Dir(file)), renameio.IgnoreUmask())
-	if err != nil {
-		return source.Answer{}, fmt.Errorf("%s can't be written: %w", s.file, pathless(err))
+	if a := s.find(d, ref.Input); a.Err == nil {
+		return a, nil
 	}
-	// The new name must survive a crash as well as the bytes.
-	if dir, err := os.Open(filepath.Dir(file)); err == nil {
-		dir.Sync()
-		dir.Close()
+	line, err := d.set(ref.Input, string(v.Reveal()))
+	if err != nil {
+		return source.Answer{}, err
+	}
+	if err := write(file, d.text()); err != nil {
+		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, reason(err))
 	}
 	return source.Answer{Value: v, Origin: s.origin(line)}, nil
 }
 
-// pathless drops the name of the temporary file from err.
-func pathless(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
+// find answers for the input called name.
+func (s *Source) find(d *dotenv, name string) source.Answer {
+	if val, _ := s.lookup(name); val != "" {
+		return source.Answer{Value: value.New([]byte(val)), Origin: "the process environment"}
 	}
-	var le *os.LinkError
-	if errors.As(err, &le) {
-		return le.Err
+	if a := d.values[name]; a.value != "" {
+		return source.Answer{Value: value.New([]byte(a.value)), Origin: s.origin(a.line)}
 	}
-	return err
+	return source.Answer{Err: source.ErrAbsent, Origin: filepath.Base(s.file) + " or the process environment"}
 }
+
+func (s *Source) origin(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(s.file), line) }
 
 // maxFile is the size up to which a file is taken for a dotenv file.
 const maxFile = 16 << 20
 
-// load reads the file. Its errors are diagnostics, or wrap
-// source.ErrUnreadable.
-func (s *Source) load() (*dotenv, error) {
-	info, err := os.Stat(s.file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return &dotenv{}, nil
-	case err != nil:
-		return nil, fmt.Errorf("%s can't be read: %w: %w", s.file, pathless(err), source.ErrUnreadable)
-	}
+// read reads the file. Its error is a plan.Diagnostics.
+func (s *Source) read() (*dotenv, error) {
 	var ds plan.Diagnostics
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		ds.Errorf(plan.CodeSourceRead, nil, "name a file of NAME=value lines", "%s is not a regular file", s.file)
+	// O_NONBLOCK: opening a named pipe must not wait for a writer.
+	f, err := os.OpenFile(s.file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &dotenv{values: map[string]assignment{}}, nil
+	}
+	if err != nil {
+		ds.Errorf(plan.CodeSourceRead, nil, "it must be a file that you may read", "cannot open %s: %v", s.file, reason(err))
 		return nil, ds
-	case mode.Perm()&0o077 != 0:
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		ds.Errorf(plan.CodeSourceRead, nil, "", "cannot read %s: %v", s.file, reason(err))
+		return nil, ds
+	case !info.Mode().IsRegular():
+		ds.Errorf(plan.CodeSourceRead, nil, "a dotenv file must be a regular one, or a link to one", "%s is not a regular file", s.file)
+		return nil, ds
+	case info.Mode().Perm()&0o077 != 0:
 		ds.Errorf(plan.CodeFileMode, nil, "chmod 600 "+s.file,
-			"%s has mode %04o: others than its owner can get at the secrets in it", s.file, mode.Perm())
+			"%s has mode %04o, so others than its owner may open it", s.file, info.Mode().Perm())
 		return nil, ds
-	case info.Size() > maxFile:
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if len(text) > maxFile {
 		ds.Errorf(plan.CodeSourceRead, nil, "name a file of NAME=value lines", "%s is larger than %d MiB", s.file, maxFile>>20)
 		return nil, ds
 	}
-	b, err := os.ReadFile(s.file)
 	if err != nil {
-		return nil, fmt.Errorf("%s can't be read: %w: %w", s.file, pathless(err), source.ErrUnreadable)
-	}
-	d, ds := parse(b, s.file)
-	if ds.HasErrors() {
+		ds.Errorf(plan.CodeSourceRead, nil, "", "cannot read %s: %v", s.file, reason(err))
 		return nil, ds
 	}
-	return d, nil
+	d, ds := parse(s.file, string(text))
+	return d, ds.Err()
+}
+
+// target returns the file itself where s.file is a symbolic link.
+func (s *Source) target() (string, error) {
+	file, err := filepath.EvalSymlinks(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(s.file); err == nil {
+			return "", fmt.Errorf("%s is a symbolic link to a file that does not exist", s.file)
+		}
+		return s.file, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot open %s: %w", s.file, reason(err))
+	}
+	return file, nil
+}
+
+// write puts text in the place of file, so that after a crash there is either
+// the old content or all of the new, and when it returns, the new.
+func write(file, text string) error {
+	dir := filepath.Dir(file)
+	// In the same directory: not in the temporary one, which others can see.
+	if err := renameio.WriteFile(file, []byte(text), 0o600, renameio.WithTempDir(dir)); err != nil {
+		return err
+	}
+	d, err := os.Open(dir) // renameio leaves it to the caller to make the rename last
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// reason is what err says but for the name of the file.
+func reason(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
 }

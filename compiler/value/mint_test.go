@@ -1,0 +1,190 @@
+package value
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math"
+	mathrand "math/rand/v2"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// seeded is a reproducible reader.
+func seeded(seed byte) io.Reader { return mathrand.NewChaCha8([32]byte{seed}) }
+
+func mint(t *testing.T, g plan.Generate, rnd io.Reader) string {
+	t.Helper()
+	v, err := Mint(g, rnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(v.Reveal())
+}
+
+func TestMintEncodes(t *testing.T) {
+	t.Parallel()
+	raw := []byte{0xfb, 0xff, 0xfe, 0, 1, 2, 3, 0xff, 0xff, 0xff, 10, 11, 12, 13, 14, 0xff}
+	for _, test := range []struct {
+		g    plan.Generate
+		want string
+	}{
+		{plan.Generate{Kind: plan.Bytes, Bits: 32, Encoding: "base64"}, "+//+AA=="},
+		{plan.Generate{Kind: plan.Bytes, Bits: 32, Encoding: "base64url"}, "-__-AA"},
+		{plan.Generate{Kind: plan.Bytes, Bits: 32, Encoding: "hex"}, "fbfffe00"},
+		{plan.Generate{Kind: plan.UUID}, "fbfffe00-0102-43ff-bfff-0a0b0c0d0eff"},
+		// three bits a draw, of which 5 to 7 are discarded: 3, -, -, 0, 1, 2, 3
+		{plan.Generate{Kind: plan.Password, Length: 5, Alphabet: "abcdé"}, "dabcd"},
+		{plan.Generate{Kind: plan.Password, Length: 3, Alphabet: "é"}, "ééé"},
+	} {
+		if got := mint(t, test.g, bytes.NewReader(raw)); got != test.want {
+			t.Errorf("%+v: got %s, want %s", test.g, got, test.want)
+		}
+	}
+}
+
+func TestMintIsReproducible(t *testing.T) {
+	t.Parallel()
+	for _, g := range []plan.Generate{
+		{Kind: plan.Password, Length: 40, Alphabet: "abcdefghijklmnopqrstuvwxyz0123456789"},
+		{Kind: plan.Bytes, Bits: 256, Encoding: "base64"},
+		{Kind: plan.UUID},
+	} {
+		a, b, c := mint(t, g, seeded(1)), mint(t, g, seeded(1)), mint(t, g, seeded(2))
+		if a != b || a == c {
+			t.Errorf("%s is no function of its reader: %s, %s, %s", g.Kind, a, b, c)
+		}
+	}
+}
+
+// Every character must come up about equally often: within five standard
+// deviations, which a fair draw leaves once in two million characters.
+func TestMintIsUniform(t *testing.T) {
+	t.Parallel()
+	const length = 200_000
+	for _, alphabet := range []string{"ab", "abc", "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", "aéß€😀"} {
+		got := mint(t, plan.Generate{Kind: plan.Password, Length: length, Alphabet: alphabet}, seeded(7))
+		counts := map[rune]int{}
+		for _, r := range got {
+			counts[r]++
+		}
+		n := utf8.RuneCountInString(alphabet)
+		if len(counts) != n || utf8.RuneCountInString(got) != length {
+			t.Errorf("%s: %d characters came up", alphabet, len(counts))
+		}
+		p := 1 / float64(n)
+		for r, c := range counts {
+			if off := math.Abs(float64(c) - length*p); off > 5*math.Sqrt(length*p*(1-p)) {
+				t.Errorf("%s: %c came up %d times, expected about %.0f", alphabet, r, c, length*p)
+			}
+		}
+	}
+}
+
+func TestMintKeys(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		g     plan.Generate
+		block string
+	}{
+		{plan.Generate{Kind: plan.RSA, Bits: 2048, Encoding: "pkcs8"}, "PRIVATE KEY"},
+		{plan.Generate{Kind: plan.RSA, Bits: 2048, Encoding: "openssh"}, "OPENSSH PRIVATE KEY"},
+		{plan.Generate{Kind: plan.Ed25519, Encoding: "pkcs8"}, "PRIVATE KEY"},
+		{plan.Generate{Kind: plan.Ed25519, Encoding: "openssh"}, "OPENSSH PRIVATE KEY"},
+	} {
+		text := []byte(mint(t, test.g, rand.Reader))
+		block, rest := pem.Decode(text)
+		if block == nil || len(rest) > 0 || block.Type != test.block {
+			t.Errorf("%+v: not one block %s", test.g, test.block)
+			continue
+		}
+		var key any
+		var err error
+		if test.g.Encoding == "pkcs8" {
+			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		} else {
+			key, err = ssh.ParseRawPrivateKey(text)
+		}
+		if err != nil {
+			t.Errorf("%+v: %v", test.g, err)
+			continue
+		}
+		switch key := key.(type) {
+		case *rsa.PrivateKey:
+			if test.g.Kind != plan.RSA || key.N.BitLen() != test.g.Bits || key.Validate() != nil {
+				t.Errorf("%+v: an RSA key of %d bits", test.g, key.N.BitLen())
+			}
+		case ed25519.PrivateKey, *ed25519.PrivateKey:
+			if test.g.Kind != plan.Ed25519 {
+				t.Errorf("%+v: an Ed25519 key", test.g)
+			}
+		default:
+			t.Errorf("%+v: a key of type %T", test.g, key)
+		}
+		if ds := Judge(plan.Input{Name: "KEY", Class: plan.Generated, Constraints: plan.Constraints{Format: "pem", MinStrength: 60}}, New(text)); len(ds) > 0 {
+			t.Errorf("%+v: %v", test.g, ds)
+		}
+	}
+}
+
+func TestMintRefuses(t *testing.T) {
+	t.Parallel()
+	for _, g := range []plan.Generate{
+		{},
+		{Kind: "diceware"},
+		{Kind: plan.Password, Length: 8},
+		{Kind: plan.Password, Alphabet: "abc"},
+		{Kind: plan.Password, Length: -1, Alphabet: "abc"},
+		{Kind: plan.Bytes, Encoding: "hex"},
+		{Kind: plan.Bytes, Bits: 12, Encoding: "hex"},
+		{Kind: plan.Bytes, Bits: 16, Encoding: "base32"},
+		{Kind: plan.RSA, Bits: 0, Encoding: "pkcs8"},
+		{Kind: plan.Ed25519, Encoding: "der"},
+	} {
+		if v, err := Mint(g, rand.Reader); err == nil || v.Len() > 0 {
+			t.Errorf("%+v was minted", g)
+		}
+	}
+	broken := errors.New("no entropy")
+	for _, g := range []plan.Generate{
+		{Kind: plan.Password, Length: 8, Alphabet: "abc"}, {Kind: plan.Bytes, Bits: 128, Encoding: "hex"}, {Kind: plan.UUID},
+	} {
+		if v, err := Mint(g, iotest.ErrReader(broken)); !errors.Is(err, broken) || v.Len() > 0 {
+			t.Errorf("%s of a broken reader: %v", g.Kind, err)
+		}
+	}
+}
+
+// What is minted at random must never look like a placeholder.
+func TestRandomIsNoPlaceholder(t *testing.T) {
+	t.Parallel()
+	const rounds = 2_000
+	rnd := seeded(3)
+	b := make([]byte, 32)
+	printable := make([]byte, 16)
+	for range rounds {
+		io.ReadFull(rnd, b)
+		for i := range printable {
+			printable[i] = '!' + b[i]%94
+		}
+		for _, s := range []string{
+			base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b), hex.EncodeToString(b), string(printable),
+		} {
+			if isPlaceholder(s, "your-key-here") {
+				t.Errorf("%s is taken for a placeholder", s)
+			}
+		}
+	}
+}
