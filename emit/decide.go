@@ -68,6 +68,8 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	}
 
 	stale := w.stale(k.Name, entry.Definition)
+	sealed := had && !old.Omitted
+	edited := sealed && ciphertextDigest(w.inFile[k.Name]) != old.Ciphertext
 	keep := func(why string) {
 		w.entry.Keys[k.Name] = old
 		w.ciphertexts[k.Name] = w.inFile[k.Name]
@@ -81,7 +83,11 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 		}
 		if len(stale) > 0 {
 			names, text := describe(hidden)
-			w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, "build where "+names+" can be read",
+			hint := "build where " + names + " can be read"
+			if edited {
+				hint += ", or restore " + w.previous.File + " from Git"
+			}
+			w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, hint,
 				"key %q of secret %s: %s, and a sealed copy cannot stand in: %s", k.Name, w.id(), text, strings.Join(stale, ", "))
 			return
 		}
@@ -97,7 +103,6 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	}
 
 	entry.Sealed, entry.Changed = e.now, e.now
-	sealed := had && !old.Omitted
 	switch {
 	case lockKey == nil:
 		stale = append(stale, "without "+plan.LockKey+" it is sealed anew each time")
@@ -113,7 +118,7 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	default:
 		stale = append(stale, "the value changed")
 	}
-	if sealed && ciphertextDigest(w.inFile[k.Name]) != old.Ciphertext {
+	if edited {
 		w.edited = append(w.edited, k.Name)
 	}
 	w.pending = append(w.pending, &pendingKey{name: k.Name, content: c.bytes, entry: entry})
@@ -126,12 +131,12 @@ func (w *work) stale(key, definition string) []string {
 	old, had := w.previous.Keys[key]
 	switch {
 	case !had:
-		return []string{"it is new"}
+		return []string{"it was not sealed before"}
 	case old.Omitted:
 		return []string{"it was left out before"}
 	}
 	var why []string
-	if w.previous.Certificate != w.entry.Certificate {
+	if w.cert != nil && w.previous.Certificate != w.cert.SHA256 {
 		why = append(why, "the certificate changed")
 	}
 	if w.previous.Scope != w.entry.Scope {

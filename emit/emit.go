@@ -105,7 +105,7 @@ type emission struct {
 // one at a time to itself.
 type work struct {
 	plan.Secret
-	cert     *Certificate
+	cert     *Certificate      // nil if it cannot be used, which is an error
 	file     string            // in the tree
 	previous lockedSecret      // of the old lock
 	inFile   map[string]string // the ciphertexts of the old tree
@@ -135,10 +135,11 @@ type pendingKey struct {
 func (w *work) id() string { return w.Namespace + "/" + w.Name }
 
 func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
-	ds := e.prepare()
+	previous, ds := e.previous()
 	if ds.HasErrors() {
-		return nil, ds
+		return nil, ds // all that follows would but say that it misses the lock
 	}
+	ds = e.prepare(previous)
 	parallel(ctx, e.secrets, e.decide)
 	for _, w := range e.secrets {
 		ds = append(ds, w.diagnostics...)
@@ -170,19 +171,25 @@ func parallel[T any](ctx context.Context, items []T, do func(T)) {
 	g.Wait()
 }
 
-// prepare reads the certificates and the old lock.
-func (e *emission) prepare() plan.Diagnostics {
-	var ds plan.Diagnostics
-	previous := map[secretID]lockedSecret{}
-	if data, ok := e.old.Files[LockFile]; ok {
-		l, problems := parseLock(data, "")
-		ds = append(ds, problems...)
-		if l != nil {
-			for _, s := range l.Secrets {
-				previous[secretID{s.Namespace, s.Name}] = s
-			}
+// previous returns what the old lock says of each secret.
+func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
+	secrets := map[secretID]lockedSecret{}
+	data, ok := e.old.Files[LockFile]
+	if !ok {
+		return secrets, nil
+	}
+	l, ds := parseLock(data, "")
+	if l != nil {
+		for _, s := range l.Secrets {
+			secrets[secretID{s.Namespace, s.Name}] = s
 		}
 	}
+	return secrets, ds
+}
+
+// prepare lays out the work on each secret, and reads the certificates.
+func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics {
+	var ds plan.Diagnostics
 	uses := map[string][]plan.Pos{} // of each certificate
 	for _, s := range e.plan.Secrets {
 		for _, pos := range s.Delivery.Pos {

@@ -243,17 +243,17 @@ func TestReport(t *testing.T) {
 	want := Report{Secrets: []SecretReport{
 		{Namespace: "victor", Name: "app", File: "secrets/app.yaml", Keys: []KeyReport{
 			{Name: "api-key", State: LeftOut, Why: "API_KEY is absent", Inputs: []string{"API_KEY"}},
-			{Name: "database-url", State: Sealed, Why: "it is new", Inputs: []string{"DB_PASSWORD", "DB_USER", "REGION"}},
-			{Name: "literal", State: Sealed, Why: "it is new"},
-			{Name: "password", State: Sealed, Why: "it is new", Inputs: []string{"DB_PASSWORD"}},
-			{Name: "region", State: Sealed, Why: "it is new", Inputs: []string{"REGION"}},
+			{Name: "database-url", State: Sealed, Why: "it was not sealed before", Inputs: []string{"DB_PASSWORD", "DB_USER", "REGION"}},
+			{Name: "literal", State: Sealed, Why: "it was not sealed before"},
+			{Name: "password", State: Sealed, Why: "it was not sealed before", Inputs: []string{"DB_PASSWORD"}},
+			{Name: "region", State: Sealed, Why: "it was not sealed before", Inputs: []string{"REGION"}},
 		}},
 		{Namespace: "victor", Name: "cluster", File: "secrets/cluster.yaml", Keys: []KeyReport{
-			{Name: "key", State: Sealed, Why: "it is new", Inputs: []string{"KEY"}},
+			{Name: "key", State: Sealed, Why: "it was not sealed before", Inputs: []string{"KEY"}},
 		}},
 		{Namespace: "victor", Name: "wide", File: "secrets/wide.yaml", Keys: []KeyReport{
-			{Name: "tls.crt", State: Sealed, Why: "it is new", Inputs: []string{"DB_USER"}},
-			{Name: "tls.key", State: Sealed, Why: "it is new", Inputs: []string{"KEY"}},
+			{Name: "tls.crt", State: Sealed, Why: "it was not sealed before", Inputs: []string{"DB_USER"}},
+			{Name: "tls.key", State: Sealed, Why: "it was not sealed before", Inputs: []string{"KEY"}},
 		}},
 		{Namespace: "victor", Name: "xtra", LeftOut: true, Keys: []KeyReport{
 			{Name: "api-key", State: LeftOut, Why: "API_KEY is absent", Inputs: []string{"API_KEY"}},
@@ -342,13 +342,13 @@ func TestReseal(t *testing.T) {
 			return old
 		},
 	}, {
-		name: "namespace", why: "it is new", others: true, changed: true,
+		name: "namespace", why: "it was not sealed before", others: true, changed: true,
 		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
 			p.Secrets[0].Namespace = "other"
 			return old
 		},
 	}, {
-		name: "name", why: "it is new", others: true, changed: true,
+		name: "name", why: "it was not sealed before", others: true, changed: true,
 		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
 			p.Secrets[0].Name = "apple"
 			return old
@@ -389,7 +389,7 @@ func TestReseal(t *testing.T) {
 			return old
 		},
 	}, {
-		name: "no lock", why: "it is new", others: true, changed: true,
+		name: "no lock", why: "it was not sealed before", others: true, changed: true,
 		change: func(_ *testing.T, _ *plan.Plan, _ value.Set, old *Tree) *Tree {
 			c := &Tree{Files: maps.Clone(old.Files)}
 			delete(c.Files, LockFile)
@@ -502,7 +502,7 @@ func TestOffline(t *testing.T) {
 	}{{
 		name:   "nothing sealed before",
 		change: func(*testing.T, *plan.Plan, *Tree) *Tree { return nil },
-		want:   []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and a sealed copy cannot stand in: it is new`},
+		want:   []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and a sealed copy cannot stand in: it was not sealed before`},
 	}, {
 		name: "definition",
 		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
@@ -559,6 +559,9 @@ func TestOffline(t *testing.T) {
 				if d.Code != plan.CodeCannotSeal || d.Severity != plan.Error || len(d.Pos) == 0 || d.Hint == "" {
 					t.Errorf("%+v", d)
 				}
+				if restore := strings.HasSuffix(d.Hint, ", or restore secrets/cluster.yaml from Git"); restore != (test.name == "edited") {
+					t.Errorf("hint %q", d.Hint)
+				}
 				got = append(got, d.Message)
 			}
 			if test.name == "nothing sealed before" {
@@ -592,7 +595,7 @@ func TestUnreadable(t *testing.T) {
 
 	values = testValues()
 	values[plan.LockKey] = value.Resolved{Reason: "expired login"}
-	values["DB_PASSWORD"] = present("nobody can tell that it is new")
+	values["DB_PASSWORD"] = present("nobody can tell that it was not sealed before")
 	if second, _, ds = Emit(context.Background(), p, values, first, at(day)); len(ds) != 1 || ds[0].Code != plan.CodeKept {
 		t.Errorf("diagnostics: %v", ds)
 	}
@@ -611,6 +614,10 @@ func TestErrors(t *testing.T) {
 	p.Secrets[1].Keys = append(p.Secrets[1].Keys, key(t, "key2", "KEY"))
 	p.Secrets[2].Keys = append(p.Secrets[2].Keys, key(t, "url", "{{.DB_USER}}\n{{index .DB_PASSWORD 99}}"))
 	values["DB_PASSWORD"] = value.Resolved{State: value.Absent}
+	for i := range p.Secrets {
+		p.Secrets[i].Delivery.Certificate = "/none.pem"
+		p.Secrets[i].Delivery.Pos = []plan.Pos{{File: "/contract.cue", Line: 1, Column: 1}}
+	}
 	tree, _, ds := Emit(context.Background(), p, values, nil, at(day))
 	if tree != nil {
 		t.Error("there is a tree in spite of errors")
@@ -620,6 +627,7 @@ func TestErrors(t *testing.T) {
 		got = append(got, string(d.Code)+" "+d.Message)
 	}
 	want := []string{
+		`VG3001 cannot read the certificate /none.pem: no such file or directory`,
 		`VG3102 the values of secret victor/cluster are 1228800 bytes together; Kubernetes allows 1048576`,
 		`VG2001 key "url" of secret victor/wide: its required input DB_PASSWORD is absent`,
 		`VG2001 key "password" of secret victor/app: its required input DB_PASSWORD is absent`,
