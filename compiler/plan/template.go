@@ -59,7 +59,7 @@ func ParseTemplate(text string, input func(name string) (Input, bool), names []s
 			"template does not parse: %s", message)
 		return &Template{Text: text}, a.problems
 	}
-	if len(trees) > 1 || trees["template"] == nil && len(trees) > 0 {
+	if len(trees) > 1 || trees["template"] != tree { // a define may take this very name
 		a.problem(0, "", CodeTemplate, "write the text where it is needed", "template uses define or block, which are not available")
 		return &Template{Text: text}, a.problems
 	}
@@ -143,7 +143,7 @@ func (a *analysis) list(l *parse.ListNode, s scope) {
 			a.list(n.List, s.inner())
 			a.list(n.ElseList, s)
 		case *parse.TemplateNode:
-			a.problem(int(n.Position()), n.Name, CodeTemplate, "write the text where it is needed",
+			a.problem(int(n.Position())+len(`"`), n.Name, CodeTemplate, "write the text where it is needed",
 				"template calls another template, which is not available")
 		}
 	}
@@ -165,7 +165,7 @@ func (a *analysis) pipe(p *parse.PipeNode, s scope, condition bool) {
 		return
 	}
 	for i, c := range p.Cmds {
-		guarded := condition || i+1 < len(p.Cmds) && isFunc(p.Cmds[i+1], "default", "coalesce")
+		guarded := condition || i+1 < len(p.Cmds) && isFunc(p.Cmds[i+1], "default", "coalesce", "empty")
 		a.command(c, s, guarded)
 	}
 }
@@ -176,14 +176,19 @@ func isFunc(c *parse.CommandNode, names ...string) bool {
 }
 
 func (a *analysis) command(c *parse.CommandNode, s scope, guarded bool) {
-	guarded = guarded || isFunc(c, "default", "coalesce", "empty")
-	if isFunc(c, "and") {
-		// and stops at its first false argument, so each one is proved for those after it.
-		for _, arg := range c.Args {
-			a.node(arg, s, guarded)
-			if f, ok := a.field(arg, s); ok {
-				s = s.with(map[string]bool{f: true})
-			}
+	last := len(c.Args) - 1
+	switch {
+	case guarded:
+	case isFunc(c, "empty"):
+		guarded = true
+	case isFunc(c, "default", "coalesce") && last > 0:
+		// What they fall back on, the first argument of default and the last of coalesce, must be there itself.
+		fallback := 1
+		if isFunc(c, "coalesce") {
+			fallback = last
+		}
+		for i, arg := range c.Args {
+			a.node(arg, s, i != fallback)
 		}
 		return
 	}
@@ -201,20 +206,25 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 				"unknown function %q", n.Ident)
 		}
 	case *parse.FieldNode:
+		at := int(n.Position())
+		if len(n.Ident) > 1 {
+			at -= len("." + n.Ident[0]) // the parser says where the second one stands
+		}
 		if !s.root {
-			a.problem(int(n.Position()), n.String(), CodeTemplate, "inside with and range write $"+n.String(),
+			a.problem(at, n.String(), CodeTemplate, "inside with and range write $"+n.String(),
 				"%s is a field of the value that with or range has selected, and values have no fields", n)
 			return
 		}
-		a.use(n.Ident, n, guarded, s)
+		a.use(n.Ident, n, at+len("."), guarded, s)
 	case *parse.VariableNode:
+		at := int(n.Position()) // of the first field, if there is one
 		switch {
 		case n.Ident[0] == "$" && len(n.Ident) == 1:
 			a.whole(n)
 		case n.Ident[0] == "$":
-			a.use(n.Ident[1:], n, guarded, s)
+			a.use(n.Ident[1:], n, at+len("."), guarded, s)
 		case len(n.Ident) > 1:
-			a.problem(int(n.Position()), n.String(), CodeTemplate, "use "+n.Ident[0]+" alone", "%s: values have no fields", n)
+			a.problem(at-len(n.Ident[0]), n.String(), CodeTemplate, "use "+n.Ident[0]+" alone", "%s: values have no fields", n)
 		}
 	case *parse.DotNode:
 		if s.root {
@@ -222,7 +232,7 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 		}
 	case *parse.ChainNode:
 		a.node(n.Node, s, guarded)
-		a.problem(int(n.Position()), n.String(), CodeTemplate, "use the value alone", "%s: values have no fields", n)
+		a.problem(int(n.Position()), "."+n.Field[0], CodeTemplate, "use the value alone", "%s: values have no fields", n)
 	case *parse.PipeNode:
 		a.pipe(n, s, guarded)
 	}
@@ -232,21 +242,22 @@ func (a *analysis) whole(n parse.Node) {
 	a.problem(int(n.Position()), n.String(), CodeTemplate, "name one input, as in {{.DB_HOST}}", "%s is all inputs at once", n)
 }
 
-func (a *analysis) use(path []string, n parse.Node, guarded bool, s scope) {
+// use checks the input path[0], whose name stands at offset at.
+func (a *analysis) use(path []string, n parse.Node, at int, guarded bool, s scope) {
 	name := path[0]
 	in, ok := a.input(name)
 	if !ok {
-		a.problem(int(n.Position()), name, CodeUnknownInput,
+		a.problem(at, name, CodeUnknownInput,
 			DidYouMean(name, a.names, "declare it under inputs"), "template uses unknown input %q", name)
 		return
 	}
 	a.used[name] = true
 	if len(path) > 1 {
-		a.problem(int(n.Position()), name, CodeTemplate, "use ."+name+" alone", "%s: values have no fields", n)
+		a.problem(at, name, CodeTemplate, "use ."+name+" alone", "%s: values have no fields", n)
 		return
 	}
 	if in.MayBeAbsent() && !guarded && !s.present[name] {
-		a.problem(int(n.Position()), name, CodeUnguarded,
+		a.problem(at, name, CodeUnguarded,
 			fmt.Sprintf("write {{with .%s}}...{{end}}, or give it a default: {{.%s | default \"...\"}}", name, name),
 			"template prints %s input %s without asking whether it is there", in.Class, name)
 	}
