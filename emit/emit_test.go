@@ -308,7 +308,6 @@ func TestQuiet(t *testing.T) {
 // TestReseal changes one thing between two builds.
 func TestReseal(t *testing.T) {
 	t.Parallel()
-	const target = "app/password"
 	tests := []struct {
 		name    string
 		change  func(t *testing.T, p *plan.Plan, values value.Set, old *Tree) *Tree

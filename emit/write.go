@@ -197,11 +197,12 @@ func (t *Tree) stage(ctx context.Context, at place, owned map[string]bool) error
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if same, err := isFile(from, t.Files[name]); err != nil {
-			return err
-		} else if same {
+		same, err := isFile(from, t.Files[name])
+		switch {
+		case err != nil:
+		case same:
 			err = carry(from, to, 0)
-		} else {
+		default:
 			err = writeFile(to, bytes.NewReader(t.Files[name]), 0o644)
 		}
 		if err != nil {
