@@ -8,24 +8,72 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// crashDir and crashExchange make the test binary the child of TestKill.
+// childDir and childMode make the test binary a child of TestKill, if the mode
+// is one of exchanges, or of TestFullDisk.
 const (
-	crashDir      = "VICTORGEN_CRASH_DIR"
-	crashExchange = "VICTORGEN_CRASH_EXCHANGE"
+	childDir  = "VICTORGEN_CHILD_DIR"
+	childMode = "VICTORGEN_CHILD_MODE"
+	fullDisk  = "full disk"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
-		writeForever(dir, exchanges[os.Getenv(crashExchange)])
+	switch dir, mode := os.Getenv(childDir), os.Getenv(childMode); {
+	case dir == "":
+		os.Exit(m.Run())
+	case mode == fullDisk:
+		writeLittle(dir)
+	default:
+		writeForever(dir, exchanges[mode])
 	}
-	os.Exit(m.Run())
+}
+
+func child(t *testing.T, dir, mode string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childMode+"="+mode)
+	return cmd
+}
+
+// fullDiskTree has a file that does not fit into the limit of writeLittle.
+func fullDiskTree() *Tree {
+	return fakeTree("production", map[string]string{"a.yaml": "a", "b.yaml": strings.Repeat("b", 1<<20)})
+}
+
+// writeLittle writes a tree in a process that may not write files as large.
+func writeLittle(dir string) {
+	signal.Ignore(syscall.SIGXFSZ)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 10, Max: 1 << 10}); err != nil {
+		panic(err)
+	}
+	fmt.Println(fullDiskTree().Write(context.Background(), dir))
+	os.Exit(0)
+}
+
+// TestFullDisk stands for a disk that is full: a write that fails half-way.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "production")
+	mustWrite(t, treeA(), dir)
+	out, err := child(t, dir, fullDisk).CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "error VG4003: cannot write the tree to ") || !strings.Contains(string(out), "b.yaml: file too large") {
+		t.Errorf("%v, says %s", err, out)
+	}
+	expect(t, dir, treeA(), nil)
+	expectAlone(t, dir)
 }
 
 // writeForever writes the trees A and B in turn until it is killed.
@@ -49,10 +97,6 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		kills = 10
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, exchange := range exchanges {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +110,7 @@ func TestKill(t *testing.T) {
 			}
 			var foundA, foundB, leftovers, between int
 			for range kills {
-				killWriter(t, self, dir, name)
+				killWriter(t, dir, name)
 				if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) > 1 {
 					leftovers++
 				}
@@ -110,10 +154,9 @@ func TestKill(t *testing.T) {
 }
 
 // killWriter runs a writer, and kills it at a random point of its work.
-func killWriter(t *testing.T, self, dir, exchange string) {
+func killWriter(t *testing.T, dir, exchange string) {
 	t.Helper()
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), crashDir+"="+dir, crashExchange+"="+exchange)
+	cmd := child(t, dir, exchange)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

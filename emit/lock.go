@@ -96,7 +96,7 @@ func (l *lock) marshal() []byte {
 	return b.Bytes()
 }
 
-var hintLock = "restore " + LockFile + " from Git, or remove it together with the files that it lists and build anew"
+const hintLock = "restore " + LockFile + " from Git, or remove it together with the files that it lists and build anew"
 
 // parseLock reads a lock strictly. file is where it lies, for messages; an
 // empty one stands for a lock that is not in a file.

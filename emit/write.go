@@ -155,11 +155,30 @@ func (t *Tree) stage(ctx context.Context, at place, owned map[string]bool) error
 	if err := os.Mkdir(at.stage(), 0o755); err != nil {
 		return err
 	}
-	modes := map[string]fs.FileMode{} // of the directories that are there already
+	modes, err := at.stageForeign(ctx, owned)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := at.stageFile(name, t.Files[name]); err != nil {
+			return err
+		}
+	}
+	return at.finishStage(modes)
+}
+
+// stageForeign takes along all that is not ours. It returns the modes that the
+// directories have, by their names on the stage.
+func (at place) stageForeign(ctx context.Context, owned map[string]bool) (map[string]fs.FileMode, error) {
+	modes := map[string]fs.FileMode{}
 	err := filepath.WalkDir(at.dir(), func(from string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && from == at.dir() {
 			return nil // the first tree
-		} else if err = errors.Join(err, ctx.Err()); err != nil {
+		}
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
 		name, err := filepath.Rel(at.dir(), from)
@@ -186,31 +205,29 @@ func (t *Tree) stage(ctx context.Context, at place, owned map[string]bool) error
 		}
 		return carry(from, to, d.Type())
 	})
+	return modes, err
+}
+
+// stageFile writes a file of ours, or takes it along if it stays as it is.
+func (at place) stageFile(name string, data []byte) error {
+	from, to := filepath.Join(at.dir(), name), filepath.Join(at.stage(), name)
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	same, err := isFile(from, data)
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		from, to := filepath.Join(at.dir(), name), filepath.Join(at.stage(), name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		same, err := isFile(from, t.Files[name])
-		switch {
-		case err != nil:
-		case same:
-			err = carry(from, to, 0)
-		default:
-			err = writeFile(to, bytes.NewReader(t.Files[name]), 0o644)
-		}
-		if err != nil {
-			return err
-		}
+	if same {
+		return carry(from, to, 0)
 	}
+	return writeFile(to, bytes.NewReader(data), 0o644)
+}
+
+// finishStage makes the stage durable, and gives directories their modes.
+func (at place) finishStage(modes map[string]fs.FileMode) error {
 	var dirs []string
-	err = filepath.WalkDir(at.stage(), func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(at.stage(), func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			dirs = append(dirs, p)
 		}
@@ -321,18 +338,24 @@ func locate(dir string) (place, error) {
 // recover ends a swap that was interrupted between its two renames, by taking
 // the first one back.
 func (at place) recover() error {
-	if _, err := os.Lstat(at.dir()); !errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err := os.Rename(at.old(), at.dir()); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	_, dirErr := os.Lstat(at.dir())
+	_, oldErr := os.Lstat(at.old())
+	if errors.Is(dirErr, fs.ErrNotExist) && oldErr == nil {
+		return os.Rename(at.old(), at.dir())
 	}
 	return nil
 }
 
 // clean removes what an interrupted Write has left beside the directory.
 func (at place) clean() error {
-	return errors.Join(os.RemoveAll(at.stage()), os.RemoveAll(at.old()))
+	var errs []error
+	for _, dir := range []string{at.stage(), at.old()} {
+		// On a read-only disk, it fails to remove even what is not there.
+		if _, err := os.Lstat(dir); err == nil {
+			errs = append(errs, os.RemoveAll(dir))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // swap puts the stage in place of the directory.
