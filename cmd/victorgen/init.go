@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -90,7 +91,9 @@ func initModule(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	for name, content := range schema.Files() {
+	definitions := schema.Files()
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		content := definitions[name]
 		file := filepath.FromSlash(schema.Dir() + "/" + name)
 		old, err := os.ReadFile(filepath.Join(abs, file))
 		if err == nil && bytes.Equal(old, content) {
