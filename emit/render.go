@@ -2,8 +2,10 @@ package emit
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"text/template"
+	"text/template/parse"
 
 	"github.com/Masterminds/sprig/v3"
 
@@ -19,7 +21,43 @@ func functions() template.FuncMap {
 			delete(fns, name)
 		}
 	}
+	fns[something] = func(v any) (any, error) {
+		if v == nil {
+			return nil, errors.New("nothing to print")
+		}
+		return v, nil
+	}
 	return fns
+}
+
+// something is a function that fails for nil. The compiler lets no template
+// call it; render appends it to each pipeline that prints. For text/template
+// prints "<no value>" for nil, which is what index, first and fromJson return
+// where there is nothing, and that is no part of a secret.
+const something = "something"
+
+func printSomething(l *parse.ListNode) {
+	if l == nil {
+		return
+	}
+	for _, n := range l.Nodes {
+		switch n := n.(type) {
+		case *parse.ActionNode:
+			if len(n.Pipe.Decl) == 0 {
+				f := parse.NewIdentifier(something).SetPos(n.Pos)
+				n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{NodeType: parse.NodeCommand, Pos: n.Pos, Args: []parse.Node{f}})
+			}
+		case *parse.IfNode:
+			printSomething(n.List)
+			printSomething(n.ElseList)
+		case *parse.WithNode:
+			printSomething(n.List)
+			printSomething(n.ElseList)
+		case *parse.RangeNode:
+			printSomething(n.List)
+			printSomething(n.ElseList)
+		}
+	}
 }
 
 // render fills in a template that the compiler has checked. The error says
@@ -28,6 +66,7 @@ func functions() template.FuncMap {
 func render(t *plan.Template, fns template.FuncMap, data map[string]string) ([]byte, error) {
 	tmpl, err := template.New("template").Option("missingkey=error").Funcs(fns).Parse(t.Text)
 	if err == nil {
+		printSomething(tmpl.Root)
 		var out bytes.Buffer
 		if err = tmpl.Execute(&out, data); err == nil {
 			return out.Bytes(), nil
