@@ -1,0 +1,149 @@
+package victorgen_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/victor-ai/victorgen"
+
+// arrows are the packages of this module, each with those that it may import.
+// A new package takes a place here first.
+var arrows = map[string][]string{
+	"schema":              {},
+	"compiler/plan":       {},
+	"compiler/value":      {"compiler/plan"},
+	"compiler":            {"schema", "compiler/plan", "compiler/value"},
+	"compiler/source":     {"compiler/plan", "compiler/value"},
+	"compiler/source/env": {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
+	"internal/dirlock":    {},
+	"emit":                {"compiler/plan", "compiler/value"},
+	"emit/emittest":       {},
+	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env", "emit",
+		"internal/dirlock"},
+}
+
+// standardOnly are the packages that anybody may import: they pull in nothing.
+var standardOnly = []string{"schema", "compiler/plan"}
+
+// onlyIn are the modules that one package alone knows.
+var onlyIn = map[string]string{
+	"cuelang.org/go": "compiler",
+}
+
+// vague are names that say nothing of what a package is for.
+var vague = []string{"util", "utils", "common", "helper", "helpers", "lib", "pkg", "misc", "shared"}
+
+// TestImports holds the arrows between the packages.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	packages := importsOf(t, ".")
+	for name, imports := range packages {
+		allowed, ok := arrows[name]
+		if !ok {
+			t.Errorf("package %s has no place among the arrows", name)
+		}
+		for _, element := range strings.Split(name, "/") {
+			if slices.Contains(vague, element) {
+				t.Errorf("package %s: %q says nothing of what it is for", name, element)
+			}
+		}
+		for _, imported := range imports {
+			own, ours := strings.CutPrefix(imported, module+"/")
+			standard := !strings.Contains(strings.Split(imported, "/")[0], ".")
+			switch {
+			case ours && !slices.Contains(allowed, own):
+				t.Errorf("%s imports %s", name, own)
+			case !ours && !standard && slices.Contains(standardOnly, name):
+				t.Errorf("%s imports %s: it may import the standard library alone", name, imported)
+			}
+			for m, owner := range onlyIn {
+				if (imported == m || strings.HasPrefix(imported, m+"/")) && name != owner {
+					t.Errorf("%s imports %s: only %s may", name, imported, owner)
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(arrows)) {
+		if _, ok := packages[name]; !ok {
+			t.Errorf("package %s does not exist: take it out of the arrows", name)
+		}
+	}
+}
+
+// TestArrows holds the table itself to the design, so that no entry above may
+// be widened past it.
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	isSource := func(p string) bool { return path.Dir(p) == "compiler/source" }
+	for from, tos := range arrows {
+		for _, to := range tos {
+			if _, ok := arrows[to]; !ok {
+				t.Errorf("%s may import %s, which is no package", from, to)
+			}
+			switch {
+			case slices.Contains(standardOnly, from):
+				t.Errorf("%s may import %s, not the standard library alone", from, to)
+			case strings.HasPrefix(to, "cmd/"):
+				t.Errorf("%s may import a command", from)
+			case isSource(from) && isSource(to):
+				t.Errorf("source %s may import source %s", from, to)
+			case strings.HasPrefix(from, "emit") && (to == "compiler" || to == "compiler/source" || isSource(to)):
+				t.Errorf("%s may import %s", from, to)
+			case strings.HasPrefix(from, "compiler/") && (to == "compiler" || to == "emit"):
+				t.Errorf("%s may import %s", from, to)
+			}
+		}
+	}
+}
+
+// importsOf returns the packages below root, by path, with what their files
+// import, whatever system these are for; tests do not count. It reads the files
+// itself, for `go test` would not know that what `go list` says has changed, and
+// report the result of an earlier run.
+func importsOf(t *testing.T, root string) map[string][]string {
+	packages := map[string][]string{}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && file != root:
+			_, err := os.Stat(filepath.Join(file, "go.mod"))
+			if err == nil || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_") {
+				return fs.SkipDir // another module, or nothing that the go command would build
+			}
+			return nil
+		case filepath.Ext(file) != ".go", strings.HasSuffix(file, "_test.go"):
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		p := filepath.ToSlash(filepath.Dir(file))
+		if packages[p] == nil {
+			packages[p] = []string{}
+		}
+		for _, imported := range f.Imports {
+			name, err := strconv.Unquote(imported.Path.Value)
+			if err != nil {
+				return err
+			}
+			packages[p] = append(packages[p], name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
