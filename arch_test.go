@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"compiler/source":     {"compiler/plan", "compiler/value"},
 	"compiler/source/env": {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
 	"internal/dirlock":    {},
+	"fixtures":            {},
 	"emit":                {"compiler/plan", "compiler/value"},
 	"emit/emittest":       {},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env", "emit",

@@ -61,12 +61,12 @@ func FuzzParseTemplate(f *testing.F) {
 		}
 		key := plan.Key{Name: "key", Template: checked}
 		for presence := range 4 {
-			resolved := value.Set{"A": present("a,1"), "B": {State: value.Absent}, "D": {State: value.Absent}}
+			resolved := value.Set{"A": holds("a,1"), "B": {State: value.Absent}, "D": {State: value.Absent}}
 			if presence&1 != 0 {
-				resolved["B"] = present("b b")
+				resolved["B"] = holds("b b")
 			}
 			if presence&2 != 0 {
-				resolved["D"] = present("d")
+				resolved["D"] = holds("d")
 			}
 			var ds plan.Diagnostics
 			c, ok := contentOf(key, "test/secret", p, resolved, fns, &ds)
@@ -102,7 +102,7 @@ func FuzzParseTemplate(f *testing.F) {
 	})
 }
 
-func present(s string) value.Resolved {
+func holds(s string) value.Resolved {
 	return value.Resolved{State: value.Present, Value: value.New([]byte(s))}
 }
 
