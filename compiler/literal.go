@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"math"
-	"net/url"
 	"regexp"
 	"strings"
 )
@@ -41,9 +40,6 @@ func looksLikeSecret(s string) string {
 // spaces, dots or few digits; a hash or a key has not.
 func looksRandom(s string) bool {
 	if len(s) <= 20 || strings.ContainsAny(s, " \t\n./:") {
-		return false
-	}
-	if u, err := url.Parse(s); err == nil && u.Host != "" {
 		return false
 	}
 	var digits, letters int

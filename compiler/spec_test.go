@@ -1,0 +1,180 @@
+package compiler
+
+import (
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// compiledSchema is the schema as CUE has it.
+func compiledSchema(t *testing.T) cue.Value {
+	t.Helper()
+	inst := build.NewContext().NewInstance("", nil)
+	for _, name := range slices.Sorted(maps.Keys(schema.Files())) {
+		f, err := parser.ParseFile(path.Join("schema", name), schema.Files()[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := inst.AddSyntax(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := cuecontext.New().BuildInstance(inst)
+	if err := v.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestSpec holds the Go types to the schema: each field of the one has a field
+// in the other, of a type that can hold what CUE allows.
+func TestSpec(t *testing.T) {
+	t.Parallel()
+	root := compiledSchema(t)
+	tests := []struct {
+		definition string
+		with       []string // unified with it, one at a time, where its fields depend on another
+		goType     reflect.Type
+	}{
+		{"#Environment", nil, reflect.TypeFor[spec]()},
+		{"#Source", nil, reflect.TypeFor[sourceSpec]()},
+		{"#Delivery", nil, reflect.TypeFor[deliverySpec]()},
+		{"#Input", nil, reflect.TypeFor[inputSpec]()},
+		{"#Generate", []string{
+			`{kind: "password"}`, `{kind: "bytes"}`, `{kind: "uuid"}`, `{kind: "rsa"}`, `{kind: "ed25519"}`,
+		}, reflect.TypeFor[generateSpec]()},
+		{"#Rule", nil, reflect.TypeFor[ruleSpec]()},
+		{"#Secret", nil, reflect.TypeFor[secretSpec]()},
+		{"#Key", nil, reflect.TypeFor[keySpec]()},
+	}
+	tested := map[string]bool{"#Required": true, "#Optional": true, "#Generated": true, "#Setting": true} // each one is an #Input
+	for _, tt := range tests {
+		tested[tt.definition] = true
+		def := root.LookupPath(cue.ParsePath(tt.definition))
+		variants := []cue.Value{def}
+		if len(tt.with) > 0 {
+			variants = nil
+			for _, w := range tt.with {
+				variants = append(variants, def.Unify(root.Context().CompileString(w)))
+			}
+		}
+		kinds := map[string]cue.Kind{}
+		for _, v := range variants {
+			fields, err := v.Fields(cue.Optional(true))
+			if err != nil {
+				t.Fatalf("%s: %v", tt.definition, err)
+			}
+			for fields.Next() {
+				kinds[fields.Selector().Unquoted()] |= fields.Value().IncompleteKind()
+			}
+		}
+		var tags []string
+		for f := range tt.goType.Fields() {
+			tag := f.Tag.Get("json")
+			tags = append(tags, tag)
+			if kind, ok := kinds[tag]; ok && !holds(f.Type, kind) {
+				t.Errorf("%s.%s is %v in CUE, and %v in Go", tt.definition, tag, kind, f.Type)
+			}
+		}
+		slices.Sort(tags)
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(kinds)), tags); diff != "" {
+			t.Errorf("fields of %s and tags of %v (-schema +Go):\n%s", tt.definition, tt.goType, diff)
+		}
+	}
+
+	definitions, err := root.Fields(cue.Definitions(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for definitions.Next() {
+		if name := definitions.Selector().String(); !tested[name] {
+			t.Errorf("no Go type is held to %s", name)
+		}
+	}
+}
+
+func holds(t reflect.Type, kind cue.Kind) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch kind {
+	case cue.BottomKind: // #Generate, whose fields are not known before its kind is
+		return t == reflect.TypeFor[generateSpec]()
+	case cue.StringKind:
+		return t.Kind() == reflect.String
+	case cue.IntKind:
+		return t.Kind() == reflect.Int
+	case cue.NumberKind:
+		return t.Kind() == reflect.Float64
+	case cue.BoolKind:
+		return t.Kind() == reflect.Bool
+	case cue.ListKind:
+		return t.Kind() == reflect.Slice
+	case cue.StructKind:
+		return t.Kind() == reflect.Struct || t.Kind() == reflect.Map
+	}
+	return false
+}
+
+// TestSpecWords holds the words that the schema lists to the constants that Go
+// compares with.
+func TestSpecWords(t *testing.T) {
+	t.Parallel()
+	root := compiledSchema(t)
+	tests := []struct {
+		field string
+		want  []string
+	}{
+		{"#Input.class", []string{string(plan.Required), string(plan.Optional), string(plan.Generated), string(plan.Setting)}},
+		{"#Rule.kind", []string{string(plan.AtLeastOne), string(plan.ExactlyOne), string(plan.AllOrNone)}},
+		{"#Generate.kind", []string{plan.Password, plan.Bytes, plan.UUID, plan.RSA, plan.Ed25519}},
+		{"#Delivery.kind", []string{plan.Sealed}},
+		{"#Delivery.scope", []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
+		{"#Source.kind", []string{"env"}},
+	}
+	for _, tt := range tests {
+		definition, field, _ := strings.Cut(tt.field, ".")
+		fields, err := root.LookupPath(cue.ParsePath(definition)).Fields(cue.Optional(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for fields.Next() {
+			if fields.Selector().Unquoted() == field {
+				got = words(t, fields.Value())
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-Go +schema):\n%s", tt.field, diff)
+		}
+	}
+}
+
+// words returns the members of a disjunction of strings.
+func words(t *testing.T, v cue.Value) []string {
+	t.Helper()
+	if op, members := v.Expr(); op == cue.OrOp {
+		var all []string
+		for _, m := range members {
+			all = append(all, words(t, m)...)
+		}
+		return all
+	}
+	word, err := v.String()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{word}
+}
