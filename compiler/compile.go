@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,14 +89,13 @@ func (c *compilation) compile(dir string) *plan.Plan {
 		}
 		return nil
 	}
-	s, generic, err := decode(v, c.ix, broken)
+	s, err := decode(v, c.ix, broken, c.unknownField)
 	if err != nil {
 		if !c.ds.HasErrors() {
 			c.ds.Errorf(plan.CodeConflict, nil, "", "the environment can't be exported: %s", maskLiterals(err.Error()))
 		}
 		return nil
 	}
-	unknownFields(generic, reflect.TypeFor[spec](), nil, c.unknownField)
 	return c.plan(s, inst.PkgName, broken)
 }
 

@@ -176,7 +176,7 @@ func (c *compilation) cueSyntax(e errors.Error) {
 			hint = fmt.Sprintf("add `import %q` at the top of the file", schema.ImportPath)
 		}
 	case strings.Contains(msg, "undefined field"):
-		code, hint = plan.CodeReference, "look at the definitions in "+schema.Dir()
+		code, hint = plan.CodeReference, "look at the definitions in "+schema.Dir
 	case strings.Contains(msg, "import") || strings.Contains(msg, "cannot find package"):
 		code, hint = plan.CodeReference, "no registry is asked: keep packages that a contract imports under cue.mod/pkg"
 	case strings.Contains(msg, "expected label or ':', found 'STRING'"):

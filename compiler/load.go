@@ -109,7 +109,7 @@ func moduleRoot(dir string) (string, bool) {
 func loadInstance(root, dir string, ds *plan.Diagnostics) *build.Instance {
 	overlay := map[string]load.Source{}
 	for name, content := range schema.Files() {
-		path := filepath.Join(root, filepath.FromSlash(schema.Dir()), name)
+		path := filepath.Join(root, filepath.FromSlash(schema.Dir), name)
 		overlay[path] = load.FromBytes(content)
 		vendored, err := os.ReadFile(path)
 		if err == nil && !bytes.Equal(vendored, content) {

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -85,10 +86,11 @@ type keySpec struct {
 	Value    *string `json:"value"`
 }
 
-// decode reads the package value into a spec. Fields that CUE has already
-// complained of (the paths in broken) are left out, so that one run can go on
-// to check the rest.
-func decode(v cue.Value, ix *index, broken map[string]bool) (*spec, map[string]any, error) {
+// decode reads the package value into a spec, and reports the fields that the
+// schema does not know. CUE does not: a package that embeds a definition may add
+// to it. Fields that CUE has already complained of (the paths in broken) are
+// left out, so that one run can go on to check the rest.
+func decode(v cue.Value, ix *index, broken map[string]bool, unknown func(path, known []string)) (*spec, error) {
 	var js []byte
 	var err error
 	if len(broken) == 0 {
@@ -97,17 +99,22 @@ func decode(v cue.Value, ix *index, broken map[string]bool) (*spec, map[string]a
 		js, err = json.Marshal(salvage(v, ix, nil, broken))
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var generic map[string]any
 	s := new(spec)
+	strict := json.NewDecoder(bytes.NewReader(js))
+	strict.DisallowUnknownFields()
+	if strict.Decode(s) == nil {
+		return s, nil
+	}
+	// The decoder stops at the first unknown field; find them all.
+	var generic map[string]any
 	if err := json.Unmarshal(js, &generic); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := json.Unmarshal(js, s); err != nil {
-		return nil, nil, err
-	}
-	return s, generic, nil
+	unknownFields(generic, reflect.TypeFor[spec](), nil, unknown)
+	s = new(spec)
+	return s, json.Unmarshal(js, s)
 }
 
 // salvage returns what of v can be exported, as JSON has it. CUE does not list
@@ -133,7 +140,6 @@ func salvage(v cue.Value, ix *index, path []string, broken map[string]bool) any 
 }
 
 // unknownFields reports the fields of v, decoded JSON, that t has no place for.
-// CUE does not: a package that embeds a definition may add to it.
 func unknownFields(v any, t reflect.Type, path []string, report func(path []string, known []string)) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -8,7 +8,7 @@ package schema
 import (
 	"embed"
 	"io/fs"
-	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -38,10 +38,10 @@ func Files() map[string][]byte {
 // Dir is where a CUE module keeps the schema, relative to its root and
 // slash-separated: CUE looks for packages that no registry serves under
 // cue.mod/pkg.
-func Dir() string { return path.Join("cue.mod", "pkg", ImportPath) }
+const Dir = "cue.mod/pkg/" + ImportPath
 
 // Contains reports whether file, an absolute path, is one of a module's copy
 // of the schema.
 func Contains(file string) bool {
-	return strings.Contains(strings.ReplaceAll(file, `\`, "/"), "/"+Dir()+"/")
+	return strings.Contains(filepath.ToSlash(file), "/"+Dir+"/")
 }

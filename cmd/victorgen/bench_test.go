@@ -81,7 +81,7 @@ func bigContract(b *testing.B, n int) string {
 		"envs/test/env.cue":  "package app\n\nenvironment: \"test\"\nnamespace: \"apps\"\ndelivery: certificate: \"cert.pem\"\n",
 	}
 	for name, content := range schema.Files() {
-		files[schema.Dir()+"/"+name] = string(content)
+		files[schema.Dir+"/"+name] = string(content)
 	}
 	for name, content := range files {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {

@@ -94,7 +94,7 @@ func initModule(cmd *cobra.Command, dir string) error {
 	definitions := schema.Files()
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
 		content := definitions[name]
-		file := filepath.FromSlash(schema.Dir() + "/" + name)
+		file := filepath.FromSlash(schema.Dir + "/" + name)
 		old, err := os.ReadFile(filepath.Join(abs, file))
 		if err == nil && bytes.Equal(old, content) {
 			continue
