@@ -191,6 +191,13 @@ func (c *compilation) unknownField(path, known []string) {
 	if n > 1 {
 		where = dotted(path[:n-1])
 	}
+	if slices.Contains(known, path[n-1]) {
+		// The schema has it; a definition of the contract's own does not.
+		c.ds.Errorf(plan.CodeConflict, last(c.ix.declared(path...)),
+			"build the definition on one of the schema's, as in #TLS: schema.#Secret & {...}",
+			"%s is closed by a definition that has no field %q", where, path[n-1])
+		return
+	}
 	hint := fmt.Sprintf("the fields are %s", strings.Join(known, ", "))
 	if n == 1 {
 		hint = fmt.Sprintf("a field of your own must be hidden (_%s) or a definition (#%s)", path[0], path[0])

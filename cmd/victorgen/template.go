@@ -58,7 +58,7 @@ func writeTemplate(w io.Writer, p *plan.Plan) {
 		{"Required", "", func(in plan.Input) bool { return in.Class == plan.Required }},
 		{"Settings without a default", "# ", func(in plan.Input) bool { return in.Class == plan.Setting && in.Default == nil }},
 		{"Optional", "# ", func(in plan.Input) bool { return in.Class == plan.Optional }},
-		{"Generated: minted by the first build and kept here", "# ", func(in plan.Input) bool { return in.Class == plan.Generated }},
+		{"Generated: leave empty, the first build mints and keeps them here", "", func(in plan.Input) bool { return in.Class == plan.Generated }},
 		{"Settings: change these in the contract, not here", "# ", func(in plan.Input) bool { return in.Default != nil }},
 	} {
 		first := true
