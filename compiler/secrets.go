@@ -309,8 +309,12 @@ func (c *compilation) checkSecrets(p *plan.Plan) {
 	}
 	for _, in := range p.Inputs {
 		if !used[in.Name] {
-			c.ds.Warnf(plan.CodeUnusedInput, in.Pos[:min(1, len(in.Pos))], "use it in a key, or take it out of the contract",
-				"no secret uses input %s", in.Name)
+			others := slices.DeleteFunc(slices.Clone(c.names), func(n string) bool { return n == in.Name })
+			hint := "use it in a key, or take it out of the contract"
+			if near := plan.Nearest(in.Name, others); near != "" {
+				hint += fmt.Sprintf("; or did you mean %q?", near)
+			}
+			c.ds.Warnf(plan.CodeUnusedInput, in.Pos[:min(1, len(in.Pos))], hint, "no secret uses input %s", in.Name)
 		}
 	}
 }

@@ -160,14 +160,33 @@ func (a *analysis) branch(n *parse.BranchNode, s, body scope) {
 
 // pipe checks every use of an input in p. In a condition, an absent input is
 // just false, so it needs no guard.
-func (a *analysis) pipe(p *parse.PipeNode, s scope, condition bool) {
+func (a *analysis) pipe(p *parse.PipeNode, s scope, guarded bool) {
 	if p == nil {
 		return
 	}
-	for i, c := range p.Cmds {
-		guarded := condition || i+1 < len(p.Cmds) && isFunc(p.Cmds[i+1], "default", "coalesce", "empty")
+	for _, c := range slices.Backward(p.Cmds) {
 		a.command(c, s, guarded)
+		guarded = isFunc(c, "default", "coalesce", "empty") || guarded && asks(c)
 	}
+}
+
+// asking are the functions that tell an absent input from one that is there,
+// or pass it on as the empty string that it is. Behind any other, if, with and
+// default would take something made from nothing for a value.
+var asking = map[string]bool{
+	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
+	"len": true, "empty": true, "default": true, "coalesce": true, "ternary": true,
+	"contains": true, "hasPrefix": true, "hasSuffix": true, "regexMatch": true,
+	"b32dec": true, "b32enc": true, "b64dec": true, "b64enc": true, "html": true, "js": true, "lower": true,
+	"replace": true, "substr": true, "title": true, "toString": true, "trim": true, "trimAll": true, "trimPrefix": true,
+	"trimSuffix": true, "trunc": true, "upper": true, "urlquery": true,
+}
+
+// asks reports whether a command is a value alone, or a call of a function
+// that asks.
+func asks(c *parse.CommandNode) bool {
+	id, ok := c.Args[0].(*parse.IdentifierNode)
+	return !ok || asking[id.Ident]
 }
 
 func isFunc(c *parse.CommandNode, names ...string) bool {
@@ -177,6 +196,7 @@ func isFunc(c *parse.CommandNode, names ...string) bool {
 
 func (a *analysis) command(c *parse.CommandNode, s scope, guarded bool) {
 	last := len(c.Args) - 1
+	guarded = guarded && asks(c)
 	switch {
 	case guarded:
 	case isFunc(c, "empty"):

@@ -80,6 +80,9 @@ func TestTemplateAccepted(t *testing.T) {
 		{`{{coalesce .OPTIONAL .ANOTHER "x"}}`, "ANOTHER OPTIONAL"},
 		{`{{.OPTIONAL | coalesce .ANOTHER .PORT}}`, "ANOTHER OPTIONAL PORT"},
 		{`{{with coalesce .OPTIONAL .ANOTHER}}{{.}}{{end}}`, "ANOTHER OPTIONAL"},
+		{`{{.OPTIONAL | trim | upper | default "x"}}`, "OPTIONAL"},
+		{`{{with .OPTIONAL | urlquery}}{{.}}{{end}}`, "OPTIONAL"},
+		{`{{if hasPrefix "x" .OPTIONAL}}y{{end}}`, "OPTIONAL"},
 		{`{{if .ANOTHER}}{{coalesce .OPTIONAL .ANOTHER}}{{end}}`, "ANOTHER OPTIONAL"},
 		{`{{printf "%v" (empty .OPTIONAL)}}{{.ANOTHER | empty}}`, "ANOTHER OPTIONAL"},
 		{`{{$x := .OPTIONAL | default "x"}}{{$x}}`, "OPTIONAL"},
@@ -154,6 +157,11 @@ func TestTemplateProblems(t *testing.T) {
 		{"{{or .^OPTIONAL .^ANOTHER}}", []problem{
 			{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}, {plan.CodeUnguarded, "ANOTHER", unguarded, ""},
 		}},
+		// What is made from nothing would pass for a value.
+		{`{{with printf "x%s" .^OPTIONAL}}{{.}}{{end}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
+		{"{{range list .^OPTIONAL}}{{.}}{{end}}", []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
+		{`{{printf "x%s" .^OPTIONAL | default "y"}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
+		{`{{.^OPTIONAL | quote | default "y"}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
 		// A fallback that may itself be absent is none: coalesce would print <no value>.
 		{"{{coalesce .OPTIONAL .^ANOTHER}}", []problem{{plan.CodeUnguarded, "ANOTHER", unguarded, ""}}},
 		{"{{.OPTIONAL | coalesce .^ANOTHER}}", []problem{{plan.CodeUnguarded, "ANOTHER", unguarded, ""}}},
