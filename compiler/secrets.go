@@ -217,14 +217,21 @@ func (c *compilation) checkLiteral(pos []plan.Pos, id, name, literal string) {
 }
 
 // inTemplate refines the position of a template's literal to the token in it
-// that a problem is about, where the source shows it on the same line.
+// that a problem is about, where the source shows it.
 func (c *compilation) inTemplate(pos []plan.Pos, text string, p plan.TemplateProblem) []plan.Pos {
 	if len(pos) == 0 || p.Token == "" {
 		return pos
 	}
-	at := pos[0]
+	at, offset := pos[0], min(p.Offset, len(text))
+	if strings.HasPrefix(strings.TrimLeft(c.textAt(at), "#"), `"""`) {
+		// The text of a multiline literal starts on the line after its quotes.
+		at.Line += 1 + strings.Count(text[:offset], "\n")
+		at.Column = 1
+		start := strings.LastIndex(text[:offset], "\n") + 1
+		text, offset = text[start:], offset-start
+	}
 	// The token's nth occurrence in the text is its nth occurrence in the literal.
-	nth := strings.Count(text[:min(p.Offset, len(text))], p.Token)
+	nth := strings.Count(text[:offset], p.Token)
 	line, off := c.textAt(at), 0
 	for ; ; nth-- {
 		i := strings.Index(line[off:], p.Token)

@@ -93,8 +93,12 @@ func (ds *Diagnostics) Sort() {
 
 // Nearest returns the candidate that word is most likely a misspelling of, or
 // "" if none is near. Near is an edit distance (insert, delete, replace, swap
-// of neighbours) of at most a third of the word's length.
+// of neighbours) of at most a third of the word's length; nothing is near to a
+// word of one or two letters, for everything is.
 func Nearest(word string, candidates []string) string {
+	if len(word) < 3 {
+		return ""
+	}
 	best, bestDist := "", max(1, len(word)/3)+1
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c), bestDist); d < bestDist {

@@ -39,9 +39,9 @@ func TestNearest(t *testing.T) {
 		{"REDIS_URL", names, ""},                            // far from all
 		{"", names, ""},                                     // nothing is near to nothing
 		{"DB_PORT", nil, ""},                                // no candidates
-		{"ab", []string{"ac", "bb"}, "ac"},                  // short words may have one mistake; the first wins
-		{"ab", []string{"xy"}, ""},                          // but not two
-		{"ba", []string{"ab"}, "ab"},                        // a swap is one
+		{"env", []string{"env1", "enx"}, "env1"},            // three letters may have one mistake; the first wins
+		{"env", []string{"xyv"}, ""},                        // but not two
+		{"ab", []string{"ac", "ba"}, ""},                    // two letters are near to everything
 		{"abcdef", []string{"abcdxyz", "abcdxf"}, "abcdxf"}, // the nearest, not the first
 	}
 	for _, tt := range tests {
