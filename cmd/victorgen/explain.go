@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
@@ -30,10 +31,8 @@ With a code, such as VG1205, it explains the message that has it.`,
   victorgen explain envs/production DB_PASSWORD
   victorgen explain envs/production victor-ai-secrets -o json
   victorgen explain VG1205`,
-		Args: argsOf(cobra.MinimumNArgs(1)),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveFilterDirs
-		},
+		Args:              argsOf(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: completeExplain,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "VG") {
 				return explainCodes(cmd.OutOrStdout(), args)
@@ -47,6 +46,31 @@ With a code, such as VG1205, it explains the message that has it.`,
 	}
 	outputFlag(cmd, &format)
 	return cmd
+}
+
+// completeExplain completes a code or an environment, then the names in it.
+func completeExplain(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	switch {
+	case len(args) == 0 && strings.HasPrefix(word, "VG"):
+		for _, c := range plan.Codes() {
+			names = append(names, string(c))
+		}
+	case len(args) == 0:
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	default:
+		p, _ := compiler.Compile(args[0])
+		if p == nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		for _, in := range p.Inputs {
+			names = append(names, in.Name+"\t"+in.Description)
+		}
+		for _, s := range p.Secrets {
+			names = append(names, s.Name+"\tsecret")
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func explainCodes(w io.Writer, codes []string) error {

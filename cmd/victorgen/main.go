@@ -86,6 +86,7 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source failed.`,
 		Example: `  victorgen init
   victorgen vet ./envs/...
   victorgen build envs/production`,
+		Version:       thisVersion().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -17,21 +17,7 @@ func versionCommand() *cobra.Command {
 		Example: "  victorgen version\n  victorgen version -o json",
 		Args:    argsOf(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := struct {
-				Version string `json:"version"`
-				Commit  string `json:"commit,omitempty"`
-				Go      string `json:"go"`
-			}{Version: "(devel)", Go: runtime.Version()}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				if info.Main.Version != "" {
-					v.Version = info.Main.Version
-				}
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						v.Commit = s.Value
-					}
-				}
-			}
+			v := thisVersion()
 			if format == "json" {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
@@ -41,4 +27,28 @@ func versionCommand() *cobra.Command {
 	}
 	outputFlag(cmd, &format)
 	return cmd
+}
+
+type versionInfo struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+}
+
+// thisVersion is what the Go toolchain has noted in the program.
+func thisVersion() versionInfo {
+	v := versionInfo{Version: "(devel)", Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	if info.Main.Version != "" {
+		v.Version = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v.Commit = s.Value
+		}
+	}
+	return v
 }
