@@ -67,7 +67,7 @@ func TestSpec(t *testing.T) {
 		if len(tt.with) > 0 {
 			variants = nil
 			for _, w := range tt.with {
-				variants = append(variants, def.Unify(root.Context().CompileString(w)))
+				variants = append(variants, def.Unify(cuecontext.New().CompileString(w)))
 			}
 		}
 		kinds := map[string]cue.Kind{}
