@@ -31,7 +31,7 @@ const SecretsFile = ".secrets"
 // errors; the diagnostics are sorted and may hold warnings beside a plan. It
 // may be called concurrently.
 func Compile(dir string) (*plan.Plan, plan.Diagnostics) {
-	c := &compilation{sources: map[string][]string{}}
+	c := &compilation{lines: map[string][]string{}}
 	p := c.compile(dir)
 	c.finish()
 	if c.ds.HasErrors() {
@@ -42,14 +42,14 @@ func Compile(dir string) (*plan.Plan, plan.Diagnostics) {
 
 // compilation is the state of one call of Compile.
 type compilation struct {
-	dir     string // absolute
-	root    string
-	files   []*ast.File
-	ix      *index
-	ds      plan.Diagnostics
-	sources map[string][]string // lines of files read for messages
-	names   []string            // of all inputs, sorted; those with errors too
-	inputs  map[string]plan.Input
+	dir    string // absolute
+	root   string
+	files  []*ast.File
+	ix     *index
+	ds     plan.Diagnostics
+	lines  map[string][]string // of files read for messages
+	names  []string            // of all inputs, sorted; those with errors too
+	inputs map[string]plan.Input
 }
 
 func (c *compilation) compile(dir string) *plan.Plan {
@@ -199,7 +199,7 @@ func (c *compilation) knows(input string) bool {
 
 // line returns the source line at p, or "".
 func (c *compilation) line(p plan.Pos) string {
-	lines, ok := c.sources[p.File]
+	lines, ok := c.lines[p.File]
 	if !ok {
 		if f, err := os.Open(p.File); err == nil {
 			sc := bufio.NewScanner(f)
@@ -209,7 +209,7 @@ func (c *compilation) line(p plan.Pos) string {
 			}
 			f.Close()
 		}
-		c.sources[p.File] = lines
+		c.lines[p.File] = lines
 	}
 	if p.Line < 1 || p.Line > len(lines) {
 		return ""
