@@ -208,6 +208,11 @@ func (c *compilation) unknownField(path, known []string) {
 
 func (c *compilation) notOneOf(name string, at []plan.Pos, given string, allowed []string) {
 	if types := slices.DeleteFunc(slices.Clone(allowed), func(a string) bool { return !isType.MatchString(a) }); len(types) > 0 {
+		for i, t := range types {
+			if strings.HasPrefix(t, "{") {
+				types[i] = "a struct"
+			}
+		}
 		c.ds.Errorf(plan.CodeConflict, at, "", "%s is %s, but must be %s", name, maskLiterals(given), strings.Join(types, " or "))
 		return
 	}
@@ -295,13 +300,18 @@ func (c *compilation) contractSays(path []string, word bool) []plan.Pos {
 	if word {
 		ps = append(slices.Clone(ps), c.ix.labels[pathKey(path[:len(path)-1])]...)
 	}
-	var contract []plan.Pos
+	return c.inContract(ps)
+}
+
+// inContract returns the first of the places that is not in the environment's
+// own files.
+func (c *compilation) inContract(ps []plan.Pos) []plan.Pos {
 	for _, p := range ps {
 		if filepath.Dir(p.File) != c.dir {
-			contract = append(contract, p)
+			return []plan.Pos{p}
 		}
 	}
-	return contract[:min(1, len(contract))]
+	return nil
 }
 
 func messageOf(e errors.Error) string {

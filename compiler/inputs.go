@@ -3,6 +3,7 @@ package compiler
 import (
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -77,16 +78,36 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		c.ds.Errorf(plan.CodeConstraint, field("minLength"), "no value can satisfy both",
 			"input %s has minLength %d above maxLength %d", name, spec.MinLength, spec.MaxLength)
 	}
-	switch {
-	case spec.MinStrength != nil:
-		in.Constraints.MinStrength = *spec.MinStrength
-	case in.Secret() && len(spec.OneOf) == 0 && spec.Format != "hostname" && spec.Format != "port" && spec.Format != "email":
-		in.Constraints.MinStrength = DefaultMinStrength
-	}
+	c.strength(&in, spec)
 
 	c.checkDefault(in, spec)
 	c.checkGenerate(&in, spec)
 	return in
+}
+
+// strength sets how strong the value must be. Where the contract is silent, a
+// secret needs the default strength, and an environment cannot take that back:
+// not by a lower number, nor by a constraint that waives it.
+func (c *compilation) strength(in *plan.Input, spec inputSpec) {
+	contract := c.inContract(in.Pos)
+	loosens := func(field string) bool {
+		return len(contract) > 0 && len(c.inContract(c.ix.set("inputs", in.Name, field))) == 0
+	}
+	waived := len(spec.OneOf) > 0 && !loosens("oneOf") ||
+		(spec.Format == "hostname" || spec.Format == "port" || spec.Format == "email") && !loosens("format")
+	switch {
+	case spec.MinStrength != nil:
+		in.Constraints.MinStrength = *spec.MinStrength
+		if in.Secret() && !waived && *spec.MinStrength < DefaultMinStrength && loosens("minStrength") {
+			at := last(c.ix.set("inputs", in.Name, "minStrength"))
+			c.ds.Errorf(plan.CodeLoosened, append(slices.Clone(at), contract...),
+				"say minStrength in the contract, and leave it open there: minStrength: *60 | >=40",
+				"the environment loosens the contract on %s: minStrength is %v here, and %d where the contract is silent",
+				in.Name, *spec.MinStrength, DefaultMinStrength)
+		}
+	case in.Secret() && !waived:
+		in.Constraints.MinStrength = DefaultMinStrength
+	}
 }
 
 var inputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

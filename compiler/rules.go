@@ -27,7 +27,8 @@ func (c *compilation) rule(name string, s ruleSpec) plan.Rule {
 // together with the rules before it.
 func (c *compilation) checkRules(rules []plan.Rule) {
 	if c.ds.HasErrors() {
-		return // a rule may look broken only because one of its inputs is
+		// A rule may look broken only because one of its inputs is. One without inputs is.
+		rules = slices.DeleteFunc(slices.Clone(rules), func(r plan.Rule) bool { return len(r.Inputs) > 0 || r.Kind == "" })
 	}
 	var clauses [][]literal
 	for _, name := range c.names {

@@ -178,6 +178,10 @@ func (c *compilation) key(id, name string, spec keySpec) plan.Key {
 		k.Value = spec.Value
 		c.checkLiteral(pos, id, name, *spec.Value)
 	}
+	if slices.Contains(k.Inputs(), plan.LockKey) {
+		c.ds.Errorf(plan.CodeMisplaced, k.Pos[:min(1, len(k.Pos))], "use an input of your own",
+			"key %q of secret %q is made from %s: who reads it can test guesses against victorgen.lock", name, id, plan.LockKey)
+	}
 	if given != 1 && !c.broken(path) {
 		what := "nothing"
 		if given > 1 {
@@ -219,7 +223,7 @@ func (c *compilation) checkLiteral(pos []plan.Pos, id, name, literal string) {
 // inTemplate refines the position of a template's literal to the token in it
 // that a problem is about, where the source shows it.
 func (c *compilation) inTemplate(pos []plan.Pos, text string, p plan.TemplateProblem) []plan.Pos {
-	if len(pos) == 0 || p.Token == "" {
+	if len(pos) == 0 {
 		return pos
 	}
 	at, offset := pos[0], min(p.Offset, len(text))
@@ -229,6 +233,13 @@ func (c *compilation) inTemplate(pos []plan.Pos, text string, p plan.TemplatePro
 		at.Column = 1
 		start := strings.LastIndex(text[:offset], "\n") + 1
 		text, offset = text[start:], offset-start
+		if line := c.line(at); p.Token == "" && line != "" {
+			at.Column = 1 + len(line) - len(strings.TrimLeft(line, " \t"))
+			return append([]plan.Pos{at}, pos[1:]...)
+		}
+	}
+	if p.Token == "" {
+		return pos
 	}
 	// The token's nth occurrence in the text is its nth occurrence in the literal.
 	nth := strings.Count(text[:offset], p.Token)

@@ -130,20 +130,22 @@ func TestNoLeaks(t *testing.T) {
 		`{{.DB_PASSWORD | indent .DB_USER}}`,
 		`{{index (dict .DB_PASSWORD 1) 3}}`,
 		`{{index (split "-" .DB_PASSWORD) 3}}`,
-		`{{range .DB_PASSWORD}}x{{end}}`,
 		`{{b64dec .DB_PASSWORD | index (list .DB_USER)}}`,
 		`{{urlJoin .DB_PASSWORD}}`,
 		`{{trunc .DB_PASSWORD .DB_USER}}`,
-	}
-	// These report what they were given in what they render, or nothing at
-	// all; what they render is sealed.
-	rendering := []string{
+		// Sprig and fmt would print what they have against these, in the place of the secret.
 		`{{atoi .DB_PASSWORD}}`,
-		`{{fromJson .DB_PASSWORD | toJson}}`,
 		`{{b64dec .DB_PASSWORD}}`,
 		`{{printf "%d" .DB_PASSWORD}}`,
 		`{{printf "%d %s" .DB_PASSWORD}}`,
 		`{{b32dec .DB_PASSWORD}}`,
+		`{{split "," .DB_PASSWORD}}`,
+		`{{list .DB_PASSWORD .DB_USER}}`,
+		`{{set (dict) "a" .DB_PASSWORD}}`,
+	}
+	rendering := []string{
+		`{{fromJson .DB_PASSWORD | toJson}}`,
+		`{{printf "%s of 100%%!" .DB_PASSWORD}}`,
 		`{{.DB_PASSWORD | toString | quote | squote | b64enc | b32enc | html | js | urlquery}}`,
 		`{{print .DB_PASSWORD | sha256sum}}`,
 	}

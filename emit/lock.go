@@ -113,6 +113,10 @@ func parseLock(data []byte, file string) (*lock, plan.Diagnostics) {
 		problem(1, "it is larger than %d MiB", maxLockFile>>20)
 		return nil, ds
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		problem(1, "it is empty")
+		return nil, ds
+	}
 	// The version comes first: the fields of another one would look unknown.
 	var v struct{ Version int }
 	if err := yaml.Unmarshal(data, &v); err == nil && v.Version != lockVersion {

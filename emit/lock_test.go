@@ -38,7 +38,7 @@ func TestParseLock(t *testing.T) {
 	}
 	tests := []struct{ name, data, want string }{
 		{"good", goodLock, ""},
-		{"empty", "", "/lock:1:1: error VG4001: victorgen.lock: it has version 0, and this victorgen reads version 1"},
+		{"empty", "", "/lock:1:1: error VG4001: victorgen.lock: it is empty"},
 		{"version", replace("version: 1", "version: 2"), "/lock:1:1: error VG4001: victorgen.lock: it has version 2, and this victorgen reads version 1"},
 		{"not YAML", "}", "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
 		{"a list", "[1]", "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},

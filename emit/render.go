@@ -2,12 +2,18 @@ package emit
 
 import (
 	"bytes"
+	"encoding/base32"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
 	"text/template"
 	"text/template/parse"
 
 	"github.com/Masterminds/sprig/v3"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -22,18 +28,45 @@ func functions() template.FuncMap {
 		}
 	}
 	fns[something] = func(v any) (any, error) {
-		if v == nil {
-			return nil, errors.New("nothing to print")
+		switch reflect.ValueOf(v).Kind() {
+		case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Float64:
+			return v, nil
 		}
-		return v, nil
+		return nil, errors.New("nothing to print, or a list")
+	}
+	// Sprig returns the text of an error, or 0, in place of one.
+	fns["b64dec"] = func(s string) (string, error) {
+		b, err := base64.StdEncoding.DecodeString(s)
+		return string(b), err
+	}
+	fns["b32dec"] = func(s string) (string, error) {
+		b, err := base32.StdEncoding.DecodeString(s)
+		return string(b), err
+	}
+	fns["atoi"] = strconv.Atoi
+	fns["printf"] = func(format string, args ...any) (string, error) {
+		s := fmt.Sprintf(format, args...)
+		if mistakes(s) > mistakes(append(args, format)...) {
+			return "", errors.New("a verb that does not fit its value")
+		}
+		return s, nil
 	}
 	return fns
 }
 
-// something is a function that fails for nil. The compiler lets no template
-// call it; render appends it to each pipeline that prints. For text/template
-// prints "<no value>" for nil, which is what index, first and fromJson return
-// where there is nothing, and that is no part of a secret.
+// mistakes counts what package fmt writes for a verb that does not fit.
+func mistakes(vs ...any) (n int) {
+	for _, v := range vs {
+		n += strings.Count(fmt.Sprint(v), "%!")
+	}
+	return n
+}
+
+// something is a function that fails for what has no text of its own. The
+// compiler lets no template call it; render appends it to each pipeline that
+// prints. For text/template prints "<no value>" for nil, which is what index,
+// first and fromJson return where there is nothing, and "map[...]" for what
+// urlParse returns, and these are no part of a secret.
 const something = "something"
 
 func printSomething(l *parse.ListNode) {
@@ -60,6 +93,18 @@ func printSomething(l *parse.ListNode) {
 	}
 }
 
+// capped is a buffer that holds as much as a Secret may.
+type capped struct{ bytes.Buffer }
+
+var errTooLong = fmt.Errorf("the template renders to more than the %d bytes that Kubernetes allows", corev1.MaxSecretSize)
+
+func (c *capped) Write(b []byte) (int, error) {
+	if c.Len()+len(b) > corev1.MaxSecretSize {
+		return 0, errTooLong
+	}
+	return c.Buffer.Write(b)
+}
+
 // render fills in a template that the compiler has checked. The error says
 // where the template fails, and no more: what text/template says may quote
 // the values.
@@ -67,9 +112,12 @@ func render(t *plan.Template, fns template.FuncMap, data map[string]string) ([]b
 	tmpl, err := template.New("template").Option("missingkey=error").Funcs(fns).Parse(t.Text)
 	if err == nil {
 		printSomething(tmpl.Root)
-		var out bytes.Buffer
+		var out capped
 		if err = tmpl.Execute(&out, data); err == nil {
 			return out.Bytes(), nil
+		}
+		if errors.Is(err, errTooLong) {
+			return nil, errTooLong
 		}
 	}
 	// "template: NAME:LINE:COLUMN: ...", the column counted from 0; a parse error has none.
@@ -136,7 +184,10 @@ func contentOf(k plan.Key, of string, p *plan.Plan, values value.Set, fns templa
 			text[name] = string(b)
 		}
 		var err error
-		if c.bytes, err = render(k.Template, fns, text); err != nil {
+		if c.bytes, err = render(k.Template, fns, text); errors.Is(err, errTooLong) {
+			ds.Errorf(plan.CodeSecretTooBig, k.Pos, "split it into several secrets", "key %q of secret %s: %v", k.Name, of, err)
+			return content{}, false
+		} else if err != nil {
 			ds.Errorf(plan.CodeRender, k.Pos, "look for an input whose value is not what the template takes it for",
 				"key %q of secret %s: %v", k.Name, of, err)
 			return content{}, false

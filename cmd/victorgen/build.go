@@ -59,6 +59,9 @@ fails leaves the old tree as it was.`,
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.check && o.dryRun {
+				return usageError{errors.New("--check and --dry-run exclude each other")}
+			}
 			return forEach(cmd, args, o.format, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) }, o.text)
 		},
 	}
@@ -68,7 +71,6 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
 	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
-	cmd.MarkFlagsMutuallyExclusive("check", "dry-run")
 	cmd.RegisterFlagCompletionFunc("output", completeDirs)
 	outputFlag(cmd, &o.format)
 	return cmd
@@ -121,11 +123,11 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	}
 	r.Minted = minted(p, values)
 	tree, report, ds := emit.Emit(ctx, p, values, old, emit.Options{})
-	r.Report = &report
 	r.Diagnostics = append(r.Diagnostics, ds...)
 	if ds.HasErrors() {
 		return
 	}
+	r.Report = &report
 	r.Changes = emit.Diff(old, tree)
 	switch {
 	case o.dryRun:
@@ -178,7 +180,7 @@ func minted(p *plan.Plan, values value.Set) []string {
 }
 
 func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
-	if r.Report == nil || r.Diagnostics.HasErrors() && !o.check {
+	if r.Report == nil || r.Diagnostics.HasErrors() && !o.check { // with --check the error is that it differs
 		return
 	}
 	counts := map[emit.State]int{}

@@ -35,7 +35,7 @@ With a code, such as VG1205, it explains the message that has it.`,
 		ValidArgsFunction: completeExplain,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "VG") {
-				return explainCodes(cmd.OutOrStdout(), args)
+				return explainCodes(cmd.OutOrStdout(), args, format)
 			}
 			p, err := compileOne(cmd, args[0])
 			if err != nil {
@@ -73,16 +73,26 @@ func completeExplain(_ *cobra.Command, args []string, word string) ([]string, co
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-func explainCodes(w io.Writer, codes []string) error {
-	for i, arg := range codes {
+func explainCodes(w io.Writer, codes []string, format string) error {
+	type explanation struct {
+		Code string `json:"code"`
+		Text string `json:"text"`
+	}
+	var all []explanation
+	for _, arg := range codes {
 		text, ok := plan.Explain(plan.Code(arg))
 		if !ok {
 			return usageError{fmt.Errorf("there is no code %q; codes look like VG1205", arg)}
 		}
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		fmt.Fprintf(w, "%s: %s\n", arg, text)
+		all = append(all, explanation{arg, text})
+	}
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(map[string]any{"version": 1, "codes": all})
+	}
+	for _, e := range all {
+		fmt.Fprintf(w, "%s: %s\n", e.Code, e.Text)
 	}
 	return nil
 }

@@ -140,6 +140,10 @@ func (a *analysis) list(l *parse.ListNode, s scope) {
 			a.branch(&n.BranchNode, s, s.inner())
 		case *parse.RangeNode:
 			a.pipe(n.Pipe, s, true)
+			if c := n.Pipe.Cmds[len(n.Pipe.Cmds)-1]; !isFunc(c, lists...) {
+				a.problem(int(n.Pipe.Position()), "", CodeTemplate, "make a list of it: "+strings.Join(lists, ", "),
+					"range over %s, which is no list", n.Pipe)
+			}
 			a.list(n.List, s.inner())
 			a.list(n.ElseList, s)
 		case *parse.TemplateNode:
@@ -189,6 +193,14 @@ func asks(c *parse.CommandNode) bool {
 	return !ok || asking[id.Ident]
 }
 
+// lists are the functions over whose results a template may range. A number is
+// none: to count to it could take for ever.
+var lists = []string{"dict", "fromJson", "list", "split", "splitList"}
+
+// maxNumber bounds the numbers of a template: indent would fill the memory with
+// a greater one, and no Secret is longer.
+const maxNumber = 1 << 20
+
 func isFunc(c *parse.CommandNode, names ...string) bool {
 	id, ok := c.Args[0].(*parse.IdentifierNode)
 	return ok && slices.Contains(names, id.Ident)
@@ -224,6 +236,10 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 			a.problem(int(n.Position()), n.Ident, CodeUnknownFunc,
 				DidYouMean(n.Ident, slices.Sorted(maps.Keys(Functions)), "`victorgen explain VG1204` lists the functions"),
 				"unknown function %q", n.Ident)
+		}
+	case *parse.NumberNode:
+		if n.IsInt && (n.Int64 > maxNumber || n.Int64 < -maxNumber) || !n.IsInt && n.IsFloat && n.Float64 > maxNumber {
+			a.problem(int(n.Position()), n.Text, CodeTemplate, "no secret is that long", "number %s is too great", n.Text)
 		}
 	case *parse.FieldNode:
 		at := int(n.Position())

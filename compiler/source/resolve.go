@@ -158,7 +158,7 @@ func (r *resolution) remedy(in plan.Input) string {
 	}
 	hint := "set it in " + place
 	if in.Description != "" {
-		hint += ": " + in.Description
+		hint += ": " + strings.Join(strings.Fields(in.Description), " ")
 	}
 	if in.Docs != "" {
 		hint += "; see " + in.Docs

@@ -49,7 +49,7 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 		ds.Errorf(plan.CodeValueOneOf, in.Pos, "use one of: "+strings.Join(c.OneOf, ", "),
 			"%s is none of the values that it may have", in.Name)
 	}
-	if c.MinStrength > 0 {
+	if c.MinStrength > 0 && len(ds) == 0 { // of a value that is wrong, its strength does not matter
 		if bits := strength(s); bits < c.MinStrength {
 			ds.Errorf(plan.CodeWeak, in.Pos, "use a long random one, as `openssl rand -hex 24` makes it",
 				"%s is weak: about %d bits of strength, %g are needed", in.Name, int(bits), c.MinStrength)

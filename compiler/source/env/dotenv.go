@@ -26,8 +26,9 @@ type assignment struct {
 	line  int // starts at 1
 }
 
-// parse reads text, the content of the file called name. Bad lines in a row
-// are reported as one: mostly they are one value over several lines.
+// parse reads text, the content of the file called name. Bad lines after a
+// quote that is not closed are reported as one: mostly they are one value over
+// several lines.
 func parse(name, text string) (*dotenv, plan.Diagnostics) {
 	type row struct {
 		first, more int
@@ -39,12 +40,15 @@ func parse(name, text string) (*dotenv, plan.Diagnostics) {
 		d.lines = append(d.lines, line)
 		n := len(d.lines)
 		key, val, problem := parseLine(line)
+		if n == 1 && strings.HasPrefix(line, "\ufeff") {
+			problem = badMark
+		}
 		last := len(bad) - 1
 		switch {
 		case problem == nil && key != "":
 			d.values[key] = assignment{val, n}
 		case problem == nil:
-		case last >= 0 && bad[last].first+bad[last].more+1 == n:
+		case last >= 0 && bad[last].problem == badQuote && bad[last].first+bad[last].more+1 == n:
 			bad[last].more++
 		default:
 			bad = append(bad, row{first: n, problem: problem})
@@ -54,7 +58,7 @@ func parse(name, text string) (*dotenv, plan.Diagnostics) {
 	for _, b := range bad {
 		message := b.problem.what
 		if b.more > 0 {
-			message += fmt.Sprintf(" (and %d bad lines follow)", b.more)
+			message += fmt.Sprintf(" (bad lines that follow: %d)", b.more)
 		}
 		ds = append(ds, plan.Diagnostic{
 			Code: plan.CodeFileSyntax, Severity: plan.Error, Message: message, Hint: b.problem.hint,
@@ -72,6 +76,7 @@ const oneLine = `write NAME=VALUE on one line; inside double quotes, \n is a lin
 
 var (
 	badText    = &lineError{"the line is not UTF-8 text", "save the file as UTF-8"}
+	badMark    = &lineError{"the file starts with a byte order mark", "save it as UTF-8 without one"}
 	badNUL     = &lineError{"the value holds a NUL character", "keep binary values in base64"}
 	badLong    = &lineError{"the line has more than 64 KiB", "keep a value of this length elsewhere"}
 	badHash    = &lineError{"a # follows the value without a space", "if it belongs to the value, put the value in single quotes; if it starts a comment, put a space before it"}

@@ -180,7 +180,8 @@ func TestReadBadLines(t *testing.T) {
 		"no equals":      {"A=1\n" + canary + "\n", []problem{{2, badEquals.what}}},
 		"bad name":       {"A-B=" + canary, []problem{{1, badInvalid.what}}},
 		"no name":        {"=" + canary, []problem{{1, badInvalid.what}}},
-		"mark":           {"\ufeffA=" + canary, []problem{{1, badInvalid.what}}},
+		"mark":           {"\ufeffA=" + canary, []problem{{1, badMark.what}}},
+		"two causes":     {"=1\nA=a#" + canary + "\n", []problem{{1, badInvalid.what}, {2, badHash.what}}},
 		"control":        {"A=" + canary + "\x07", []problem{{1, badInvalid.what}}},
 		"open double":    {`A="` + canary, []problem{{1, badQuote.what}}},
 		"open single":    {`A='` + canary, []problem{{1, badQuote.what}}},
@@ -199,7 +200,7 @@ func TestReadBadLines(t *testing.T) {
 		"several":        {canary + "\nA=1\n\nB=2\n=\n", []problem{{1, badEquals.what}, {5, badInvalid.what}}},
 		"over several lines": {
 			"A=1\nB=\"-----BEGIN\nabc\n-----END\"\nC=3\n",
-			[]problem{{2, badQuote.what + " (and 2 bad lines follow)"}},
+			[]problem{{2, badQuote.what + " (bad lines that follow: 2)"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
