@@ -21,6 +21,7 @@ import (
 	"cuelang.org/go/cue/errors"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/schema"
 )
 
 // SecretsFile is the dotenv file of the env source, at the root of the module,
@@ -42,14 +43,15 @@ func Compile(dir string) (*plan.Plan, plan.Diagnostics) {
 
 // compilation is the state of one call of Compile.
 type compilation struct {
-	dir    string // absolute
-	root   string
-	files  []*ast.File
-	ix     *index
-	ds     plan.Diagnostics
-	lines  map[string][]string // of files read for messages
-	names  []string            // of all inputs, sorted; those with errors too
-	inputs map[string]plan.Input
+	dir       string // absolute
+	root      string
+	files     []*ast.File
+	ix        *index
+	ds        plan.Diagnostics
+	lines     map[string][]string // of files read for messages
+	names     []string            // of all inputs, sorted; those with errors too
+	inputs    map[string]plan.Input
+	cueBroken map[string]bool // the paths that CUE has complained of
 }
 
 func (c *compilation) compile(dir string) *plan.Plan {
@@ -81,6 +83,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	v := cuecontext.New().BuildInstance(inst)
 	c.ix.value = v
 	broken := c.cueErrors(c.validate(v))
+	c.cueBroken = broken
 	if !v.LookupPath(cue.MakePath(cue.Str("inputs"), cue.Str(plan.LockKey))).Exists() {
 		if !c.ds.HasErrors() {
 			c.ds.Errorf(plan.CodeNoEnvironment, c.whereMissing([]string{"schema"}),
@@ -170,6 +173,11 @@ func (c *compilation) pathIn(file string, where ...string) string {
 		return filepath.Clean(file)
 	}
 	base := c.dir
+	// Where the value says that it comes from; the syntax cannot tell which side of a default or a condition holds.
+	v, _ := c.ix.value.LookupPath(cuePath(where)).Default()
+	if at := position(v.Pos()); at.IsValid() && !schema.Contains(at.File) {
+		return filepath.Join(filepath.Dir(at.File), filepath.FromSlash(file))
+	}
 	if at := last(c.ix.set(where...)); len(at) > 0 {
 		base = filepath.Dir(at[0].File)
 	}
@@ -184,6 +192,21 @@ func (c *compilation) finish() {
 				c.ds[i].Mask = true
 			}
 		}
+	}
+	masked := map[string]bool{}
+	line := func(d plan.Diagnostic) string {
+		if len(d.Pos) == 0 {
+			return ""
+		}
+		return fmt.Sprint(d.Pos[0].File, ":", d.Pos[0].Line)
+	}
+	for _, d := range c.ds {
+		if d.Mask {
+			masked[line(d)] = true
+		}
+	}
+	for i := range c.ds {
+		c.ds[i].Mask = masked[line(c.ds[i])] && len(c.ds[i].Pos) > 0
 	}
 	c.ds.Sort()
 }

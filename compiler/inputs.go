@@ -80,6 +80,9 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 	}
 	c.strength(&in, spec)
 
+	if knownSecret.MatchString(in.Example) {
+		c.literalSecret(field("example"), "the example of input "+name, "has the form of a well-known credential")
+	}
 	c.checkDefault(in, spec)
 	c.checkGenerate(&in, spec)
 	return in
@@ -125,7 +128,11 @@ func (c *compilation) checkDefault(in plan.Input, spec inputSpec) {
 		})
 		return
 	}
-	if why := looksLikeSecret(*in.Default); why != "" {
+	why := looksLikeSecret(*in.Default)
+	if why == "" && *in.Default != "" && secretName.MatchString(in.Name) {
+		why = "stands under a name that promises a secret"
+	}
+	if why != "" {
 		c.literalSecret(at, "the default of setting "+in.Name, why)
 		return
 	}
@@ -151,9 +158,13 @@ func (c *compilation) literalSecret(at []plan.Pos, what, why string) {
 	})
 }
 
-// samples is how many values are minted on trial. A constraint that refuses
-// one value in two is missed once in 2^32 compilations.
-const samples = 32
+// samples is how many values are minted on trial; draws is how often resolution
+// draws anew when a value misses its constraints by chance (a pattern wants a
+// digit, say). So many misses in a row are an error.
+const (
+	samples = 32
+	draws   = 10
+)
 
 // checkGenerate tries whether a generated input could satisfy its own
 // constraints, on values that are drawn from a fixed seed and thrown away.
@@ -197,16 +208,16 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 			return
 		}
 	}
-	trial := *in.Generate
-	n := samples
-	if trial.Kind == plan.RSA {
-		// An RSA key takes long to make; an Ed25519 key looks the same to all but lengths.
+	trial, n := *in.Generate, samples
+	switch con := in.Constraints; {
+	case trial.Kind == plan.RSA && con.Pattern == nil && con.MinLength == 0 && con.MaxLength == 0 && len(con.OneOf) == 0:
+		// An RSA key takes long to make, and an Ed25519 key has the same format.
 		trial, n = plan.Generate{Kind: plan.Ed25519, Encoding: g.Encoding}, 1
-	} else if trial.Kind == plan.Ed25519 {
+	case trial.Kind == plan.RSA || trial.Kind == plan.Ed25519:
 		n = 1
 	}
 	rnd := rand.NewChaCha8([32]byte{})
-	for range n {
+	for run, i := 0, 0; i < n; i++ {
 		v, err := value.Mint(trial, rnd)
 		if err != nil {
 			if !c.ds.HasErrors() {
@@ -214,9 +225,13 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 			}
 			return
 		}
-		if bad := value.Judge(*in, v); len(bad) > 0 {
+		bad := value.Judge(*in, v)
+		if run++; len(bad) == 0 {
+			run = 0
+		}
+		if run == min(n, draws) {
 			c.ds.Errorf(plan.CodeGenerate, at, "change generate or the constraint until they agree",
-				"what %s generates can break its own constraints: %s", in.Name, bad[0].Message)
+				"what %s generates breaks its own constraints: %s", in.Name, bad[0].Message)
 			return
 		}
 	}

@@ -23,6 +23,12 @@ var secretName = regexp.MustCompile(`(?i)(?:password|passwd|passphrase|secret|to
 // urlPassword matches a URL with a literal password in it.
 var urlPassword = regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}]*:([^/\s@{}]+)@`)
 
+var action = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+
+// withoutActions is what a template says by itself, without what its actions
+// print: a URL keeps a password that stands there in clear.
+func withoutActions(text string) string { return action.ReplaceAllString(text, "") }
+
 // looksLikeSecret says why the literal s looks like a secret, or "".
 func looksLikeSecret(s string) string {
 	if knownSecret.MatchString(s) {

@@ -41,6 +41,9 @@ func Find(patterns ...string) ([]string, error) {
 		if !info.IsDir() {
 			return nil, fmt.Errorf("%s is a file; name the directory of an environment, such as envs/production", pattern)
 		}
+		if resolved, err := filepath.EvalSymlinks(root); err == nil {
+			root = resolved // a link is walked into, and one directory counts once
+		}
 		if !deep {
 			dirs = append(dirs, root)
 			continue

@@ -26,10 +26,10 @@ func (c *compilation) rule(name string, s ruleSpec) plan.Rule {
 // checkRules reports each rule that nothing can satisfy: by itself, or
 // together with the rules before it.
 func (c *compilation) checkRules(rules []plan.Rule) {
-	if c.ds.HasErrors() {
-		// A rule may look broken only because one of its inputs is. One without inputs is.
-		rules = slices.DeleteFunc(slices.Clone(rules), func(r plan.Rule) bool { return len(r.Inputs) > 0 || r.Kind == "" })
-	}
+	// A rule may look broken only because one of its inputs is.
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r plan.Rule) bool {
+		return r.Kind == "" || slices.ContainsFunc(r.Inputs, func(in string) bool { return c.inputs[in].Class == "" })
+	})
 	var clauses [][]literal
 	for _, name := range c.names {
 		if !c.inputs[name].MayBeAbsent() {

@@ -169,7 +169,9 @@ func (c *compilation) key(id, name string, spec keySpec) plan.Key {
 		for _, p := range problems {
 			c.ds.Errorf(p.Code, c.inTemplate(pos, *spec.Template, p), p.Hint, "key %q of secret %q: %s", name, id, p.Message)
 		}
-		if why := looksLikeSecret(*spec.Template); why != "" {
+		if text := withoutActions(*spec.Template); len(k.Template.Inputs) == 0 && len(problems) == 0 {
+			c.checkLiteral(pos, id, name, text) // it is a literal in disguise
+		} else if why := looksLikeSecret(text); why != "" {
 			c.literalSecret(pos, fmt.Sprintf("the template of key %q of secret %q", name, id), why)
 		}
 	}
@@ -193,16 +195,15 @@ func (c *compilation) key(id, name string, spec keySpec) plan.Key {
 	return k
 }
 
-// broken reports whether there is an error about something at or below path
-// already. Positions tell.
+// broken reports whether CUE has an error at path or below it.
 func (c *compilation) broken(path []string) bool {
-	lines := map[string]bool{}
-	for _, p := range c.ix.declared(path...) {
-		lines[fmt.Sprint(p.File, p.Line)] = true
+	at := pathKey(path)
+	for key := range c.cueBroken {
+		if key == at || strings.HasPrefix(key, at+"\x00") {
+			return true
+		}
 	}
-	return slices.ContainsFunc(c.ds, func(d plan.Diagnostic) bool {
-		return len(d.Pos) > 0 && lines[fmt.Sprint(d.Pos[0].File, d.Pos[0].Line)]
-	})
+	return false
 }
 
 func (c *compilation) checkLiteral(pos []plan.Pos, id, name, literal string) {
@@ -280,8 +281,11 @@ func (c *compilation) checkTypeKeys(id string, sec plan.Secret) {
 }
 
 // mayBeLeftOut reports whether the key is made from an input that may be
-// absent. A template is not judged: it may have something else to say then.
+// absent, or from a template that may render to nothing.
 func (c *compilation) mayBeLeftOut(k plan.Key) bool {
+	if k.Template != nil {
+		return k.Template.MayBeEmpty
+	}
 	in, ok := c.inputs[k.Input]
 	return ok && in.MayBeAbsent()
 }
@@ -294,8 +298,17 @@ func (c *compilation) checkSize(id string, sec plan.Secret) {
 		switch {
 		case k.Value != nil:
 			size += len(*k.Value)
+		case k.Template != nil && len(k.Template.Inputs) == 0:
+			size += len(withoutActions(k.Template.Text))
 		case k.Input != "":
-			if in, ok := c.inputs[k.Input]; ok && !in.MayBeAbsent() {
+			in, ok := c.inputs[k.Input]
+			switch {
+			case !ok || in.MayBeAbsent():
+			case in.Default != nil:
+				size += len(*in.Default)
+			case in.Generate != nil:
+				size += max(in.Generate.Length, in.Constraints.MinLength)
+			default:
 				size += in.Constraints.MinLength
 			}
 		}

@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -101,19 +100,13 @@ func decode(v cue.Value, ix *index, broken map[string]bool, unknown func(path, k
 	if err != nil {
 		return nil, err
 	}
-	s := new(spec)
-	strict := json.NewDecoder(bytes.NewReader(js))
-	strict.DisallowUnknownFields()
-	if strict.Decode(s) == nil {
-		return s, nil
-	}
-	// The decoder stops at the first unknown field; find them all.
 	var generic map[string]any
 	if err := json.Unmarshal(js, &generic); err != nil {
 		return nil, err
 	}
+	// Not the decoder's DisallowUnknownFields: it takes Namespace for namespace.
 	unknownFields(generic, reflect.TypeFor[spec](), nil, unknown)
-	s = new(spec)
+	s := new(spec)
 	return s, json.Unmarshal(js, s)
 }
 

@@ -61,7 +61,7 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 		w.entry.Keys[k.Name] = entry
 		report(LeftOut, c.leftOut)
 		return
-	case !c.known() && old.Omitted && old.Definition == entry.Definition:
+	case !c.known() && old.Omitted && old.Definition == entry.Definition && e.mayBeOmitted(k):
 		w.entry.Keys[k.Name] = old
 		report(LeftOut, "it was left out before, and cannot be read")
 		return
@@ -123,6 +123,13 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	}
 	w.pending = append(w.pending, &pendingKey{name: k.Name, content: c.bytes, entry: entry})
 	report(Sealed, strings.Join(stale, ", "))
+}
+
+// mayBeOmitted reports whether the contract still allows that k is left out: an
+// environment may have made its input required since.
+func (e *emission) mayBeOmitted(k plan.Key) bool {
+	in, ok := e.plan.Input(k.Input)
+	return !ok || in.MayBeAbsent()
 }
 
 // stale says why the copy that was sealed earlier cannot stand for a key of

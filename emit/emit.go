@@ -187,27 +187,46 @@ func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
 	return secrets, ds
 }
 
-// prepare lays out the work on each secret, and reads the certificates.
-func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics {
-	var ds plan.Diagnostics
-	uses := map[string][]plan.Pos{} // of each certificate
-	for _, s := range e.plan.Secrets {
+// CheckCertificates reports what is wrong with the certificates of p, as Emit
+// would, so that a caller can know before it does anything that cannot be undone.
+func CheckCertificates(p *plan.Plan, now time.Time) plan.Diagnostics {
+	_, ds := certificatesOf(p, now)
+	return ds
+}
+
+// certificatesOf reads each certificate of p once, by path.
+func certificatesOf(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Diagnostics) {
+	uses := map[string][]plan.Pos{}
+	for _, s := range p.Secrets {
+		c := s.Delivery.Certificate
 		for _, pos := range s.Delivery.Pos {
-			if c := s.Delivery.Certificate; !slices.Contains(uses[c], pos) {
+			if !slices.Contains(uses[c], pos) {
 				uses[c] = append(uses[c], pos)
 			}
 		}
 	}
+	var ds plan.Diagnostics
 	certificates := map[string]*Certificate{}
+	for _, s := range p.Secrets {
+		path := s.Delivery.Certificate
+		if _, ok := certificates[path]; ok {
+			continue
+		}
+		cert, problems := ReadCertificate(path, uses[path], now)
+		certificates[path] = cert
+		ds = append(ds, problems...)
+	}
+	return certificates, ds
+}
+
+// prepare lays out the work on each secret, and reads the certificates.
+func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics {
+	var ds plan.Diagnostics
+	certificates, problems := certificatesOf(e.plan, e.now)
+	ds = append(ds, problems...)
 	files := fileNames(e.plan)
 	for i, s := range e.plan.Secrets {
-		cert, ok := certificates[s.Delivery.Certificate]
-		if !ok {
-			var problems plan.Diagnostics
-			cert, problems = ReadCertificate(s.Delivery.Certificate, uses[s.Delivery.Certificate], e.now)
-			certificates[s.Delivery.Certificate] = cert
-			ds = append(ds, problems...)
-		}
+		cert := certificates[s.Delivery.Certificate]
 		w := &work{
 			Secret:      s,
 			cert:        cert,

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,13 +28,10 @@ type buildOptions struct {
 	dryRun     bool
 	offline    bool
 	noGenerate bool
-
-	mu    sync.Mutex
-	trees map[string]string // directory of a tree to the environment that builds it
 }
 
 func buildCommand() *cobra.Command {
-	o := &buildOptions{trees: map[string]string{}}
+	o := &buildOptions{}
 	cmd := &cobra.Command{
 		Use:   "build ENV...",
 		Short: "Compile environments into kustomize trees",
@@ -88,11 +85,6 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		}
 		r.Tree = filepath.Join(dir, p.Environment)
 	}
-	if other := o.claim(r.Tree, r.Directory); other != "" {
-		r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
-			"environment %q is also that of %s, and both would write to %s", p.Environment, other, r.Tree)
-		return
-	}
 	unlock, err := dirlock.Lock(ctx, p.Dir, func() {
 		fmt.Fprintf(stderr, "waiting for another build of %s\n", p.Environment)
 	})
@@ -111,16 +103,18 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if !o.offline {
 		sources = openSources(p)
 	}
-	if o.check || o.dryRun {
+	ds = emit.CheckCertificates(p, time.Now())
+	if o.check || o.dryRun || ds.HasErrors() { // a build that fails anyway mints nothing
 		for name, s := range sources {
 			sources[name] = source.DryRun(s)
 		}
 	}
-	values, ds := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate})
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	if ds.HasErrors() {
+	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate})
+	if ds.HasErrors() || more.HasErrors() {
+		r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
 		return
 	}
+	r.Diagnostics = append(r.Diagnostics, more...)
 	r.Minted = minted(p, values)
 	tree, report, ds := emit.Emit(ctx, p, values, old, emit.Options{})
 	r.Diagnostics = append(r.Diagnostics, ds...)
@@ -155,17 +149,6 @@ func (r *result) fail(err error) {
 		own.Errorf(plan.CodeTreeWrite, nil, "the old tree is as it was", "%v", err)
 	}
 	r.Diagnostics = append(r.Diagnostics, own...)
-}
-
-// claim takes a tree for the environment in dir, or says whose it is.
-func (o *buildOptions) claim(tree, dir string) string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if other, taken := o.trees[tree]; taken {
-		return other
-	}
-	o.trees[tree] = dir
-	return ""
 }
 
 // minted names what was minted, and where it is now.

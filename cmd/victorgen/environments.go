@@ -49,27 +49,35 @@ func forEach(cmd *cobra.Command, patterns []string, format, doing string,
 		return usageError{err}
 	}
 	results := make([]result, len(dirs))
-	pr := newProgress(cmd.ErrOrStderr(), doing, len(dirs))
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, dir := range dirs {
-		g.Go(func() error {
-			r := &results[i]
-			r.Directory = dir
-			pr.start(r.name())
-			defer pr.end(r.name())
-			r.plan, r.Diagnostics = compiler.Compile(dir)
-			if r.plan != nil {
-				r.Environment = r.plan.Environment
-				if do != nil {
-					do(cmd.Context(), r)
-				}
-			}
-			r.OK = !r.Diagnostics.HasErrors()
-			return nil
-		})
+	parallel := func(f func(r *result)) {
+		var g errgroup.Group
+		g.SetLimit(runtime.GOMAXPROCS(0))
+		for i := range results {
+			g.Go(func() error {
+				f(&results[i])
+				return nil
+			})
+		}
+		g.Wait()
 	}
-	g.Wait()
+	for i, dir := range dirs {
+		results[i].Directory = dir
+	}
+	parallel(func(r *result) {
+		if r.plan, r.Diagnostics = compiler.Compile(r.Directory); r.plan != nil {
+			r.Environment = r.plan.Environment
+		}
+	})
+	refuseSameName(results)
+	pr := newProgress(cmd.ErrOrStderr(), doing, len(dirs))
+	parallel(func(r *result) {
+		pr.start(r.name())
+		defer pr.end(r.name())
+		if do != nil && !r.Diagnostics.HasErrors() {
+			do(cmd.Context(), r)
+		}
+		r.OK = !r.Diagnostics.HasErrors()
+	})
 	pr.clear()
 
 	p := newPrinter(cmd.ErrOrStderr())
@@ -88,6 +96,24 @@ func forEach(cmd *cobra.Command, patterns []string, format, doing string,
 		p.print(findings(results), len(results))
 	}
 	return exitOf(results)
+}
+
+// refuseSameName adds an error to each of the environments that share a name,
+// before any of them is built: their trees would overwrite each other.
+func refuseSameName(results []result) {
+	dirs := map[string][]string{}
+	for _, r := range results {
+		dirs[r.Environment] = append(dirs[r.Environment], r.Directory)
+	}
+	for i := range results {
+		r := &results[i]
+		for _, other := range dirs[r.Environment] {
+			if r.plan != nil && other != r.Directory {
+				r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
+					"environment %q is also that of %s, and both would write the same tree", r.Environment, other)
+			}
+		}
+	}
 }
 
 // exitOf is the failure that the results amount to.

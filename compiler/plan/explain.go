@@ -116,7 +116,7 @@ its sealed copy.`,
 	CodeEdited:  `a ciphertext in the tree is not the one that was written (warning). It is sealed anew.`,
 	CodeKept:    `some keys keep their sealed copy because their values can't be read (warning).`,
 	CodeLockRead: `victorgen.lock can't be read.
-Restore it from Git. If it is lost, remove it: all is sealed anew then.`,
+Restore it from Git. If it is lost, remove the tree with it: all is sealed anew then.`,
 	CodeTreeRead:    `the directory of the tree can't be read.`,
 	CodeTreeWrite:   `the tree can't be written. The old one is as it was.`,
 	CodeTreeForeign: `the directory holds the tree of another environment, or a file of your own where one of the tree must go.`,

@@ -14,6 +14,9 @@ import (
 type Template struct {
 	Text   string
 	Inputs []string // the inputs that it mentions, sorted
+	// MayBeEmpty says that it may render to nothing: all that it prints depends
+	// on something.
+	MayBeEmpty bool
 }
 
 // Functions are the functions that a template may use: the pure ones among
@@ -67,7 +70,27 @@ func ParseTemplate(text string, input func(name string) (Input, bool), names []s
 		a.list(tree.Root, scope{root: true})
 	}
 	slices.SortStableFunc(a.problems, func(x, y TemplateProblem) int { return x.Offset - y.Offset })
-	return &Template{Text: text, Inputs: slices.Sorted(maps.Keys(a.used))}, a.problems
+	return &Template{Text: text, Inputs: slices.Sorted(maps.Keys(a.used)), MayBeEmpty: !prints(tree.Root)}, a.problems
+}
+
+// prints reports whether l prints something in any case.
+func prints(l *parse.ListNode) bool {
+	if l == nil {
+		return false
+	}
+	return slices.ContainsFunc(l.Nodes, func(n parse.Node) bool {
+		switch n := n.(type) {
+		case *parse.TextNode:
+			return len(n.Text) > 0
+		case *parse.ActionNode:
+			return len(n.Pipe.Decl) == 0
+		case *parse.IfNode:
+			return prints(n.List) && prints(n.ElseList)
+		case *parse.WithNode:
+			return prints(n.List) && prints(n.ElseList)
+		}
+		return false
+	})
 }
 
 // parseErrorOf takes "template: template:LINE: MESSAGE" apart.

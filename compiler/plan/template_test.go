@@ -96,8 +96,27 @@ func TestTemplateAccepted(t *testing.T) {
 		if len(want.Inputs) == 0 {
 			want.Inputs = nil
 		}
+		want.MayBeEmpty = got.MayBeEmpty // see TestMayBeEmpty
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.text, diff)
+		}
+	}
+}
+
+func TestMayBeEmpty(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"": true, "x": false, "{{.DB_USER}}": false, "{{/* c */}}": true, "{{$x := .DB_USER}}": true,
+		"{{with .OPTIONAL}}{{.}}{{end}}":                         true,
+		"{{with .OPTIONAL}}{{.}}{{else}}none{{end}}":             false,
+		"{{with .OPTIONAL}}{{else}}none{{end}}":                  true,
+		"{{if .OPTIONAL}}a{{else if .ANOTHER}}b{{end}}":          true,
+		"{{if .OPTIONAL}}a{{else if .ANOTHER}}b{{else}}c{{end}}": false,
+		"{{range list 1}}x{{end}}":                               true,
+		"{{if .OPTIONAL}}{{end}} ":                               false,
+	} {
+		if got, _ := parseTemplate(text); got.MayBeEmpty != want {
+			t.Errorf("%s: %v, want %v", text, got.MayBeEmpty, want)
 		}
 	}
 }

@@ -27,7 +27,7 @@ import (
 func Judge(in plan.Input, v Value) plan.Diagnostics {
 	var ds plan.Diagnostics
 	s, c := string(v.Reveal()), in.Constraints
-	if in.Secret() && isPlaceholder(s, in.Example) {
+	if in.Secret() && !slices.Contains(c.OneOf, s) && isPlaceholder(s, in.Example) {
 		ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place", "%s is a placeholder", in.Name)
 		return ds
 	}

@@ -1,6 +1,7 @@
 //go:build unix
 
-// Package dirlock keeps two processes from writing to one directory at once.
+// Package dirlock keeps two processes from writing to one directory, or one
+// file, at once.
 //
 // The lock is an advisory one (flock(2)) on the directory itself, so nothing
 // is left behind in it, and the kernel releases the lock of a process that
@@ -21,7 +22,7 @@ import (
 // itself, but then no context could end the wait.
 const interval = 20 * time.Millisecond
 
-// Lock takes the lock of the directory dir and returns what releases it. While
+// Lock takes the lock of dir, a directory or a file, and returns what releases it. While
 // somebody else holds the lock it waits until ctx ends, and then returns the
 // cause. If it has to wait it first calls each of waiting, once.
 //
@@ -34,7 +35,7 @@ func Lock(ctx context.Context, dir string, waiting ...func()) (unlock func(), er
 			return func() { d.Close() }, nil
 		}
 		if !errors.Is(err, errHeld) {
-			return nil, fmt.Errorf("cannot lock directory %s: %w", dir, err)
+			return nil, fmt.Errorf("cannot lock %s: %w", dir, err)
 		}
 		for _, f := range waiting {
 			f()
@@ -42,7 +43,7 @@ func Lock(ctx context.Context, dir string, waiting ...func()) (unlock func(), er
 		waiting = nil
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("directory %s is locked by another process: %w", dir, context.Cause(ctx))
+			return nil, fmt.Errorf("%s is locked by another process: %w", dir, context.Cause(ctx))
 		case <-time.After(interval):
 		}
 	}
@@ -53,7 +54,7 @@ var errHeld = errors.New("held")
 
 // try returns dir, open and locked.
 func try(dir string) (*os.File, error) {
-	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, errors.Unwrap(err) // the caller names the directory
 	}

@@ -107,13 +107,41 @@ func TestLockFollowsReplacedDirectory(t *testing.T) {
 
 func TestLockRefuses(t *testing.T) {
 	t.Parallel()
+	none := filepath.Join(t.TempDir(), "none")
+	if _, err := Lock(t.Context(), none); err == nil {
+		t.Errorf("%s was locked", none)
+	}
+}
+
+// A file that its owner replaces under the lock is locked in its new form.
+func TestLockFile(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{file, file + ".none"} {
-		if _, err := Lock(t.Context(), path); err == nil {
-			t.Errorf("%s was locked", path)
+	unlock, err := Lock(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked := make(chan error)
+	waiting := make(chan struct{})
+	go func() {
+		second, err := Lock(context.Background(), file, func() { close(waiting) })
+		if err == nil {
+			defer second()
 		}
+		locked <- err
+	}()
+	<-waiting
+	if err := os.WriteFile(file+".new", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	if err := <-locked; err != nil {
+		t.Fatal(err)
 	}
 }

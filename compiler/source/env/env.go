@@ -78,15 +78,20 @@ func (s *Source) List(context.Context) ([]source.Listed, error) {
 }
 
 // Create implements source.Writer: it writes to the file, which it makes with
-// mode 0600 if there is none, and keeps all else that stands in it. The
-// directory is locked meanwhile; see package dirlock. A file that is a
-// symbolic link stays one.
+// mode 0600 if there is none, and keeps all else that stands in it. The file
+// is locked meanwhile, not its directory, which a build may have locked; see
+// package dirlock. A file that is a symbolic link stays one.
 func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
 	file, err := s.target()
 	if err != nil {
 		return source.Answer{}, err
 	}
-	unlock, err := dirlock.Lock(ctx, filepath.Dir(file))
+	f, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE|syscall.O_NONBLOCK, 0o600) // there must be one to lock
+	if err != nil {
+		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, reason(err))
+	}
+	f.Close()
+	unlock, err := dirlock.Lock(ctx, file)
 	if err != nil {
 		return source.Answer{}, err
 	}

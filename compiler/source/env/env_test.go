@@ -429,7 +429,7 @@ func TestCreateConcurrently(t *testing.T) {
 func TestCreateWaitsUntilContextEnds(t *testing.T) {
 	t.Parallel()
 	file := secrets(t, "", 0o600)
-	unlock, err := dirlock.Lock(t.Context(), filepath.Dir(file))
+	unlock, err := dirlock.Lock(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
