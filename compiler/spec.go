@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -100,14 +101,18 @@ func decode(v cue.Value, ix *index, broken map[string]bool, unknown func(path, k
 	if err != nil {
 		return nil, err
 	}
+	// Not encoding/json, which takes Namespace for namespace.
+	s := new(spec)
+	unknownOnes, err := kjson.UnmarshalStrict(js, s)
+	if err != nil || len(unknownOnes) == 0 {
+		return s, err
+	}
 	var generic map[string]any
 	if err := json.Unmarshal(js, &generic); err != nil {
 		return nil, err
 	}
-	// Not the decoder's DisallowUnknownFields: it takes Namespace for namespace.
 	unknownFields(generic, reflect.TypeFor[spec](), nil, unknown)
-	s := new(spec)
-	return s, json.Unmarshal(js, s)
+	return s, nil
 }
 
 // salvage returns what of v can be exported, as JSON has it. CUE does not list
