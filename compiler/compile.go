@@ -82,8 +82,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	v := cuecontext.New().BuildInstance(inst)
 	c.ix.value = v
-	broken := c.cueErrors(c.validate(v))
-	c.cueBroken = broken
+	c.cueBroken = c.cueErrors(c.validate(v))
 	if !v.LookupPath(cue.MakePath(cue.Str("inputs"), cue.Str(plan.LockKey))).Exists() {
 		if !c.ds.HasErrors() {
 			c.ds.Errorf(plan.CodeNoEnvironment, c.whereMissing([]string{"schema"}),
@@ -92,14 +91,14 @@ func (c *compilation) compile(dir string) *plan.Plan {
 		}
 		return nil
 	}
-	s, err := decode(v, c.ix, broken, c.unknownField)
+	s, err := decode(v, c.ix, c.cueBroken, c.unknownField)
 	if err != nil {
 		if !c.ds.HasErrors() {
 			c.ds.Errorf(plan.CodeConflict, nil, "", "the environment can't be exported: %s", maskLiterals(err.Error()))
 		}
 		return nil
 	}
-	return c.plan(s, inst.PkgName, broken)
+	return c.plan(s, inst.PkgName)
 }
 
 // loadError reports why the package could not be loaded: CUE's parser gives up
@@ -117,7 +116,7 @@ func (c *compilation) loadError(err error) {
 }
 
 // plan checks what CUE cannot and builds the plan.
-func (c *compilation) plan(s *spec, pkg string, broken map[string]bool) *plan.Plan {
+func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	p := &plan.Plan{
 		Environment: s.Environment,
 		PartOf:      cmp.Or(s.PartOf, pkg),
@@ -126,7 +125,7 @@ func (c *compilation) plan(s *spec, pkg string, broken map[string]bool) *plan.Pl
 		Dir:         c.dir,
 	}
 	for field, value := range map[string]string{"environment": s.Environment, "namespace": s.Namespace} {
-		if value == "" && !broken[field] {
+		if value == "" && !c.cueBroken[field] {
 			c.missing([]string{field})
 		}
 	}

@@ -30,11 +30,15 @@ func (c *compilation) checkName(what, name string, valid func(string) []string, 
 	if name == "" {
 		return
 	}
+	at := last(c.ix.set(path...))
+	if len(at) == 0 {
+		at = last(c.ix.declared(path...))
+	}
+	c.checkNameAt(at, what, name, valid)
+}
+
+func (c *compilation) checkNameAt(at []plan.Pos, what, name string, valid func(string) []string) {
 	if problems := valid(name); len(problems) > 0 {
-		at := last(c.ix.set(path...))
-		if len(at) == 0 {
-			at = last(c.ix.declared(path...))
-		}
 		c.ds.Errorf(plan.CodeName, at, briefly(problems[0]), "%s %q is not a name that Kubernetes accepts", what, name)
 	}
 }
@@ -114,9 +118,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 // checkLabelled is checkName for what stands in the contract as the name of a
 // field.
 func (c *compilation) checkLabelled(path []string, what, name string, valid func(string) []string) {
-	if problems := valid(name); len(problems) > 0 {
-		c.ds.Errorf(plan.CodeName, last(c.ix.declared(path...)), briefly(problems[0]), "%s %q is not a name that Kubernetes accepts", what, name)
-	}
+	c.checkNameAt(last(c.ix.declared(path...)), what, name, valid)
 }
 
 // delivery is that of the environment with what the secret says laid over it.
