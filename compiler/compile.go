@@ -28,11 +28,19 @@ import (
 // where a contract names no other.
 const SecretsFile = ".secrets"
 
+// Options say how to compile.
+type Options struct {
+	// Source is one of plan.SourceKinds, or empty. The inputs of the default
+	// source live at one of this kind then: the one that the contract declares,
+	// or else one with no settings but those of the process environment.
+	Source string
+}
+
 // Compile compiles the environment in dir. The plan is nil if there are
 // errors; the diagnostics are sorted and may hold warnings beside a plan. It
 // may be called concurrently.
-func Compile(dir string) (*plan.Plan, plan.Diagnostics) {
-	c := &compilation{lines: map[string][]string{}}
+func Compile(dir string, o Options) (*plan.Plan, plan.Diagnostics) {
+	c := &compilation{options: o, lines: map[string][]string{}, defaultSource: "default"}
 	p := c.compile(dir)
 	c.finish()
 	if c.ds.HasErrors() {
@@ -43,15 +51,18 @@ func Compile(dir string) (*plan.Plan, plan.Diagnostics) {
 
 // compilation is the state of one call of Compile.
 type compilation struct {
-	dir       string // absolute
-	root      string
-	files     []*ast.File
-	ix        *index
-	ds        plan.Diagnostics
-	lines     map[string][]string // of files read for messages
-	names     []string            // of all inputs, sorted; those with errors too
-	inputs    map[string]plan.Input
-	cueBroken map[string]bool // the paths that CUE has complained of
+	options       Options
+	dir           string // absolute
+	root          string
+	files         []*ast.File
+	ix            *index
+	ds            plan.Diagnostics
+	lines         map[string][]string // of files read for messages
+	names         []string            // of all inputs, sorted; those with errors too
+	inputs        map[string]plan.Input
+	sources       map[string]plan.Source
+	defaultSource string          // the name of the one where inputs live that name none
+	cueBroken     map[string]bool // the paths that CUE has complained of
 }
 
 func (c *compilation) compile(dir string) *plan.Plan {
@@ -135,14 +146,18 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 
 	c.names = slices.Sorted(maps.Keys(s.Inputs))
 	c.inputs = map[string]plan.Input{}
+	c.sources = map[string]plan.Source{}
+	c.useKind(s, c.options.Source)
 	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
-		p.Sources = append(p.Sources, c.source(name, s.Sources[name]))
+		c.sources[name] = c.source(name, s.Sources[name])
+		p.Sources = append(p.Sources, c.sources[name])
 	}
 	for _, name := range c.names {
 		in := c.input(name, s)
 		c.inputs[name] = in
 		p.Inputs = append(p.Inputs, in)
 	}
+	c.checkRemotes(p)
 	for _, name := range slices.Sorted(maps.Keys(s.Rules)) {
 		p.Rules = append(p.Rules, c.rule(name, s.Rules[name]))
 	}
@@ -155,14 +170,6 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	})
 	c.checkSecrets(p)
 	return p
-}
-
-func (c *compilation) source(name string, s sourceSpec) plan.Source {
-	file := filepath.Join(c.root, SecretsFile)
-	if s.File != "" {
-		file = c.pathIn(s.File, "sources", name, "file")
-	}
-	return plan.Source{Name: name, Kind: s.Kind, File: file, Pos: c.ix.declared("sources", name)}
 }
 
 // pathIn resolves a path that the contract gives in the field at where,

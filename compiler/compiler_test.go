@@ -353,7 +353,7 @@ func TestCompileConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range environments {
 		wg.Go(func() {
-			p, ds := Compile(filepath.Join(root, "envs", fmt.Sprint(i)))
+			p, ds := Compile(filepath.Join(root, "envs", fmt.Sprint(i)), Options{})
 			if i%4 == 3 {
 				want := fmt.Sprintf("NOPE_%d", i)
 				if p != nil || len(ds) != 1 || ds[0].Code != plan.CodeUnknownInput || !strings.Contains(ds[0].Message, want) {

@@ -32,7 +32,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		Example:     spec.Example,
 		Deprecated:  spec.Deprecated,
 		Source:      spec.Source,
-		Remote:      spec.Remote,
+		Encoding:    spec.Encoding,
 		Default:     spec.Default,
 		Pos:         at,
 		Constraints: plan.Constraints{
@@ -48,16 +48,14 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		c.ds.Errorf(plan.CodeName, last(at), "use letters, digits and underscores, as in DB_PASSWORD",
 			"input name %q is not the name of an environment variable", name)
 	}
-	if in.Source == "" {
-		in.Source = "default"
+	if in.Source == "" || in.Source == "default" {
+		in.Source = c.defaultSource
 	} else if _, ok := s.Sources[in.Source]; !ok {
 		c.ds.Errorf(plan.CodeUnknownSource, field("source"),
 			plan.DidYouMean(in.Source, sortedKeys(s.Sources), "declare it under sources"),
 			"input %s lives at unknown source %q", name, in.Source)
 	}
-	if in.Remote == "" {
-		in.Remote = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-	}
+	in.Remote = c.remote(in, spec, c.sources[in.Source], s.Sources[in.Source].Prefix)
 	if spec.MaxAge != "" {
 		d, err := time.ParseDuration(spec.MaxAge)
 		if err != nil || d <= 0 {
@@ -96,7 +94,7 @@ func (c *compilation) strength(in *plan.Input, spec inputSpec) {
 	loosens := func(field string) bool {
 		return len(contract) > 0 && len(c.inContract(c.ix.set("inputs", in.Name, field))) == 0
 	}
-	waived := len(spec.OneOf) > 0 && !loosens("oneOf") ||
+	waived := len(spec.OneOf) > 0 && !loosens("oneOf") || spec.Encoding == plan.Binary && !loosens("encoding") ||
 		(spec.Format == "hostname" || spec.Format == "port" || spec.Format == "email") && !loosens("format")
 	switch {
 	case spec.MinStrength != nil:
@@ -127,6 +125,10 @@ func (c *compilation) checkDefault(in plan.Input, spec inputSpec) {
 			Hint:    "take the default away, or make it a schema.#Setting if it is no secret",
 		})
 		return
+	}
+	if in.Encoding != "" {
+		c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("inputs", in.Name, "encoding")), "leave encoding out",
+			"setting %s has a default and an encoding: it is at no source that could hold it encoded", in.Name)
 	}
 	why := looksLikeSecret(*in.Default)
 	if why == "" && *in.Default != "" && secretName.MatchString(in.Name) {
@@ -223,6 +225,11 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 			if !c.ds.HasErrors() {
 				c.ds.Errorf(plan.CodeGenerate, at, "", "input %s can't be generated: %v", in.Name, err)
 			}
+			return
+		}
+		if limit := sourceKinds[c.sources[in.Source].Kind].maxValue; limit > 0 && v.Len() > limit {
+			c.ds.Errorf(plan.CodeSourceCannot, at, "let it be smaller, or let another source hold it",
+				"input %s is minted with %d bytes, but source %s holds no more than %d", in.Name, v.Len(), c.sources[in.Source], limit)
 			return
 		}
 		bad := value.Judge(*in, v)

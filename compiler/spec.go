@@ -26,8 +26,16 @@ type spec struct {
 }
 
 type sourceSpec struct {
-	Kind string `json:"kind"`
-	File string `json:"file"`
+	Kind    string `json:"kind"`
+	Prefix  string `json:"prefix"`
+	File    string `json:"file"`
+	Region  string `json:"region"`
+	KMSKey  string `json:"kmsKey"`
+	Vault   string `json:"vault"`
+	Project string `json:"project"`
+	Address string `json:"address"`
+	Mount   string `json:"mount"`
+	Version string `json:"version"`
 }
 
 type deliverySpec struct {
@@ -44,6 +52,7 @@ type inputSpec struct {
 	Deprecated  string        `json:"deprecated"`
 	Source      string        `json:"source"`
 	Remote      string        `json:"remote"`
+	Encoding    string        `json:"encoding"`
 	Default     *string       `json:"default"`
 	Generate    *generateSpec `json:"generate"`
 	Pattern     string        `json:"pattern"`

@@ -142,7 +142,7 @@ func TestSpecWords(t *testing.T) {
 		{"#Generate.kind", []string{plan.Password, plan.Bytes, plan.UUID, plan.RSA, plan.Ed25519}},
 		{"#Delivery.kind", []string{plan.Sealed}},
 		{"#Delivery.scope", []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
-		{"#Source.kind", []string{"env"}},
+		{"#Source.kind", plan.SourceKinds},
 	}
 	for _, tt := range tests {
 		definition, field, _ := strings.Cut(tt.field, ".")

@@ -224,8 +224,12 @@ func definitionOf(k plan.Key, p *plan.Plan) string {
 		parts = []string{"input", k.Input}
 	}
 	for _, name := range k.Inputs() {
-		if in, _ := p.Input(name); in.Class == plan.Setting && in.Default != nil {
+		in, _ := p.Input(name)
+		if in.Class == plan.Setting && in.Default != nil {
 			parts = append(parts, name, *in.Default)
+		}
+		if in.Encoding != "" {
+			parts = append(parts, "encoding", name, in.Encoding)
 		}
 	}
 	return digest(sha256.New(), parts...)

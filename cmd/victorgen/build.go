@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -22,6 +23,7 @@ import (
 )
 
 type buildOptions struct {
+	sourceOptions
 	format     string
 	output     string
 	check      bool
@@ -51,6 +53,9 @@ fails leaves the old tree as it was.`,
   # in CI, with no values at all: is the committed tree what the contract says?
   victorgen build ./envs/... --offline --check
 
+  # from a dotenv file, whatever the contract says
+  victorgen build envs/production --source env
+
   # what would change?
   victorgen build envs/production --dry-run`,
 		Args:              environments,
@@ -59,7 +64,7 @@ fails leaves the old tree as it was.`,
 			if o.check && o.dryRun {
 				return usageError{errors.New("--check and --dry-run exclude each other")}
 			}
-			return forEach(cmd, args, o.format, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) }, o.text)
+			return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) }, o.text)
 		},
 	}
 	f := cmd.Flags()
@@ -69,6 +74,7 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
 	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
 	cmd.RegisterFlagCompletionFunc("output", completeDirs)
+	o.sourceOptions.flags(cmd)
 	outputFlag(cmd, &o.format)
 	return cmd
 }
@@ -109,7 +115,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 			sources[name] = source.DryRun(s)
 		}
 	}
-	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate})
+	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout})
 	if ds.HasErrors() || more.HasErrors() {
 		r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
 		return

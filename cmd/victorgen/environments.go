@@ -42,7 +42,7 @@ func (r *result) name() string {
 // forEach compiles the environments that patterns name and does something with
 // each, on all cores. One that fails does not stop the rest. It prints the
 // diagnostics and, through text, the results.
-func forEach(cmd *cobra.Command, patterns []string, format, doing string,
+func forEach(cmd *cobra.Command, patterns []string, o compiler.Options, format, doing string,
 	do func(context.Context, *result), text func(io.Writer, *printer, *result)) error {
 	dirs, err := compiler.Find(patterns...)
 	if err != nil {
@@ -64,7 +64,7 @@ func forEach(cmd *cobra.Command, patterns []string, format, doing string,
 		results[i].Directory = dir
 	}
 	parallel(func(r *result) {
-		if r.plan, r.Diagnostics = compiler.Compile(r.Directory); r.plan != nil {
+		if r.plan, r.Diagnostics = compiler.Compile(r.Directory, o); r.plan != nil {
 			r.Environment = r.plan.Environment
 		}
 	})

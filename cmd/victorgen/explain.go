@@ -59,7 +59,7 @@ func completeExplain(_ *cobra.Command, args []string, word string) ([]string, co
 	case len(args) == 0:
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	default:
-		p, _ := compiler.Compile(args[0])
+		p, _ := compiler.Compile(args[0], compiler.Options{})
 		if p == nil {
 			return nil, cobra.ShellCompDirectiveError
 		}

@@ -14,10 +14,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/source"
-	"github.com/victor-ai/victorgen/compiler/source/env"
 )
 
 func main() {
@@ -140,17 +136,4 @@ func outputFlag(cmd *cobra.Command, format *string) {
 // completeDirs completes the names of environments.
 func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs
-}
-
-// openSources opens the sources of a plan. This is the one table of the kinds
-// of source that there are.
-func openSources(p *plan.Plan) map[string]source.Source {
-	sources := map[string]source.Source{}
-	for _, s := range p.Sources {
-		switch s.Kind {
-		case "env":
-			sources[s.Name] = env.New(s.File, os.LookupEnv)
-		}
-	}
-	return sources
 }

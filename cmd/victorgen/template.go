@@ -41,7 +41,7 @@ func compileOne(cmd *cobra.Command, dir string) (*plan.Plan, error) {
 		return nil, usageError{fmt.Errorf("%s takes one environment, not a pattern", cmd.Name())}
 	}
 	r := result{Directory: dir}
-	r.plan, r.Diagnostics = compiler.Compile(dir)
+	r.plan, r.Diagnostics = compiler.Compile(dir, compiler.Options{})
 	r.OK = !r.Diagnostics.HasErrors()
 	newPrinter(cmd.ErrOrStderr()).print(findings([]result{r}), 1)
 	return r.plan, exitOf([]result{r})

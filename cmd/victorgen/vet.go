@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/victor-ai/victorgen/compiler"
 )
 
 func vetCommand() *cobra.Command {
@@ -21,7 +23,7 @@ a pull request from a fork.`,
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forEach(cmd, args, format, "checking", nil, func(w io.Writer, _ *printer, r *result) {
+			return forEach(cmd, args, compiler.Options{}, format, "checking", nil, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {
 					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(len(r.plan.Inputs), "input"), plural(len(r.plan.Secrets), "secret"))
 				}

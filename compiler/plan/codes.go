@@ -35,6 +35,7 @@ const (
 	CodeGenerate      Code = "VG1303"
 	CodeLiteralSecret Code = "VG1304"
 	CodeMisplaced     Code = "VG1305"
+	CodeSourceCannot  Code = "VG1306"
 )
 
 // What resolution says of values.
@@ -48,6 +49,8 @@ const (
 	CodeValueFormat   Code = "VG2007"
 	CodeValueLength   Code = "VG2008"
 	CodeValueOneOf    Code = "VG2009"
+	CodeValueEncoding Code = "VG2010"
+	CodeStale         Code = "VG2011"
 	CodeSourceRead    Code = "VG2101"
 	CodeSourceWrite   Code = "VG2102"
 	CodeFileMode      Code = "VG2103"

@@ -117,6 +117,14 @@ func DidYouMean(word string, candidates []string, otherwise string) string {
 	return otherwise
 }
 
+// And lists words in a sentence: "a, b and c".
+func And(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
 // distance is the optimal string alignment distance between a and b, or limit
 // if it is at least that.
 func distance(a, b string, limit int) int {

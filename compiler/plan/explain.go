@@ -74,7 +74,11 @@ The compiler tries it on throw-away values.`,
 Contracts stand in Git. Make it an input, put the value into its source, and replace it: it is known now. Literals
 that are merely random-looking are a warning.`,
 	CodeMisplaced: `a field stands where it means nothing or belongs to victorgen.
-default is for settings, generate for generated inputs; the labels and annotations that victorgen sets are its own.`,
+default is for settings, generate for generated inputs, each field of a source for some of its kinds; the labels and
+annotations that victorgen sets are its own.`,
+	CodeSourceCannot: `the contract asks for more than a source can do.
+A name, a version or a property that there cannot be, binary values where there is only text, or a generated input
+where nothing can be written without the danger to overwrite something.`,
 
 	CodeMissing:       `an input that is required is at none of the places where it could be.`,
 	CodeMissingMinted: "a generated input is missing and --no-generate forbids to mint it.",
@@ -88,6 +92,11 @@ refused at any length. minStrength in the contract sets the limit, 60 if it does
 	CodeValueFormat:  `a value does not have the format of its input.`,
 	CodeValueLength:  `a value is shorter than minLength or longer than maxLength, in characters.`,
 	CodeValueOneOf:   `a value is none of those that oneOf lists.`,
+	CodeValueEncoding: `a value is not what its encoding promises.
+Without encoding it must be text, in UTF-8; with base64 it must be that; and a property can be selected of a JSON
+object alone.`,
+	CodeStale: `a value is older than maxAge: its rotation is due.
+Only sources that say when a value last changed can tell. ` + "`victorgen rotate`" + ` replaces generated ones.`,
 	CodeSourceRead: `a source can't be read.
 If it is out of reach or refuses (warning), sealed values stay as they are. A source that fails never leads to a
 new value: absent and unreachable are different things.`,

@@ -73,7 +73,8 @@ type Input struct {
 	Example     string  // a value of the right shape, never a real one
 	Deprecated  string  // why not to use it any longer; empty if it is not deprecated
 	Source      string  // the name of its source in Plan.Sources
-	Remote      string  // its name there, where the source has names of its own
+	Remote      Remote  // where it is there, if the source has names of its own
+	Encoding    string  // how the source holds it: Base64, Binary, or empty for text
 	Default     *string // of a setting: its value, which no source is asked for
 	Generate    *Generate
 	Constraints Constraints
@@ -89,6 +90,32 @@ func (in Input) Secret() bool { return in.Class != Setting }
 func (in Input) MayBeAbsent() bool {
 	return in.Class == Optional || in.Class == Setting && in.Default == nil
 }
+
+// Remote is a value at a source that has names of its own. The zero Remote is
+// that of an input which its source knows by the input's name.
+type Remote struct {
+	Name     string // all of it, with the prefix of the source: "/victor-ai/db"
+	Version  string // empty is the current one
+	Property string // of the JSON object that the name holds; empty is all of it
+}
+
+// String writes r as a contract does: NAME?version=VERSION#PROPERTY.
+func (r Remote) String() string {
+	s := r.Name
+	if r.Version != "" {
+		s += "?version=" + r.Version
+	}
+	if r.Property != "" {
+		s += "#" + r.Property
+	}
+	return s
+}
+
+// The encodings of an input at its source. Without one it is text.
+const (
+	Base64 = "base64" // the source holds the base64 of it
+	Binary = "binary" // the source holds its bytes as they are
+)
 
 // Constraints say what values an input may have. The zero value allows all.
 // Lengths count Unicode characters.
@@ -172,13 +199,39 @@ type Rule struct {
 	Pos         []Pos
 }
 
-// Source is one place where inputs live.
+// The kinds of source.
+const (
+	Env               = "env"                // the process environment over a dotenv file
+	AWSSSM            = "aws-ssm"            // AWS Systems Manager Parameter Store
+	AWSSecretsManager = "aws-secretsmanager" // AWS Secrets Manager
+	AzureKeyVault     = "azure-keyvault"     // Azure Key Vault
+	GCPSecretManager  = "gcp-secretmanager"  // Google Secret Manager
+	Vault             = "vault"              // a KV engine of HashiCorp Vault or OpenBao
+	SOPS              = "sops"               // a file that SOPS has encrypted
+)
+
+// SourceKinds are all kinds of source.
+var SourceKinds = []string{Env, AWSSSM, AWSSecretsManager, AzureKeyVault, GCPSecretManager, Vault, SOPS}
+
+// Source is one place where inputs live. A field that the contract leaves out
+// is empty; the source then takes what its own tools take from the process
+// environment.
 type Source struct {
-	Name string // "default", or the name that inputs select it by
-	Kind string // "env"
-	File string // of kind env: absolute path of the dotenv file
-	Pos  []Pos
+	Name    string // "default", or the name that inputs select it by
+	Kind    string
+	File    string // env, sops: absolute path of the file
+	Region  string // aws-*
+	KMSKey  string // aws-*: ID, ARN or alias of the key that encrypts what is written
+	Vault   string // azure-keyvault: name of the vault, or its URL
+	Project string // gcp-secretmanager: ID of the project
+	Address string // vault: URL of the server
+	Mount   string // vault: path of the KV engine
+	Version string // vault: version of the KV engine, "v1" or "v2"
+	Pos     []Pos
 }
+
+// String names the source for people: `default (aws-ssm)`.
+func (s Source) String() string { return s.Name + " (" + s.Kind + ")" }
 
 // Sealed is the kind of delivery that makes SealedSecrets.
 const Sealed = "sealed"

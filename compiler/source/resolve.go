@@ -1,14 +1,17 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -16,8 +19,9 @@ import (
 
 // Options say how to resolve.
 type Options struct {
-	NoGenerate bool      // a generated input that is missing is an error, not minted
-	Rand       io.Reader // what values are minted from; nil is crypto/rand.Reader
+	NoGenerate bool          // a generated input that is missing is an error, not minted
+	Timeout    time.Duration // for all that the sources are asked, together; 0 is no limit
+	Rand       io.Reader     // what values are minted from; nil is crypto/rand.Reader
 }
 
 // Resolve finds out about every input of p. sources holds the sources by their
@@ -31,104 +35,243 @@ type Options struct {
 //
 // The diagnostics are sorted. If they have errors, the set is not to be used.
 func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
-	r := &resolution{plan: p, sources: sources, set: value.Set{}, places: map[string]string{}}
-	r.read(ctx)
-	if ctx.Err() != nil {
-		// What the sources said of their interruption says no more than this.
-		r.ds = nil
-		r.ds.Errorf(plan.CodeSourceRead, nil, "", "reading was interrupted: %v", context.Cause(ctx))
-		return r.set, r.ds
-	}
-	for _, in := range p.Inputs {
-		r.check(in, o)
-	}
-	for _, rule := range p.Rules {
-		r.rule(rule)
-	}
-	r.list(ctx)
-	if !r.ds.HasErrors() {
+	r := newResolution(p, sources, p.Inputs)
+	return r.run(ctx, o, func(ctx context.Context) {
+		r.read(ctx)
+		for _, in := range p.Inputs {
+			r.check(in, o)
+		}
+		for _, rule := range p.Rules {
+			r.rule(rule)
+		}
+		r.list(ctx)
+		if !r.ds.HasErrors() {
+			r.mint(ctx, o)
+		}
+	})
+}
+
+// Generate mints the generated inputs of p that are absent, writes them to
+// their sources, and leaves all other inputs alone: they may be missing still.
+// It returns what it found and made of the generated ones.
+func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
+	inputs := slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return in.Class != plan.Generated })
+	r := newResolution(p, sources, inputs)
+	r.unreadable = plan.Error
+	return r.run(ctx, o, func(ctx context.Context) {
+		r.read(ctx)
+		if !r.ds.HasErrors() {
+			r.mint(ctx, o)
+		}
+	})
+}
+
+// Rotate mints new values for inputs, which are generated ones of p, and
+// writes them to their sources in the place of what is there.
+func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
+	r := newResolution(p, sources, inputs)
+	r.replace = true
+	return r.run(ctx, o, func(ctx context.Context) {
+		for _, in := range inputs {
+			r.set[in.Name] = value.Resolved{State: value.Absent}
+		}
 		r.mint(ctx, o)
+	})
+}
+
+// Verify judges what the sources hold, and changes nothing: what is missing,
+// weak, a placeholder or against the contract, and what is older than its
+// maxAge at the time now. With prove it judges presence and age alone, for
+// which no right to read a value is needed. A source that cannot be asked is an
+// error.
+func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove bool, now time.Time, o Options) (value.Set, plan.Diagnostics) {
+	r := newResolution(p, sources, p.Inputs)
+	r.unreadable, r.prove, r.mintedBy = plan.Error, prove, "`victorgen generate` mints it"
+	o.NoGenerate = true
+	return r.run(ctx, o, func(ctx context.Context) {
+		r.read(ctx)
+		for _, in := range p.Inputs {
+			r.check(in, o)
+		}
+		for _, in := range Due(p, r.set, now) {
+			r.ds.Errorf(plan.CodeStale, in.Pos, rotation(in), "%s is %s old (%s): its rotation is due after %s",
+				in.Name, days(now.Sub(r.set[in.Name].Changed)), r.set[in.Name].Origin, days(in.MaxAge))
+		}
+		for _, rule := range p.Rules {
+			r.rule(rule)
+		}
+	})
+}
+
+// Due returns the inputs whose values are older than their maxAge. One of
+// which the source cannot say when it changed is none of them.
+func Due(p *plan.Plan, set value.Set, now time.Time) []plan.Input {
+	var due []plan.Input
+	for _, in := range p.Inputs {
+		changed := set[in.Name].Changed
+		if in.MaxAge > 0 && !changed.IsZero() && now.Sub(changed) > in.MaxAge {
+			due = append(due, in)
+		}
+	}
+	return due
+}
+
+func rotation(in plan.Input) string {
+	if in.Class == plan.Generated {
+		return "`victorgen rotate` replaces it; then build"
+	}
+	return "ask whoever gave it for a new one, and replace it"
+}
+
+// days writes a duration in days, or as it is if it is less than two.
+func days(d time.Duration) string {
+	if d < 48*time.Hour {
+		return d.Round(time.Minute).String()
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}
+
+// resolution is one call of Resolve, Generate, Rotate or Verify.
+type resolution struct {
+	plan       *plan.Plan
+	inputs     []plan.Input // those concerned
+	sources    map[string]Source
+	unreadable plan.Severity // of a source that cannot be asked
+	prove      bool          // ask for metadata alone
+	replace    bool          // write over what is there
+	mintedBy   string        // what would mint a missing input
+	set        value.Set
+	places     map[string]string // of an absent input: where to put it, if its source says so
+	ds         plan.Diagnostics
+}
+
+func newResolution(p *plan.Plan, sources map[string]Source, inputs []plan.Input) *resolution {
+	return &resolution{
+		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, mintedBy: "leave out --no-generate to have it minted",
+		set: value.Set{}, places: map[string]string{},
+	}
+}
+
+// run does the work under one deadline.
+func (r *resolution) run(ctx context.Context, o Options, work func(context.Context)) (value.Set, plan.Diagnostics) {
+	limited := ctx
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+	}
+	work(limited)
+	for _, in := range r.inputs {
+		if v := r.set[in.Name]; v.State == value.Present {
+			v.Value = value.Decode(in, v.Value)
+			r.set[in.Name] = v
+		}
 	}
 	r.ds.Sort()
 	return r.set, r.ds
-}
-
-// resolution is one call of Resolve.
-type resolution struct {
-	plan    *plan.Plan
-	sources map[string]Source
-	set     value.Set
-	places  map[string]string // of an absent input: where to put it, if its source says so
-	ds      plan.Diagnostics
 }
 
 func refOf(in plan.Input) Ref { return Ref{Input: in.Name, Remote: in.Remote} }
 
 // read fills the set.
 func (r *resolution) read(ctx context.Context) {
-	refs := map[string][]Ref{}
-	for _, in := range r.plan.Inputs {
+	inputs := map[string][]plan.Input{}
+	for _, in := range r.inputs {
 		switch {
 		case in.Default != nil:
 			r.set[in.Name] = value.Resolved{State: value.Present, Value: value.New([]byte(*in.Default)), Origin: "the contract"}
 		case r.sources[in.Source] == nil:
 			r.set[in.Name] = value.Resolved{}
 		default:
-			refs[in.Source] = append(refs[in.Source], refOf(in))
+			inputs[in.Source] = append(inputs[in.Source], in)
 		}
 	}
-	names := slices.Sorted(maps.Keys(refs))
+	names := slices.Sorted(maps.Keys(inputs))
 	answers := make([][]Answer, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() { answers[i] = r.sources[name].Read(ctx, refs[name]) })
+		refs := make([]Ref, len(inputs[name]))
+		for j, in := range inputs[name] {
+			refs[j] = refOf(in)
+		}
+		wg.Go(func() { answers[i] = r.ask(ctx, r.sources[name], refs) })
 	}
 	wg.Wait()
-	for i, name := range names {
-		r.answers(name, refs[name], answers[i])
+	if errors.Is(ctx.Err(), context.Canceled) {
+		// What the sources said of their interruption says no more than this.
+		r.ds = nil
+		r.ds.Errorf(plan.CodeSourceRead, nil, "", "reading was interrupted: %v", context.Cause(ctx))
+		return
 	}
+	for i, name := range names {
+		r.answers(name, inputs[name], answers[i])
+	}
+}
+
+// ask reads refs, or has them proved.
+func (r *resolution) ask(ctx context.Context, s Source, refs []Ref) []Answer {
+	if !r.prove {
+		return Read(ctx, s, refs)
+	}
+	if p, ok := s.(Prover); ok {
+		return Prove(ctx, p, refs)
+	}
+	answers := make([]Answer, len(refs))
+	Fail(answers, &Failure{Reason: "it can't tell what it has without reading it", Remedy: "let values be read"})
+	return answers
 }
 
 // answers puts into the set what the source called name says. Inputs that fail
 // for the same reason share a diagnostic.
-func (r *resolution) answers(name string, refs []Ref, answers []Answer) {
-	failed := map[string][]string{} // the inputs, by reason
-	unreadable := map[string]bool{}
+func (r *resolution) answers(name string, inputs []plan.Input, answers []Answer) {
+	type trouble struct {
+		code           plan.Code
+		reason, remedy string
+		unreadable     bool
+	}
+	failed := map[trouble][]string{}
 	for i, a := range answers {
-		input := refs[i].Input
+		in := inputs[i]
 		var own plan.Diagnostics
+		var f *Failure
 		switch {
-		case a.Err == nil && a.Value.Len() > 0:
-			r.set[input] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed}
+		case a.Err == nil && (r.prove || a.Value.Len() > 0):
+			r.set[in.Name] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed}
 			continue
 		case a.Err == nil || errors.Is(a.Err, ErrAbsent):
-			r.set[input] = value.Resolved{State: value.Absent}
-			r.places[input] = a.Origin
+			r.set[in.Name] = value.Resolved{State: value.Absent}
+			r.places[in.Name] = a.Origin
 			continue
 		case errors.As(a.Err, &own):
 			r.ds = append(r.ds, own...) // the same for many inputs; sorting drops the duplicates
 		default:
-			reason := a.Err.Error()
-			failed[reason] = append(failed[reason], input)
-			unreadable[reason] = errors.Is(a.Err, ErrUnreadable)
+			t := trouble{reason: a.Err.Error(), unreadable: errors.Is(a.Err, ErrUnreadable)}
+			if errors.As(a.Err, &f) {
+				t.code, t.remedy = f.Code, f.Remedy
+			}
+			failed[t] = append(failed[t], refOf(in).String())
 		}
-		r.set[input] = value.Resolved{Reason: a.Err.Error()}
+		r.set[in.Name] = value.Resolved{Reason: a.Err.Error()}
 	}
 	src, _ := r.plan.Source(name)
-	for reason, inputs := range failed {
-		if unreadable[reason] {
-			r.ds.Warnf(plan.CodeSourceRead, src.Pos, "what is sealed of them already stays as it is",
-				"source %s does not let %s be read: %s", name, and(inputs), reason)
+	for t, refs := range failed {
+		code := cmp.Or(t.code, plan.CodeSourceRead)
+		if t.unreadable && r.unreadable == plan.Warning {
+			hint := "what is sealed of them already stays as it is"
+			if t.remedy != "" {
+				hint = t.remedy + "; " + hint
+			}
+			r.ds.Warnf(code, src.Pos, hint, "source %s does not let %s be read: %s", src, plan.And(refs), t.reason)
 		} else {
-			r.ds.Errorf(plan.CodeSourceRead, src.Pos, "", "cannot read %s from source %s: %s", and(inputs), name, reason)
+			r.ds.Errorf(code, src.Pos, t.remedy, "cannot read %s from source %s: %s", plan.And(refs), src, t.reason)
 		}
 	}
 }
 
 // check looks at one input on its own.
 func (r *resolution) check(in plan.Input, o Options) {
-	if in.Default != nil {
-		return // the compiler has judged it
+	if in.Default != nil || r.set[in.Name].State == value.Present && r.prove {
+		return // the compiler has judged it, or there is nothing to judge
 	}
 	switch got := r.set[in.Name]; got.State {
 	case value.Present:
@@ -144,7 +287,7 @@ func (r *resolution) check(in plan.Input, o Options) {
 		case in.Class == plan.Required:
 			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
 		case in.Class == plan.Generated && o.NoGenerate:
-			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or leave out --no-generate to have it minted",
+			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or "+r.mintedBy,
 				"generated input %s is missing", in.Name)
 		}
 	}
@@ -192,7 +335,7 @@ func (r *resolution) rule(rule plan.Rule) {
 	case rule.Kind == plan.ExactlyOne && none:
 		broken("set one of them", "none of %s is set", all)
 	case rule.Kind == plan.ExactlyOne && len(present) > 1:
-		broken("keep one of them", "only one of %s may be set, but %s are", all, and(present))
+		broken("keep one of them", "only one of %s may be set, but %s are", all, plan.And(present))
 	case rule.Kind == plan.AllOrNone && len(present) > 0 && len(absent) > 0:
 		broken("set all of them or none", "all or none of %s must be set, but these are missing: %s", all, strings.Join(absent, ", "))
 	}
@@ -240,7 +383,7 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 		rnd = rand.Reader
 	}
 	minted := value.Set{}
-	for _, in := range r.plan.Inputs {
+	for _, in := range r.inputs {
 		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent {
 			continue
 		}
@@ -280,7 +423,9 @@ func draw(in plan.Input, rnd io.Reader) (v value.Value, ds plan.Diagnostics) {
 func (r *resolution) create(ctx context.Context, in plan.Input, v value.Value) {
 	var a Answer
 	err := errors.New("it can only be read")
-	if w, ok := r.sources[in.Source].(Writer); ok {
+	if w, ok := r.sources[in.Source].(Writer); ok && r.replace {
+		a, err = w.Replace(ctx, refOf(in), v)
+	} else if ok {
 		a, err = w.Create(ctx, refOf(in), v)
 	}
 	if err == nil {
@@ -292,23 +437,21 @@ func (r *resolution) create(ctx context.Context, in plan.Input, v value.Value) {
 		}
 		return
 	}
+	src, _ := r.plan.Source(in.Source)
+	hint := r.remedy(in)
+	var f *Failure
+	if errors.As(err, &f) && f.Remedy != "" {
+		hint = f.Remedy
+	}
 	var own plan.Diagnostics
 	switch {
-	case in.Name == plan.LockKey && ctx.Err() == nil:
-		r.ds.Warnf(plan.CodeLockKey, in.Pos, "so that unchanged values keep their ciphertext, "+r.remedy(in),
-			"%s cannot be written to source %s, so every build seals all values anew: %v", in.Name, in.Source, err)
+	case in.Name == plan.LockKey && ctx.Err() == nil && !r.replace:
+		r.ds.Warnf(plan.CodeLockKey, in.Pos, "so that unchanged values keep their ciphertext, "+hint,
+			"%s cannot be written to source %s, so every build seals all values anew: %v", in.Name, src, err)
 	case errors.As(err, &own):
 		r.ds = append(r.ds, own...)
 	default:
-		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, r.remedy(in),
-			"%s was minted but cannot be written to source %s, so it is not used: %v", in.Name, in.Source, err)
+		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint,
+			"%s was minted but cannot be written to source %s, so it is not used: %v", refOf(in), src, err)
 	}
-}
-
-// and lists names in a sentence.
-func and(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }

@@ -82,6 +82,11 @@ func (v *vault) Create(_ context.Context, ref source.Ref, val value.Value) (sour
 	return source.Answer{Value: val, Origin: v.name + ":" + ref.Input}, nil
 }
 
+func (v *vault) Replace(ctx context.Context, ref source.Ref, val value.Value) (source.Answer, error) {
+	v.others = nil
+	return v.Create(ctx, ref, val)
+}
+
 func (v *vault) List(context.Context) ([]source.Listed, error) {
 	var names []source.Listed
 	for name := range v.values {
@@ -103,7 +108,7 @@ func makePlan(rules []plan.Rule, inputs ...plan.Input) *plan.Plan {
 		}
 		if !sources[in.Source] {
 			sources[in.Source] = true
-			p.Sources = append(p.Sources, plan.Source{Name: in.Source, Pos: at(100)})
+			p.Sources = append(p.Sources, plan.Source{Name: in.Source, Kind: "test", Pos: at(100)})
 		}
 		p.Inputs = append(p.Inputs, in)
 	}
@@ -237,8 +242,8 @@ func TestResolve(t *testing.T) {
 			vault: &vault{refuse: errors.New("read-only")},
 			want:  map[string]string{"C": "absent", plan.LockKey: "absent"},
 			say: []string{
-				"1 error VG2102: C was minted but cannot be written to source default, so it is not used: read-only; set it in the store v",
-				"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default, so every build seals all values anew: read-only; so that unchanged values keep their ciphertext, set it in the store v",
+				"1 error VG2102: C was minted but cannot be written to source default (test), so it is not used: read-only; set it in the store v",
+				"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values anew: read-only; so that unchanged values keep their ciphertext, set it in the store v",
 			},
 		},
 		"cannot write, in the source's own words": {
@@ -266,7 +271,7 @@ func TestResolve(t *testing.T) {
 				"A": offline, "B": offline,
 			}}},
 			want: map[string]string{"A": "unreadable: no network: unreadable", "B": "unreadable: no network: unreadable", "C": "c from v:C"},
-			say:  []string{"100 warning VG2101: source default does not let A and B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:  []string{"100 warning VG2101: source default (test) does not let A and B be read: no network: unreadable; what is sealed of them already stays as it is"},
 		},
 		"failed": {
 			plan: makePlan(nil, optional("A"), optional("B"), optional("C"), generated("D")),
@@ -275,8 +280,8 @@ func TestResolve(t *testing.T) {
 			}}},
 			want: map[string]string{"A": "unreadable: on fire", "B": "unreadable: under water", "C": "unreadable: on fire", "D": "absent"},
 			say: []string{
-				"100 error VG2101: cannot read A and C from source default: on fire; ",
-				"100 error VG2101: cannot read B from source default: under water; ",
+				"100 error VG2101: cannot read A and C from source default (test): on fire; ",
+				"100 error VG2101: cannot read B from source default (test): under water; ",
 			},
 		},
 		"failed, in the source's own words": {
@@ -305,7 +310,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.AtLeastOne), abc...),
 			vault: &vault{store: store{errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "absent", "B": "unreadable: no network: unreadable", "C": "absent"},
-			say:   []string{"100 warning VG2101: source default does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
 		},
 		"exactly one, and none is there": {
 			plan:  makePlan(group(plan.ExactlyOne), abc...),
@@ -323,7 +328,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.ExactlyOne), abc...),
 			vault: &vault{store: store{values: map[string]string{"A": "a"}, errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "a from v:A", "B": "unreadable: no network: unreadable", "C": "absent"},
-			say:   []string{"100 warning VG2101: source default does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
 		},
 		"all or none, and some are there": {
 			plan:  makePlan(group(plan.AllOrNone), abc...),
@@ -340,7 +345,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.AllOrNone), abc...),
 			vault: &vault{store: store{values: map[string]string{"A": "a", "C": "c"}, errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "a from v:A", "B": "unreadable: no network: unreadable", "C": "c from v:C"},
-			say:   []string{"100 warning VG2101: source default does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
 		},
 		"all or none, one of them to be minted": {
 			plan:    makePlan(group(plan.AllOrNone), optional("A"), generated("B"), setting("C", &host)),
@@ -389,7 +394,7 @@ func TestResolve(t *testing.T) {
 func TestResolveReadsOnceASource(t *testing.T) {
 	t.Parallel()
 	host, elsewhere := "db", optional("B")
-	elsewhere.Source, elsewhere.Remote = "other", "b-remote"
+	elsewhere.Source, elsewhere.Remote = "other", plan.Remote{Name: "b-remote"}
 	p := makePlan(nil, required("A"), elsewhere, generated("C"), setting("HOST", &host))
 	// Each read waits for the other: one after the other they would never end.
 	var both sync.WaitGroup
@@ -411,7 +416,7 @@ func TestResolveReadsOnceASource(t *testing.T) {
 	if diff := cmp.Diff([][]source.Ref{{{Input: "A"}, {Input: "C"}}}, one.reads); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([][]source.Ref{{{Input: "B", Remote: "b-remote"}}}, two.reads); diff != "" {
+	if diff := cmp.Diff([][]source.Ref{{{Input: "B", Remote: plan.Remote{Name: "b-remote"}}}}, two.reads); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -435,8 +440,8 @@ func TestResolveFromSourceThatCannotWrite(t *testing.T) {
 	p := makePlan(nil, generated("C"), generated(plan.LockKey))
 	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": &store{name: "s"}}, source.Options{})
 	want := []string{
-		"1 error VG2102: C was minted but cannot be written to source default, so it is not used: it can only be read; set it in the store s",
-		"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default, so every build seals all values anew: it can only be read; so that unchanged values keep their ciphertext, set it in the store s",
+		"1 error VG2102: C was minted but cannot be written to source default (test), so it is not used: it can only be read; set it in the store s",
+		"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values anew: it can only be read; so that unchanged values keep their ciphertext, set it in the store s",
 	}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

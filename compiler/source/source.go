@@ -9,6 +9,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
@@ -21,38 +22,65 @@ var ErrAbsent = errors.New("absent")
 // not allowed to: no network, no permission, an expired login. Nothing is
 // known of the input then, so nothing is ever minted in its place; a sealed
 // copy of it is kept if there is one. Every error that wraps neither this nor
-// ErrAbsent stops the build.
+// ErrAbsent stops the build. See [Failure].
 var ErrUnreadable = errors.New("unreadable")
 
 // Ref is what a source is asked for.
 type Ref struct {
-	Input  string // the name of the input
-	Remote string // its name at the source, for sources that have names of their own
+	Input  string      // the name of the input
+	Remote plan.Remote // where it is at the source, if that has names of its own
+}
+
+// String names the ref for people.
+func (r Ref) String() string {
+	if r.Remote == (plan.Remote{}) {
+		return r.Input
+	}
+	return r.Input + " (" + r.Remote.String() + ")"
 }
 
 // Answer is what a source says of one Ref. Err is nil, or wraps ErrAbsent or
 // ErrUnreadable, or stops the build. No error holds a value.
 type Answer struct {
-	Value   value.Value
-	Origin  string    // where it was found, for people: ".secrets:12"; of an absent one, where to put it
-	Changed time.Time // when the value last changed; zero if the source cannot say
+	Value   value.Value // as the source holds it, bytes for bytes
+	Origin  string      // where it was found, for people: ".secrets:12"; of an absent one, where to put it
+	Changed time.Time   // when the value last changed; zero if the source cannot say
 	Err     error
 }
 
-// Source is a place where inputs live.
+// Source is a place where inputs live. Its methods may be called concurrently,
+// and return soon after ctx is done.
 type Source interface {
 	// Read returns one answer for each ref, in their order. A failure that
 	// concerns all of them stands in each answer. An empty value is absent.
+	//
+	// No two refs have the same Name and Version, and none has a Property: who
+	// calls Read selects it. See [Read].
 	Read(ctx context.Context, refs []Ref) []Answer
 }
 
-// Writer is a Source that can also keep a value.
+// Prover is a Source that can tell whether it has a value without reading it,
+// so that no right to read or decrypt is needed.
+type Prover interface {
+	Source
+	// Prove answers as Read does, but without values. It says nothing of the
+	// property of a ref, and of its version only if the source can do so by
+	// metadata. Changed may be later than the value's own last change, where the
+	// source counts changes of metadata too.
+	Prove(ctx context.Context, refs []Ref) []Answer
+}
+
+// Writer is a Source that can also keep a value. Its methods return only when
+// the value would survive a crash. The Remote of their refs selects no version.
 type Writer interface {
 	Source
 	// Create stores v unless the source has a value already, and returns the
 	// one that the source holds afterwards: of two builds that race, both use
-	// the same. It returns only when the value would survive a crash.
+	// the same. It never changes a value that is there.
 	Create(ctx context.Context, ref Ref, v value.Value) (Answer, error)
+	// Replace stores v in any case. Older versions are kept where the source
+	// keeps versions.
+	Replace(ctx context.Context, ref Ref, v value.Value) (Answer, error)
 }
 
 // Lister is a Source that can tell all names it holds, cheaply. Resolution
@@ -69,13 +97,17 @@ type Listed struct {
 }
 
 // DryRun returns a source that answers as s does and keeps nothing: what is
-// created there is forgotten.
+// written there is forgotten.
 func DryRun(s Source) Source { return dryRun{s} }
 
 type dryRun struct{ Source }
 
 func (dryRun) Create(_ context.Context, _ Ref, v value.Value) (Answer, error) {
 	return Answer{Value: v, Origin: "a dry run, which keeps nothing"}, nil
+}
+
+func (d dryRun) Replace(ctx context.Context, ref Ref, v value.Value) (Answer, error) {
+	return d.Create(ctx, ref, v)
 }
 
 func (d dryRun) List(ctx context.Context) ([]Listed, error) {

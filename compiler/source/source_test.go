@@ -27,6 +27,10 @@ func (s refusing) Create(context.Context, source.Ref, value.Value) (source.Answe
 	return source.Answer{}, nil
 }
 
+func (s refusing) Replace(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
+	return s.Create(ctx, ref, v)
+}
+
 // listing is a refusing that lists.
 type listing struct{ refusing }
 

@@ -31,6 +31,16 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 		ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place", "%s is a placeholder", in.Name)
 		return ds
 	}
+	switch {
+	case in.Encoding == plan.Base64 && !isBase64(unwrap(s)):
+		ds.Errorf(plan.CodeValueEncoding, in.Pos, "store it as `base64` prints it, or take encoding from the contract",
+			"%s is no base64", in.Name)
+		return ds
+	case in.Encoding == "" && !utf8.ValidString(s):
+		ds.Errorf(plan.CodeValueEncoding, in.Pos, `say in the contract how it is encoded, as with encoding: "base64"`,
+			"%s is no text in UTF-8", in.Name)
+		return ds
+	}
 	if c.Pattern != nil && !c.Pattern.MatchString(s) {
 		ds.Errorf(plan.CodeValuePattern, in.Pos, "it must match "+c.Pattern.String(),
 			"%s does not match its pattern", in.Name)
@@ -57,6 +67,20 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	}
 	return ds
 }
+
+// Decode returns the value of in that a source holds as v: the bytes, if the
+// input is encoded. What is no base64, of which Judge tells, it returns as is.
+func Decode(in plan.Input, v Value) Value {
+	if in.Encoding == plan.Base64 {
+		if b, err := base64.StdEncoding.Strict().DecodeString(unwrap(string(v.Reveal()))); err == nil {
+			return New(b)
+		}
+	}
+	return v
+}
+
+// unwrap takes the line breaks away that base64 has in files.
+func unwrap(s string) string { return strings.NewReplacer("\r", "", "\n", "").Replace(s) }
 
 // formats are the formats of plan.Constraints.
 var formats = map[string]struct {

@@ -37,6 +37,7 @@ type Source struct {
 }
 
 var (
+	_ source.Prover = (*Source)(nil)
 	_ source.Writer = (*Source)(nil)
 	_ source.Lister = (*Source)(nil)
 )
@@ -62,6 +63,15 @@ func (s *Source) Read(_ context.Context, refs []source.Ref) []source.Answer {
 	return answers
 }
 
+// Prove implements source.Prover. There is nothing else to ask than the values.
+func (s *Source) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
+	answers := s.Read(ctx, refs)
+	for i := range answers {
+		answers[i].Value = value.Value{}
+	}
+	return answers
+}
+
 // List implements source.Lister. It lists the names in the file alone, since
 // the environment is full of names that concern others.
 func (s *Source) List(context.Context) ([]source.Listed, error) {
@@ -82,6 +92,22 @@ func (s *Source) List(context.Context) ([]source.Listed, error) {
 // is locked meanwhile, not its directory, which a build may have locked; see
 // package dirlock. A file that is a symbolic link stays one.
 func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
+	return s.set(ctx, ref, v, false)
+}
+
+// Replace implements source.Writer, as Create does. A value in the environment
+// of the process cannot be replaced: it would still win over the file.
+func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
+	if val, _ := s.lookup(ref.Input); val != "" {
+		return source.Answer{}, &source.Failure{
+			Reason: "the process environment sets it, over the file",
+			Remedy: "unset " + ref.Input + " in the environment",
+		}
+	}
+	return s.set(ctx, ref, v, true)
+}
+
+func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
 	file, err := s.target()
 	if err != nil {
 		return source.Answer{}, err
@@ -100,7 +126,7 @@ func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (sou
 	if err != nil {
 		return source.Answer{}, err
 	}
-	if a := s.find(d, ref.Input); a.Err == nil {
+	if a := s.find(d, ref.Input); a.Err == nil && !replace {
 		return a, nil
 	}
 	line, err := d.set(ref.Input, string(v.Reveal()))

@@ -97,7 +97,7 @@ func TestRead(t *testing.T) {
 	}
 	var refs []source.Ref
 	for name := range want {
-		refs = append(refs, source.Ref{Input: name, Remote: "not-looked-at"})
+		refs = append(refs, source.Ref{Input: name, Remote: plan.Remote{Name: "not-looked-at"}})
 	}
 	got := map[string]answer{}
 	for i, a := range s.Read(t.Context(), refs) {

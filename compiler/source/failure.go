@@ -1,0 +1,78 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// Failure is why a source did not answer, or what is wrong with its answer, in
+// words for the one who must act. Neither field ever holds a value, so what a
+// service says of a request to write is not for Reason: services quote what
+// they refuse.
+type Failure struct {
+	Code   plan.Code // CodeSourceRead or CodeSourceWrite if empty
+	Reason string    // what is wrong: "access is denied"
+	Remedy string    // what to do: "allow ssm:GetParameters on it"
+	// Unreadable says that nothing is known of the input, so that errors.Is
+	// reports ErrUnreadable.
+	Unreadable bool
+}
+
+// Error implements error: it is the reason.
+func (f *Failure) Error() string { return f.Reason }
+
+// Is implements the contract of errors.Is.
+func (f *Failure) Is(target error) bool { return target == ErrUnreadable && f.Unreadable }
+
+// Network explains err if no answer came from the service at all: no such
+// host, nobody who listens, no trust in a certificate, no time left. It returns
+// nil for every other error.
+func Network(err error) *Failure {
+	reason, remedy := "", "look at the network, a proxy, or the address"
+	var (
+		dns       *net.DNSError
+		op        *net.OpError
+		link      *url.Error
+		untrusted *tls.CertificateVerificationError
+		unknown   x509.UnknownAuthorityError
+		header    tls.RecordHeaderError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		reason, remedy = "it was interrupted", ""
+	case errors.Is(err, context.DeadlineExceeded):
+		reason, remedy = "there was no answer in time", remedy+"; --timeout gives it longer"
+	case errors.As(err, &dns):
+		reason = "the name " + dns.Name + " cannot be resolved"
+	case errors.As(err, &untrusted), errors.As(err, &unknown):
+		reason, remedy = "its TLS certificate is not trusted", "trust its authority, as with SSL_CERT_FILE"
+	case errors.As(err, &header):
+		reason, remedy = "it does not speak TLS", "look at the address"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		reason = "nobody listens there"
+	case errors.As(err, &op):
+		reason = "the network failed: " + op.Err.Error()
+	case errors.As(err, &link):
+		reason = "the network failed: " + link.Err.Error()
+	default:
+		return nil
+	}
+	return &Failure{Reason: reason, Remedy: remedy, Unreadable: true}
+}
+
+// Line makes a message of a service fit for a Reason: one line, and not long.
+func Line(message string) string {
+	s := strings.Join(strings.Fields(message), " ")
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "..."
+	}
+	return strings.TrimSuffix(s, ".")
+}

@@ -1,0 +1,137 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// Parallel is how many calls a source has under way at a time. It is far below
+// what any of the services refuses, and enough to hide their latency.
+const Parallel = 10
+
+// Read reads refs from s: each name and version once, whatever the refs select
+// of it.
+func Read(ctx context.Context, s Source, refs []Ref) []Answer {
+	return distinct(refs, func(refs []Ref) []Answer { return s.Read(ctx, refs) })
+}
+
+// Prove asks s whether it has refs, each name and version once.
+func Prove(ctx context.Context, s Prover, refs []Ref) []Answer {
+	return distinct(refs, func(refs []Ref) []Answer { return s.Prove(ctx, refs) })
+}
+
+// distinct asks for each name and version once and selects the properties.
+func distinct(refs []Ref, ask func([]Ref) []Answer) []Answer {
+	type key struct{ input, name, version string }
+	index := map[key]int{}
+	var asked []Ref
+	which := make([]int, len(refs))
+	for i, ref := range refs {
+		k := key{ref.Input, ref.Remote.Name, ref.Remote.Version}
+		if k.name != "" {
+			k.input = "" // inputs that share a name
+		}
+		j, ok := index[k]
+		if !ok {
+			j = len(asked)
+			index[k] = j
+			ref.Remote.Property = ""
+			asked = append(asked, ref)
+		}
+		which[i] = j
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	got := ask(asked)
+	answers := make([]Answer, len(refs))
+	for i, ref := range refs {
+		answers[i] = Select(got[which[i]], ref.Remote.Property)
+	}
+	return answers
+}
+
+// Select returns the answer for one property of the JSON object that a holds.
+// A property a.b is that of that name or, if there is none, b in a. A string is
+// the text in it; anything else is its JSON; null, and a property that is not
+// there, is absent. Without a property Select returns a.
+func Select(a Answer, property string) Answer {
+	if a.Err != nil || property == "" || a.Value.Len() == 0 {
+		return a
+	}
+	raw, err := lookup(a.Value.Reveal(), property)
+	a.Value = value.Value{}
+	switch {
+	case err != nil:
+		a.Err = err
+	case raw == nil || string(raw) == "null":
+		a.Err = ErrAbsent
+	case raw[0] == '"':
+		var s string
+		json.Unmarshal(raw, &s) // which lookup has found valid
+		a.Value = value.New([]byte(s))
+	default:
+		a.Value = value.New(raw)
+	}
+	return a
+}
+
+// lookup finds a property. Its errors never wrap those of package json, which
+// quote what they read.
+func lookup(object []byte, property string) (json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) != nil || fields == nil {
+		return nil, &Failure{
+			Code: plan.CodeValueEncoding, Reason: "what stands there is no JSON object, so it has no property " + property,
+			Remedy: "take #" + property + " from its remote, or store a JSON object",
+		}
+	}
+	if raw, ok := fields[property]; ok {
+		return raw, nil
+	}
+	if head, rest, ok := strings.Cut(property, "."); ok && len(fields[head]) > 0 {
+		if fields[head][0] != '{' {
+			return nil, nil
+		}
+		return lookup(fields[head], rest)
+	}
+	return nil, nil
+}
+
+// Batches asks for refs in batches of size, Parallel of them at a time, and
+// returns the answers in order. Batches that have not begun when ctx ends are
+// answered for by what [Network] says of that.
+func Batches(ctx context.Context, refs []Ref, size int, ask func(context.Context, []Ref) []Answer) []Answer {
+	answers := make([]Answer, len(refs))
+	var g errgroup.Group
+	g.SetLimit(Parallel)
+	at := 0
+	for batch := range slices.Chunk(refs, size) {
+		into := answers[at : at+len(batch)]
+		at += len(batch)
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				Fail(into, Network(err))
+				return nil
+			}
+			copy(into, ask(ctx, batch))
+			return nil
+		})
+	}
+	g.Wait()
+	return answers
+}
+
+// Fail lets all answers be err.
+func Fail(answers []Answer, err error) {
+	for i := range answers {
+		answers[i] = Answer{Err: err}
+	}
+}

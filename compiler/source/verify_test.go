@@ -1,0 +1,200 @@
+package source_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// prover is a store that can prove.
+type prover struct {
+	vault
+	proved []source.Ref
+}
+
+func (p *prover) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
+	p.proved = append(p.proved, refs...)
+	answers := p.Read(ctx, refs)
+	for i := range answers {
+		answers[i].Value = value.Value{}
+	}
+	p.reads = nil
+	return answers
+}
+
+// epoch is when each value of a store changed.
+var epoch = time.Unix(1, 0)
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	aged := func(in plan.Input, d time.Duration) plan.Input {
+		in.MaxAge = d
+		return in
+	}
+	weak := required("WEAK")
+	weak.Constraints.MinStrength = 60
+	p := makePlan([]plan.Rule{{Name: "both", Kind: plan.AllOrNone, Inputs: []string{"GONE", "OLD"}, Pos: at(50)}},
+		aged(generated("OLD"), 24*time.Hour), aged(required("OLDER"), 30*24*time.Hour), aged(required("YOUNG"), 100*24*time.Hour),
+		generated("UNMADE"), required("MISSING"), weak, optional("GONE"))
+	s := &prover{vault: vault{store: store{name: "s", values: map[string]string{
+		"OLD": "0123456789", "OLDER": canary, "YOUNG": canary, "WEAK": "hunter2"}}}}
+	now := epoch.Add(90 * 24 * time.Hour)
+
+	_, ds := source.Verify(t.Context(), p, map[string]source.Source{"default": s}, false, now, source.Options{})
+	want := []string{
+		"1 error VG2011: OLD is 90 days old (s:OLD): its rotation is due after 24h0m0s; `victorgen rotate` replaces it; then build",
+		"2 error VG2011: OLDER is 90 days old (s:OLDER): its rotation is due after 30 days; ask whoever gave it for a new one, and replace it",
+		"4 error VG2002: generated input UNMADE is missing; set it in the store s; or `victorgen generate` mints it",
+		"5 error VG2001: required input MISSING is missing; set it in the store s",
+		"6 error VG2005: WEAK is weak: about 36 bits of strength, 60 are needed (from s:WEAK); use a long random one, as `openssl rand -hex 24` makes it",
+		"50 error VG2003: rule both is broken: all or none of GONE, OLD must be set, but these are missing: GONE; set all of them or none",
+	}
+	if diff := cmp.Diff(want, say(ds)); diff != "" {
+		t.Errorf("with values (-want +got)\n%s", diff)
+	}
+	if len(s.created) > 0 {
+		t.Errorf("verify wrote %v", s.created)
+	}
+
+	s.reads = nil
+	_, ds = source.Verify(t.Context(), p, map[string]source.Source{"default": s}, true, now, source.Options{})
+	if diff := cmp.Diff(append(want[:4:4], want[5]), say(ds)); diff != "" {
+		t.Errorf("by metadata (-want +got)\n%s", diff)
+	}
+	if len(s.reads) > 0 || len(s.proved) != len(p.Inputs) {
+		t.Errorf("by metadata, values were read: %v; proved: %v", s.reads, s.proved)
+	}
+}
+
+// TestVerifyUnreadable: what a build can go on without is an error here.
+func TestVerifyUnreadable(t *testing.T) {
+	t.Parallel()
+	p := makePlan(nil, required("A"))
+	out := &source.Failure{Reason: "no network", Remedy: "plug it in", Unreadable: true}
+	for _, prove := range []bool{false, true} {
+		_, ds := source.Verify(t.Context(), p, map[string]source.Source{"default": &prover{vault: vault{store: store{err: out}}}}, prove, epoch, source.Options{})
+		if diff := cmp.Diff([]string{"100 error VG2101: cannot read A from source default (test): no network; plug it in"}, say(ds)); diff != "" {
+			t.Errorf("prove %v (-want +got)\n%s", prove, diff)
+		}
+	}
+	_, ds := source.Verify(t.Context(), p, map[string]source.Source{"default": &store{}}, true, epoch, source.Options{})
+	want := []string{"100 error VG2101: cannot read A from source default (test): it can't tell what it has without reading it; let values be read"}
+	if diff := cmp.Diff(want, say(ds)); diff != "" {
+		t.Errorf("no prover (-want +got)\n%s", diff)
+	}
+}
+
+// TestGenerate: what is missing and generated is minted, whatever else is
+// missing; nothing else is asked for.
+func TestGenerate(t *testing.T) {
+	t.Parallel()
+	p := makePlan(nil, generated("A"), required("B"), generated("C"))
+	v := &vault{store: store{name: "v", values: map[string]string{"A": "there"}}}
+	set, ds := source.Generate(t.Context(), p, map[string]source.Source{"default": v}, source.Options{})
+	if len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	if set["A"].Minted || !set["C"].Minted || len(set) != 2 {
+		t.Errorf("found %v", find(set))
+	}
+	if diff := cmp.Diff([]string{"C"}, v.created); diff != "" {
+		t.Errorf("created (-want +got)\n%s", diff)
+	}
+	if got := fmt.Sprint(v.reads); got != "[[A C]]" {
+		t.Errorf("read %v", got)
+	}
+
+	v = &vault{store: store{name: "v", err: fmt.Errorf("no network: %w", source.ErrUnreadable)}}
+	_, ds = source.Generate(t.Context(), p, map[string]source.Source{"default": v}, source.Options{})
+	if !ds.HasErrors() || len(v.created) > 0 {
+		t.Errorf("a source that can't be read: %v, created %v", ds, v.created)
+	}
+}
+
+// TestRotate: what is named gets a new value, and is not read before.
+func TestRotate(t *testing.T) {
+	t.Parallel()
+	p := makePlan(nil, generated("A"), generated("B"))
+	v := &vault{store: store{name: "v", values: map[string]string{"A": "there", "B": "there"}}, others: map[string]string{"A": "kept"}}
+	a, _ := p.Input("A")
+	set, ds := source.Rotate(t.Context(), p, map[string]source.Source{"default": v}, []plan.Input{a}, source.Options{})
+	if len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	if !set["A"].Minted || len(v.reads) > 0 || fmt.Sprint(v.created) != "[A]" {
+		t.Errorf("found %v, read %v, wrote %v", find(set), v.reads, v.created)
+	}
+	v.refuse = &source.Failure{Reason: "refused", Remedy: "ask"}
+	_, ds = source.Rotate(t.Context(), p, map[string]source.Source{"default": v}, []plan.Input{a}, source.Options{})
+	want := []string{"1 error VG2102: A was minted but cannot be written to source default (test), so it is not used: refused; ask"}
+	if diff := cmp.Diff(want, say(ds)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// hanging never answers before its context is done.
+type hanging struct{}
+
+func (hanging) Read(ctx context.Context, refs []source.Ref) []source.Answer {
+	<-ctx.Done()
+	answers := make([]source.Answer, len(refs))
+	source.Fail(answers, source.Network(ctx.Err()))
+	return answers
+}
+
+// TestDeadline: a source that is too slow is unreadable, the others are read.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	slow := required("SLOW")
+	slow.Source = "slow"
+	p := makePlan(nil, required("A"), slow)
+	sources := map[string]source.Source{"default": &store{values: map[string]string{"A": "a"}}, "slow": hanging{}}
+	set, ds := source.Resolve(t.Context(), p, sources, source.Options{Timeout: time.Millisecond})
+	if set["A"].State != value.Present || set["SLOW"].State != value.Unreadable {
+		t.Errorf("found %v", find(set))
+	}
+	if ds.HasErrors() || len(ds) != 1 || !strings.Contains(ds[0].Message, "no answer in time") {
+		t.Errorf("said %v", say(ds))
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("Ctrl-C"))
+	_, ds = source.Resolve(ctx, p, sources, source.Options{Timeout: time.Minute})
+	if diff := cmp.Diff([]string{"0 error VG2101: reading was interrupted: Ctrl-C; "}, say(ds)); diff != "" {
+		t.Errorf("interrupted (-want +got)\n%s", diff)
+	}
+}
+
+// TestEncoding: what the source has encoded arrives decoded, and is minted
+// encoded.
+func TestEncoding(t *testing.T) {
+	t.Parallel()
+	encoded := func(in plan.Input, encoding string) plan.Input {
+		in.Encoding = encoding
+		return in
+	}
+	minted := encoded(generated("MINTED"), plan.Base64)
+	minted.Generate.Encoding = "base64"
+	p := makePlan(nil, encoded(required("B"), plan.Base64), encoded(required("RAW"), plan.Binary), minted)
+	v := &vault{store: store{name: "v", values: map[string]string{"B": "/wABAgM=\n", "RAW": "\xff\x00\x01"}}}
+	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": v}, source.Options{})
+	if len(ds) > 0 {
+		t.Fatal(say(ds))
+	}
+	for name, want := range map[string]string{"B": "\xff\x00\x01\x02\x03", "RAW": "\xff\x00\x01"} {
+		if !set[name].Value.Equal(value.New([]byte(want))) {
+			t.Errorf("%s is not decoded", name)
+		}
+	}
+	if n := set["MINTED"].Value.Len(); n != 16 {
+		t.Errorf("MINTED has %d bytes, not 16", n)
+	}
+}

@@ -1,0 +1,233 @@
+package compiler
+
+import (
+	"cmp"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// sourceKind says what a contract may ask of one kind of source.
+type sourceKind struct {
+	fields    []string       // of schema.#Source that mean something
+	separator string         // between prefix and name
+	name      *regexp.Regexp // the names that there can be; nil where inputs have their own
+	maxName   int            // the characters that a name may have
+	rule      string         // what the two say, in words
+	versions  bool           // whether a version can be selected
+	binary    bool           // whether it can hold bytes that are no text
+	rewrites  bool           // whether one property can be written and the others stay
+	maxValue  int            // the bytes that a value may have; 0 is no limit that matters
+}
+
+// sourceKinds are the rules of the services themselves.
+var sourceKinds = map[string]sourceKind{
+	plan.Env: {fields: []string{"file"}},
+	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html (names) and
+	// https://docs.aws.amazon.com/general/latest/gr/ssm.html (sizes; that of an advanced parameter)
+	plan.AWSSSM: {
+		fields: []string{"region", "prefix", "kmsKey"}, separator: "/", versions: true, maxValue: 8 << 10,
+		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$`), maxName: 1011,
+		rule: "up to 1011 letters, digits, and any of _.- in up to 15 parts that / separates",
+	},
+	// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+	plan.AWSSecretsManager: {
+		fields: []string{"region", "prefix", "kmsKey"}, separator: "/", versions: true, binary: true, maxValue: 64 << 10,
+		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9/_+=.@-]+)$`), maxName: 512,
+		rule: "up to 512 letters, digits, and any of /_+=.@-",
+	},
+	// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#objects-identifiers-and-versioning and
+	// https://learn.microsoft.com/azure/key-vault/secrets/about-secrets
+	plan.AzureKeyVault: {
+		fields: []string{"vault", "prefix"}, separator: "-", versions: true, maxValue: 25000,
+		name: regexp.MustCompile(`^[A-Za-z0-9-]+$`), maxName: 127,
+		rule: "up to 127 letters, digits and hyphens",
+	},
+	// https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create and
+	// https://cloud.google.com/secret-manager/quotas
+	plan.GCPSecretManager: {
+		fields: []string{"project", "prefix"}, separator: "-", versions: true, binary: true, maxValue: 64 << 10,
+		name: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), maxName: 255,
+		rule: "up to 255 letters, digits, hyphens and underscores",
+	},
+	// https://developer.hashicorp.com/vault/api-docs/secret/kv
+	plan.Vault: {
+		fields: []string{"address", "mount", "version", "prefix"}, separator: "/", versions: true, rewrites: true,
+		name: regexp.MustCompile(`^[^/\s?#]+(/[^/\s?#]+)*$`), maxName: 512,
+		rule: "up to 512 characters without spaces, in parts that / separates",
+	},
+	plan.SOPS: {
+		fields: []string{"file"}, rewrites: true,
+		name: regexp.MustCompile(`^[^\n?#]+$`), maxName: 512,
+		rule: "up to 512 characters on one line",
+	},
+}
+
+// source checks one source and returns it as the plan has it.
+func (c *compilation) source(name string, s sourceSpec) plan.Source {
+	src := plan.Source{
+		Name: name, Kind: s.Kind, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
+		Address: s.Address, Mount: s.Mount, Version: s.Version, Pos: c.ix.declared("sources", name),
+	}
+	kind, ok := sourceKinds[s.Kind]
+	if !ok {
+		return src // CUE has complained of it
+	}
+	set := map[string]string{
+		"prefix": s.Prefix, "file": s.File, "region": s.Region, "kmsKey": s.KMSKey, "vault": s.Vault, "project": s.Project,
+		"address": s.Address, "mount": s.Mount, "version": s.Version,
+	}
+	for _, field := range sortedKeys(set) {
+		if set[field] != "" && !slices.Contains(kind.fields, field) {
+			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, field)),
+				"it has "+plan.And(kind.fields), "source %s has a %s, which means nothing at kind %s", name, field, s.Kind)
+		}
+	}
+	for field, link := range map[string]string{"vault": s.Vault, "address": s.Address} {
+		if u, err := url.Parse(link); (field == "address" && link != "" || strings.Contains(link, "/")) &&
+			(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil) {
+			c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, field)), "write https://HOST, without a user",
+				"%s of source %s is no URL", field, name)
+		}
+	}
+	switch s.Kind {
+	case plan.Env:
+		src.File = filepath.Join(c.root, SecretsFile)
+	case plan.Vault:
+		src.Mount, src.Version = cmp.Or(strings.Trim(s.Mount, "/"), "secret"), cmp.Or(s.Version, "v2")
+	case plan.SOPS:
+		if s.File == "" {
+			c.ds.Errorf(plan.CodeIncomplete, src.Pos, `write file: "secrets.enc.yaml", say`, "source %s of kind sops has no file", name)
+		} else if !slices.Contains([]string{".env", ".yaml", ".yml", ".json"}, filepath.Ext(s.File)) {
+			c.ds.Errorf(plan.CodeSourceCannot, last(c.ix.set("sources", name, "file")), "its name must end in .env, .yaml, .yml or .json",
+				"file of source %s has a name of which sops can't tell the format", name)
+		}
+	}
+	if s.File != "" {
+		src.File = c.pathIn(s.File, "sources", name, "file")
+	}
+	return src
+}
+
+// remote says where in is at src, and checks that it can be there.
+func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, prefix string) plan.Remote {
+	kind, ok := sourceKinds[src.Kind]
+	at := last(c.ix.set("inputs", in.Name, "remote"))
+	if spec.Remote == "" {
+		at = last(in.Pos)
+	}
+	cannot := func(hint, format string, args ...any) {
+		c.ds.Errorf(plan.CodeSourceCannot, at, hint, "input "+in.Name+" "+format, args...)
+	}
+	if in.Default != nil || !ok {
+		return plan.Remote{} // no source is asked
+	}
+	if in.Encoding == plan.Binary && !kind.binary {
+		cannot(`store its base64 there and write encoding: "base64"`, "is binary, but source %s holds text alone", src)
+	}
+	if kind.name == nil || src.Kind == plan.SOPS && filepath.Ext(src.File) == ".env" {
+		return plan.Remote{}
+	}
+	text := cmp.Or(spec.Remote, strings.ReplaceAll(strings.ToLower(in.Name), "_", "-"))
+	r := plan.Remote{}
+	text, r.Property, _ = strings.Cut(text, "#")
+	text, query, hasQuery := strings.Cut(text, "?")
+	r.Version, ok = strings.CutPrefix(query, "version=")
+	if hasQuery && (!ok || r.Version == "") || strings.HasSuffix(spec.Remote, "#") {
+		cannot(`write "NAME", "NAME?version=VERSION", "NAME#PROPERTY" or "NAME?version=VERSION#PROPERTY"`,
+			"has the remote %q, which can't be read", spec.Remote)
+		return r
+	}
+	r.Name = joinName(prefix, text, kind.separator)
+	if src.Kind == plan.AWSSSM && strings.Contains(r.Name, "/") && !strings.HasPrefix(r.Name, "arn:") {
+		r.Name = "/" + strings.TrimPrefix(r.Name, "/")
+	}
+	if src.Kind == plan.Vault && r.Property == "" {
+		r.Property = "value"
+	}
+	if len(r.Name) > kind.maxName || !kind.name.MatchString(r.Name) {
+		cannot("a name there has "+kind.rule, "would be %q at source %s, which can't be", r.Name, src)
+	}
+	if r.Version != "" && (!kind.versions || src.Version == "v1") {
+		cannot("leave ?version= out", "selects a version, but source %s keeps none", src)
+	}
+	if in.Class == plan.Generated && in.Name != plan.LockKey { // the lock key may do without
+		switch {
+		case src.Version == "v1":
+			cannot("use a KV engine of version v2, which can check and set; or let another source hold the input; or make it a schema.#Required",
+				"can't be minted at source %s: two builds might overwrite each other's", src)
+		case r.Version != "":
+			cannot("leave ?version= out, or make it a schema.#Required", "can't be minted as a version that exists already")
+		case r.Property != "" && !kind.rewrites:
+			cannot("give it a remote of its own, or make it a schema.#Required",
+				"can't be minted at source %s as one property of an object: writing it might undo what others write", src)
+		}
+	}
+	return r
+}
+
+// joinName puts the prefix before a name, unless the name stands for itself.
+func joinName(prefix, name, separator string) string {
+	if absolute, ok := strings.CutPrefix(name, "/"); ok {
+		return absolute
+	}
+	if prefix == "" || strings.HasPrefix(name, "arn:") {
+		return name
+	}
+	if separator == "/" {
+		prefix = strings.Trim(prefix, "/")
+	}
+	if strings.HasSuffix(prefix, separator) || strings.HasSuffix(prefix, "_") {
+		return prefix + name
+	}
+	return prefix + separator + name
+}
+
+// checkRemotes finds inputs that have the same place, of which one is minted:
+// the other would get its value.
+func (c *compilation) checkRemotes(p *plan.Plan) {
+	type place struct {
+		source string
+		remote plan.Remote
+	}
+	first := map[place]plan.Input{}
+	for _, in := range p.Inputs {
+		at := place{in.Source, in.Remote}
+		other, taken := first[at]
+		switch {
+		case in.Remote == plan.Remote{}:
+		case !taken:
+			first[at] = in
+		case in.Class == plan.Generated || other.Class == plan.Generated:
+			c.ds.Errorf(plan.CodeSourceCannot, append(slices.Clone(last(in.Pos)), last(other.Pos)...), "give each a remote of its own",
+				"inputs %s and %s are both %q at source %s, where one of them is minted", other.Name, in.Name, in.Remote, in.Source)
+		}
+	}
+}
+
+// useKind sends the inputs of the default source to one of the given kind: the
+// one that the contract declares, or else one without any settings.
+func (c *compilation) useKind(s *spec, kind string) {
+	if kind == "" || s.Sources["default"].Kind == kind {
+		return
+	}
+	var declared []string
+	for _, name := range sortedKeys(s.Sources) {
+		if s.Sources[name].Kind == kind {
+			declared = append(declared, name)
+		}
+	}
+	switch len(declared) {
+	case 0:
+		s.Sources["default"] = sourceSpec{Kind: kind}
+	case 1:
+		c.defaultSource = declared[0]
+	default:
+		c.ds.Errorf(plan.CodeSourceCannot, c.ix.declared("sources"), "name the source of each input in the contract",
+			"--source %s may mean each of the sources %s", kind, plan.And(declared))
+	}
+}
