@@ -16,6 +16,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/dirlock"
 )
@@ -557,4 +558,25 @@ func TestResolve(t *testing.T) {
 	if got := again["MINTED"]; got.Minted || !got.Value.Equal(set["MINTED"].Value) {
 		t.Errorf("minted again: %+v", got)
 	}
+}
+
+func TestSource(t *testing.T) {
+	t.Parallel()
+	sourcetest.Run(t, func(t *testing.T) *sourcetest.Store {
+		file := filepath.Join(t.TempDir(), ".secrets")
+		nothing := func(string) (string, bool) { return "", false }
+		return &sourcetest.Store{
+			Open: func() source.Source { return New(file, nothing) },
+			Put: func(input string, v []byte) {
+				s := New(file, nothing)
+				if _, err := s.Replace(t.Context(), source.Ref{Input: input}, value.New(v)); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Remote:    func(string) plan.Remote { return plan.Remote{} },
+			Empty:     true,
+			MaxValue:  32 << 10, // quoted, on a line of 64 KiB at most
+			Unlimited: true,
+		}
+	})
 }
