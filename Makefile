@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 DEMO    := $(BIN)/demo
 
-.PHONY: all build demo test lint update bench fuzz cover clean
+.PHONY: all build demo test e2e lint update bench fuzz cover clean
 
 all: build test lint
 
@@ -26,6 +26,9 @@ demo: build ## build production of examples/victor in a copy, with fake keys
 TESTFLAGS ?=
 test: ## all tests
 	$(GO) test $(TESTFLAGS) ./...
+
+e2e: ## the tests against real programs, which it installs into e2e/.cache; needs a network, Python and Java
+	cd e2e && $(GO) test -timeout 35m $(TESTFLAGS) ./...
 
 lint: ## gofmt, go vet, staticcheck, cue fmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w .'; exit 1; }
