@@ -118,7 +118,7 @@ func Batches(ctx context.Context, refs []Ref, size int, ask func(context.Context
 		at += len(batch)
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
-				Fail(into, Network(err))
+				copy(into, Failed(batch, Network(err)))
 				return nil
 			}
 			copy(into, ask(ctx, batch))
@@ -129,9 +129,11 @@ func Batches(ctx context.Context, refs []Ref, size int, ask func(context.Context
 	return answers
 }
 
-// Fail lets all answers be err.
-func Fail(answers []Answer, err error) {
+// Failed answers all refs with err.
+func Failed(refs []Ref, err error) []Answer {
+	answers := make([]Answer, len(refs))
 	for i := range answers {
-		answers[i] = Answer{Err: err}
+		answers[i].Err = err
 	}
+	return answers
 }

@@ -216,9 +216,7 @@ func (r *resolution) ask(ctx context.Context, s Source, refs []Ref) []Answer {
 	if p, ok := s.(Prover); ok {
 		return Prove(ctx, p, refs)
 	}
-	answers := make([]Answer, len(refs))
-	Fail(answers, &Failure{Reason: "it can't tell what it has without reading it", Remedy: "let values be read"})
-	return answers
+	return Failed(refs, &Failure{Reason: "it can't tell what it has without reading it", Remedy: "let values be read"})
 }
 
 // answers puts into the set what the source called name says. Inputs that fail

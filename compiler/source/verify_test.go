@@ -146,9 +146,7 @@ type hanging struct{}
 
 func (hanging) Read(ctx context.Context, refs []source.Ref) []source.Answer {
 	<-ctx.Done()
-	answers := make([]source.Answer, len(refs))
-	source.Fail(answers, source.Network(ctx.Err()))
-	return answers
+	return source.Failed(refs, source.Network(ctx.Err()))
 }
 
 // TestDeadline: a source that is too slow is unreadable, the others are read.

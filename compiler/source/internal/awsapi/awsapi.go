@@ -1,0 +1,157 @@
+// Package awsapi is what the sources at AWS have in common: how they connect,
+// and how they explain what AWS refuses.
+package awsapi
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
+
+	"github.com/victor-ai/victorgen/compiler/source"
+)
+
+// attempts is how often a call is made that is throttled, unless
+// AWS_MAX_ATTEMPTS says otherwise. Between them the SDK waits up to 20 s, so
+// that it is rather the deadline that ends them.
+const attempts = 10
+
+// Connection is what a source needs to call AWS: it connects on first use.
+type Connection struct {
+	// Region is empty for that of AWS_REGION or the profile.
+	Region string
+	// Options are for tests.
+	Options []func(*config.LoadOptions) error
+
+	once   sync.Once
+	config aws.Config
+	err    error
+}
+
+// Config returns the configuration of the SDK's default chain, with credentials
+// that have been found. Its error is a *source.Failure.
+func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
+	c.once.Do(func() {
+		c.config, c.err = config.LoadDefaultConfig(ctx, append([]func(*config.LoadOptions) error{
+			config.WithRetryer(func() aws.Retryer {
+				return retry.NewStandard(func(o *retry.StandardOptions) {
+					o.MaxAttempts = attempts
+					o.RateLimiter = ratelimit.None // which would give up early: this process ends soon
+				})
+			}),
+			config.WithRegion(c.Region),
+		}, c.Options...)...)
+		if c.err != nil {
+			c.err = &source.Failure{
+				Reason: "the AWS configuration can't be loaded: " + source.Line(c.err.Error()),
+				Remedy: "look at AWS_PROFILE and ~/.aws/config", Unreadable: true,
+			}
+			return
+		}
+		if c.config.Region == "" {
+			c.err = &source.Failure{
+				Reason: "no AWS region is set", Remedy: "write region into the contract, or set AWS_REGION", Unreadable: true,
+			}
+		}
+	})
+	if c.err != nil {
+		return aws.Config{}, c.err
+	}
+	if c.config.Credentials == nil {
+		return aws.Config{}, noCredentials(nil)
+	}
+	if _, err := c.config.Credentials.Retrieve(ctx); err != nil { // which keeps them for the calls
+		return aws.Config{}, noCredentials(err)
+	}
+	return c.config, nil
+}
+
+func noCredentials(err error) *source.Failure {
+	f := &source.Failure{
+		Reason: "there are no AWS credentials", Unreadable: true,
+		Remedy: "log in with `aws sso login`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+	}
+	var sso *ssocreds.InvalidTokenError
+	switch {
+	case errors.As(err, &sso):
+		f.Reason, f.Remedy = "the AWS login has expired", "log in again: `aws sso login`"
+	case errors.Is(err, context.Canceled):
+		return source.Network(context.Canceled)
+	case err != nil:
+		f.Reason += ": " + source.Line(err.Error())
+	}
+	return f
+}
+
+// The codes by which AWS says what concerns all calls of a client
+// (https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html).
+var (
+	expired = map[string]bool{"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true}
+	invalid = map[string]bool{
+		"UnrecognizedClientException": true, "InvalidClientTokenId": true, "InvalidSignatureException": true,
+		"SignatureDoesNotMatch": true, "IncompleteSignature": true, "MissingAuthenticationToken": true,
+		"MissingAuthenticationTokenException": true, "NotAuthorized": true, "OptInRequired": true,
+	}
+	denied = map[string]bool{"AccessDeniedException": true, "AccessDenied": true}
+)
+
+// Failure explains err, which a call of the API has come to. action is the IAM
+// action that the call needs. What AWS says of a request to write is left out,
+// but where it is about rights, for it may quote the value.
+func Failure(err error, action string, write bool) *source.Failure {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		if f := source.Network(err); f != nil {
+			return f
+		}
+		return &source.Failure{Reason: "the call " + action + " failed", Remedy: "try again", Unreadable: true}
+	}
+	code, message := api.ErrorCode(), source.Line(api.ErrorMessage())
+	f := &source.Failure{Unreadable: true}
+	switch {
+	case denied[code]:
+		f.Reason, f.Remedy = "access is denied: "+message, "allow "+action+" on it"
+		if strings.Contains(strings.ToLower(message), "kms") {
+			f.Remedy = "allow the use of its KMS key: kms:Decrypt to read, kms:Encrypt and kms:GenerateDataKey to write"
+		}
+	case expired[code]:
+		f.Reason, f.Remedy = "the AWS login has expired", "log in again, as with `aws sso login`, or renew the credentials"
+	case invalid[code]:
+		f.Reason, f.Remedy = "the AWS credentials are not valid ("+code+")", "look at AWS_PROFILE or AWS_ACCESS_KEY_ID, and the clock"
+	case throttled(err):
+		f.Reason, f.Remedy = "AWS throttles the calls ("+code+")", "try again later, or give it longer with --timeout"
+	case api.ErrorFault() == smithy.FaultServer:
+		f.Reason, f.Remedy = "AWS failed ("+code+")", "try again later"
+	default:
+		f.Reason, f.Remedy, f.Unreadable = "AWS refuses it ("+code+")", "look at the remote name and its settings", false
+		if !write && message != "" {
+			f.Reason += ": " + message
+		}
+	}
+	return f
+}
+
+func throttled(err error) bool {
+	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
+}
+
+// OfOne reports whether err may come of a single one of the names that a call
+// was about, so that it helps to ask for each alone.
+func OfOne(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorFault() != smithy.FaultServer &&
+		!expired[api.ErrorCode()] && !invalid[api.ErrorCode()] && !throttled(err)
+}
+
+// Is reports whether err is an error of the API with that code.
+func Is(err error, code string) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == code
+}
