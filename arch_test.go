@@ -19,19 +19,23 @@ const module = "github.com/victor-ai/victorgen"
 // arrows are the packages of this module, each with those that it may import.
 // A new package takes a place here first.
 var arrows = map[string][]string{
-	"schema":                     {},
-	"compiler/plan":              {},
-	"compiler/value":             {"compiler/plan"},
-	"compiler":                   {"schema", "compiler/plan", "compiler/value"},
-	"compiler/source":            {"compiler/plan", "compiler/value"},
-	"compiler/source/env":        {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
-	"compiler/source/sourcetest": {"compiler/source", "compiler/plan", "compiler/value"},
-	"internal/dirlock":           {},
-	"fixtures":                   {},
-	"emit":                       {"compiler/plan", "compiler/value"},
-	"emit/emittest":              {},
-	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env", "emit",
-		"internal/dirlock"},
+	"schema":                            {},
+	"compiler/plan":                     {},
+	"compiler/value":                    {"compiler/plan"},
+	"compiler":                          {"schema", "compiler/plan", "compiler/value"},
+	"compiler/source":                   {"compiler/plan", "compiler/value"},
+	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
+	"compiler/source/awsssm":            {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
+	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
+	"compiler/source/internal/awsapi":   {"compiler/source"},
+	"compiler/source/internal/awstest":  {},
+	"compiler/source/sourcetest":        {"compiler/source", "compiler/plan", "compiler/value"},
+	"internal/dirlock":                  {},
+	"fixtures":                          {},
+	"emit":                              {"compiler/plan", "compiler/value"},
+	"emit/emittest":                     {},
+	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
+		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "emit", "internal/dirlock"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

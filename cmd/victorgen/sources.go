@@ -11,6 +11,8 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/source/awssecretsmanager"
+	"github.com/victor-ai/victorgen/compiler/source/awsssm"
 	"github.com/victor-ai/victorgen/compiler/source/env"
 )
 
@@ -22,6 +24,10 @@ func openSources(p *plan.Plan) map[string]source.Source {
 		switch s.Kind {
 		case plan.Env:
 			sources[s.Name] = env.New(s.File, os.LookupEnv)
+		case plan.AWSSSM:
+			sources[s.Name] = awsssm.New(s)
+		case plan.AWSSecretsManager:
+			sources[s.Name] = awssecretsmanager.New(s)
 		}
 	}
 	return sources

@@ -18,6 +18,9 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
+// arn is what the ARNs of parameters begin with.
+const arn = "arn:aws:ssm:us-east-1:111122223333:parameter"
+
 // parameters is a Parameter Store.
 type parameters struct {
 	*awstest.Server
@@ -76,7 +79,7 @@ func (p *parameters) handle(operation string, body json.RawMessage) (any, *awste
 		}
 		out, invalid := []map[string]any{}, []string{}
 		for _, asked := range in.Names {
-			name, selector, _ := strings.Cut(asked, ":")
+			name, selector, _ := strings.Cut(strings.TrimPrefix(asked, arn), ":")
 			if p.denied[name] {
 				return nil, awstest.Errorf("AccessDeniedException", "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:us-east-1:111122223333:parameter%s", name)
 			}
@@ -95,6 +98,9 @@ func (p *parameters) handle(operation string, body json.RawMessage) (any, *awste
 				continue
 			}
 			param := map[string]any{"Name": name, "Value": vs[i].value, "LastModifiedDate": float64(vs[i].changed.UnixMilli()) / 1000, "Version": i + 1}
+			if strings.HasPrefix(asked, arn) {
+				param["Name"], param["ARN"] = strings.TrimPrefix(name, "/"), arn+name
+			}
 			if selector != "" {
 				param["Selector"] = ":" + selector
 			}
@@ -258,8 +264,11 @@ func TestWritten(t *testing.T) {
 func TestShared(t *testing.T) {
 	t.Parallel()
 	p := newParameters(t)
-	const arn = "arn:aws:ssm:us-east-1:111122223333:parameter/shared/db"
-	r := source.Ref{Input: "DB", Remote: plan.Remote{Name: arn}}
+	p.put("/shared/db", []byte("v"))
+	r := source.Ref{Input: "DB", Remote: plan.Remote{Name: arn + "/shared/db"}}
+	if a := p.open().Read(t.Context(), []source.Ref{r})[0]; string(a.Value.Reveal()) != "v" {
+		t.Errorf("read: %v", a.Err)
+	}
 	if a := p.open().Prove(t.Context(), []source.Ref{r})[0]; !errors.Is(a.Err, source.ErrUnreadable) || p.Calls("DescribeParameters") > 0 {
 		t.Errorf("proved: %v", a.Err)
 	}

@@ -546,10 +546,13 @@ func (c *checker) down() {
 	names := c.fill(2)
 	s := c.Open()
 	w.Down()
-	ctx, cancel := context.WithTimeout(c.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(c.Context(), 20*time.Second)
 	defer cancel()
 	for i, a := range source.Read(ctx, s, c.refs(names...)) {
 		c.unreadable(names[i], a)
+	}
+	if ctx.Err() != nil {
+		c.Error("it was tried again and again until there was no time left")
 	}
 }
 

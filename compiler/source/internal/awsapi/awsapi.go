@@ -5,8 +5,10 @@ package awsapi
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
@@ -43,6 +45,7 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 			config.WithRetryer(func() aws.Retryer {
 				return retry.NewStandard(func(o *retry.StandardOptions) {
 					o.MaxAttempts = attempts
+					o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(hopeless)}, o.Retryables...)
 					o.RateLimiter = ratelimit.None // which would give up early: this process ends soon
 				})
 			}),
@@ -64,6 +67,9 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 	if c.err != nil {
 		return aws.Config{}, c.err
 	}
+	if err := ctx.Err(); err != nil {
+		return aws.Config{}, source.Network(err)
+	}
 	if c.config.Credentials == nil {
 		return aws.Config{}, noCredentials(nil)
 	}
@@ -71,6 +77,15 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 		return aws.Config{}, noCredentials(err)
 	}
 	return c.config, nil
+}
+
+// hopeless says not to try again where nobody listens or no such host is.
+func hopeless(err error) aws.Ternary {
+	var dns *net.DNSError
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
 }
 
 func noCredentials(err error) *source.Failure {
@@ -130,7 +145,7 @@ func Failure(err error, action string, write bool) *source.Failure {
 	case api.ErrorFault() == smithy.FaultServer:
 		f.Reason, f.Remedy = "AWS failed ("+code+")", "try again later"
 	default:
-		f.Reason, f.Remedy, f.Unreadable = "AWS refuses it ("+code+")", "look at the remote name and its settings", false
+		f.Reason, f.Remedy, f.Unreadable = "AWS refuses it ("+code+")", "look at the remote name, the size of the value and the settings of the source", false
 		if !write && message != "" {
 			f.Reason += ": " + message
 		}

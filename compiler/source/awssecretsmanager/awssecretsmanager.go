@@ -1,0 +1,352 @@
+// Package awssecretsmanager is the source of kind "aws-secretsmanager":
+// secrets of AWS Secrets Manager.
+package awssecretsmanager
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/source/internal/awsapi"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// The limits of the API: names a BatchGetSecretValue
+// (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html)
+// and values of a filter of ListSecrets
+// (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html).
+const (
+	maxNames  = 20
+	maxFilter = 10
+	maxPage   = 100
+)
+
+// Source reads and writes the current versions of secrets, and reads others by
+// their ID or staging label. It needs secretsmanager:GetSecretValue to read,
+// and reads faster with secretsmanager:BatchGetSecretValue;
+// secretsmanager:ListSecrets to prove; secretsmanager:CreateSecret and
+// secretsmanager:PutSecretValue to write; with a KMS key of one's own also
+// kms:Decrypt, and kms:GenerateDataKey to write.
+type Source struct {
+	aws    awsapi.Connection
+	kmsKey string
+}
+
+var (
+	_ source.Prover = (*Source)(nil)
+	_ source.Writer = (*Source)(nil)
+)
+
+// New returns the source that s describes. It connects when it is first asked.
+func New(s plan.Source) *Source {
+	return &Source{aws: awsapi.Connection{Region: s.Region}, kmsKey: s.KMSKey}
+}
+
+func (s *Source) client(ctx context.Context) (*secretsmanager.Client, error) {
+	cfg, err := s.aws.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return secretsmanager.NewFromConfig(cfg), nil
+}
+
+// Read implements source.Source with one BatchGetSecretValue for each twenty
+// secrets, and one GetSecretValue for each ref that selects a version, which
+// the former cannot.
+func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {
+	client, err := s.client(ctx)
+	if err != nil {
+		return source.Failed(refs, err)
+	}
+	var current, pinned []source.Ref
+	for _, ref := range refs {
+		if ref.Remote.Version == "" {
+			current = append(current, ref)
+		} else {
+			pinned = append(pinned, ref)
+		}
+	}
+	answers := map[source.Ref]source.Answer{}
+	for i, a := range source.Batches(ctx, current, maxNames, func(ctx context.Context, refs []source.Ref) []source.Answer {
+		return s.batch(ctx, client, refs)
+	}) {
+		answers[current[i]] = a
+	}
+	for i, a := range source.Batches(ctx, pinned, 1, func(ctx context.Context, refs []source.Ref) []source.Answer {
+		return []source.Answer{s.get(ctx, client, refs[0])}
+	}) {
+		answers[pinned[i]] = a
+	}
+	inOrder := make([]source.Answer, len(refs))
+	for i, ref := range refs {
+		inOrder[i] = answers[ref]
+	}
+	return inOrder
+}
+
+// batch reads the current versions of up to twenty secrets.
+func (s *Source) batch(ctx context.Context, client *secretsmanager.Client, refs []source.Ref) []source.Answer {
+	ids := make([]string, len(refs))
+	for i, ref := range refs {
+		ids[i] = ref.Remote.Name
+	}
+	found := map[string]types.SecretValueEntry{} // by name and by ARN
+	failed := map[string]types.APIErrorType{}
+	pages := secretsmanager.NewBatchGetSecretValuePaginator(client, &secretsmanager.BatchGetSecretValueInput{SecretIdList: ids})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil && awsapi.OfOne(err) {
+			// Perhaps the batch is denied, and each secret is not.
+			answers := make([]source.Answer, len(refs))
+			for i, ref := range refs {
+				answers[i] = s.get(ctx, client, ref)
+			}
+			return answers
+		}
+		if err != nil {
+			return source.Failed(refs, awsapi.Failure(err, "secretsmanager:BatchGetSecretValue", false))
+		}
+		for _, v := range page.SecretValues {
+			found[aws.ToString(v.Name)], found[aws.ToString(v.ARN)] = v, v
+		}
+		for _, e := range page.Errors {
+			failed[aws.ToString(e.SecretId)] = e
+		}
+	}
+	answers := make([]source.Answer, len(refs))
+	for i, ref := range refs {
+		v, ok := found[ref.Remote.Name]
+		e, bad := failed[ref.Remote.Name]
+		switch {
+		case ok:
+			answers[i] = source.Answer{
+				Value: held(v.SecretString, v.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(v.CreatedDate),
+			}
+		case bad && aws.ToString(e.ErrorCode) != notFound:
+			answers[i].Err = s.failure(&apiError{aws.ToString(e.ErrorCode), aws.ToString(e.Message)}, ref)
+		default:
+			answers[i] = source.Answer{Err: source.ErrAbsent, Origin: origin(ref)}
+		}
+	}
+	return answers
+}
+
+// get reads one version of one secret.
+func (s *Source) get(ctx context.Context, client *secretsmanager.Client, ref source.Ref) source.Answer {
+	in := &secretsmanager.GetSecretValueInput{SecretId: aws.String(ref.Remote.Name)}
+	switch v := ref.Remote.Version; {
+	case isVersionID(v):
+		in.VersionId = aws.String(v)
+	case v != "":
+		in.VersionStage = aws.String(v)
+	}
+	out, err := client.GetSecretValue(ctx, in)
+	if awsapi.Is(err, notFound) {
+		return source.Answer{Err: source.ErrAbsent, Origin: origin(ref)}
+	}
+	if err != nil {
+		return source.Answer{Err: s.failure(err, ref)}
+	}
+	return source.Answer{Value: held(out.SecretString, out.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(out.CreatedDate)}
+}
+
+// isVersionID tells the ID of a version, which is a UUID unless somebody chose
+// another, from a staging label. IDs have 32 to 64 characters.
+func isVersionID(v string) bool { return len(v) >= 32 && !strings.HasPrefix(v, "AWS") }
+
+// held is the value that a secret holds, as a string or as bytes.
+func held(text *string, binary []byte) value.Value {
+	if text != nil {
+		return value.New([]byte(*text))
+	}
+	return value.New(binary)
+}
+
+func origin(ref source.Ref) string {
+	r := ref.Remote
+	r.Property = ""
+	return "secret " + r.String()
+}
+
+// What Secrets Manager says of a secret that there is not, that there is, and
+// that is about to be deleted.
+const (
+	notFound = "ResourceNotFoundException"
+	exists   = "ResourceExistsException"
+	retired  = "InvalidRequestException"
+)
+
+// failure explains why a secret can't be read.
+func (s *Source) failure(err error, ref source.Ref) error {
+	f := awsapi.Failure(err, "secretsmanager:GetSecretValue", false)
+	if awsapi.Is(err, retired) {
+		f.Remedy = "`aws secretsmanager restore-secret --secret-id " + ref.Remote.Name + "` brings back one that is marked for deletion"
+	}
+	return f
+}
+
+// apiError is the error of one secret in a batch, in the form of that of a call.
+type apiError struct{ code, message string }
+
+func (e *apiError) Error() string                 { return e.code }
+func (e *apiError) ErrorCode() string             { return e.code }
+func (e *apiError) ErrorMessage() string          { return e.message }
+func (e *apiError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+
+// Prove implements source.Prover with a ListSecrets for each ten names.
+// Versions are not looked at. Changed is when anything about the secret
+// changed last: its value, its description, its tags.
+func (s *Source) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
+	client, err := s.client(ctx)
+	if err != nil {
+		return source.Failed(refs, err)
+	}
+	return source.Batches(ctx, refs, maxFilter, func(ctx context.Context, refs []source.Ref) []source.Answer {
+		return s.list(ctx, client, refs)
+	})
+}
+
+func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs []source.Ref) []source.Answer {
+	var names []string
+	for _, ref := range refs {
+		names = append(names, nameOf(ref))
+	}
+	found := map[string]types.SecretListEntry{} // by name and by ARN
+	pages := secretsmanager.NewListSecretsPaginator(client, &secretsmanager.ListSecretsInput{
+		// The filter finds what begins with a name, in any case.
+		Filters:                []types.Filter{{Key: types.FilterNameStringTypeName, Values: names}},
+		IncludePlannedDeletion: aws.Bool(true),
+		MaxResults:             aws.Int32(maxPage),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return source.Failed(refs, awsapi.Failure(err, "secretsmanager:ListSecrets", false))
+		}
+		for _, e := range page.SecretList {
+			found[aws.ToString(e.Name)], found[aws.ToString(e.ARN)] = e, e
+		}
+	}
+	answers := make([]source.Answer, len(refs))
+	for i, ref := range refs {
+		e, ok := found[ref.Remote.Name]
+		switch {
+		case ok && e.DeletedDate != nil:
+			answers[i].Err = s.failure(&apiError{retired, "it is marked for deletion"}, ref)
+		case ok:
+			answers[i] = source.Answer{Origin: origin(ref), Changed: aws.ToTime(e.LastChangedDate)}
+		case isARN(ref):
+			answers[i].Err = &source.Failure{
+				Reason: "of a secret that another account shares, nothing can be told without reading it",
+				Remedy: "let its value be read, or give the input a source in that account", Unreadable: true,
+			}
+		default:
+			answers[i] = source.Answer{Origin: origin(ref), Err: source.ErrAbsent}
+		}
+	}
+	return answers
+}
+
+func isARN(ref source.Ref) bool { return strings.HasPrefix(ref.Remote.Name, "arn:") }
+
+// nameOf is the name of a secret. In an ARN it stands last, before a hyphen and
+// six random characters.
+func nameOf(ref source.Ref) string {
+	name := ref.Remote.Name
+	if isARN(ref) {
+		name = name[strings.LastIndex(name, ":")+1:]
+		name = name[:max(0, strings.LastIndex(name, "-"))]
+	}
+	return name
+}
+
+// Create implements source.Writer: CreateSecret, which fails if there is one. A
+// secret that exists without a value gets its first by PutSecretValue with a
+// token that every build gives to the first value of that secret: the service
+// takes the token once, and refuses another value under it.
+func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
+	client, err := s.client(ctx)
+	if err != nil {
+		return source.Answer{}, err
+	}
+	if err = s.create(ctx, client, ref, v); !awsapi.Is(err, exists) {
+		return s.written(ref, v, err, "secretsmanager:CreateSecret")
+	}
+	a := s.get(ctx, client, ref)
+	if a.Err == nil && a.Value.Len() > 0 || a.Err != nil && !errors.Is(a.Err, source.ErrAbsent) {
+		return a, a.Err
+	}
+	first := sha256.Sum256([]byte("the first value of " + ref.Remote.Name))
+	err = s.put(ctx, client, ref, v, hex.EncodeToString(first[:]))
+	if err == nil || !awsapi.Is(err, exists) {
+		return s.written(ref, v, err, "secretsmanager:PutSecretValue")
+	}
+	if a = s.get(ctx, client, ref); errors.Is(a.Err, source.ErrAbsent) {
+		a.Err = &source.Failure{Reason: "its first value is there no longer", Remedy: "store a value with `aws secretsmanager put-secret-value`"}
+	}
+	return a, a.Err
+}
+
+// Replace implements source.Writer: PutSecretValue, which keeps the old value
+// as AWSPREVIOUS.
+func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
+	client, err := s.client(ctx)
+	if err != nil {
+		return source.Answer{}, err
+	}
+	if err = s.put(ctx, client, ref, v, ""); awsapi.Is(err, notFound) {
+		return s.written(ref, v, s.create(ctx, client, ref, v), "secretsmanager:CreateSecret")
+	}
+	return s.written(ref, v, err, "secretsmanager:PutSecretValue")
+}
+
+func (s *Source) create(ctx context.Context, client *secretsmanager.Client, ref source.Ref, v value.Value) error {
+	in := &secretsmanager.CreateSecretInput{Name: aws.String(ref.Remote.Name)}
+	in.SecretString, in.SecretBinary = kept(v)
+	if s.kmsKey != "" {
+		in.KmsKeyId = aws.String(s.kmsKey)
+	}
+	_, err := client.CreateSecret(ctx, in)
+	return err
+}
+
+// put adds a version. The SDK makes a token up if it is given none.
+func (s *Source) put(ctx context.Context, client *secretsmanager.Client, ref source.Ref, v value.Value, token string) error {
+	in := &secretsmanager.PutSecretValueInput{SecretId: aws.String(ref.Remote.Name)}
+	in.SecretString, in.SecretBinary = kept(v)
+	if token != "" {
+		in.ClientRequestToken = aws.String(token)
+	}
+	_, err := client.PutSecretValue(ctx, in)
+	return err
+}
+
+// kept is how a secret holds v: as a string if it is text.
+func kept(v value.Value) (text *string, binary []byte) {
+	if b := v.Reveal(); !utf8.Valid(b) {
+		return nil, b
+	}
+	return aws.String(string(v.Reveal())), nil
+}
+
+// written is what to answer after a call that writes.
+func (s *Source) written(ref source.Ref, v value.Value, err error, action string) (source.Answer, error) {
+	if err == nil {
+		return source.Answer{Value: v, Origin: origin(ref)}, nil
+	}
+	f := awsapi.Failure(err, action, true)
+	if awsapi.Is(err, retired) {
+		f.Remedy = "if it is marked for deletion, `aws secretsmanager restore-secret --secret-id " + ref.Remote.Name + "` brings it back"
+	}
+	return source.Answer{}, f
+}
