@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"compiler/source/awsssm":            {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/internal/awsapi":   {"compiler/source"},
-	"compiler/source/internal/awstest":  {},
+	"internal/awstest":                  {},
 	"compiler/source/sourcetest":        {"compiler/source", "compiler/plan", "compiler/value"},
 	"internal/dirlock":                  {},
 	"fixtures":                          {},

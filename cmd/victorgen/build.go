@@ -17,7 +17,6 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
-	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/dirlock"
 )
@@ -105,15 +104,10 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if ds.HasErrors() {
 		return
 	}
+	ds = emit.CheckCertificates(p, time.Now())
 	var sources map[string]source.Source // none: nobody is asked
 	if !o.offline {
-		sources = openSources(p)
-	}
-	ds = emit.CheckCertificates(p, time.Now())
-	if o.check || o.dryRun || ds.HasErrors() { // a build that fails anyway mints nothing
-		for name, s := range sources {
-			sources[name] = source.DryRun(s)
-		}
+		sources = openFor(p, o.check || o.dryRun || ds.HasErrors()) // a build that fails anyway mints nothing
 	}
 	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout})
 	if ds.HasErrors() || more.HasErrors() {
@@ -155,17 +149,6 @@ func (r *result) fail(err error) {
 		own.Errorf(plan.CodeTreeWrite, nil, "the old tree is as it was", "%v", err)
 	}
 	r.Diagnostics = append(r.Diagnostics, own...)
-}
-
-// minted names what was minted, and where it is now.
-func minted(p *plan.Plan, values value.Set) []string {
-	var names []string
-	for _, in := range p.Inputs {
-		if v := values[in.Name]; v.Minted {
-			names = append(names, in.Name+" in "+v.Origin)
-		}
-	}
-	return names
 }
 
 func (o *buildOptions) text(w io.Writer, p *printer, r *result) {

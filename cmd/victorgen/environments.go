@@ -25,6 +25,7 @@ type result struct {
 	OK          bool             `json:"ok"`
 	Tree        string           `json:"tree,omitempty"`
 	Minted      []string         `json:"minted,omitempty"`
+	Inputs      []inputState     `json:"inputs,omitempty"`
 	Changes     []emit.Change    `json:"changes,omitempty"`
 	Report      *emit.Report     `json:"report,omitempty"`
 	Diagnostics plan.Diagnostics `json:"diagnostics,omitempty"`

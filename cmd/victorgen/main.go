@@ -94,7 +94,8 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source failed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(buildCommand(), explainCommand(), initCommand(), templateCommand(), versionCommand(), vetCommand())
+	root.AddCommand(buildCommand(), explainCommand(), generateCommand(), initCommand(), rotateCommand(), templateCommand(),
+		verifyCommand(), versionCommand(), vetCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	return root
 }

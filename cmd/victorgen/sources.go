@@ -33,6 +33,17 @@ func openSources(p *plan.Plan) map[string]source.Source {
 	return sources
 }
 
+// openFor opens the sources of a plan, so that they keep nothing in a dry run.
+func openFor(p *plan.Plan, dryRun bool) map[string]source.Source {
+	sources := openSources(p)
+	if dryRun {
+		for name, s := range sources {
+			sources[name] = source.DryRun(s)
+		}
+	}
+	return sources
+}
+
 // sourceOptions are the flags of the verbs that ask sources.
 type sourceOptions struct {
 	kind    string
@@ -47,6 +58,9 @@ func (o *sourceOptions) flags(cmd *cobra.Command) {
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp))
 	old := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if o.kind == fromContract {
+			o.kind = ""
+		}
 		if o.kind != "" && !slices.Contains(plan.SourceKinds, o.kind) {
 			return usageError{fmt.Errorf("--source takes one of %s, not %q", kinds, o.kind)}
 		}

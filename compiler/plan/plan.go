@@ -9,6 +9,7 @@
 package plan
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -109,6 +110,15 @@ func (r Remote) String() string {
 		s += "#" + r.Property
 	}
 	return s
+}
+
+// Age writes a duration as people say how old something is: in days, or in
+// hours and minutes if it is less than two.
+func Age(d time.Duration) string {
+	if d < 48*time.Hour {
+		return d.Round(time.Minute).String()
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
 
 // The encodings of an input at its source. Without one it is text.

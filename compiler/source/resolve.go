@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -95,7 +94,7 @@ func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove 
 		}
 		for _, in := range Due(p, r.set, now) {
 			r.ds.Errorf(plan.CodeStale, in.Pos, rotation(in), "%s is %s old (%s): its rotation is due after %s",
-				in.Name, days(now.Sub(r.set[in.Name].Changed)), r.set[in.Name].Origin, days(in.MaxAge))
+				in.Name, plan.Age(now.Sub(r.set[in.Name].Changed)), r.set[in.Name].Origin, plan.Age(in.MaxAge))
 		}
 		for _, rule := range p.Rules {
 			r.rule(rule)
@@ -121,14 +120,6 @@ func rotation(in plan.Input) string {
 		return "`victorgen rotate` replaces it; then build"
 	}
 	return "ask whoever gave it for a new one, and replace it"
-}
-
-// days writes a duration in days, or as it is if it is less than two.
-func days(d time.Duration) string {
-	if d < 48*time.Hour {
-		return d.Round(time.Minute).String()
-	}
-	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
 
 // resolution is one call of Resolve, Generate, Rotate or Verify.

@@ -48,7 +48,8 @@ type Store struct {
 
 // Wire makes calls go wrong. A nil function is of what cannot happen there.
 type Wire struct {
-	// Calls is how many calls there were to read values, refused ones included.
+	// Calls is how many calls there were to read values. One that is tried again
+	// counts once.
 	Calls func() int
 	// Throttle lets the next calls be refused as too many.
 	Throttle func(calls int)

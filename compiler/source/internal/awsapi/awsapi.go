@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/victor-ai/victorgen/compiler/source"
 )
@@ -50,6 +51,7 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 				})
 			}),
 			config.WithRegion(c.Region),
+			config.WithLogger(logging.Nop{}), // it would warn on the standard error
 		}, c.Options...)...)
 		if c.err != nil {
 			c.err = &source.Failure{

@@ -68,7 +68,7 @@ func (s *Server) Options() []func(*config.LoadOptions) error {
 	}
 }
 
-// Calls returns how many calls of the operations there were.
+// Calls returns how many calls of the operations there were, retries left out.
 func (s *Server) Calls(operations ...string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.calls = append(s.calls, operation)
+	if strings.HasPrefix(r.Header.Get("Amz-Sdk-Request"), "attempt=1") {
+		s.calls = append(s.calls, operation)
+	}
 	hang := s.hang
 	if hang {
 		s.hangs()

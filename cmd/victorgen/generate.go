@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+func generateCommand() *cobra.Command {
+	var o struct {
+		sourceOptions
+		format string
+		dryRun bool
+	}
+	cmd := &cobra.Command{
+		Use:   "generate ENV...",
+		Short: "Mint the generated inputs that are missing, at their source",
+		Long: `Generate mints each generated input that its source does not have, and stores it
+there. A value that is there stays as it is, and of two that generate at once one
+wins. Nothing else is asked for, so the required inputs may be missing still.
+
+A build does the same for itself; generate is for a job that may write to a
+source, beside builds that may only read it.`,
+		Example: `  victorgen generate envs/production
+  victorgen generate ./envs/... --dry-run
+  victorgen generate envs/production --source aws-ssm -o json`,
+		Args:              environments,
+		ValidArgsFunction: completeDirs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "generating", func(ctx context.Context, r *result) {
+				values, ds := source.Generate(ctx, r.plan, openFor(r.plan, o.dryRun), source.Options{Timeout: o.timeout})
+				r.Diagnostics = append(r.Diagnostics, ds...)
+				r.Minted = minted(r.plan, values)
+			}, mintedText("nothing is missing"))
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be minted")
+	outputFlag(cmd, &o.format)
+	return cmd
+}
+
+func rotateCommand() *cobra.Command {
+	var o struct {
+		sourceOptions
+		format string
+		due    bool
+		dryRun bool
+	}
+	cmd := &cobra.Command{
+		Use:   "rotate ENV INPUT... | ENV --due",
+		Short: "Mint new values for generated inputs, at their source",
+		Long: `Rotate mints a new value for each generated input that is named, or for all whose
+value is older than maxAge, and stores it at its source in the place of the old
+one. The next build seals it.
+
+Whatever else knows the old value, such as the database whose password it is, has
+to learn the new one too: victorgen does not tell it.`,
+		Example: `  victorgen rotate envs/production DB_PASSWORD
+  victorgen rotate envs/production --due --dry-run
+  victorgen rotate envs/production --due && victorgen build envs/production`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 || (len(args) == 1) != o.due {
+				return usageError{errors.New("name an environment, and then either inputs or --due")}
+			}
+			return nil
+		},
+		ValidArgsFunction: completeExplain,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return forEach(cmd, args[:1], compiler.Options{Source: o.kind}, o.format, "rotating", func(ctx context.Context, r *result) {
+				sources := openFor(r.plan, o.dryRun)
+				options := source.Options{Timeout: o.timeout}
+				inputs := named(r, args[1:])
+				if o.due {
+					inputs = due(ctx, r, sources, options)
+				}
+				if r.Diagnostics.HasErrors() {
+					return
+				}
+				values, ds := source.Rotate(ctx, r.plan, sources, inputs, options)
+				r.Diagnostics = append(r.Diagnostics, ds...)
+				r.Minted = minted(r.plan, values)
+			}, mintedText("nothing is due"))
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().BoolVar(&o.due, "due", false, "rotate all generated inputs that are older than their maxAge")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be minted")
+	outputFlag(cmd, &o.format)
+	return cmd
+}
+
+// named returns the generated inputs of those names, and says of each other
+// name why it is none.
+func named(r *result, names []string) (inputs []plan.Input) {
+	var generated []string
+	for _, in := range r.plan.Inputs {
+		if in.Class == plan.Generated {
+			generated = append(generated, in.Name)
+		}
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		in, ok := r.plan.Input(name)
+		switch {
+		case !ok:
+			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, generated, "`victorgen explain ENV` lists them"),
+				"there is no input %q", name)
+		case in.Class != plan.Generated:
+			r.Diagnostics.Errorf(plan.CodeGenerate, in.Pos, "replace it at its source, source "+in.Source,
+				"input %s is %s: only a generated one can be minted", name, in.Class)
+		default:
+			inputs = append(inputs, in)
+		}
+	}
+	return inputs
+}
+
+// due returns the generated inputs whose rotation is due.
+func due(ctx context.Context, r *result, sources map[string]source.Source, o source.Options) []plan.Input {
+	values, ds := source.Verify(ctx, r.plan, sources, false, time.Now(), o)
+	for _, d := range ds {
+		if d.Code == plan.CodeSourceRead { // nothing else is asked here
+			r.Diagnostics = append(r.Diagnostics, d)
+		}
+	}
+	return slices.DeleteFunc(source.Due(r.plan, values, time.Now()), func(in plan.Input) bool { return in.Class != plan.Generated })
+}
+
+// minted names what was minted, and where it is now.
+func minted(p *plan.Plan, values value.Set) []string {
+	var names []string
+	for _, in := range p.Inputs {
+		if v := values[in.Name]; v.Minted {
+			names = append(names, in.Name+" in "+v.Origin)
+		}
+	}
+	return names
+}
+
+// mintedText prints what was minted, also beside errors: it is stored.
+func mintedText(none string) func(io.Writer, *printer, *result) {
+	return func(w io.Writer, _ *printer, r *result) {
+		for _, m := range r.Minted {
+			fmt.Fprintf(w, "%s: minted %s\n", r.name(), m)
+		}
+		if len(r.Minted) == 0 && r.OK {
+			fmt.Fprintf(w, "%s: %s\n", r.name(), none)
+		}
+	}
+}
