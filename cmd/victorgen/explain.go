@@ -37,7 +37,7 @@ With a code, such as VG1205, it explains the message that has it.`,
 			if strings.HasPrefix(args[0], "VG") {
 				return explainCodes(cmd.OutOrStdout(), args, format)
 			}
-			p, err := compileOne(cmd, args[0])
+			p, err := compileOne(cmd, args[0], compiler.Options{})
 			if err != nil {
 				return err
 			}
@@ -208,10 +208,15 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		MustBe: constraints(in), Docs: in.Docs, Deprecated: in.Deprecated, GoesTo: []keyStory{},
 	}
 	src, _ := p.Source(in.Source)
-	if in.Default != nil {
+	switch {
+	case in.Default != nil:
 		s.From = "the contract"
-	} else {
+	case src.Kind == plan.Env:
 		s.From = "the process environment or " + pr.rel(src.File)
+	case in.Remote == plan.Remote{}: // a dotenv file of sops
+		s.From = pr.rel(src.File) + " at source " + src.String()
+	default:
+		s.From = in.Remote.String() + " at source " + src.String()
 	}
 	if in.MaxAge > 0 {
 		s.MaxAge = in.MaxAge.String()

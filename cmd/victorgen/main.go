@@ -122,16 +122,12 @@ func environments(cmd *cobra.Command, args []string) error {
 func outputFlag(cmd *cobra.Command, format *string) {
 	cmd.Flags().StringVarP(format, "format", "o", "text", "how to print the result: text or json")
 	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	old := cmd.PreRunE
-	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+	check(cmd, func() error {
 		if *format != "text" && *format != "json" {
-			return usageError{fmt.Errorf("-o takes text or json, not %q", *format)}
-		}
-		if old != nil {
-			return old(cmd, args)
+			return fmt.Errorf("-o takes text or json, not %q", *format)
 		}
 		return nil
-	}
+	})
 }
 
 // completeDirs completes the names of environments.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -51,21 +52,38 @@ type sourceOptions struct {
 }
 
 func (o *sourceOptions) flags(cmd *cobra.Command) {
+	kindFlag(cmd, &o.kind)
+	cmd.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "how long the sources of an environment may take")
+	check(cmd, func() error {
+		if o.timeout <= 0 {
+			return errors.New("--timeout must be more than nothing, as in 30s")
+		}
+		return nil
+	})
+}
+
+// kindFlag adds --source to a verb.
+func kindFlag(cmd *cobra.Command, kind *string) {
 	kinds := strings.Join(plan.SourceKinds, ", ")
-	f := cmd.Flags()
-	f.StringVar(&o.kind, "source", "", "kind of the default source, in the place of the contract's: "+kinds)
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the sources of an environment may take")
+	cmd.Flags().StringVar(kind, "source", "", "kind of the default source, in the place of the contract's: "+kinds)
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp))
+	check(cmd, func() error {
+		if *kind == fromContract {
+			*kind = ""
+		}
+		if *kind != "" && !slices.Contains(plan.SourceKinds, *kind) {
+			return fmt.Errorf("--source takes one of %s, not %q", kinds, *kind)
+		}
+		return nil
+	})
+}
+
+// check adds a check of flags to a verb.
+func check(cmd *cobra.Command, flags func() error) {
 	old := cmd.PreRunE
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
-		if o.kind == fromContract {
-			o.kind = ""
-		}
-		if o.kind != "" && !slices.Contains(plan.SourceKinds, o.kind) {
-			return usageError{fmt.Errorf("--source takes one of %s, not %q", kinds, o.kind)}
-		}
-		if o.timeout <= 0 {
-			return usageError{fmt.Errorf("--timeout must be more than nothing, as in 30s")}
+		if err := flags(); err != nil {
+			return usageError{err}
 		}
 		if old != nil {
 			return old(cmd, args)

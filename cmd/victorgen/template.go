@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,19 +15,23 @@ import (
 )
 
 func templateCommand() *cobra.Command {
-	return &cobra.Command{
+	var kind string
+	cmd := &cobra.Command{
 		Use:   "template ENV",
 		Short: "Print a commented dotenv template of an environment",
 		Long: `Template prints a dotenv file with a line for each input that the environment
 reads from its environment variables or its .secrets file: what is required, what
 is optional, and what victorgen mints by itself. Fill it in and keep it out of
-Git.`,
+Git. Inputs that live elsewhere are left out, unless --source env says otherwise.`,
 		Example: `  # start a .secrets file that nobody else can read
-  (umask 077; victorgen template envs/production > .secrets)`,
+  (umask 077; victorgen template envs/production > .secrets)
+
+  # the same for an environment whose inputs live in a cloud
+  (umask 077; victorgen template envs/production-aws --source env > .secrets)`,
 		Args:              argsOf(cobra.ExactArgs(1)),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := compileOne(cmd, args[0])
+			p, err := compileOne(cmd, args[0], compiler.Options{Source: kind})
 			if err != nil {
 				return err
 			}
@@ -33,15 +39,17 @@ Git.`,
 			return nil
 		},
 	}
+	kindFlag(cmd, &kind)
+	return cmd
 }
 
 // compileOne compiles a single environment and prints its diagnostics.
-func compileOne(cmd *cobra.Command, dir string) (*plan.Plan, error) {
+func compileOne(cmd *cobra.Command, dir string, o compiler.Options) (*plan.Plan, error) {
 	if strings.HasSuffix(dir, "...") {
 		return nil, usageError{fmt.Errorf("%s takes one environment, not a pattern", cmd.Name())}
 	}
 	r := result{Directory: dir}
-	r.plan, r.Diagnostics = compiler.Compile(dir, compiler.Options{})
+	r.plan, r.Diagnostics = compiler.Compile(dir, o)
 	r.OK = !r.Diagnostics.HasErrors()
 	newPrinter(cmd.ErrOrStderr()).print(findings([]result{r}), 1)
 	return r.plan, exitOf([]result{r})
@@ -50,6 +58,15 @@ func compileOne(cmd *cobra.Command, dir string) (*plan.Plan, error) {
 func writeTemplate(w io.Writer, p *plan.Plan) {
 	fmt.Fprintf(w, "# The inputs of %s in %s. Keep this file out of Git, with mode 0600.\n", p.PartOf, p.Environment)
 	fmt.Fprintf(w, "# An environment variable of the same name wins over a line of this file.\n")
+	elsewhere := map[string]int{}
+	for _, in := range p.Inputs {
+		if src, _ := p.Source(in.Source); in.Default == nil && src.Kind != plan.Env {
+			elsewhere[src.String()]++
+		}
+	}
+	for _, src := range slices.Sorted(maps.Keys(elsewhere)) {
+		fmt.Fprintf(w, "# %s at source %s: not in this file.\n", plural(elsewhere[src], "input"), src)
+	}
 	for _, part := range []struct {
 		title   string
 		comment string // before the name
@@ -63,7 +80,7 @@ func writeTemplate(w io.Writer, p *plan.Plan) {
 	} {
 		first := true
 		for _, in := range p.Inputs {
-			if !part.has(in) {
+			if src, _ := p.Source(in.Source); !part.has(in) || in.Default == nil && src.Kind != plan.Env {
 				continue
 			}
 			if first {
@@ -104,7 +121,7 @@ func writeInput(w io.Writer, p *plan.Plan, in plan.Input, comment string) {
 	if in.Example != "" {
 		note("Example: %s", in.Example)
 	}
-	if s, ok := p.Source(in.Source); ok && s.Name != "default" {
+	if s, ok := p.Source(in.Source); ok && s.Name != "default" && in.Default == nil {
 		note("Belongs into %s", filepath.Base(s.File))
 	}
 	value := ""

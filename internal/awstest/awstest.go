@@ -119,7 +119,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	if strings.HasPrefix(r.Header.Get("Amz-Sdk-Request"), "attempt=1") {
+	if strings.HasPrefix(r.Header.Get("Amz-Sdk-Request"), "attempt=1;") {
 		s.calls = append(s.calls, operation)
 	}
 	hang := s.hang
