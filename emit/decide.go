@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -95,7 +96,7 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 		for _, h := range hidden {
 			if h.reason != "" { // being offline was asked for; all else is news
 				w.unread = append(w.unread, k.Name)
-				w.unreadFor = append(w.unreadFor, fmt.Sprintf("%s (%s)", h.input, h.reason))
+				w.unreadFor = append(w.unreadFor, h)
 			}
 		}
 		w.unread = slices.Compact(w.unread)
@@ -175,18 +176,24 @@ func describe(hidden []unreadable) (names, text string) {
 
 // warnUnread warns, once for all, of what was kept because of trouble.
 func (e *emission) warnUnread(ds *plan.Diagnostics) {
-	var keys, reasons []string
+	var keys []string
+	inputs := map[string][]string{} // by reason
 	for _, w := range e.secrets {
-		for _, k := range w.unread {
-			keys = append(keys, w.id()+" "+k)
+		if len(w.unread) > 0 {
+			keys = append(keys, w.id()+" "+strings.Join(w.unread, ", "))
 		}
-		reasons = append(reasons, w.unreadFor...)
+		for _, h := range w.unreadFor {
+			inputs[h.reason] = append(inputs[h.reason], h.input)
+		}
 	}
 	if len(keys) == 0 {
 		return
 	}
-	slices.Sort(reasons)
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(inputs)) {
+		names := slices.Compact(slices.Sorted(slices.Values(inputs[reason])))
+		reasons = append(reasons, fmt.Sprintf("%s cannot be read (%s)", plan.And(names), reason))
+	}
 	ds.Warnf(plan.CodeKept, nil, "what changed there meanwhile is not in this tree: build again where they can be read",
-		"kept the sealed copies of %s, for some values cannot be read: %s",
-		strings.Join(keys, "; "), strings.Join(slices.Compact(reasons), ", "))
+		"kept the sealed copies of %s, for %s", strings.Join(keys, "; "), strings.Join(reasons, ", and "))
 }

@@ -113,9 +113,9 @@ type work struct {
 	entry       lockedSecret // for the new lock
 	keys        []KeyReport
 	pending     []*pendingKey
-	edited      []string // the keys whose ciphertext is not what the old lock says
-	unread      []string // the keys that were kept unread, and not just for being offline
-	unreadFor   []string // why
+	edited      []string     // the keys whose ciphertext is not what the old lock says
+	unread      []string     // the keys that were kept unread, and not just for being offline
+	unreadFor   []unreadable // why
 	diagnostics plan.Diagnostics
 
 	ciphertexts map[string]string // for the new tree

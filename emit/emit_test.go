@@ -586,8 +586,8 @@ func TestUnreadable(t *testing.T) {
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("the tree differs:\n%s", diff)
 	}
-	const want = "warning VG3106: kept the sealed copies of victor/app database-url; victor/app password; victor/wide tls.crt, " +
-		"for some values cannot be read: DB_PASSWORD (access denied), DB_USER (access denied)"
+	const want = "warning VG3106: kept the sealed copies of victor/app database-url, password; victor/wide tls.crt, " +
+		"for DB_PASSWORD and DB_USER cannot be read (access denied)"
 	if got := ds.Error(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -9,6 +9,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -116,7 +117,11 @@ func (r Remote) String() string {
 // hours and minutes if it is less than two.
 func Age(d time.Duration) string {
 	if d < 48*time.Hour {
-		return d.Round(time.Minute).String()
+		s := strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+		if hours, ok := strings.CutSuffix(s, "h0m"); ok {
+			s = hours + "h"
+		}
+		return cmp.Or(s, "0m")
 	}
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -244,15 +245,19 @@ func (r *resolution) answers(name string, inputs []plan.Input, answers []Answer)
 	}
 	src, _ := r.plan.Source(name)
 	for t, refs := range failed {
+		what := plan.And(refs)
+		if len(refs) == len(inputs) && len(refs) > 3 {
+			what = fmt.Sprintf("any of its %d inputs", len(refs))
+		}
 		code := cmp.Or(t.code, plan.CodeSourceRead)
 		if t.unreadable && r.unreadable == plan.Warning {
 			hint := "what is sealed of them already stays as it is"
 			if t.remedy != "" {
 				hint = t.remedy + "; " + hint
 			}
-			r.ds.Warnf(code, src.Pos, hint, "source %s does not let %s be read: %s", src, plan.And(refs), t.reason)
+			r.ds.Warnf(code, src.Pos, hint, "source %s does not let %s be read: %s", src, what, t.reason)
 		} else {
-			r.ds.Errorf(code, src.Pos, t.remedy, "cannot read %s from source %s: %s", plan.And(refs), src, t.reason)
+			r.ds.Errorf(code, src.Pos, t.remedy, "cannot read %s from source %s: %s", what, src, t.reason)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestVerify(t *testing.T) {
 
 	_, ds := source.Verify(t.Context(), p, map[string]source.Source{"default": s}, false, now, source.Options{})
 	want := []string{
-		"1 error VG2011: OLD is 90 days old (s:OLD): its rotation is due after 24h0m0s; `victorgen rotate` replaces it; then build",
+		"1 error VG2011: OLD is 90 days old (s:OLD): its rotation is due after 24h; `victorgen rotate` replaces it; then build",
 		"2 error VG2011: OLDER is 90 days old (s:OLDER): its rotation is due after 30 days; ask whoever gave it for a new one, and replace it",
 		"4 error VG2002: generated input UNMADE is missing; set it in the store s; or `victorgen generate` mints it",
 		"5 error VG2001: required input MISSING is missing; set it in the store s",

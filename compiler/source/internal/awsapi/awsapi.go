@@ -101,7 +101,7 @@ func noCredentials(err error) *source.Failure {
 		f.Reason, f.Remedy = "the AWS login has expired", "log in again: `aws sso login`"
 	case errors.Is(err, context.Canceled):
 		return source.Network(context.Canceled)
-	case err != nil:
+	case err != nil && !strings.Contains(err.Error(), "no EC2 IMDS role found"): // the last resort, which says nothing
 		f.Reason += ": " + source.Line(err.Error())
 	}
 	return f
