@@ -39,10 +39,14 @@ lint: ## gofmt, go vet, staticcheck, cue fmt
 update: ## rewrite the goldens; read the diff before you commit it
 	VICTORGEN_UPDATE=1 $(GO) test ./...
 
-bench: build ## ratios against raw sealing and cue export
+# vals is built from hundreds of modules; without it, it is left out.
+VALS := github.com/helmfile/vals/cmd/vals@v0.43.1
+bench: build ## ratios against raw sealing, cue export, and reading one by one
 	$(GO) build -o $(BIN)/cue cuelang.org/go/cmd/cue
+	test -x $(BIN)/vals || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(VALS) || echo 'without vals'
 	$(GO) test -run '^$$' -bench . -benchtime 3x ./emit
-	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench . -benchtime 20x ./cmd/victorgen
+	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench 'Vet|Process' -benchtime 20x ./cmd/victorgen
+	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench ReadParameters -benchtime 1x ./cmd/victorgen
 
 FUZZTIME ?= 20s
 fuzz: ## each fuzz target for FUZZTIME

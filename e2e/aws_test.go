@@ -32,7 +32,7 @@ func moto(t *testing.T) []string {
 	start(t, nil, listening(port), filepath.Join(pythonPrograms(t, "moto[server]", motoVersion), "moto_server"), "-H", "127.0.0.1", "-p", port)
 	var env []string
 	for name, v := range map[string]string{
-		"AWS_ENDPOINT_URL": "http://127.0.0.1:" + port, "AWS_REGION": "eu-central-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ENDPOINT_URL": "http://127.0.0.1:" + port, "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "test", "AWS_PROFILE": "",
 		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 	} {

@@ -9,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -112,7 +116,7 @@ func BenchmarkProcess(b *testing.B) {
 		}
 	}
 	for name, args := range map[string][]string{
-		"version": {"version"}, "vet": {"vet", "./envs/..."}, "build-unchanged": {"build", "./envs/...", "--check"},
+		"version": {"version"}, "vet": {"vet", "./envs/..."}, "build-unchanged": {"build", "./envs/...", "--check", "--source", "env"},
 	} {
 		b.Run(name, func(b *testing.B) {
 			var clock, cpu, base time.Duration
@@ -128,4 +132,61 @@ func BenchmarkProcess(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// BenchmarkReadParameters verifies 1,000 inputs at a Parameter Store that takes
+// 20 ms for each call, and reads the same names one by one: with vals eval, if
+// make bench could install it, and with one GetParameter after the other. x/vals
+// and x/one-by-one are how many times as long those take; the target is 20.
+func BenchmarkReadParameters(b *testing.B) {
+	const n = 1000
+	vg, vals := program(b, "victorgen"), program(b, "vals")
+	p := parameterStore(b)
+	p.Delay = 20 * time.Millisecond
+	dir := bigContract(b, n)
+	env := filepath.Join(dir, "envs", "test", "env.cue")
+	text, err := os.ReadFile(env)
+	if err == nil {
+		err = os.WriteFile(env, append(text, "sources: default: {kind: \"aws-ssm\", prefix: \"/app\"}\n"...), 0o644)
+	}
+	var refs strings.Builder
+	for i := range n {
+		p.Put(fmt.Sprint("/app/input-", i), fmt.Sprint("x-7f3k29dk20sk3-", i))
+		fmt.Fprintf(&refs, "INPUT_%d: ref+awsssm://app/input-%d?region=us-east-1\n", i, i)
+	}
+	p.Put("/app/victorgen-lock-key", "rq4hUyvbbSDaWlBrwAofeMpGC3Kpi0zcRNXvHvI5AqE=")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "vals.yaml"), []byte(refs.String()), 0o644)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	var ours, theirs, single time.Duration
+	for b.Loop() {
+		d, _ := spend(b, dir, vg, "verify", "--source", "envs/test")
+		ours += d
+		if _, err := os.Stat(vals); err == nil {
+			d, _ = spend(b, dir, vals, "eval", "-f", "vals.yaml")
+			theirs += d
+		}
+		start := time.Now()
+		cfg, err := config.LoadDefaultConfig(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		client := ssm.NewFromConfig(cfg)
+		for i := range n {
+			_, err := client.GetParameter(b.Context(), &ssm.GetParameterInput{Name: aws.String(fmt.Sprint("/app/input-", i)), WithDecryption: aws.Bool(true)})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		single += time.Since(start)
+	}
+	b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "verify-ms")
+	b.ReportMetric(single.Seconds()/ours.Seconds(), "x/one-by-one")
+	if theirs > 0 {
+		b.ReportMetric(theirs.Seconds()/ours.Seconds(), "x/vals")
+	}
+	b.ReportMetric(0, "ns/op")
 }

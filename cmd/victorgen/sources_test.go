@@ -19,7 +19,7 @@ import (
 
 // parameterStore starts a Parameter Store and leads the SDK to it, by nothing
 // but the SDK's own variables.
-func parameterStore(t *testing.T) *awstest.ParameterStore {
+func parameterStore(t testing.TB) *awstest.ParameterStore {
 	t.Helper()
 	p := awstest.NewParameterStore(t)
 	for name, v := range map[string]string{

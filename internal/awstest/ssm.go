@@ -63,6 +63,12 @@ func (p *ParameterStore) handle(operation string, body json.RawMessage) (any, *E
 		return nil, Errorf("SerializationException", "")
 	}
 	switch operation {
+	case "GetParameter": // which victorgen does not call; a peer may
+		vs := p.Versions[in.Name]
+		if len(vs) == 0 {
+			return nil, Errorf("ParameterNotFound", "")
+		}
+		return map[string]any{"Parameter": map[string]any{"Name": in.Name, "Value": vs[len(vs)-1].Value, "Type": "SecureString"}}, nil
 	case "GetParameters":
 		if len(in.Names) < 1 || len(in.Names) > 10 {
 			return nil, Errorf("ValidationException", "1 validation error detected: Value at 'names' failed to satisfy constraint")
