@@ -66,21 +66,26 @@ func TestReadmeContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?ms)^```cue\n(.*?)^```$").FindAllStringSubmatch(string(readme), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("the README has %d cue blocks, not a contract and an environment", len(blocks))
+	if len(blocks) < 3 {
+		t.Fatalf("the README has %d cue blocks, not a contract, an environment and sources", len(blocks))
 	}
-	dir := t.TempDir()
-	for file, content := range map[string]string{
-		"cue.mod/module.cue":      "module: \"shop.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
-		"contract.cue":            blocks[0][1],
-		"envs/production/env.cue": blocks[1][1],
-	} {
-		if err := write(dir, file, []byte(content)); err != nil {
-			t.Fatal(err)
+	for i, sources := range blocks[1:] {
+		dir, more := t.TempDir(), ""
+		if i > 0 { // what may stand in an environment
+			more = sources[1]
 		}
-	}
-	if code, stdout, stderr := victorgen(t, "vet", filepath.Join(dir, "envs/production")); code != 0 || stderr != "" {
-		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+		for file, content := range map[string]string{
+			"cue.mod/module.cue":      "module: \"shop.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
+			"contract.cue":            blocks[0][1],
+			"envs/production/env.cue": blocks[1][1] + more,
+		} {
+			if err := write(dir, file, []byte(content)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, stdout, stderr := victorgen(t, "vet", filepath.Join(dir, "envs/production")); code != 0 || stderr != "" {
+			t.Errorf("exit %d\n%s\n%s%s", code, more, stdout, stderr)
+		}
 	}
 }
 
