@@ -15,6 +15,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/awssecretsmanager"
 	"github.com/victor-ai/victorgen/compiler/source/awsssm"
 	"github.com/victor-ai/victorgen/compiler/source/env"
+	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
 )
 
 // openSources opens the sources of a plan. This is the one table of the kinds
@@ -29,6 +30,8 @@ func openSources(p *plan.Plan) map[string]source.Source {
 			sources[s.Name] = awsssm.New(s)
 		case plan.AWSSecretsManager:
 			sources[s.Name] = awssecretsmanager.New(s)
+		case plan.GCPSecretManager:
+			sources[s.Name] = gcpsecretmanager.New(s)
 		}
 	}
 	return sources
