@@ -1,10 +1,12 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -76,6 +78,14 @@ func Select(a Answer, property string) Answer {
 	case raw[0] == '"':
 		var s string
 		json.Unmarshal(raw, &s) // which lookup has found valid
+		written := bytes.Contains(raw, []byte("\ufffd")) || bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`))
+		if !utf8.Valid(raw) || strings.ContainsRune(s, utf8.RuneError) && !written {
+			// Package json puts U+FFFD in the place of what is no text.
+			a.Err = &Failure{
+				Code: plan.CodeValueEncoding, Reason: "its property " + property + " is no text in UTF-8", Remedy: "store its base64 there",
+			}
+			return a
+		}
 		a.Value = value.New([]byte(s))
 	default:
 		a.Value = value.New(raw)

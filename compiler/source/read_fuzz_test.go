@@ -55,6 +55,10 @@ func FuzzSelect(f *testing.F) {
 				t.Fatalf("of null or none: %q, %#v", got, a.Err)
 			}
 		case string:
+			var f *source.Failure
+			if errors.As(a.Err, &f) && strings.ContainsRune(want, '\ufffd') {
+				return // package json has put it there
+			}
 			if a.Err != nil || string(got) != want {
 				t.Fatalf("%q is %q, %v", want, got, a.Err)
 			}
