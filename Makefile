@@ -40,7 +40,7 @@ update: ## rewrite the goldens; read the diff before you commit it
 	VICTORGEN_UPDATE=1 $(GO) test ./...
 
 # vals is built from hundreds of modules; without it, it is left out.
-VALS := github.com/helmfile/vals/cmd/vals@v0.43.1
+VALS := github.com/helmfile/vals/cmd/vals@v0.46.1
 bench: build ## ratios against raw sealing, cue export, and reading one by one
 	$(GO) build -o $(BIN)/cue cuelang.org/go/cmd/cue
 	test -x $(BIN)/vals || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(VALS) || echo 'without vals'
