@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"compiler/source/awsssm":            {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/gcpsecretmanager":  {"compiler/source", "compiler/plan", "compiler/value"},
+	"compiler/source/vault":             {"compiler/source", "compiler/plan", "compiler/value"},
 	"compiler/source/internal/awsapi":   {"compiler/source"},
 	"internal/awstest":                  {},
 	"compiler/source/sourcetest":        {"compiler/source", "compiler/plan", "compiler/value"},
@@ -36,7 +37,8 @@ var arrows = map[string][]string{
 	"emit":                              {"compiler/plan", "compiler/value"},
 	"emit/emittest":                     {},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
-		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/gcpsecretmanager", "emit", "internal/dirlock"},
+		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/gcpsecretmanager", "compiler/source/vault", "emit",
+		"internal/dirlock"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

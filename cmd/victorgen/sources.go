@@ -16,6 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/awsssm"
 	"github.com/victor-ai/victorgen/compiler/source/env"
 	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
+	"github.com/victor-ai/victorgen/compiler/source/vault"
 )
 
 // openSources opens the sources of a plan. This is the one table of the kinds
@@ -32,6 +33,8 @@ func openSources(p *plan.Plan) map[string]source.Source {
 			sources[s.Name] = awssecretsmanager.New(s)
 		case plan.GCPSecretManager:
 			sources[s.Name] = gcpsecretmanager.New(s)
+		case plan.Vault:
+			sources[s.Name] = vault.New(s)
 		}
 	}
 	return sources

@@ -1,0 +1,273 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/api/cliconfig"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+)
+
+// What is throttled is tried again up to nine times in about half a minute, at
+// first soon: a rate limit quota counts by the second if nobody has set it
+// otherwise (https://developer.hashicorp.com/vault/api-docs/system/rate-limit-quotas).
+const (
+	maxRetries = 9
+	minWait    = 200 * time.Millisecond
+	maxWait    = time.Second
+)
+
+// engine is a KV engine at a server.
+type engine struct {
+	mount   string // "secret"
+	version string // "v1" or "v2"
+	client  func() (*api.Client, error)
+
+	found     sync.Once
+	foundErr  error
+	lookup    sync.Once
+	forgotten bool
+}
+
+func newEngine(s plan.Source) *engine {
+	return &engine{
+		mount: s.Mount, version: s.Version,
+		client: sync.OnceValues(func() (*api.Client, error) { return connect(s.Address) }),
+	}
+}
+
+// connect returns a client of the server at address, or else at VAULT_ADDR. It
+// makes no call. It may do without a token: there are Vault Proxies that add
+// one to what they pass on.
+func connect(address string) (*api.Client, error) {
+	config := api.DefaultConfig()
+	// The SDK would go to https://127.0.0.1:8200 if nobody named a server.
+	config.Address, config.MaxRetries, config.MinRetryWait, config.MaxRetryWait = "", maxRetries, minWait, maxWait
+	config.CheckRetry = worthwhile
+	if err := config.ReadEnvironment(); err != nil {
+		return nil, unusable(err)
+	}
+	if address != "" {
+		config.Address = address
+	}
+	if config.Address == "" && config.AgentAddress == "" {
+		return nil, &source.Failure{
+			Reason: "it is not known where Vault is", Remedy: "set VAULT_ADDR, or write address into the contract", Unreadable: true,
+		}
+	}
+	client, err := api.NewClient(config)
+	if err != nil {
+		return nil, unusable(err)
+	}
+	if client.Token() == "" {
+		helper, err := cliconfig.DefaultTokenHelper()
+		if err != nil {
+			return nil, unusable(err)
+		}
+		token, err := helper.Get()
+		if err != nil {
+			return nil, unusable(err)
+		}
+		client.SetToken(token)
+	}
+	return client, nil
+}
+
+// unusable explains an error of the SDK before it has made any call.
+func unusable(err error) *source.Failure {
+	reason := source.Line(err.Error())
+	if link := (*url.Error)(nil); errors.As(err, &link) {
+		reason = "one of the addresses is no URL" // which may have a password in it
+	}
+	return &source.Failure{
+		Reason: "the settings of Vault's client can't be used: " + reason,
+		Remedy: "look at the environment variables VAULT_*, and at ~/.vault", Unreadable: true,
+	}
+}
+
+// worthwhile is the policy of the SDK for trying again, but for two cases that
+// do not get better in seconds: nobody is there, which an address with a slip
+// looks like; and 503, by which Vault says that it is sealed or down for
+// maintenance (https://developer.hashicorp.com/vault/api-docs#http-status-codes).
+func worthwhile(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+		return false, err
+	}
+	if err == nil && resp.StatusCode == http.StatusServiceUnavailable {
+		return false, nil
+	}
+	return api.DefaultRetryPolicy(ctx, resp, err)
+}
+
+// secret returns the data of Vault's answer to GET at a path below the mount,
+// which needs capability. Its error is source.ErrAbsent only if Vault has
+// nothing there and the engine is what the contract says it is.
+func (e *engine) secret(ctx context.Context, below string, params url.Values, capability string) (json.RawMessage, error) {
+	data, err := e.get(ctx, e.mount+"/"+below, params)
+	switch {
+	case err != nil:
+		return nil, e.failure(ctx, err, below, capability)
+	case data != nil:
+		return data, nil
+	}
+	e.found.Do(func() { e.foundErr = e.find(ctx) })
+	if e.foundErr != nil {
+		return nil, e.foundErr
+	}
+	return nil, source.ErrAbsent
+}
+
+// get returns the data of Vault's answer to GET path: nil if that is 404, but
+// for a deleted version, of which it tells that it is. Its error is one of the
+// SDK's, or a *source.Failure.
+func (e *engine) get(ctx context.Context, path string, params url.Values) (json.RawMessage, error) {
+	client, err := e.client()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Logical().ReadRawWithDataWithContext(ctx, path, params)
+	if resp != nil {
+		defer resp.Body.Close()
+	}
+	if err != nil && (resp == nil || resp.StatusCode != http.StatusNotFound) {
+		return nil, err
+	}
+	var answer struct {
+		Data   json.RawMessage
+		Errors []string
+	}
+	if err := resp.DecodeJSON(&answer); err != nil {
+		return nil, err
+	}
+	if len(answer.Errors) > 0 { // with 404: no handler for route
+		return nil, &source.Failure{
+			Reason: "nothing is mounted at " + e.mount,
+			Remedy: "write the mount of a KV engine into the contract: `vault secrets list` shows them; or set VAULT_NAMESPACE",
+		}
+	}
+	if string(answer.Data) == "null" {
+		return nil, nil
+	}
+	return answer.Data, nil
+}
+
+// find returns nil if the engine is mounted where, and has the version that,
+// the contract says. Else Vault says 404 of everything: an engine of version v1
+// has no secret called data/PATH, and one of version v2 knows no other. The
+// program vault asks the same before each `vault kv`; whoever may read any
+// secret of the engine may ask.
+func (e *engine) find(ctx context.Context) error {
+	data, err := e.get(ctx, "sys/internal/ui/mounts/"+e.mount, nil)
+	if err != nil {
+		return e.failure(ctx, err, "", "list")
+	}
+	var mount struct {
+		Path, Type string
+		Options    map[string]string
+	}
+	if json.Unmarshal(data, &mount) != nil {
+		return strange()
+	}
+	version := "v1"
+	if mount.Options["version"] == "2" {
+		version = "v2"
+	}
+	at := strings.TrimSuffix(mount.Path, "/")
+	switch {
+	case mount.Type != "kv" && mount.Type != "generic": // the name of kv before Vault 0.9
+		return &source.Failure{
+			Reason: fmt.Sprintf("the secrets engine at %s is no KV engine", e.mount),
+			Remedy: "write the mount of a KV engine into the contract: `vault secrets list` shows them",
+		}
+	case at != e.mount:
+		return &source.Failure{
+			Reason: fmt.Sprintf("the KV engine is mounted at %s, not at %s", at, e.mount),
+			Remedy: fmt.Sprintf("write mount: %q into the contract, and the rest as prefix or into each remote", at),
+		}
+	case version != e.version:
+		return &source.Failure{
+			Reason: fmt.Sprintf("the KV engine at %s is of version %s, not %s", e.mount, version, e.version),
+			Remedy: fmt.Sprintf("write version: %q into the contract", version),
+		}
+	}
+	return nil
+}
+
+// failure explains err, which a call has come to that needs capabilities at a
+// path below the mount. What Vault says of a request to write is left out, for
+// it may quote the value.
+func (e *engine) failure(ctx context.Context, err error, below string, capabilities ...string) error {
+	var own *source.Failure
+	var refused *api.ResponseError
+	switch {
+	case errors.As(err, &own):
+		return own
+	case !errors.As(err, &refused):
+		if f := source.Network(err); f != nil {
+			return f
+		}
+		return strange()
+	}
+	said := source.Line(strings.Join(refused.Errors, " "))
+	client, _ := e.client()
+	f := &source.Failure{Unreadable: true}
+	switch code := refused.StatusCode; {
+	case (code == http.StatusForbidden || code == http.StatusBadRequest) && client.Token() == "":
+		f.Reason, f.Remedy = "there is no Vault token", "log in with `vault login`, or set VAULT_TOKEN"
+	case code == http.StatusForbidden && e.unknown(ctx, said):
+		f.Reason = "the Vault token is not valid: it has expired, or was revoked"
+		f.Remedy = "log in with `vault login`, or renew VAULT_TOKEN; if it is good, it lacks the policy default"
+	case code == http.StatusForbidden:
+		f.Reason = "access is denied"
+		f.Remedy = fmt.Sprintf("let a policy of the token say: path %q { capabilities = [\"%s\"] }",
+			e.mount+"/"+below, strings.Join(capabilities, `", "`))
+	case code == http.StatusTooManyRequests:
+		f.Reason, f.Remedy = "Vault throttles the calls", "try again later, or raise its rate limit quota"
+	case code == http.StatusServiceUnavailable:
+		f.Reason, f.Remedy = "Vault is sealed, or down for maintenance", "unseal it with `vault operator unseal`: `vault status` tells"
+	default:
+		f.Reason = fmt.Sprintf("Vault answers %d", code)
+		f.Remedy = "look at the remote name and the settings of the source, or try again later"
+		if refused.HTTPMethod == http.MethodGet && said != "" {
+			f.Reason += ": " + said
+		}
+	}
+	return f
+}
+
+// unknown reports whether Vault does not know the token, which it does not tell
+// from a missing permission before version 1.17, as OpenBao does not
+// (https://developer.hashicorp.com/vault/docs/concepts/tokens#error-responses).
+// But the policy default lets each token that is valid look itself up.
+func (e *engine) unknown(ctx context.Context, said string) bool {
+	if strings.Contains(said, "invalid token") {
+		return true
+	}
+	e.lookup.Do(func() {
+		client, err := e.client()
+		if err == nil {
+			_, err = client.Auth().Token().LookupSelfWithContext(ctx)
+		}
+		var refused *api.ResponseError
+		e.forgotten = errors.As(err, &refused) && refused.StatusCode == http.StatusForbidden
+	})
+	return e.forgotten
+}
+
+// strange explains an answer that Vault would not give.
+func strange() *source.Failure {
+	return &source.Failure{
+		Reason: "the answer is not one of Vault", Remedy: "look at the address: `vault status` tells whether Vault is there", Unreadable: true,
+	}
+}
