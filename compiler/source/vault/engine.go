@@ -84,7 +84,7 @@ func connect(address string) (*api.Client, error) {
 	return client, nil
 }
 
-// unusable explains an error of the SDK before it has made any call.
+// unusable explains an error of the SDK before any call is made.
 func unusable(err error) *source.Failure {
 	reason := source.Line(err.Error())
 	if link := (*url.Error)(nil); errors.As(err, &link) {
@@ -137,12 +137,13 @@ func (e *engine) get(ctx context.Context, path string, params url.Values) (json.
 		return nil, err
 	}
 	resp, err := client.Logical().ReadRawWithDataWithContext(ctx, path, params)
-	if resp != nil {
-		defer resp.Body.Close()
-	}
-	if err != nil && (resp == nil || resp.StatusCode != http.StatusNotFound) {
+	switch {
+	case err != nil && resp == nil && source.Network(err) == nil:
+		return nil, unusable(err) // the SDK refuses to send it: the token has a line break in it, say
+	case err != nil && (resp == nil || resp.StatusCode != http.StatusNotFound):
 		return nil, err
 	}
+	defer resp.Body.Close()
 	var answer struct {
 		Data   json.RawMessage
 		Errors []string

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -71,6 +73,16 @@ func newServer(t testing.TB) *server {
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// newTLS returns s at an address that speaks TLS, with a certificate that
+// nobody trusts.
+func newTLS(t testing.TB, s *server) *httptest.Server {
+	l := httptest.NewUnstartedServer(s)
+	l.Config.ErrorLog = log.New(io.Discard, "", 0)
+	l.StartTLS()
+	t.Cleanup(l.Close)
+	return l
 }
 
 // put stores a version, as somebody else would.
