@@ -224,7 +224,7 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 	client, _ := e.client()
 	f := &source.Failure{Unreadable: true}
 	switch code := refused.StatusCode; {
-	case (code == http.StatusForbidden || code == http.StatusBadRequest) && client.Token() == "":
+	case code == http.StatusForbidden && client.Token() == "":
 		f.Reason, f.Remedy = "there is no Vault token", "log in with `vault login`, or set VAULT_TOKEN"
 	case code == http.StatusForbidden && e.unknown(ctx, said):
 		f.Reason = "the Vault token is not valid: it has expired, or was revoked"

@@ -169,11 +169,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.throttle > 0:
 		s.throttle--
 		refuse(w, http.StatusTooManyRequests, fmt.Sprintf("request path %q: rate limit quota exceeded", where))
-	case r.Header.Get("X-Vault-Token") == "" && !strings.HasPrefix(where, "sys/"):
-		refuse(w, http.StatusBadRequest, "missing client token")
 	case !known && s.explicit:
 		refuse(w, http.StatusForbidden, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")
-	case !known, s.denied[r.Method+" "+where], s.forbidden && r.Method == http.MethodPut:
+	case !known:
+		refuse(w, http.StatusForbidden, "permission denied")
+	case s.denied[r.Method+" "+where], s.forbidden && r.Method == http.MethodPut:
 		refuse(w, http.StatusForbidden, "1 error occurred:\n\t* permission denied\n\n")
 	case where == "auth/token/lookup-self":
 		answer(w, http.StatusOK, map[string]any{"display_name": "token", "policies": []string{"app", "default"}})
@@ -213,12 +213,12 @@ func (s *server) mountInfo(w http.ResponseWriter, where string) {
 	at, _ := s.route(where)
 	m := s.mounts[at]
 	if m == nil {
-		refuse(w, http.StatusForbidden, fmt.Sprintf("preflight capability check returned 403, please ensure client's policies grant access to path %q", where))
+		refuse(w, http.StatusForbidden, fmt.Sprintf("preflight capability check returned 403, please ensure client's policies grant access to path %q", where+"/"))
 		return
 	}
-	var options map[string]string
+	options := map[string]string{}
 	if m.version == 2 {
-		options = map[string]string{"version": "2"}
+		options["version"] = "2"
 	}
 	answer(w, http.StatusOK, map[string]any{"path": at + "/", "type": m.engine, "options": options, "config": map[string]any{"default_lease_ttl": 0}})
 }
