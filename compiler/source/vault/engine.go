@@ -35,9 +35,9 @@ type engine struct {
 	client  func() (*api.Client, error)
 
 	found     sync.Once
-	foundErr  error
+	foundErr  error // of find
 	lookup    sync.Once
-	forgotten bool
+	forgotten bool // that Vault does not know the token
 }
 
 func newEngine(s plan.Source) *engine {
@@ -71,17 +71,26 @@ func connect(address string) (*api.Client, error) {
 		return nil, unusable(err)
 	}
 	if client.Token() == "" {
-		helper, err := cliconfig.DefaultTokenHelper()
+		token, err := kept()
 		if err != nil {
-			return nil, unusable(err)
-		}
-		token, err := helper.Get()
-		if err != nil {
-			return nil, unusable(err)
+			return nil, &source.Failure{
+				// The error may quote ~/.vault, where Ansible has a password.
+				Reason: "the token that `vault login` has kept can't be read", Unreadable: true,
+				Remedy: "look at ~/.vault-token, and at ~/.vault if there is one; or set VAULT_TOKEN",
+			}
 		}
 		client.SetToken(token)
 	}
 	return client, nil
+}
+
+// kept returns the token of the last `vault login`, or nothing.
+func kept() (string, error) {
+	helper, err := cliconfig.DefaultTokenHelper()
+	if err != nil {
+		return "", err
+	}
+	return helper.Get()
 }
 
 // unusable explains an error of the SDK before any call is made.
@@ -92,7 +101,7 @@ func unusable(err error) *source.Failure {
 	}
 	return &source.Failure{
 		Reason: "the settings of Vault's client can't be used: " + reason,
-		Remedy: "look at the environment variables VAULT_*, and at ~/.vault", Unreadable: true,
+		Remedy: "look at the environment variables VAULT_*", Unreadable: true,
 	}
 }
 

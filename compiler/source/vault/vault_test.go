@@ -450,9 +450,13 @@ func TestSettings(t *testing.T) {
 	const (
 		address = "unreadable: it is not known where Vault is; set VAULT_ADDR, or write address into the contract"
 		login   = "unreadable: there is no Vault token; log in with `vault login`, or set VAULT_TOKEN"
-		unused  = "unreadable: the settings of Vault's client can't be used: %s; look at the environment variables VAULT_*, and at ~/.vault"
+		unused  = "unreadable: the settings of Vault's client can't be used: %s; look at the environment variables VAULT_*"
+		kept    = "unreadable: the token that `vault login` has kept can't be read; look at ~/.vault-token, and at ~/.vault if there is one; or set VAULT_TOKEN"
 	)
-	file := filepath.Join(t.TempDir(), "none")
+	file, ansible := filepath.Join(t.TempDir(), "none"), filepath.Join(t.TempDir(), ".vault")
+	if err := os.WriteFile(ansible, []byte("c4nary password\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		address string
 		env     map[string]string
@@ -470,7 +474,8 @@ func TestSettings(t *testing.T) {
 		"token of a login":       {s.URL, map[string]string{"VAULT_TOKEN": ""}, token + "\n", "v"},
 		"that of VAULT_TOKEN":    {s.URL, nil, "another", "v"},
 		"token that is no token": {s.URL, map[string]string{"VAULT_TOKEN": "c4nary\x01"}, "", fmt.Sprintf(unused, "configured Vault token contains non-printable characters and cannot be used")},
-		"helper that is gone":    {s.URL, map[string]string{"VAULT_TOKEN": "", "VAULT_CONFIG_PATH": filepath.Dir(file)}, "", fmt.Sprintf(unused, "read "+filepath.Dir(file)+": is a directory")},
+		"settings of a login":    {s.URL, map[string]string{"VAULT_TOKEN": "", "VAULT_CONFIG_PATH": filepath.Dir(file)}, "", kept},
+		"those of Ansible":       {s.URL, map[string]string{"VAULT_TOKEN": "", "VAULT_CONFIG_PATH": ansible}, "", kept},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for variable, v := range test.env {
