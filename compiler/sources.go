@@ -149,7 +149,8 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 	if src.Kind == plan.Vault && r.Property == "" {
 		r.Property = "value"
 	}
-	if len(r.Name) > kind.maxName || !kind.name.MatchString(r.Name) {
+	parts := strings.Split(r.Name, "/")
+	if len(r.Name) > kind.maxName || !kind.name.MatchString(r.Name) || slices.Contains(parts, ".") || slices.Contains(parts, "..") {
 		cannot("a name there has "+kind.rule, "would be %q at source %s, which can't be", r.Name, src)
 	}
 	if r.Version != "" && (!kind.versions || src.Version == "v1") {

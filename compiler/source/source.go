@@ -78,8 +78,8 @@ type Writer interface {
 	// one that the source holds afterwards: of two builds that race, both use
 	// the same. It never changes a value that is there.
 	Create(ctx context.Context, ref Ref, v value.Value) (Answer, error)
-	// Replace stores v in any case. Older versions are kept where the source
-	// keeps versions.
+	// Replace stores v in the place of a value that is there, too. Older
+	// versions are kept where the source keeps versions.
 	Replace(ctx context.Context, ref Ref, v value.Value) (Answer, error)
 }
 
