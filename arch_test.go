@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/gcpsecretmanager":  {"compiler/source", "compiler/plan", "compiler/value"},
 	"compiler/source/vault":             {"compiler/source", "compiler/plan", "compiler/value"},
+	"compiler/source/azurekeyvault":     {"compiler/source", "compiler/plan", "compiler/value"},
 	"compiler/source/internal/awsapi":   {"compiler/source"},
 	"internal/awstest":                  {},
 	"compiler/source/sourcetest":        {"compiler/source", "compiler/plan", "compiler/value"},
@@ -37,7 +38,7 @@ var arrows = map[string][]string{
 	"emit":                              {"compiler/plan", "compiler/value"},
 	"emit/emittest":                     {},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
-		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/gcpsecretmanager", "compiler/source/vault", "emit",
+		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault", "emit",
 		"internal/dirlock"},
 }
 

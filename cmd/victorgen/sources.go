@@ -14,6 +14,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/awssecretsmanager"
 	"github.com/victor-ai/victorgen/compiler/source/awsssm"
+	"github.com/victor-ai/victorgen/compiler/source/azurekeyvault"
 	"github.com/victor-ai/victorgen/compiler/source/env"
 	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
 	"github.com/victor-ai/victorgen/compiler/source/vault"
@@ -31,6 +32,8 @@ func openSources(p *plan.Plan) map[string]source.Source {
 			sources[s.Name] = awsssm.New(s)
 		case plan.AWSSecretsManager:
 			sources[s.Name] = awssecretsmanager.New(s)
+		case plan.AzureKeyVault:
+			sources[s.Name] = azurekeyvault.New(s)
 		case plan.GCPSecretManager:
 			sources[s.Name] = gcpsecretmanager.New(s)
 		case plan.Vault:
