@@ -198,6 +198,9 @@ func (c *compilation) checkRemotes(p *plan.Plan) {
 	first := map[place]plan.Input{}
 	for _, in := range p.Inputs {
 		at := place{in.Source, in.Remote}
+		if c.sources[in.Source].Kind == plan.AzureKeyVault {
+			at.remote.Name = strings.ToLower(at.remote.Name) // names are the same in any case there
+		}
 		other, taken := first[at]
 		switch {
 		case in.Remote == plan.Remote{}:

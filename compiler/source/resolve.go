@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 )
@@ -388,9 +390,33 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 	if r.ds.HasErrors() {
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(minted)) {
+	type outcome struct {
+		answer Answer
+		err    error
+	}
+	names := slices.Sorted(maps.Keys(minted))
+	outcomes := make([]outcome, len(names))
+	// Some services take seconds to be sure that no other build has won. A file
+	// is written by one at a time, and so in order.
+	var files, services errgroup.Group
+	files.SetLimit(1)
+	services.SetLimit(Parallel)
+	for i, name := range names {
 		in, _ := r.plan.Input(name)
-		r.create(ctx, in, minted[name].Value)
+		g := &services
+		if src, _ := r.plan.Source(in.Source); src.File != "" {
+			g = &files
+		}
+		g.Go(func() error {
+			outcomes[i].answer, outcomes[i].err = r.write(ctx, in, minted[name].Value)
+			return nil
+		})
+	}
+	files.Wait()
+	services.Wait()
+	for i, name := range names {
+		in, _ := r.plan.Input(name)
+		r.written(ctx, in, minted[name].Value, outcomes[i].answer, outcomes[i].err)
 	}
 }
 
@@ -412,16 +438,21 @@ func draw(in plan.Input, rnd io.Reader) (v value.Value, ds plan.Diagnostics) {
 	return v, ds
 }
 
-// create writes v to its source and puts into the set what the source holds
-// then, which another build may have written.
-func (r *resolution) create(ctx context.Context, in plan.Input, v value.Value) {
-	var a Answer
-	err := errors.New("it can only be read")
-	if w, ok := r.sources[in.Source].(Writer); ok && r.replace {
-		a, err = w.Replace(ctx, refOf(in), v)
-	} else if ok {
-		a, err = w.Create(ctx, refOf(in), v)
+// write writes v to the source of in, and returns what the source holds then.
+func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value) (Answer, error) {
+	w, ok := r.sources[in.Source].(Writer)
+	switch {
+	case !ok:
+		return Answer{}, errors.New("it can only be read")
+	case r.replace:
+		return w.Replace(ctx, refOf(in), v)
 	}
+	return w.Create(ctx, refOf(in), v)
+}
+
+// written puts into the set what came of writing v: what the source holds then,
+// which another build may have written.
+func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, a Answer, err error) {
 	if err == nil {
 		r.set[in.Name] = value.Resolved{
 			State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed, Minted: a.Value.Equal(v),

@@ -69,6 +69,8 @@ type vault struct {
 }
 
 func (v *vault) Create(_ context.Context, ref source.Ref, val value.Value) (source.Answer, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.onCreate != nil {
 		v.onCreate()
 	}
@@ -381,6 +383,7 @@ func TestResolve(t *testing.T) {
 			if diff := cmp.Diff(test.say, say(ds)); diff != "" {
 				t.Errorf("diagnostics (-want +got)\n%s", diff)
 			}
+			slices.Sort(test.vault.created) // they are written at once
 			if diff := cmp.Diff(test.created, test.vault.created); diff != "" {
 				t.Errorf("created (-want +got)\n%s", diff)
 			}
