@@ -61,7 +61,7 @@ func (c *compilation) validate(v cue.Value) []errors.Error {
 	for _, e := range all {
 		told[pathKey(e.Path())] = true
 	}
-	for _, part := range []string{"sources", "inputs", "rules", "secrets"} {
+	for _, part := range []string{"access", "sources", "inputs", "rules", "secrets"} {
 		for _, name := range c.ix.names([]string{part}) {
 			sub := v.LookupPath(cuePath([]string{part, name}))
 			if !sub.Exists() {
@@ -256,7 +256,7 @@ func fieldsAt(path []string) []string {
 			t = t.Elem()
 		}
 		switch t.Kind() {
-		case reflect.Map:
+		case reflect.Map, reflect.Slice:
 			t = t.Elem()
 		case reflect.Struct:
 			found := false

@@ -73,6 +73,7 @@ func (ix *index) expr(path []string, e ast.Expr) {
 		for i, elt := range e.Elts {
 			p := append(path[:len(path):len(path)], strconv.Itoa(i))
 			ix.values[pathKey(p)] = append(ix.values[pathKey(p)], position(elt.Pos()))
+			ix.expr(p, elt)
 		}
 	}
 }

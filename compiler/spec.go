@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -20,6 +21,7 @@ type spec struct {
 	PartOf      string                `json:"partOf"`
 	Sources     map[string]sourceSpec `json:"sources"`
 	Delivery    deliverySpec          `json:"delivery"`
+	Access      accessSpec            `json:"access"`
 	Inputs      map[string]inputSpec  `json:"inputs"`
 	Rules       map[string]ruleSpec   `json:"rules"`
 	Secrets     map[string]secretSpec `json:"secrets"`
@@ -42,6 +44,16 @@ type deliverySpec struct {
 	Kind        string `json:"kind"`
 	Certificate string `json:"certificate"`
 	Scope       string `json:"scope"`
+}
+
+type accessSpec struct {
+	Readers []readerSpec `json:"readers"`
+}
+
+type readerSpec struct {
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
 }
 
 type inputSpec struct {
@@ -151,6 +163,11 @@ func unknownFields(v any, t reflect.Type, path []string, report func(path []stri
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if list, ok := v.([]any); ok && t.Kind() == reflect.Slice {
+		for i, elt := range list {
+			unknownFields(elt, t.Elem(), append(path[:len(path):len(path)], strconv.Itoa(i)), report)
+		}
+	}
 	m, ok := v.(map[string]any)
 	if !ok {
 		return
@@ -176,11 +193,14 @@ func unknownFields(v any, t reflect.Type, path []string, report func(path []stri
 	}
 }
 
-// dotted writes a path as CUE does: inputs.DB_HOST, secrets."victor-ai".keys.
+// dotted writes a path as CUE does: inputs.DB_HOST, secrets."victor-ai".keys,
+// access.readers.0.
 func dotted(path []string) string {
 	sels := make([]string, len(path))
 	for i, s := range path {
-		sels[i] = cue.Str(s).String()
+		if sels[i] = cue.Str(s).String(); strings.Trim(s, "0123456789") == "" {
+			sels[i] = s // nearly always an index
+		}
 	}
 	return strings.Join(sels, ".")
 }

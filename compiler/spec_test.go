@@ -13,6 +13,7 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/parser"
 	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/schema"
@@ -51,6 +52,8 @@ func TestSpec(t *testing.T) {
 		{"#Environment", nil, reflect.TypeFor[spec]()},
 		{"#Source", nil, reflect.TypeFor[sourceSpec]()},
 		{"#Delivery", nil, reflect.TypeFor[deliverySpec]()},
+		{"#Access", nil, reflect.TypeFor[accessSpec]()},
+		{"#Reader", nil, reflect.TypeFor[readerSpec]()},
 		{"#Input", nil, reflect.TypeFor[inputSpec]()},
 		{"#Generate", []string{
 			`{kind: "password"}`, `{kind: "bytes"}`, `{kind: "uuid"}`, `{kind: "rsa"}`, `{kind: "ed25519"}`,
@@ -142,6 +145,7 @@ func TestSpecWords(t *testing.T) {
 		{"#Generate.kind", []string{plan.Password, plan.Bytes, plan.UUID, plan.RSA, plan.Ed25519}},
 		{"#Delivery.kind", []string{plan.Sealed}},
 		{"#Delivery.scope", []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
+		{"#Reader.kind", []string{rbacv1.ServiceAccountKind, rbacv1.GroupKind, rbacv1.UserKind}},
 		{"#Source.kind", plan.SourceKinds},
 	}
 	for _, tt := range tests {

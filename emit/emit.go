@@ -308,6 +308,7 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	})
 	var ds plan.Diagnostics
 	t := &Tree{Files: map[string][]byte{}}
+	var secrets []secretID // in the tree
 	l := &lock{Version: lockVersion, Environment: e.plan.Environment}
 	for _, w := range e.secrets {
 		l.Secrets = append(l.Secrets, w.entry)
@@ -316,6 +317,7 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		}
 		if w.manifest != nil {
 			t.Files[w.file] = w.manifest
+			secrets = append(secrets, secretID{w.Namespace, w.Name})
 		}
 	}
 	if ctx.Err() != nil { // some of the work was not done
@@ -326,17 +328,21 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		ds.Errorf(plan.CodeLeftOut, nil, "give a value to an input of a secret", "environment %q has no secret left: all keys of all secrets are left out", e.plan.Environment)
 		return nil, ds
 	}
-	l.Files = slices.Sorted(maps.Keys(t.Files))
-	var err error
-	if t.Files[KustomizationFile], err = marshalKustomization(l.Files); err != nil {
+	access, rights, err := accessManifest(e.plan, secrets)
+	if err != nil {
+		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", AccessFile, err)
+	} else if rights > 0 {
+		t.Files[AccessFile] = access
+	}
+	if t.Files[KustomizationFile], err = marshalKustomization(slices.Sorted(maps.Keys(t.Files))); err != nil {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
 	}
-	l.Files = slices.Insert(l.Files, 0, KustomizationFile) // sorts before secrets/
+	l.Files = slices.Sorted(maps.Keys(t.Files))
 	// The lock is no part of what kustomize builds, so make it meanwhile.
 	var lockText []byte
 	var wg sync.WaitGroup
 	wg.Go(func() { lockText = l.marshal() })
-	ds = append(ds, t.kustomize(len(t.Files)-1)...)
+	ds = append(ds, t.kustomize(len(secrets)+rights)...)
 	wg.Wait()
 	t.Files[LockFile] = lockText
 	return t, ds

@@ -1,6 +1,9 @@
 package emit
 
-import "github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+import (
+	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
 
 // The labels that every object of a tree carries
 // (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
@@ -15,12 +18,20 @@ const (
 const (
 	LockFile          = "victorgen.lock"
 	KustomizationFile = "kustomization.yaml"
+	AccessFile        = "access/secret-reader.yaml"
 	secretsDir        = "secrets"
 )
 
 // header is the first line of every file of a tree.
 const header = "# Written by victorgen from the contract; edits will be overwritten.\n"
 
-const sealedSecretKind = "SealedSecret"
+const (
+	sealedSecretKind = "SealedSecret"
+	roleKind         = "Role"
+	roleBindingKind  = "RoleBinding"
+)
 
-var sealedSecretVersion = v1alpha1.SchemeGroupVersion.String()
+var (
+	sealedSecretVersion = v1alpha1.SchemeGroupVersion.String()
+	rbacVersion         = rbacv1.SchemeGroupVersion.String()
+)

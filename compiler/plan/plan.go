@@ -32,6 +32,7 @@ type Plan struct {
 	Secrets     []Secret // sorted by namespace, then name
 	Rules       []Rule   // sorted by name
 	Sources     []Source // sorted by name
+	Readers     []Reader // who may get the secrets from the cluster, in the order of the contract
 }
 
 // Input returns the input called name.
@@ -264,6 +265,14 @@ type Delivery struct {
 	Certificate string // absolute path of the PEM sealing certificate
 	Scope       string
 	Pos         []Pos
+}
+
+// Reader is somebody who may get the secrets of an environment from the
+// cluster: a subject of Kubernetes RBAC.
+type Reader struct {
+	Kind      string // ServiceAccount, Group or User
+	Name      string
+	Namespace string // of a ServiceAccount; empty is that of the secret
 }
 
 // Pos is a place in a file. Lines and columns start at 1; a column counts

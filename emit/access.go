@@ -1,0 +1,78 @@
+package emit
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// accessManifest writes, for each namespace, the Role that may get its secrets
+// and the RoleBinding that gives it to the readers. secrets are those in
+// the tree, in the order of the plan. It also returns how many objects that is:
+// none without readers.
+//
+// The Role allows nothing but get: a request to list or watch names no secret,
+// so to allow it is to hand out all of them
+// (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources).
+func accessManifest(p *plan.Plan, secrets []secretID) (manifest []byte, objects int, err error) {
+	if len(p.Readers) == 0 {
+		return nil, 0, nil
+	}
+	names := map[string][]string{} // by namespace
+	var order []string
+	for _, s := range secrets {
+		if names[s.namespace] == nil {
+			order = append(order, s.namespace)
+		}
+		names[s.namespace] = append(names[s.namespace], s.name)
+	}
+	var documents [][]byte
+	for _, namespace := range order {
+		role, binding := accessOf(p, namespace, names[namespace])
+		for _, object := range []any{role, binding} {
+			y, err := yaml.Marshal(object)
+			if err != nil {
+				return nil, 0, err
+			}
+			documents = append(documents, y)
+		}
+	}
+	return slices.Concat([]byte(header), bytes.Join(documents, []byte("---\n"))), len(documents), nil
+}
+
+// accessOf returns the Role and the RoleBinding of one namespace. They are named
+// after the application and its environment, for others may share the namespace.
+func accessOf(p *plan.Plan, namespace string, names []string) (*rbacv1.Role, *rbacv1.RoleBinding) {
+	meta := metav1.ObjectMeta{
+		Name: p.PartOf + "-" + p.Environment + "-secret-reader", Namespace: namespace,
+		Labels: map[string]string{LabelManagedBy: ManagedBy, LabelPartOf: p.PartOf},
+	}
+	role := &rbacv1.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacVersion, Kind: roleKind},
+		ObjectMeta: meta,
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: names, Verbs: []string{"get"},
+		}},
+	}
+	binding := &rbacv1.RoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacVersion, Kind: roleBindingKind},
+		ObjectMeta: meta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: roleKind, Name: meta.Name},
+	}
+	for _, r := range p.Readers {
+		subject := rbacv1.Subject{Kind: r.Kind, Name: r.Name}
+		if r.Kind == rbacv1.ServiceAccountKind {
+			subject.Namespace = cmp.Or(r.Namespace, namespace)
+		} else {
+			subject.APIGroup = rbacv1.GroupName
+		}
+		binding.Subjects = append(binding.Subjects, subject)
+	}
+	return role, binding
+}
