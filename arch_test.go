@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"schema":                            {},
 	"compiler/plan":                     {},
 	"compiler/value":                    {"compiler/plan"},
+	"compiler/permissions":              {"compiler/plan"},
 	"compiler":                          {"schema", "compiler/plan", "compiler/value"},
 	"compiler/source":                   {"compiler/plan", "compiler/value"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
@@ -39,7 +40,7 @@ var arrows = map[string][]string{
 	"emit/emittest":                     {},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault", "emit",
-		"internal/dirlock"},
+		"internal/dirlock", "compiler/permissions"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

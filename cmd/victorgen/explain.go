@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,39 +14,86 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/permissions"
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 func explainCommand() *cobra.Command {
 	var format string
+	var rights bool
 	cmd := &cobra.Command{
-		Use:   "explain ENV [INPUT|SECRET...] | CODE",
+		Use:   "explain ENV [INPUT|SECRET...] | --permissions ENV | CODE",
 		Short: "Say where a value comes from and all places it goes to",
 		Long: `Explain tells of an input where it is declared, where its value comes from, what
 the value must be, and all keys of all secrets that are made from it; of a
 secret, what each of its keys is made from. Without a name it lists all inputs.
 It reads no values.
 
+With --permissions it prints the least that each source must allow, in the
+language of its service: to read values, to prove by metadata alone that they
+are there, and to write those that are generated.
+
 With a code, such as VG1205, it explains the message that has it.`,
 		Example: `  victorgen explain envs/production
   victorgen explain envs/production DB_PASSWORD
   victorgen explain envs/production victor-ai-secrets -o json
+  victorgen explain --permissions envs/production
   victorgen explain VG1205`,
 		Args:              argsOf(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: completeExplain,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if strings.HasPrefix(args[0], "VG") {
+			if rights && len(args) != 1 {
+				return usageError{errors.New("--permissions takes one environment")}
+			}
+			if strings.HasPrefix(args[0], "VG") && !rights {
 				return explainCodes(cmd.OutOrStdout(), args, format)
 			}
 			p, err := compileOne(cmd, args[0], compiler.Options{})
 			if err != nil {
 				return err
 			}
+			if rights {
+				return explainPermissions(cmd.OutOrStdout(), p, format)
+			}
 			return explain(cmd.OutOrStdout(), newPrinter(cmd.ErrOrStderr()), p, args[1:], format)
 		},
 	}
+	cmd.Flags().BoolVar(&rights, "permissions", false, "print what the sources must allow")
 	outputFlag(cmd, &format)
 	return cmd
+}
+
+// uses are what a policy is for, in words.
+var uses = map[permissions.Use]string{
+	permissions.Read:  ", to read values",
+	permissions.Prove: ", to prove by metadata alone that values are there",
+	permissions.Write: ", to write generated inputs, beside reading",
+}
+
+func explainPermissions(w io.Writer, p *plan.Plan, format string) error {
+	policies := permissions.Of(p)
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(struct {
+			Version     int                  `json:"version"`
+			Environment string               `json:"environment"`
+			Permissions []permissions.Policy `json:"permissions"`
+		}{1, p.Environment, policies})
+	}
+	for i, policy := range policies {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "# %s (%s)%s\n", policy.Source, policy.Kind, uses[policy.Use])
+		if policy.Note != "" {
+			fmt.Fprintf(w, "# %s\n", policy.Note)
+		}
+		if text := policy.String(); text != "" {
+			fmt.Fprintln(w, text)
+		}
+	}
+	return nil
 }
 
 // completeExplain completes a code or an environment, then the names in it.

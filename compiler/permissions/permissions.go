@@ -1,0 +1,116 @@
+// Package permissions derives from a plan the least that each of its sources
+// must allow: one policy to read values, one to prove that they are there by
+// metadata alone, and one to write those that are generated. It knows names and
+// asks nobody.
+//
+// What a policy allows is what the packages below compiler/source call, as
+// their comments say.
+package permissions
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// Use is what somebody wants of a source.
+type Use string
+
+// The uses of a source.
+const (
+	Read  Use = "read"  // values: build, verify --source
+	Prove Use = "prove" // existence and age: verify --source --no-values
+	Write Use = "write" // the generated inputs: build, generate, rotate. It comes on top of Read.
+)
+
+// Policy is what one source must allow for one use. It has one of IAM, HCL and
+// Commands, in the language of the source's service. A source of kind env or
+// sops is no service: it has one policy, for no use in particular, which is but
+// a note.
+type Policy struct {
+	Source   string   `json:"source"` // its name in the contract
+	Kind     string   `json:"kind"`
+	Use      Use      `json:"use,omitempty"`
+	IAM      *IAM     `json:"iam,omitempty"`      // of kinds aws-*
+	HCL      string   `json:"hcl,omitempty"`      // of kind vault
+	Commands []string `json:"commands,omitempty"` // of azure-keyvault for az, of gcp-secretmanager for gcloud
+	Note     string   `json:"note,omitempty"`     // what the policy itself can't say
+}
+
+// String returns the policy in the language of its service.
+func (p Policy) String() string {
+	if p.IAM == nil {
+		return p.HCL + strings.Join(p.Commands, "\n")
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	enc.Encode(p.IAM) // of strings alone, so it does not fail
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Of returns the policies of all sources of p that hold an input, in the order
+// of the sources and for each in the order Read, Prove, Write. There is none to
+// write at a source where nothing is generated, or which can't be written.
+func Of(p *plan.Plan) []Policy {
+	var all []Policy
+	for _, s := range p.Sources {
+		uses := []Use{Read, Prove, Write}
+		if s.Kind == plan.Env || s.Kind == plan.SOPS {
+			uses = []Use{""}
+		}
+		for _, use := range uses {
+			if names := namesOf(p, s, use); len(names) > 0 {
+				policy := policyOf(s, use, names)
+				policy.Source, policy.Kind, policy.Use = s.Name, s.Kind, use
+				all = append(all, policy)
+			}
+		}
+	}
+	return all
+}
+
+// namesOf returns the remote names of the inputs of s that use is about, sorted.
+// Those of inputs that the source knows by their own names are empty.
+func namesOf(p *plan.Plan, s plan.Source, use Use) []string {
+	var names []string
+	for _, in := range p.Inputs {
+		fixed := s.Version == "v1" || in.Remote.Version != "" // the lock key may be where it can't be minted
+		if in.Source != s.Name || in.Default != nil || use == Write && (in.Class != plan.Generated || fixed) {
+			continue
+		}
+		names = append(names, in.Remote.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func policyOf(s plan.Source, use Use, names []string) Policy {
+	switch s.Kind {
+	case plan.AWSSSM:
+		return parameterStore(s, use, names)
+	case plan.AWSSecretsManager:
+		return secretsManager(s, use, names)
+	case plan.AzureKeyVault:
+		return keyVault(s, use, names)
+	case plan.GCPSecretManager:
+		return secretManager(s, use, names)
+	case plan.Vault:
+		return vault(s, use, names)
+	case plan.SOPS:
+		return Policy{Note: "The program sops reads and writes the file, for whoever has it and one of the keys that it is encrypted for."}
+	}
+	return Policy{Note: "No service is asked: the values are in the environment of the process, or in a file that its user alone may read."}
+}
+
+// quote makes a word of a command for a shell out of s.
+func quote(s string) string {
+	if strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

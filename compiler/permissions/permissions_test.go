@@ -1,0 +1,141 @@
+package permissions_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/victor-ai/victorgen/compiler/permissions"
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// at is an input called name at remote of a source.
+func at(source, name string, class plan.Class, remote plan.Remote) plan.Input {
+	return plan.Input{Name: name, Class: class, Source: source, Remote: remote}
+}
+
+// everything has a source of each kind.
+func everything() *plan.Plan {
+	def := "5432"
+	p := &plan.Plan{
+		Sources: []plan.Source{
+			{Name: "account", Kind: plan.AWSSSM, KMSKey: "arn:aws:kms:eu-west-1:111122223333:alias/shop"},
+			{Name: "azure", Kind: plan.AzureKeyVault, Vault: "https://shop.vault.azure.net"},
+			{Name: "bare", Kind: plan.AzureKeyVault},
+			{Name: "beijing", Kind: plan.AWSSecretsManager, Region: "cn-north-1", KMSKey: "1234abcd-12ab"},
+			{Name: "default", Kind: plan.AWSSSM, Region: "us-east-1", KMSKey: "alias/shop"},
+			{Name: "dotenv", Kind: plan.Env, File: "/home/jane/.secrets"},
+			{Name: "file", Kind: plan.SOPS, File: "/home/jane/secrets.enc.yaml"},
+			{Name: "google", Kind: plan.GCPSecretManager, Project: "shop-1"},
+			{Name: "old", Kind: plan.Vault, Mount: "kv", Version: "v1"},
+			{Name: "secrets", Kind: plan.AWSSecretsManager, Region: "eu-west-1"},
+			{Name: "unused", Kind: plan.GCPSecretManager},
+			{Name: "vault", Kind: plan.Vault, Mount: "secret", Version: "v2"},
+		},
+	}
+	for _, s := range p.Sources {
+		if s.Name == "unused" {
+			continue
+		}
+		prefix := strings.ToUpper(s.Name)
+		p.Inputs = append(p.Inputs,
+			at(s.Name, prefix+"_MINTED", plan.Generated, plan.Remote{Name: "shop-minted"}),
+			at(s.Name, prefix+"_ONE", plan.Required, plan.Remote{Name: "shop-object", Property: "one"}),
+			at(s.Name, prefix+"_OTHER", plan.Optional, plan.Remote{Name: "shop-object", Property: "other"}),
+			at(s.Name, prefix+"_PINNED", plan.Required, plan.Remote{Name: "shop-pinned", Version: "3"}))
+		port := at(s.Name, prefix+"_PORT", plan.Setting, plan.Remote{})
+		port.Default = &def
+		p.Inputs = append(p.Inputs, port)
+	}
+	p.Inputs = append(p.Inputs,
+		at("default", "ZZ_PATH", plan.Required, plan.Remote{Name: "/shop/path"}),
+		at("default", "ZZ_SHARED", plan.Required, plan.Remote{Name: "arn:aws:ssm:us-east-1:444455556666:parameter/shared"}),
+		at("old", "ZZ_DEEP", plan.Required, plan.Remote{Name: "shop/deep"}),
+		at("old", "ZZ_LAST", plan.Required, plan.Remote{Name: "z"}),
+		at("vault", "ZZ_GLOB", plan.Required, plan.Remote{Name: "shop/odd*"}))
+	slices.SortFunc(p.Inputs, func(a, b plan.Input) int { return strings.Compare(a.Name, b.Name) })
+	return p
+}
+
+// TestGolden shows the policies of all kinds. VICTORGEN_UPDATE=1 rewrites it.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	var got strings.Builder
+	for _, p := range permissions.Of(everything()) {
+		fmt.Fprintf(&got, "-- %s (%s) %s --\n%s\n", p.Source, p.Kind, p.Use, strings.TrimSpace(p.Note+"\n"+p.String()))
+	}
+	const golden = "testdata/policies.txt"
+	if os.Getenv("VICTORGEN_UPDATE") != "" {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestIAM holds what AWS demands of a policy
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html).
+func TestIAM(t *testing.T) {
+	t.Parallel()
+	sid, arn := regexp.MustCompile(`^[A-Za-z0-9]+$`), regexp.MustCompile(`^(\*|arn:aws(-cn)?:(ssm|secretsmanager|kms):[^:]+:(\*|\d{12}):[^:]+(:[^:]+)?)$`)
+	tested := 0
+	for _, p := range permissions.Of(everything()) {
+		if p.IAM == nil {
+			continue
+		}
+		tested++
+		var decoded permissions.IAM
+		dec := json.NewDecoder(strings.NewReader(p.String()))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&decoded); err != nil {
+			t.Fatalf("%s %s: %v", p.Source, p.Use, err)
+		}
+		if diff := cmp.Diff(*p.IAM, decoded); diff != "" {
+			t.Errorf("%s %s: as JSON (-want +got)\n%s", p.Source, p.Use, diff)
+		}
+		if p.IAM.Version != "2012-10-17" {
+			t.Errorf("%s %s: version %q", p.Source, p.Use, p.IAM.Version)
+		}
+		sids := map[string]bool{}
+		for _, s := range p.IAM.Statement {
+			if !sid.MatchString(s.Sid) || sids[s.Sid] || s.Effect != "Allow" || len(s.Action) == 0 || !slices.IsSorted(s.Resource) {
+				t.Errorf("%s %s: %+v", p.Source, p.Use, s)
+			}
+			sids[s.Sid] = true
+			for _, r := range s.Resource {
+				if !arn.MatchString(r) {
+					t.Errorf("%s %s: resource %s", p.Source, p.Use, r)
+				}
+			}
+		}
+	}
+	if tested != 12 {
+		t.Errorf("%d IAM policies, want 3 for each of 4 sources", tested)
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	p := &plan.Plan{Sources: []plan.Source{{Name: "default", Kind: plan.AWSSSM, Region: "us-east-1"}}}
+	for i := range 200 {
+		name := fmt.Sprintf("INPUT_%03d", i)
+		p.Inputs = append(p.Inputs, at("default", name, plan.Required, plan.Remote{Name: "/shop/" + name}))
+	}
+	for _, policy := range permissions.Of(p) {
+		if got := strings.Contains(policy.Note, "too long"); got != (policy.Use == permissions.Read) {
+			t.Errorf("%s: %s", policy.Use, policy.Note)
+		}
+	}
+}
