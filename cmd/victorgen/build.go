@@ -81,7 +81,7 @@ fails leaves the old tree as it was.`,
 // build builds one environment.
 func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	p := r.plan
-	r.Tree = filepath.Join(p.Module, "deploy", p.Environment)
+	r.Tree = treeOf(p)
 	if o.output != "" {
 		dir, err := filepath.Abs(o.output)
 		if err != nil {
@@ -134,6 +134,9 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		r.fail(writeTree(ctx, tree, r.Tree))
 	}
 }
+
+// treeOf is where the tree of an environment is, unless --output says otherwise.
+func treeOf(p *plan.Plan) string { return filepath.Join(p.Module, "deploy", p.Environment) }
 
 func writeTree(ctx context.Context, t *emit.Tree, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {

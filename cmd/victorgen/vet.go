@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/emit"
 )
 
 func vetCommand() *cobra.Command {
@@ -15,15 +18,27 @@ func vetCommand() *cobra.Command {
 		Use:   "vet ENV...",
 		Short: "Check contracts and environments, without values and without network",
 		Long: `Vet compiles environments and reports everything that is wrong with them. It
-reads CUE files and nothing else, so it can run anywhere: before a commit, or on
-a pull request from a fork.`,
+also warns of kustomizations in the module that include a tree and would rename
+its sealed secrets. It reads no values and no network, so it can run anywhere:
+before a commit, or on a pull request from a fork.`,
 		Example: `  victorgen vet envs/production
   victorgen vet ./envs/...
   victorgen vet ./envs/... -o json`,
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forEach(cmd, args, compiler.Options{}, format, "checking", nil, func(w io.Writer, _ *printer, r *result) {
+			var once sync.Mutex
+			overlays := map[string]*emit.Overlays{} // by module, for its environments share them
+			return forEach(cmd, args, compiler.Options{}, format, "checking", func(_ context.Context, r *result) {
+				once.Lock()
+				defer once.Unlock()
+				o, ok := overlays[r.plan.Module]
+				if !ok {
+					o = emit.FindOverlays(r.plan.Module)
+					overlays[r.plan.Module] = o
+				}
+				r.Diagnostics = append(r.Diagnostics, o.Check(r.plan, treeOf(r.plan))...)
+			}, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {
 					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(len(r.plan.Inputs), "input"), plural(len(r.plan.Secrets), "secret"))
 				}

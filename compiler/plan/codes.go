@@ -78,4 +78,5 @@ const (
 	CodeTreeForeign        Code = "VG4004"
 	CodeKustomize          Code = "VG4005"
 	CodeTreeDiffers        Code = "VG4006"
+	CodeOverlay            Code = "VG4007"
 )
