@@ -172,6 +172,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	for i, r := range s.Access.Readers {
 		p.Readers = append(p.Readers, c.reader(i, r))
 	}
+	p.Alerts = c.alerts(s.Alerts)
 	return p
 }
 

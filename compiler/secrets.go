@@ -80,14 +80,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 	if spec.Namespace != "" {
 		c.checkName("namespace", spec.Namespace, dnsLabel, "secrets", id, "namespace")
 	}
-	for _, k := range sortedKeys(spec.Labels) {
-		c.checkLabelled([]string{"secrets", id, "labels", k}, "label", k, qualifiedName)
-		c.checkName("label value", spec.Labels[k], labelValue, "secrets", id, "labels", k)
-		if k == "app.kubernetes.io/managed-by" || k == "app.kubernetes.io/part-of" {
-			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.declared("secrets", id, "labels", k)),
-				"take it away; partOf sets app.kubernetes.io/part-of", "label %s of secret %q is victorgen's own", k, id)
-		}
-	}
+	c.checkLabels(fmt.Sprintf("secret %q", id), spec.Labels, "secrets", id, "labels")
 	for _, k := range sortedKeys(spec.Annotations) {
 		c.checkLabelled([]string{"secrets", id, "annotations", k}, "annotation", k, func(k string) []string {
 			return qualifiedName(strings.ToLower(k)) // as apimachinery's ValidateAnnotations does
@@ -119,6 +112,20 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 // field.
 func (c *compilation) checkLabelled(path []string, what, name string, valid func(string) []string) {
 	c.checkNameAt(last(c.ix.declared(path...)), what, name, valid)
+}
+
+// checkLabels checks the labels that a contract gives an object, in the field
+// at path.
+func (c *compilation) checkLabels(object string, labels map[string]string, path ...string) {
+	for _, k := range sortedKeys(labels) {
+		at := append(path[:len(path):len(path)], k)
+		c.checkLabelled(at, "label", k, qualifiedName)
+		c.checkName("label value", labels[k], labelValue, at...)
+		if k == "app.kubernetes.io/managed-by" || k == "app.kubernetes.io/part-of" {
+			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.declared(at...)),
+				"take it away; partOf sets app.kubernetes.io/part-of", "label %s of %s is victorgen's own", k, object)
+		}
+	}
 }
 
 // delivery is that of the environment with what the secret says laid over it.

@@ -25,6 +25,7 @@ type spec struct {
 	Inputs      map[string]inputSpec  `json:"inputs"`
 	Rules       map[string]ruleSpec   `json:"rules"`
 	Secrets     map[string]secretSpec `json:"secrets"`
+	Alerts      *alertsSpec           `json:"alerts"`
 }
 
 type sourceSpec struct {
@@ -105,6 +106,40 @@ type keySpec struct {
 	Input    *string `json:"input"`
 	Template *string `json:"template"`
 	Value    *string `json:"value"`
+}
+
+type alertsSpec struct {
+	For              string            `json:"for"`
+	Severity         string            `json:"severity"`
+	Runbook          string            `json:"runbook"`
+	Labels           map[string]string `json:"labels"`
+	AlertLabels      map[string]string `json:"alertLabels"`
+	CertificateEnds  string            `json:"certificateEnds"`
+	RotationOverdue  string            `json:"rotationOverdue"`
+	KubeStateMetrics exporterSpec      `json:"kubeStateMetrics"`
+	SealedSecrets    exporterSpec      `json:"sealedSecrets"`
+	Rules            alertRulesSpec    `json:"rules"`
+}
+
+type exporterSpec struct {
+	NamespaceLabel string `json:"namespaceLabel"`
+}
+
+type alertRulesSpec struct {
+	SecretMissing              alertSpec `json:"SecretMissing"`
+	SecretMetricsMissing       alertSpec `json:"SecretMetricsMissing"`
+	SecretStale                alertSpec `json:"SecretStale"`
+	SealedSecretNotSynced      alertSpec `json:"SealedSecretNotSynced"`
+	SealedSecretNotReconciled  alertSpec `json:"SealedSecretNotReconciled"`
+	SealedSecretUnsealErrors   alertSpec `json:"SealedSecretUnsealErrors"`
+	SealedSecretMetricsMissing alertSpec `json:"SealedSecretMetricsMissing"`
+	SealingCertificateExpiring alertSpec `json:"SealingCertificateExpiring"`
+}
+
+type alertSpec struct {
+	Enabled  bool   `json:"enabled"`
+	For      string `json:"for"`
+	Severity string `json:"severity"`
 }
 
 // decode reads the package value into a spec, and reports the fields that the

@@ -61,6 +61,10 @@ func TestSpec(t *testing.T) {
 		{"#Rule", nil, reflect.TypeFor[ruleSpec]()},
 		{"#Secret", nil, reflect.TypeFor[secretSpec]()},
 		{"#Key", nil, reflect.TypeFor[keySpec]()},
+		{"#Alerts", nil, reflect.TypeFor[alertsSpec]()},
+		{"#Exporter", nil, reflect.TypeFor[exporterSpec]()},
+		{"#AlertRules", nil, reflect.TypeFor[alertRulesSpec]()},
+		{"#Alert", nil, reflect.TypeFor[alertSpec]()},
 	}
 	tested := map[string]bool{"#Required": true, "#Optional": true, "#Generated": true, "#Setting": true} // each one is an #Input
 	for _, tt := range tests {

@@ -41,7 +41,8 @@ minLength: *12 | >=12 may become 20.`,
 	CodeSchemaStale: "the schema in cue.mod/pkg is not the one that this victorgen has.\nThe one of the program is used. `victorgen init` in the module renews the copy, for editors and cue vet.",
 	CodeName: `a name is not one that Kubernetes accepts.
 The rules are Kubernetes' own: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/. An input
-has the name of an environment variable.`,
+has the name of an environment variable, and a label of an alert one of Prometheus'
+(https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels).`,
 	CodeSameSecret: `two secrets have the same name and namespace.
 The one would overwrite the other in the cluster.`,
 	CodeTypeKeys: `a secret lacks a key that its type demands.

@@ -33,6 +33,7 @@ type Plan struct {
 	Rules       []Rule   // sorted by name
 	Sources     []Source // sorted by name
 	Readers     []Reader // who may get the secrets from the cluster, in the order of the contract
+	Alerts      *Alerts  // nil if there are to be no alerting rules
 }
 
 // Input returns the input called name.
@@ -274,6 +275,44 @@ type Reader struct {
 	Name      string
 	Namespace string // of a ServiceAccount; empty is that of the secret
 }
+
+// Alerts says which alerting rules there are to be.
+type Alerts struct {
+	Labels           map[string]string // of the PrometheusRule
+	AlertLabels      map[string]string // of each alert, besides OwnAlertLabels
+	Runbook          string            // URL, in which {alert} stands for the name of the alert; empty is none
+	CertificateEnds  time.Duration     // before the end of a sealing certificate
+	RotationOverdue  time.Duration     // after rotation is due
+	KubeStateMetrics Exporter
+	SealedSecrets    Exporter
+	Rules            map[string]Alert // by name of the alert; one that is not here is off
+}
+
+// Alert is what there is to say of one alert.
+type Alert struct {
+	For      time.Duration
+	Severity string
+}
+
+// Exporter is something that Prometheus scrapes.
+type Exporter struct {
+	NamespaceLabel string // the label in which the namespace of an object arrives
+}
+
+// The names of the alerts. The schema says what each one means.
+const (
+	SecretMissing              = "SecretMissing"
+	SecretMetricsMissing       = "SecretMetricsMissing"
+	SecretStale                = "SecretStale"
+	SealedSecretNotSynced      = "SealedSecretNotSynced"
+	SealedSecretNotReconciled  = "SealedSecretNotReconciled"
+	SealedSecretUnsealErrors   = "SealedSecretUnsealErrors"
+	SealedSecretMetricsMissing = "SealedSecretMetricsMissing"
+	SealingCertificateExpiring = "SealingCertificateExpiring"
+)
+
+// OwnAlertLabels are the labels of alerts that a contract cannot set.
+var OwnAlertLabels = []string{"alertname", "severity", "environment", "namespace", "secret", "input", "certificate", "reason"}
 
 // Pos is a place in a file. Lines and columns start at 1; a column counts
 // bytes, as CUE does. The zero Pos is no place.

@@ -1,0 +1,77 @@
+package compiler
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// alerts checks what the contract says of alerting rules; nil is nothing.
+func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
+	if s == nil {
+		return nil
+	}
+	a := &plan.Alerts{
+		Labels:           s.Labels,
+		AlertLabels:      s.AlertLabels,
+		Runbook:          s.Runbook,
+		CertificateEnds:  c.promDuration(s.CertificateEnds, "alerts", "certificateEnds"),
+		RotationOverdue:  c.promDuration(s.RotationOverdue, "alerts", "rotationOverdue"),
+		KubeStateMetrics: plan.Exporter(s.KubeStateMetrics),
+		SealedSecrets:    plan.Exporter(s.SealedSecrets),
+		Rules:            map[string]plan.Alert{},
+	}
+	usual := c.promDuration(s.For, "alerts", "for")
+	for name, r := range map[string]alertSpec{
+		plan.SecretMissing:              s.Rules.SecretMissing,
+		plan.SecretMetricsMissing:       s.Rules.SecretMetricsMissing,
+		plan.SecretStale:                s.Rules.SecretStale,
+		plan.SealedSecretNotSynced:      s.Rules.SealedSecretNotSynced,
+		plan.SealedSecretNotReconciled:  s.Rules.SealedSecretNotReconciled,
+		plan.SealedSecretUnsealErrors:   s.Rules.SealedSecretUnsealErrors,
+		plan.SealedSecretMetricsMissing: s.Rules.SealedSecretMetricsMissing,
+		plan.SealingCertificateExpiring: s.Rules.SealingCertificateExpiring,
+	} {
+		rule := plan.Alert{For: usual, Severity: cmp.Or(r.Severity, s.Severity)}
+		if r.For != "" {
+			rule.For = c.promDuration(r.For, "alerts", "rules", name, "for")
+		}
+		if r.Enabled {
+			a.Rules[name] = rule
+		}
+	}
+	c.checkLabels("the PrometheusRule", s.Labels, "alerts", "labels")
+	for _, k := range sortedKeys(s.AlertLabels) {
+		at := last(c.ix.declared("alerts", "alertLabels", k))
+		if !model.LegacyValidation.IsValidLabelName(k) || strings.HasPrefix(k, model.ReservedLabelPrefix) {
+			c.ds.Errorf(plan.CodeName, at, "use letters, digits and underscores, as in cost_center; two underscores at the start are Prometheus' own",
+				"alert label %q is not a name that Prometheus accepts", k)
+		} else if slices.Contains(plan.OwnAlertLabels, k) {
+			c.ds.Errorf(plan.CodeMisplaced, at, "take it away; severity is a field of alerts", "alert label %s is victorgen's own", k)
+		}
+	}
+	if s.Runbook != "" {
+		if u, err := url.Parse(s.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("alerts", "runbook")), "write https://HOST/PATH#{alert}",
+				"alerts.runbook is no URL")
+		}
+	}
+	return a
+}
+
+// promDuration reads a duration of Prometheus' own from the field at path. An
+// empty one is one that CUE has complained of.
+func (c *compilation) promDuration(text string, path ...string) time.Duration {
+	d, err := model.ParseDuration(text)
+	if err != nil && text != "" {
+		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set(path...)), `write it as Prometheus does: "90s", "15m", "1h30m", "30d"`,
+			"%s is %q, which is no duration of Prometheus", dotted(path), text)
+	}
+	return time.Duration(d)
+}
