@@ -34,6 +34,7 @@ type Options struct {
 // Report says what was done for each key. It holds no values.
 type Report struct {
 	Secrets []SecretReport `json:"secrets"` // in the order of the plan
+	Alerts  *Alerts        `json:"-"`       // the alerting rules of the tree; nil is none
 }
 
 // SecretReport is one secret of a [Report].
@@ -99,6 +100,7 @@ type emission struct {
 	now       time.Time
 	functions template.FuncMap
 	secrets   []*work
+	alerts    *Alerts
 }
 
 // work is one secret on its way into the tree. Each of the parallel steps has
@@ -334,6 +336,11 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	} else if rights > 0 {
 		t.Files[AccessFile] = access
 	}
+	if e.alerts = e.alertsOf(l); e.alerts != nil {
+		if t.Files[alertsFile], err = prometheusRule(e.plan, e.alerts); err != nil {
+			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", alertsFile, err)
+		}
+	}
 	if t.Files[KustomizationFile], err = marshalKustomization(slices.Sorted(maps.Keys(t.Files))); err != nil {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
 	}
@@ -349,7 +356,7 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 }
 
 func (e *emission) report() Report {
-	r := Report{Secrets: []SecretReport{}}
+	r := Report{Secrets: []SecretReport{}, Alerts: e.alerts}
 	for _, w := range e.secrets {
 		r.Secrets = append(r.Secrets, SecretReport{
 			Namespace: w.Namespace, Name: w.Name, File: w.entry.File,

@@ -63,6 +63,8 @@ type lockedKey struct {
 // secretID names a secret in a cluster.
 type secretID struct{ namespace, name string }
 
+func (s secretID) String() string { return s.namespace + "/" + s.name }
+
 // marshal writes the lock as YAML. It does so by hand because the encoder
 // took a fifth of the time of sealing; a test reads it back with the decoder.
 // All strings are quoted, for a name may look like a number, a digest too.

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
@@ -20,6 +21,7 @@ const (
 	KustomizationFile = "kustomization.yaml"
 	AccessFile        = "access/secret-reader.yaml"
 	secretsDir        = "secrets"
+	alertsFile        = "alerts/secrets.yaml"
 )
 
 // header is the first line of every file of a tree.
@@ -32,6 +34,7 @@ const (
 )
 
 var (
-	sealedSecretVersion = v1alpha1.SchemeGroupVersion.String()
-	rbacVersion         = rbacv1.SchemeGroupVersion.String()
+	sealedSecretVersion   = v1alpha1.SchemeGroupVersion.String()
+	rbacVersion           = rbacv1.SchemeGroupVersion.String()
+	prometheusRuleVersion = monitoringv1.SchemeGroupVersion.String()
 )

@@ -1,0 +1,259 @@
+package emit
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"github.com/prometheus/common/model"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// errorsWindow is how long an error of the controller is news.
+const errorsWindow = 15 * time.Minute
+
+// Alerts are the alerting rules of a tree.
+type Alerts struct {
+	groups   []alertGroup
+	settings *plan.Alerts
+	sealed   []secretID // the secrets that are SealedSecrets
+}
+
+type alertGroup struct {
+	name   string
+	alerts []alert
+}
+
+// alert is one alerting rule, and what its unit tests must know of it.
+type alert struct {
+	name                 string
+	expr                 string
+	labels               map[string]string // besides those that all alerts have
+	summary, description string
+
+	during []situation       // of the tests, in which it fires
+	gives  map[string]string // the labels that expr gives then
+	after  time.Time         // it fires after that, if the time alone decides
+
+	rule monitoringv1.Rule // made of the above
+	hold time.Duration     // rule.For
+}
+
+// alertsOf returns the alerting rules for the secrets of the tree that l is the
+// lock of; nil if the contract asks for none.
+func (e *emission) alertsOf(l *lock) *Alerts {
+	if e.plan.Alerts == nil {
+		return nil
+	}
+	a := &Alerts{settings: e.plan.Alerts}
+	for _, s := range l.Secrets {
+		if s.File != "" {
+			a.sealed = append(a.sealed, secretID{s.Namespace, s.Name})
+		}
+	}
+	for _, g := range []alertGroup{
+		{"secrets", a.aboutSecrets()},
+		{"rotation", e.aboutRotation(l)},
+		{"sealed-secrets", append(a.aboutController(), e.aboutCertificates()...)},
+	} {
+		g.name = ruleName(e.plan) + "-" + g.name
+		g.alerts = slices.DeleteFunc(g.alerts, func(r alert) bool {
+			_, on := a.settings.Rules[r.name]
+			return !on
+		})
+		for i := range g.alerts {
+			g.alerts[i].finish(e.plan)
+		}
+		if len(g.alerts) > 0 {
+			a.groups = append(a.groups, g)
+		}
+	}
+	if len(a.groups) == 0 {
+		return nil
+	}
+	return a
+}
+
+// aboutSecrets are the rules about Secrets, however these are delivered.
+func (a *Alerts) aboutSecrets() []alert {
+	ksm := a.settings.KubeStateMetrics
+	alerts := []alert{{
+		name: plan.SecretMetricsMissing, expr: secretMetricsMissing(), during: []situation{nobodyReports},
+		summary:     "Prometheus sees no Secrets",
+		description: "kube-state-metrics is down, or does not report Secrets. Nobody would notice if one were missing.",
+	}}
+	for _, s := range a.sealed {
+		alerts = append(alerts, alert{
+			name: plan.SecretMissing, expr: secretMissing(ksm, s), labels: s.labels(),
+			during: []situation{secretsGone}, gives: map[string]string{ksm.NamespaceLabel: s.namespace, "secret": s.name},
+			summary:     fmt.Sprintf("Secret %s is missing", s),
+			description: fmt.Sprintf("Secret %s is declared, and is not in the cluster. What needs it does not start.", s),
+		})
+	}
+	return alerts
+}
+
+// aboutRotation are the rules about inputs that have a maxAge.
+func (e *emission) aboutRotation(l *lock) []alert {
+	var alerts []alert
+	for _, in := range e.plan.Inputs {
+		changed, secrets := e.lastChange(in, l)
+		if in.MaxAge == 0 || len(secrets) == 0 {
+			continue
+		}
+		due := changed.Add(in.MaxAge)
+		alerts = append(alerts, alert{
+			name: plan.SecretStale, expr: later(due.Add(e.plan.Alerts.RotationOverdue)), labels: map[string]string{"input": in.Name},
+			after:   due.Add(e.plan.Alerts.RotationOverdue),
+			summary: fmt.Sprintf("Input %s is due for rotation", in.Name),
+			description: fmt.Sprintf("Input %s has not changed since %s, and its maxAge is %s. It is in %s. Give it a new value, build and deploy.",
+				in.Name, changed.Format(dateLayout), plan.Age(in.MaxAge), plan.And(secrets)),
+		})
+	}
+	return alerts
+}
+
+// lastChange returns when in changed last, as far as the lock knows, and the
+// secrets that have it. A key changes with each of its inputs, so the key that
+// has been the same for the longest tells best.
+func (e *emission) lastChange(in plan.Input, l *lock) (changed time.Time, secrets []string) {
+	for i, s := range e.plan.Secrets {
+		had := len(secrets)
+		for _, k := range s.Keys {
+			entry := l.Secrets[i].Keys[k.Name]
+			// Whether a template had an input that may be absent, the lock does not tell.
+			if entry.Omitted || !slices.Contains(k.Inputs(), in.Name) || in.MayBeAbsent() && k.Template != nil {
+				continue
+			}
+			if len(secrets) == 0 || entry.Changed.Before(changed) {
+				changed = entry.Changed
+			}
+			if len(secrets) == had {
+				secrets = append(secrets, secretID{s.Namespace, s.Name}.String())
+			}
+		}
+	}
+	return changed, secrets
+}
+
+// aboutController are the rules about SealedSecrets and their controller.
+func (a *Alerts) aboutController() []alert {
+	controller := a.settings.SealedSecrets
+	alerts := []alert{{
+		name: plan.SealedSecretMetricsMissing, expr: controllerMissing(), during: []situation{nobodyReports},
+		summary:     "Prometheus sees no sealed-secrets controller",
+		description: "The sealed-secrets controller is down, or is not scraped. Nobody would notice if it failed to unseal.",
+	}}
+	var namespaces []string
+	for _, s := range a.sealed {
+		namespaces = append(namespaces, s.namespace)
+		alerts = append(alerts, alert{
+			name: plan.SealedSecretNotReconciled, expr: notReconciled(controller, s), labels: s.labels(),
+			during: []situation{secretsGone}, gives: map[string]string{controller.NamespaceLabel: s.namespace, "name": s.name, "condition": "Synced"},
+			summary:     fmt.Sprintf("SealedSecret %s was never reconciled", s),
+			description: fmt.Sprintf("SealedSecret %s is declared, and the sealed-secrets controller knows nothing of it: it is not in the cluster, or not in a namespace that the controller watches.", s),
+		}, alert{
+			name: plan.SealedSecretNotSynced, expr: notSynced(controller, s), labels: s.labels(),
+			during:      []situation{unsealFails},
+			summary:     fmt.Sprintf("SealedSecret %s is not synced", s),
+			description: fmt.Sprintf("The sealed-secrets controller could not make Secret %s of its SealedSecret, whose status says why. What the Secret holds, if it is there, is out of date.", s),
+		})
+	}
+	slices.Sort(namespaces)
+	for _, ns := range slices.Compact(namespaces) {
+		alerts = append(alerts, alert{
+			name: plan.SealedSecretUnsealErrors, labels: map[string]string{"namespace": ns},
+			// An alert fires only if its cause outlasts `for`.
+			expr:   unsealErrorsWithin(controller, ns, errorsWindow+a.settings.Rules[plan.SealedSecretUnsealErrors].For),
+			during: []situation{unsealFails}, gives: map[string]string{"reason": "unseal"},
+			summary:     fmt.Sprintf("The sealed-secrets controller has errors in namespace %s", ns),
+			description: fmt.Sprintf("The sealed-secrets controller failed on a SealedSecret in namespace %s. Its events say on which one and why.", ns),
+		})
+	}
+	return alerts
+}
+
+// aboutCertificates are the rules about the certificates that the secrets of
+// the tree are sealed for.
+func (e *emission) aboutCertificates() []alert {
+	certificates, secrets := map[string]*Certificate{}, map[string][]string{}
+	for _, w := range e.secrets {
+		if w.entry.File != "" {
+			certificates[w.cert.SHA256] = w.cert
+			secrets[w.cert.SHA256] = append(secrets[w.cert.SHA256], secretID{w.Namespace, w.Name}.String())
+		}
+	}
+	var alerts []alert
+	for _, sha := range slices.Sorted(maps.Keys(certificates)) {
+		end := certificates[sha].NotAfter
+		alerts = append(alerts, alert{
+			name: plan.SealingCertificateExpiring, expr: later(end.Add(-e.plan.Alerts.CertificateEnds)), labels: map[string]string{"certificate": sha},
+			after:   end.Add(-e.plan.Alerts.CertificateEnds),
+			summary: fmt.Sprintf("A sealing certificate ends on %s", end.UTC().Format(dateLayout)),
+			description: fmt.Sprintf("The sealing certificate of %s ends on %s. What is sealed still unseals then; nothing new can be sealed. Fetch the new one, build and deploy.",
+				plan.And(secrets[sha]), end.UTC().Format(dateLayout)),
+		})
+	}
+	return alerts
+}
+
+func (s secretID) labels() map[string]string {
+	return map[string]string{"namespace": s.namespace, "secret": s.name}
+}
+
+// finish makes the rule.
+func (a *alert) finish(p *plan.Plan) {
+	own := p.Alerts.Rules[a.name]
+	labels := map[string]string{}
+	maps.Copy(labels, p.Alerts.AlertLabels)
+	labels["severity"], labels["environment"], labels["namespace"] = own.Severity, p.Environment, p.Namespace
+	maps.Copy(labels, a.labels)
+	a.hold = own.For
+	hold := monitoringv1.Duration(model.Duration(a.hold).String())
+	a.rule = monitoringv1.Rule{
+		Alert: a.name, Expr: intstr.FromString(a.expr), For: &hold, Labels: labels,
+		Annotations: map[string]string{"summary": a.summary, "description": a.description},
+	}
+	if p.Alerts.Runbook != "" {
+		a.rule.Annotations["runbook_url"] = strings.ReplaceAll(p.Alerts.Runbook, "{alert}", a.name)
+	}
+}
+
+func (a *Alerts) spec() monitoringv1.PrometheusRuleSpec {
+	var spec monitoringv1.PrometheusRuleSpec
+	for _, g := range a.groups {
+		group := monitoringv1.RuleGroup{Name: g.name}
+		for _, r := range g.alerts {
+			group.Rules = append(group.Rules, r.rule)
+		}
+		spec.Groups = append(spec.Groups, group)
+	}
+	return spec
+}
+
+// prometheusRule writes the manifest that gives a to the Prometheus Operator.
+func prometheusRule(p *plan.Plan, a *Alerts) ([]byte, error) {
+	labels := map[string]string{}
+	maps.Copy(labels, p.Alerts.Labels)
+	labels[LabelManagedBy], labels[LabelPartOf] = ManagedBy, p.PartOf
+	y, err := yaml.Marshal(monitoringv1.PrometheusRule{
+		TypeMeta:   metav1.TypeMeta{APIVersion: prometheusRuleVersion, Kind: monitoringv1.PrometheusRuleKind},
+		ObjectMeta: metav1.ObjectMeta{Name: ruleName(p), Namespace: p.Namespace, Labels: labels},
+		Spec:       a.spec(),
+	})
+	return append([]byte(header), y...), err
+}
+
+// ruleName is a name for the rules that no other environment and application of
+// the namespace has. partOf is a label value, which may have characters that a
+// name may not.
+func ruleName(p *plan.Plan) string {
+	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(p.PartOf)) + "-" + p.Environment
+}

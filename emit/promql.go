@@ -1,0 +1,97 @@
+package emit
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// This file has all PromQL. Each function returns an expression that gives
+// something when an alert should fire, and nothing otherwise.
+//
+// A gauge of something that exists goes away with it. So `m == 0` never gives
+// anything, absent(m) does; but that does so too when nobody is there to report
+// m. Hence the right side of `and on()`: a metric that stands for the exporter
+// itself.
+
+// selector writes a metric with labels, given by name and value: the series that
+// have them, and in a unit test the series itself.
+func selector(metric string, labels ...string) string {
+	var pairs []string
+	for i := 0; i < len(labels); i += 2 {
+		pairs = append(pairs, fmt.Sprintf("%s=%q", labels[i], labels[i+1]))
+	}
+	return metric + "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// secretInfoMetric is 1 for each Secret that there is
+// (https://github.com/kubernetes/kube-state-metrics/blob/v2.15.0/docs/metrics/storage/secret-metrics.md).
+const secretInfoMetric = "kube_secret_info"
+
+// secretInfo is the series of one Secret.
+func secretInfo(ksm plan.Exporter, s secretID) string {
+	return selector(secretInfoMetric, ksm.NamespaceLabel, s.namespace, "secret", s.name)
+}
+
+// secretMissing: the Secret is gone, and others are there.
+func secretMissing(ksm plan.Exporter, s secretID) string {
+	return fmt.Sprintf("absent(%s) and on() count(%s)", secretInfo(ksm, s), secretInfoMetric)
+}
+
+// secretMetricsMissing: there is no Secret at all. Every cluster has some.
+func secretMetricsMissing() string { return fmt.Sprintf("absent(%s)", secretInfoMetric) }
+
+// later: it is later than t, which stands in the rule, for no metric has it. The
+// value is by how many seconds.
+func later(t time.Time) string { return fmt.Sprintf("vector(time() - %d) > 0", t.Unix()) }
+
+// The metrics of the sealed-secrets controller
+// (https://github.com/bitnami-labs/sealed-secrets/blob/v0.36.0/pkg/controller/metrics.go).
+const (
+	// conditionMetric is -1, 0 or 1 for a condition that is false, unknown or
+	// true. The controller has it of each SealedSecret that it has looked at
+	// since it started.
+	conditionMetric = "sealed_secrets_controller_condition_info"
+	// unsealErrorsMetric counts by namespace and reason. A series is born with
+	// its first error.
+	unsealErrorsMetric = "sealed_secrets_controller_unseal_errors_total"
+	// controllerMetric is there while the controller runs. Its value is 0.
+	controllerMetric = "sealed_secrets_controller_build_info"
+)
+
+// synced is the series that says whether a SealedSecret is unsealed.
+func synced(controller plan.Exporter, s secretID) string {
+	return selector(conditionMetric, controller.NamespaceLabel, s.namespace, "name", s.name, "condition", "Synced")
+}
+
+// unsealErrors are the series of the errors in a namespace.
+func unsealErrors(controller plan.Exporter, namespace string) string {
+	return selector(unsealErrorsMetric, controller.NamespaceLabel, namespace)
+}
+
+// notSynced: the controller does not say that it unsealed it.
+func notSynced(controller plan.Exporter, s secretID) string {
+	return fmt.Sprintf("min(%s) < 1", synced(controller, s))
+}
+
+// notReconciled: the controller runs, and has nothing to say of it.
+func notReconciled(controller plan.Exporter, s secretID) string {
+	return fmt.Sprintf("absent(%s) and on() count(%s)", synced(controller, s), controllerMetric)
+}
+
+// unsealErrorsWithin: errors were counted within the window. The controller
+// gives up after a few retries within a second, so that mostly a series is born
+// with its last value, which increase() does not see: one that was not there in
+// the day before the window counts, too.
+func unsealErrorsWithin(controller plan.Exporter, namespace string, window time.Duration) string {
+	errors, w := unsealErrors(controller, namespace), model.Duration(window)
+	return fmt.Sprintf("sum by (reason) (increase(%s[%s]) > 0 or (%s unless last_over_time(%s[1d] offset %s)) > 0)",
+		errors, w, errors, errors, w)
+}
+
+// controllerMissing: no controller is there.
+func controllerMissing() string { return fmt.Sprintf("absent(%s)", controllerMetric) }
