@@ -29,6 +29,7 @@ type buildOptions struct {
 	dryRun     bool
 	offline    bool
 	noGenerate bool
+	ruleTests  string
 }
 
 func buildCommand() *cobra.Command {
@@ -56,12 +57,19 @@ fails leaves the old tree as it was.`,
   victorgen build envs/production --source env
 
   # what would change?
-  victorgen build envs/production --dry-run`,
+  victorgen build envs/production --dry-run
+
+  # test the alerting rules of the tree
+  victorgen build envs/production --rule-tests rules.test.yaml
+  promtool test rules rules.test.yaml`,
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.check && o.dryRun {
 				return usageError{errors.New("--check and --dry-run exclude each other")}
+			}
+			if dirs, err := compiler.Find(args...); o.ruleTests != "" && err == nil && len(dirs) > 1 {
+				return usageError{errors.New("--rule-tests takes one environment: its file has the tests of one")}
 			}
 			return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) }, o.text)
 		},
@@ -72,6 +80,7 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
 	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
+	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
 	cmd.RegisterFlagCompletionFunc("output", completeDirs)
 	o.sourceOptions.flags(cmd)
 	outputFlag(cmd, &o.format)
@@ -133,6 +142,32 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	default:
 		r.fail(writeTree(ctx, tree, r.Tree))
 	}
+	if o.ruleTests == "" {
+		return
+	}
+	if report.Alerts == nil {
+		r.Diagnostics.Errorf(plan.CodeIncomplete, nil, "write `alerts: {}` in the contract or the environment", "environment %q has no alerts to test", p.Environment)
+	} else if err := writeRuleTests(report.Alerts, o.ruleTests); err != nil {
+		r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "name a file in a directory that is there", "cannot write the tests of the rules: %v", err)
+	}
+}
+
+// writeRuleTests writes the unit tests of the alerting rules to file, and beside
+// it the rules: promtool reads those of a rule file, not those of a manifest.
+func writeRuleTests(a *emit.Alerts, file string) error {
+	rulesFile := strings.TrimSuffix(file, filepath.Ext(file)) + ".rules.yaml"
+	rules, err := a.Rules()
+	if err != nil {
+		return err
+	}
+	tests, err := a.Tests(filepath.Base(rulesFile))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(rulesFile, rules, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(file, tests, 0o644)
 }
 
 // treeOf is where the tree of an environment is, unless --output says otherwise.
