@@ -27,7 +27,7 @@ TESTFLAGS ?=
 test: ## all tests
 	$(GO) test $(TESTFLAGS) ./...
 
-e2e: ## the tests against real programs, which it installs into e2e/.cache; needs a network, Python and Java
+e2e: ## the tests against real programs, which it installs into e2e/.cache; needs a network, Python, Java and promtool
 	cd e2e && $(GO) test -timeout 35m $(TESTFLAGS) ./...
 
 lint: ## gofmt, go vet, staticcheck, cue fmt

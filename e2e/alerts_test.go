@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// promtool runs Prometheus' own tool in dir and returns what it said.
+func promtool(t *testing.T, dir string, args ...string) (string, error) {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Fatal("promtool is not on the PATH: it comes with Prometheus, as in Debian's package prometheus")
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestAlerts: the rules that are emitted pass promtool's checks, the tests that
+// are emitted with them, and the scenarios in testdata/alerts, in which the
+// classical rule never fires.
+func TestAlerts(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/alerts")); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := os.ReadFile("../examples/victor/demo-sealing-cert.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := victorgen(t, dir, nil, "build", "envs/test", "--rule-tests", "rules.yaml"); code != 0 {
+		t.Fatalf("build: exit %d\n%s%s", code, out, errs)
+	}
+
+	if out, err := promtool(t, dir, "check", "rules", "rules.rules.yaml"); err != nil || !strings.Contains(out, "SUCCESS: 13 rules found") {
+		t.Errorf("promtool check rules: %v\n%s", err, out)
+	}
+	for _, file := range []string{"rules.yaml", "scenarios.yaml"} {
+		if out, err := promtool(t, dir, "test", "rules", file); err != nil {
+			t.Errorf("promtool test rules %s: %v\n%s", file, err, out)
+		}
+	}
+
+	// The tests notice what is wrong with a rule.
+	rules, err := os.ReadFile(filepath.Join(dir, "rules.rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, old, new, noticed string }{
+		{"unguarded against kube-state-metrics", " and on() count(kube_secret_info)", "", "rules.yaml"},
+		{"unguarded against the controller", " and on() count(sealed_secrets_controller_build_info)", "", "rules.yaml"},
+		{"the classical rule", `absent(kube_secret_info{namespace="shop", secret="shop"})`, `kube_secret_info{namespace="shop", secret="shop"} == 0`, "rules.yaml"},
+		{"nobody missed", "expr: absent(kube_secret_info)", "expr: kube_secret_info == 0", "rules.yaml"},
+		{"a controller that is taken for down", "expr: absent(sealed_secrets_controller_build_info)", "expr: sealed_secrets_controller_build_info == 0", "rules.yaml"},
+		{"another secret", `name="jobs"`, `name="shop"`, "rules.yaml"},
+		{"another namespace", `exported_namespace="batch"`, `namespace="batch"`, "rules.yaml"},
+		{"only false is wrong", "< 1", "< 0", "scenarios.yaml"},
+		{"errors without birth", " or (", " and (", "scenarios.yaml"},
+		{"errors of long ago", "[1d] offset 15m", "[1m] offset 15m", "scenarios.yaml"},
+		{"a time", "vector(time() - ", "vector(time() - 9", "rules.yaml"},
+		{"at once", "for: 10m", "for: 0s", "scenarios.yaml"},
+		{"a severity", "severity: critical", "severity: warning", "rules.yaml"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			old := regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(tt.old), " ", `\s+`)) // the encoder breaks lines
+			if !old.Match(rules) {
+				t.Fatalf("the rules do not have %q", tt.old)
+			}
+			mutant := t.TempDir()
+			if err := os.CopyFS(mutant, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(mutant, "rules.rules.yaml"), old.ReplaceAllLiteral(rules, []byte(tt.new)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := promtool(t, mutant, "test", "rules", tt.noticed); err == nil || !strings.Contains(out, "got:") {
+				t.Errorf("%s does not notice: %v\n%s", tt.noticed, err, out)
+			}
+		})
+	}
+}
