@@ -330,16 +330,19 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		ds.Errorf(plan.CodeLeftOut, nil, "give a value to an input of a secret", "environment %q has no secret left: all keys of all secrets are left out", e.plan.Environment)
 		return nil, ds
 	}
+	objects := len(t.Files)
 	access, rights, err := accessManifest(e.plan, secrets)
 	if err != nil {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", AccessFile, err)
 	} else if rights > 0 {
 		t.Files[AccessFile] = access
+		objects += rights
 	}
 	if e.alerts = e.alertsOf(l); e.alerts != nil {
 		if t.Files[alertsFile], err = prometheusRule(e.plan, e.alerts); err != nil {
 			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", alertsFile, err)
 		}
+		objects++
 	}
 	if t.Files[KustomizationFile], err = marshalKustomization(slices.Sorted(maps.Keys(t.Files))); err != nil {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
@@ -349,7 +352,7 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	var lockText []byte
 	var wg sync.WaitGroup
 	wg.Go(func() { lockText = l.marshal() })
-	ds = append(ds, t.kustomize(len(secrets)+rights)...)
+	ds = append(ds, t.kustomize(objects)...)
 	wg.Wait()
 	t.Files[LockFile] = lockText
 	return t, ds
