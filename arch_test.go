@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"compiler":                          {"schema", "compiler/plan", "compiler/value"},
 	"compiler/source":                   {"compiler/plan", "compiler/value"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
+	"compiler/source/sops":              {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
 	"compiler/source/awsssm":            {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/gcpsecretmanager":  {"compiler/source", "compiler/plan", "compiler/value"},
@@ -39,8 +40,8 @@ var arrows = map[string][]string{
 	"emit":                              {"compiler/plan", "compiler/value"},
 	"emit/emittest":                     {},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
-		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault", "emit",
-		"internal/dirlock", "compiler/permissions"},
+		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
+		"compiler/source/sops", "emit", "internal/dirlock", "compiler/permissions"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

@@ -17,6 +17,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/azurekeyvault"
 	"github.com/victor-ai/victorgen/compiler/source/env"
 	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
+	"github.com/victor-ai/victorgen/compiler/source/sops"
 	"github.com/victor-ai/victorgen/compiler/source/vault"
 )
 
@@ -38,6 +39,8 @@ func openSources(p *plan.Plan) map[string]source.Source {
 			sources[s.Name] = gcpsecretmanager.New(s)
 		case plan.Vault:
 			sources[s.Name] = vault.New(s)
+		case plan.SOPS:
+			sources[s.Name] = sops.New(s)
 		}
 	}
 	return sources

@@ -1,0 +1,201 @@
+package sops
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"go.yaml.in/yaml/v3"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+)
+
+// encrypted is what stands in a file, encrypted. The zero value is that of a
+// file which does not exist.
+type encrypted struct {
+	text       []byte
+	format     format
+	values     map[string]any // by the keys of the root, but for those of sops itself
+	recipients []string       // who can open the file, as far as it tells
+}
+
+// format is one of the formats of SOPS.
+type format struct {
+	name  string // as sops calls it
+	shape string // for people
+	// parse returns what stands in a file. What sops itself keeps there is the
+	// value of the key "sops".
+	parse func(text []byte) (map[string]any, error)
+}
+
+// formats are the formats by the extension that a file's name has.
+var formats = map[string]format{
+	".env":  {"dotenv", "lines of the form NAME=VALUE", parseDotenv},
+	".yaml": {"yaml", "one YAML document, which is a mapping", parseYAML},
+	".yml":  {"yaml", "one YAML document, which is a mapping", parseYAML},
+	".json": {"json", "one JSON object", parseJSON},
+}
+
+// maxFile is the size up to which a file is taken for one with secrets, and
+// what sops prints for those.
+const maxFile = 16 << 20
+
+// load reads the file.
+func (s *Source) load() (encrypted, error) {
+	// O_NONBLOCK: opening a named pipe must not wait for a writer.
+	r, err := os.OpenFile(s.file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return encrypted{}, nil
+	}
+	unreadable := &source.Failure{Remedy: "it must be a file that you may read", Unreadable: true}
+	if err != nil {
+		unreadable.Reason = err.Error()
+		return encrypted{}, unreadable
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		unreadable.Reason = err.Error() // also that of a directory
+		return encrypted{}, unreadable
+	}
+	broken := func(remedy, format string, args ...any) (encrypted, error) {
+		return encrypted{}, &source.Failure{
+			Code: plan.CodeFileSyntax, Reason: s.file + " " + fmt.Sprintf(format, args...), Remedy: remedy,
+		}
+	}
+	if len(text) > maxFile {
+		return broken("keep secrets alone in it", "is larger than %d MiB", maxFile>>20)
+	}
+	f := encrypted{text: text, format: formats[filepath.Ext(s.file)]}
+	// What is wrong is not told: the parsers quote what they read.
+	if f.values, err = f.format.parse(text); err != nil {
+		return broken("put it back as sops has written it, as with git restore; then edit it with sops edit",
+			"is not what sops writes: %s, in which no key stands twice", f.format.shape)
+	}
+	ours, ok := f.values["sops"].(map[string]any)
+	if !ok {
+		return broken("if it holds what it shall hold: sops encrypt --in-place "+s.file, "is not encrypted")
+	}
+	f.recipients = recipients(ours)
+	delete(f.values, "sops")
+	return f, nil
+}
+
+// parseDotenv reads lines as sops does, which knows neither quotes nor spaces.
+// See https://github.com/getsops/sops/blob/v3.13.3/stores/dotenv/store.go.
+func parseDotenv(text []byte) (map[string]any, error) {
+	values, ours := map[string]any{}, map[string]any{}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, val, ok := strings.Cut(line, "=")
+		into := values
+		if strings.HasPrefix(name, "sops_") {
+			into = ours
+		}
+		if _, twice := into[name]; !ok || twice {
+			return nil, errors.New("a line is wrong")
+		}
+		into[name] = val
+	}
+	if len(ours) > 0 {
+		values["sops"] = ours
+	}
+	return values, nil
+}
+
+func parseYAML(text []byte) (map[string]any, error) {
+	var values map[string]any
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	if err := d.Decode(&values); err != nil {
+		return nil, err
+	}
+	if err := d.Decode(new(yaml.Node)); err != io.EOF {
+		return nil, errors.New("another document") // which sops would not print
+	}
+	return values, nil
+}
+
+func parseJSON(text []byte) (map[string]any, error) {
+	var values map[string]any
+	strict, err := kjson.UnmarshalStrict(text, &values)
+	return values, errors.Join(append(strict, err)...)
+}
+
+// recipientFields are the fields that name a key: those of age, PGP, AWS KMS,
+// GCP KMS, Azure Key Vault, Vault and Huawei Cloud KMS, in this order. See
+// https://github.com/getsops/sops/blob/v3.13.3/stores/stores.go.
+var recipientFields = []string{"recipient", "fp", "arn", "resource_id", "vault_url", "vault_address", "key_id"}
+
+// recipients returns the keys that can open a file with this metadata.
+func recipients(metadata any) (names []string) {
+	switch at := metadata.(type) {
+	case []any:
+		for _, element := range at {
+			names = append(names, recipients(element)...)
+		}
+	case map[string]any:
+		for _, field := range slices.Sorted(maps.Keys(at)) {
+			name, ok := at[field].(string)
+			flat := strings.Split(field, "__map_") // dotenv has sops_age__list_0__map_recipient
+			if ok && slices.Contains(recipientFields, flat[len(flat)-1]) {
+				names = append(names, source.Line(name))
+			}
+			names = append(names, recipients(at[field])...)
+		}
+	}
+	return names
+}
+
+// empty reports whether v, as it stands in an encrypted file, is no value.
+func empty(v any) bool { return v == nil || v == "" }
+
+// path returns the keys that lead to what ref selects. As with source.Select, a
+// property a.b is that of that name or, if there is none, b in a.
+func (f encrypted) path(ref source.Ref) ([]string, error) {
+	path := []string{key(ref)}
+	at := f.values[key(ref)]
+	for property := ref.Remote.Property; property != ""; {
+		fields, ok := at.(map[string]any)
+		if !ok && !empty(at) {
+			// sops would put an object in its place.
+			return nil, &source.Failure{
+				Code: plan.CodeValueEncoding, Reason: path[len(path)-1] + " is no object there, so it has no property " + property,
+				Remedy: "give the input another remote, or make that an object with sops edit",
+			}
+		}
+		head, rest, _ := strings.Cut(property, ".")
+		if _, ok := fields[property]; ok {
+			head, rest = property, ""
+		}
+		path, at, property = append(path, head), fields[head], rest
+	}
+	if strings.Contains(strings.Join(path, ""), "[") {
+		return nil, &source.Failure{Reason: "sops set can't name a key with [ in it", Remedy: "give the input another remote, or set it with sops edit"}
+	}
+	return path, nil
+}
+
+// encrypts reports whether text, a file of the format, has a value at path that
+// sops has encrypted.
+func (f format) encrypts(text []byte, path []string) bool {
+	values, err := f.parse(text)
+	var at any = values
+	for _, key := range path {
+		fields, _ := at.(map[string]any)
+		at = fields[key]
+	}
+	s, _ := at.(string)
+	return err == nil && strings.HasPrefix(s, "ENC[")
+}

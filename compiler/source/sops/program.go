@@ -1,0 +1,121 @@
+package sops
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/source"
+)
+
+// The first release that has all that is used here: `sops set --value-stdin`.
+// See https://github.com/getsops/sops/blob/v3.13.3/CHANGELOG.md#3110.
+const minMajor, minMinor = 3, 11
+
+// run runs sops on f and returns what it printed.
+func (s *Source) run(ctx context.Context, f encrypted, stdin []byte, args ...string) ([]byte, error) {
+	out, err := program(ctx, stdin, args...)
+	if err != nil {
+		return nil, s.explain(ctx, f, err)
+	}
+	return out, nil
+}
+
+// program runs sops and returns what it printed, which may be plaintext. It
+// kills sops, and all that sops has started, when ctx ends.
+func program(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "sops", args...)
+	// Releases before 3.9 take "decrypt" for the name of a file to edit.
+	cmd.Env = append(os.Environ(), "EDITOR=false", "SOPS_DISABLE_VERSION_CHECK=true")
+	cmd.Stdin = bytes.NewReader(stdin)
+	out := &capped{}
+	cmd.Stdout = out
+	// A session of its own has no terminal, so nothing waits for a passphrase
+	// there, and it is a process group of its own.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if out.full { // of which sops may have died
+		err = errFull
+	}
+	return out.b.Bytes(), err
+}
+
+// capped is a buffer for maxFile bytes.
+type capped struct {
+	b    bytes.Buffer
+	full bool
+}
+
+var errFull = fmt.Errorf("it prints more than %d MiB", maxFile>>20)
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.full = c.b.Len()+len(p) > maxFile; c.full {
+		return 0, errFull
+	}
+	return c.b.Write(p)
+}
+
+// The exit codes of sops that say what is wrong. See
+// https://github.com/getsops/sops/blob/v3.13.3/cmd/sops/codes/codes.go.
+const (
+	errorDecryptingTree = 25
+	macMismatch         = 51
+	couldNotRetrieveKey = 128
+)
+
+// explain says why sops has failed on f.
+func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
+	if ctx.Err() != nil {
+		return source.Network(ctx.Err())
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return &source.Failure{
+			Reason: "there is no program sops in PATH", Unreadable: true,
+			Remedy: fmt.Sprintf("install sops %d.%d or later: https://getsops.io", minMajor, minMinor),
+		}
+	}
+	code := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	switch code {
+	case couldNotRetrieveKey:
+		return &source.Failure{
+			Reason: "sops has no key that opens " + s.file, Unreadable: true,
+			Remedy: "provide " + strings.Join(f.recipients, " or ") + ", as with SOPS_AGE_KEY_FILE or a login; to see what is wrong with each: " + s.byHand(),
+		}
+	case errorDecryptingTree, macMismatch:
+		return &source.Failure{
+			Reason: s.file + " was changed by something else than sops: what stands in it does not belong together",
+			Remedy: "put it back as sops has written it, as with git restore; or, if it is right as it is: sops edit --ignore-mac " + s.file,
+		}
+	}
+	if version := outdated(ctx); version != "" {
+		return &source.Failure{
+			Reason: "sops is too old: " + version, Unreadable: true,
+			Remedy: fmt.Sprintf("install sops %d.%d or later: https://getsops.io", minMajor, minMinor),
+		}
+	}
+	return &source.Failure{Reason: "sops has failed: " + err.Error(), Remedy: "to see why: " + s.byHand(), Unreadable: true}
+}
+
+// byHand is a command that shows what sops says, and no value.
+func (s *Source) byHand() string { return "sops decrypt --output /dev/null " + s.file }
+
+// outdated returns the version of sops if it is one that is too old.
+func outdated(ctx context.Context) string {
+	out, _ := program(ctx, nil, "--version")
+	var major, minor int
+	if n, _ := fmt.Sscanf(string(out), "sops %d.%d", &major, &minor); n < 2 || major > minMajor || major == minMajor && minor >= minMinor {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d", major, minor)
+}

@@ -1,0 +1,243 @@
+// Package sops is the source of kind "sops": a dotenv, YAML or JSON file that
+// SOPS (https://getsops.io) has encrypted. The user's own program sops decrypts
+// and encrypts it, with the keys that it finds where it always does. What it
+// decrypts stays in memory; what it says of an error is never shown, for it
+// quotes what it could not decrypt, and a digest of all values.
+package sops
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/dirlock"
+)
+
+// Source is an encrypted file. In a .env file an input has its own name; in a
+// .yaml, .yml or .json file its Remote names a key of the root. A value that is
+// no string is its JSON. A file that does not exist has no values.
+//
+// No answer has a Changed: the file knows when it was last written, but not
+// what.
+type Source struct {
+	file string
+}
+
+var (
+	_ source.Prover = (*Source)(nil)
+	_ source.Writer = (*Source)(nil)
+)
+
+// New returns the source of the file of s, which is absolute.
+func New(s plan.Source) *Source { return &Source{file: s.File} }
+
+// Read implements source.Source. One run of sops reads all refs.
+func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {
+	values, err := s.decrypt(ctx)
+	return s.answers(refs, err, func(key string) (value.Value, error) { return text(values[key]) })
+}
+
+// Prove implements source.Prover. It needs no key: SOPS encrypts no names, and
+// no value that is empty. Nor does it run sops.
+func (s *Source) Prove(_ context.Context, refs []source.Ref) []source.Answer {
+	f, err := s.load()
+	return s.answers(refs, err, func(key string) (value.Value, error) {
+		if empty(f.values[key]) {
+			return value.Value{}, source.ErrAbsent
+		}
+		return value.Value{}, nil
+	})
+}
+
+// Create implements source.Writer. It writes to a copy, by `sops set` with the
+// value on its standard input, and puts the copy in the place of the file: so
+// there is always either the old file or the new one. The file is locked
+// meanwhile. Comments and all else that stands in it stay.
+//
+// The file must exist: only who makes it can say which keys open it.
+func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
+	return s.set(ctx, ref, v, false)
+}
+
+// Replace implements source.Writer, as Create does.
+func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
+	return s.set(ctx, ref, v, true)
+}
+
+func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
+	file, err := filepath.EvalSymlinks(s.file)
+	if errors.Is(err, os.ErrNotExist) {
+		return source.Answer{}, &source.Failure{
+			Reason: s.file + " does not exist, and which keys shall open it is not for victorgen to say",
+			Remedy: "create it: sops edit " + s.file,
+		}
+	}
+	if err != nil {
+		return source.Answer{}, unwritable(err)
+	}
+	unlock, err := dirlock.Lock(ctx, file)
+	if err != nil {
+		if f := source.Network(err); f != nil {
+			return source.Answer{}, f
+		}
+		return source.Answer{}, unwritable(err)
+	}
+	defer unlock()
+	f, err := s.load()
+	if err != nil {
+		return source.Answer{}, err
+	}
+	if !replace && !empty(f.values[key(ref)]) {
+		a := source.Read(ctx, s, []source.Ref{ref})[0]
+		if a.Value.Len() > 0 || a.Err != nil && !errors.Is(a.Err, source.ErrAbsent) {
+			return a, a.Err
+		}
+	}
+	path, err := f.path(ref)
+	if err != nil {
+		return source.Answer{}, err
+	}
+	if err := s.write(ctx, file, f, path, v); err != nil {
+		return source.Answer{}, err
+	}
+	return source.Answer{Value: v, Origin: s.origin(ref)}, nil
+}
+
+// write sets the value at path in a copy of f and replaces file with it.
+func (s *Source) write(ctx context.Context, file string, f encrypted, path []string, v value.Value) error {
+	if !utf8.Valid(v.Reveal()) {
+		return &source.Failure{Code: plan.CodeValueEncoding, Reason: "the value is not UTF-8 text", Remedy: "store its base64"}
+	}
+	// A file that may not be written is not replaced either.
+	if w, err := os.OpenFile(file, os.O_WRONLY, 0); err != nil {
+		return unwritable(err)
+	} else {
+		w.Close()
+	}
+	dir := filepath.Dir(file)
+	pending, err := renameio.NewPendingFile(file, renameio.WithTempDir(dir), renameio.WithExistingPermissions())
+	if err != nil {
+		return unwritable(err)
+	}
+	defer pending.Cleanup()
+	if _, err := pending.Write(f.text); err != nil {
+		return unwritable(err)
+	}
+	// What a file's rules leave out, sops writes as it is. So the first thing
+	// to be written there is no secret.
+	for _, text := range []string{"is this encrypted?", string(v.Reveal())} {
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			return err
+		}
+		_, err = s.run(ctx, f, quoted, "set", "--input-type", f.format.name, "--output-type", f.format.name,
+			"--value-stdin", pending.Name(), index(path))
+		if err != nil {
+			return err
+		}
+		written, err := os.ReadFile(pending.Name())
+		if err != nil {
+			return unwritable(err)
+		}
+		if !f.format.encrypts(written, path) {
+			return &source.Failure{
+				Reason: "sops would leave it in plain text, by the rules that " + s.file + " was encrypted with",
+				Remedy: "look at unencrypted_suffix, encrypted_regex and the like at its end, and in .sops.yaml; or give the input another remote",
+			}
+		}
+	}
+	if err := pending.CloseAtomicallyReplace(); err != nil {
+		return unwritable(err)
+	}
+	d, err := os.Open(dir) // renameio leaves it to the caller to make the rename last
+	if err != nil {
+		return unwritable(err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return unwritable(err)
+	}
+	return nil
+}
+
+func unwritable(err error) error {
+	return &source.Failure{
+		Reason: "it cannot be written: " + err.Error(),
+		Remedy: "the file, and the directory that it is in, must be such that you may write to them",
+	}
+}
+
+// answers answers for refs, with err or what find says of their keys.
+func (s *Source) answers(refs []source.Ref, err error, find func(key string) (value.Value, error)) []source.Answer {
+	answers := make([]source.Answer, len(refs))
+	for i, ref := range refs {
+		answers[i] = source.Answer{Origin: s.origin(ref), Err: err}
+		if err == nil {
+			answers[i].Value, answers[i].Err = find(key(ref))
+		}
+	}
+	return answers
+}
+
+// key returns the key of the root that ref is about.
+func key(ref source.Ref) string { return cmp.Or(ref.Remote.Name, ref.Input) }
+
+func (s *Source) origin(ref source.Ref) string { return key(ref) + " in " + filepath.Base(s.file) }
+
+// decrypt returns the JSON of each key's value.
+func (s *Source) decrypt(ctx context.Context) (map[string]json.RawMessage, error) {
+	f, err := s.load()
+	if err != nil || f.text == nil {
+		return nil, err
+	}
+	out, err := s.run(ctx, f, nil, "decrypt", "--output-type", "json", s.file)
+	if err != nil {
+		return nil, err
+	}
+	var values map[string]json.RawMessage
+	if json.Unmarshal(out, &values) != nil {
+		return nil, &source.Failure{
+			Reason: "sops has printed something else than a JSON object", Remedy: "see what is called sops in PATH, and: " + s.byHand(),
+			Unreadable: true,
+		}
+	}
+	return values, nil
+}
+
+// text returns the value of which raw is the JSON.
+func text(raw json.RawMessage) (value.Value, error) {
+	// sops prints U+FFFD in the place of what is not UTF-8.
+	if bytes.Contains(raw, []byte(`\ufffd`)) || bytes.ContainsRune(raw, utf8.RuneError) {
+		return value.Value{}, &source.Failure{
+			Code: plan.CodeValueEncoding, Reason: "what stands there is not UTF-8 text, which sops cannot print",
+			Remedy: `store its base64 there and write encoding: "base64"`,
+		}
+	}
+	switch {
+	case raw == nil, string(raw) == "null", string(raw) == `""`:
+		return value.Value{}, source.ErrAbsent
+	case raw[0] == '"':
+		var s string
+		json.Unmarshal(raw, &s) // which decrypt has found valid
+		return value.New([]byte(s)), nil
+	default:
+		var b bytes.Buffer
+		json.Compact(&b, raw) // for .sops.yaml may say how it is indented
+		return value.New(b.Bytes()), nil
+	}
+}
+
+// index writes a path as sops reads it: without any escapes. See parseTreePath
+// in https://github.com/getsops/sops/blob/v3.13.3/cmd/sops/main.go.
+func index(path []string) string { return `["` + strings.Join(path, `"]["`) + `"]` }

@@ -1,0 +1,324 @@
+package sops
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// TestMain puts this program into PATH under the name sops: a stand-in with the
+// command line, the exit codes and the messages of the real one, as far as the
+// source uses them. That the real one is like this is shown in e2e.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "sops" {
+		os.Exit(standIn())
+	}
+	self, err := os.Executable()
+	if err != nil {
+		log.Fatal(err)
+	}
+	bin, err := os.MkdirTemp("", "sops")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(bin, "sops")); err != nil {
+		log.Fatal(err)
+	}
+	os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	code := m.Run()
+	os.RemoveAll(bin)
+	os.Exit(code)
+}
+
+// What a stand-in does beside its work is told by files in the directory of the
+// file that it works on.
+const (
+	faultFile = ".fault" // its content is what goes wrong
+	callsFile = ".calls" // a line for each call, with its arguments
+	hangFile  = ".hang"  // a named pipe, to which a call that hangs writes a byte
+)
+
+// standIn is the main function of the stand-in.
+func standIn() int {
+	args := os.Args[1:]
+	if slices.Equal(args, []string{"--version"}) {
+		fmt.Printf("sops %s\n", cmp.Or(os.Getenv("STANDIN_VERSION"), "3.13.3"))
+		return 0
+	}
+	var major, minor int
+	fmt.Sscanf(cmp.Or(os.Getenv("STANDIN_VERSION"), "3.13"), "%d.%d", &major, &minor)
+	if minor < 9 { // "decrypt" is a file to edit
+		if exec.Command(os.Getenv("EDITOR"), args[0]).Run() != nil {
+			return say(201, "Could not run editor: exit status 1")
+		}
+		return 0
+	}
+	switch {
+	case len(args) == 4 && slices.Equal(args[:3], []string{"decrypt", "--output-type", "json"}):
+		return decrypt(args[3])
+	case len(args) == 8 && args[0] == "set" && args[1] == "--input-type" && args[3] == "--output-type" && args[4] == args[2] &&
+		args[5] == "--value-stdin" && minor >= 11:
+		return set(args[6], args[2], args[7])
+	}
+	return say(1, "Incorrect Usage: flag provided but not defined")
+}
+
+func say(code int, format string, args ...any) int {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	return code
+}
+
+// called notes a call and returns what goes wrong with it.
+func called(file string) string {
+	dir := filepath.Dir(file)
+	f, err := os.OpenFile(filepath.Join(dir, callsFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintf(f, "%q\n", os.Args[1:])
+	f.Close()
+	if pipe, err := os.OpenFile(filepath.Join(dir, hangFile), os.O_WRONLY, 0); err == nil {
+		child := exec.Command("sleep", "600") // as gpg may be one
+		child.Stdout = pipe
+		child.Start()
+		pipe.Write([]byte("!"))
+		time.Sleep(10 * time.Minute)
+	}
+	fault, _ := os.ReadFile(filepath.Join(dir, faultFile))
+	return string(fault)
+}
+
+func decrypt(file string) int {
+	switch fault := called(file); fault {
+	case "garbage":
+		fmt.Println("hunter2 is no JSON")
+		return 0
+	case "flood":
+		for {
+			if _, err := fmt.Println(strings.Repeat("hunter2", 1<<10)); err != nil {
+				return 1
+			}
+		}
+	default:
+		values, code := open(file, strings.TrimPrefix(filepath.Ext(file), "."), fault)
+		if code != 0 {
+			return code
+		}
+		out, _ := json.MarshalIndent(values, "", "\t")
+		fmt.Println(string(out))
+		return 0
+	}
+}
+
+func set(file, format, index string) int {
+	fault := called(file)
+	values, code := open(file, format, fault)
+	if code != 0 {
+		return code
+	}
+	in, _ := io.ReadAll(os.Stdin)
+	var v any
+	if json.Unmarshal(in, &v) != nil {
+		return say(7, "Value for --set is not valid JSON")
+	}
+	at, path := values, strings.Split(strings.TrimSuffix(strings.TrimPrefix(index, `["`), `"]`), `"]["`)
+	for _, key := range path[:len(path)-1] {
+		next, ok := at[key].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			at[key] = next
+		}
+		at = next
+	}
+	at[path[len(path)-1]] = v
+	f, err := os.Create(file)
+	if err != nil || fault == "readonly" {
+		return say(3, "Could not open in-place file for writing: %s", err)
+	}
+	defer f.Close()
+	text := seal(format, values)
+	f.Write(text[:len(text)/2]) // the real one, too, does not write all at once
+	if fault == "half" {
+		return say(2, "no space left on device")
+	}
+	f.Write(text[len(text)/2:])
+	return 0
+}
+
+// open returns what is in a file of the stand-in, or the exit code.
+func open(file, format, fault string) (map[string]any, int) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, say(2, "Error reading file: %s", err)
+	}
+	values := map[string]any{}
+	switch format {
+	case "json":
+		err = json.Unmarshal(text, &values)
+	case "env", "dotenv":
+		ours := map[string]any{}
+		for line := range strings.Lines(string(text)) {
+			name, val, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+			if name == "sops_mac" {
+				ours["mac"] = val
+			} else if line[0] != '#' && !strings.HasPrefix(name, "sops_") {
+				values[name] = val
+			}
+			values["sops"] = ours
+		}
+	default:
+		err = yaml.Unmarshal(text, &values)
+	}
+	ours, ok := values["sops"].(map[string]any)
+	delete(values, "sops")
+	switch {
+	case err != nil:
+		return nil, say(1, "Error unmarshalling: %s", err)
+	case !ok:
+		return nil, say(1, "sops metadata not found")
+	case fault == "nokey":
+		return nil, say(128, "Failed to get the data key required to decrypt the SOPS file.")
+	case fault == "odd":
+		return nil, say(99, "something about hunter2")
+	}
+	plain, err := unsealed(values, "")
+	if err != nil {
+		return nil, say(25, "Error decrypting tree: %s", err)
+	}
+	if got := mac(values); got != ours["mac"] {
+		return nil, say(51, "MAC mismatch. File has %s, computed %s", ours["mac"], got)
+	}
+	return plain.(map[string]any), 0
+}
+
+// seal writes values as an encrypted file.
+func seal(format string, values map[string]any) []byte {
+	values = sealed(values, "").(map[string]any)
+	var text []byte
+	if format == "env" || format == "dotenv" {
+		var b strings.Builder
+		for name, v := range values {
+			fmt.Fprintf(&b, "#a comment\n%s=%s\n", name, v)
+		}
+		fmt.Fprintf(&b, "sops_age__list_0__map_enc=-----BEGIN\\n\nsops_age__list_0__map_recipient=age1standin\nsops_mac=%s\n", mac(values))
+		return []byte(b.String())
+	}
+	values["sops"] = map[string]any{
+		"key_groups": []any{
+			map[string]any{"age": []any{map[string]any{"enc": "-----BEGIN\n", "recipient": "age1standin"}}},
+			map[string]any{"kms": []any{map[string]any{"arn": "arn:aws:kms:us-east-1:111122223333:key/k", "enc": "e"}}},
+		},
+		"mac": mac(values), "version": "3.13.3",
+	}
+	var err error
+	if format == "json" {
+		text, err = json.MarshalIndent(values, "", "\t")
+	} else {
+		text, err = yaml.Marshal(values)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// sealed hides a value as sops does, with encryption that is none.
+func sealed(v any, key string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := map[string]any{}
+		for key, v := range v {
+			m[key] = sealed(v, key)
+		}
+		return m
+	case []any:
+		var l []any
+		for _, v := range v {
+			l = append(l, sealed(v, key))
+		}
+		return l
+	case nil:
+		return nil
+	default:
+		if v == "" || strings.HasSuffix(key, "_unencrypted") {
+			return v
+		}
+		b, err := json.Marshal(v)
+		if s, ok := v.(string); ok {
+			b = []byte("s" + s) // which need not be UTF-8
+		}
+		if err != nil {
+			panic(err)
+		}
+		for i := range b {
+			b[i] ^= 0x5a
+		}
+		return "ENC[AES256_GCM,data:" + base64.StdEncoding.EncodeToString(b) + ",iv:aXY=,tag:dGFn,type:str]"
+	}
+}
+
+func unsealed(v any, key string) (any, error) {
+	switch v := v.(type) {
+	case map[string]any:
+		m := map[string]any{}
+		for key, v := range v {
+			var err error
+			if m[key], err = unsealed(v, key); err != nil {
+				return nil, err
+			}
+		}
+		return m, nil
+	case []any:
+		l := make([]any, len(v))
+		for i, v := range v {
+			var err error
+			if l[i], err = unsealed(v, key); err != nil {
+				return nil, err
+			}
+		}
+		return l, nil
+	case string:
+		if v == "" || strings.HasSuffix(key, "_unencrypted") {
+			return v, nil
+		}
+		data, ok := strings.CutPrefix(v, "ENC[AES256_GCM,data:")
+		data, _, _ = strings.Cut(data, ",")
+		b, err := base64.StdEncoding.DecodeString(data)
+		if !ok || err != nil {
+			return nil, fmt.Errorf("Input string %s does not match sops' data format", v)
+		}
+		for i := range b {
+			b[i] ^= 0x5a
+		}
+		if b[0] == 's' {
+			return string(b[1:]), nil
+		}
+		return json.RawMessage(b), nil
+	case nil:
+		return nil, nil
+	default:
+		return nil, errors.New("Expected encrypted value as string")
+	}
+}
+
+func mac(values map[string]any) string {
+	b, err := json.Marshal(values)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("%X", sha256.Sum256(b))
+}
