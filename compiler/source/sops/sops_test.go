@@ -159,7 +159,7 @@ func TestSource(t *testing.T) {
 						}
 						f.write(seal(f.format(), f.values))
 					},
-					Empty: true, MaxValue: 256 << 10, Unlimited: true,
+					Empty: true, MaxValue: 64 << 10, Unlimited: true,
 					Wire: &sourcetest.Wire{
 						Calls:  func() int { return strings.Count(strings.Join(f.calls(), ""), `"decrypt"`) },
 						Forbid: func() { f.fault("readonly") },
@@ -208,6 +208,9 @@ func TestValues(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s is %q, want %q", remote, got, want)
+		}
+		if proof := f.source().Prove(t.Context(), []source.Ref{f.ref(remote)})[0]; !strings.Contains(remote, "#") && errors.Is(proof.Err, source.ErrAbsent) != (want == "absent") {
+			t.Errorf("%s: proof says %v", remote, proof.Err)
 		}
 	}
 }

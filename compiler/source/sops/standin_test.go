@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 		log.Fatal(err)
 	}
 	os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // by default the race detector lets each program end a second later
 	code := m.Run()
 	os.RemoveAll(bin)
 	os.Exit(code)
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 // file that it works on.
 const (
 	faultFile = ".fault" // its content is what goes wrong
-	callsFile = ".calls" // a line for each call, with its arguments
+	callsFile = ".calls" // a line for each call, with its arguments and what it has left in plain text
 	hangFile  = ".hang"  // a named pipe, to which a call that hangs writes a byte
 )
 
@@ -85,12 +86,7 @@ func say(code int, format string, args ...any) int {
 // called notes a call and returns what goes wrong with it.
 func called(file string) string {
 	dir := filepath.Dir(file)
-	f, err := os.OpenFile(filepath.Join(dir, callsFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Fprintf(f, "%q\n", os.Args[1:])
-	f.Close()
+	note(file, "%q", os.Args[1:])
 	if pipe, err := os.OpenFile(filepath.Join(dir, hangFile), os.O_WRONLY, 0); err == nil {
 		child := exec.Command("sleep", "600") // as gpg may be one
 		child.Stdout = pipe
@@ -100,6 +96,15 @@ func called(file string) string {
 	}
 	fault, _ := os.ReadFile(filepath.Join(dir, faultFile))
 	return string(fault)
+}
+
+func note(file, format string, args ...any) {
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(file), callsFile), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fmt.Fprintf(f, format+"\n", args...)
 }
 
 func decrypt(file string) int {
@@ -145,6 +150,9 @@ func set(file, format, index string) int {
 		at = next
 	}
 	at[path[len(path)-1]] = v
+	if strings.HasSuffix(path[len(path)-1], "_unencrypted") {
+		note(file, "%s", v)
+	}
 	f, err := os.Create(file)
 	if err != nil || fault == "readonly" {
 		return say(3, "Could not open in-place file for writing: %s", err)
