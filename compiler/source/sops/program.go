@@ -18,6 +18,9 @@ import (
 // See https://github.com/getsops/sops/blob/v3.13.3/CHANGELOG.md#3110.
 const minMajor, minMinor = 3, 11
 
+// install is a remedy.
+var install = fmt.Sprintf("install sops %d.%d or later: https://getsops.io", minMajor, minMinor)
+
 // run runs sops on f and returns what it printed.
 func (s *Source) run(ctx context.Context, f encrypted, stdin []byte, args ...string) ([]byte, error) {
 	out, err := program(ctx, stdin, args...)
@@ -36,8 +39,8 @@ func program(ctx context.Context, stdin []byte, args ...string) ([]byte, error) 
 	cmd.Stdin = bytes.NewReader(stdin)
 	out := &capped{}
 	cmd.Stdout = out
-	// A session of its own has no terminal, so nothing waits for a passphrase
-	// there, and it is a process group of its own.
+	// A session of its own has no terminal, where something might wait for a
+	// passphrase, and is a process group, which can be killed as one.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -77,10 +80,7 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 		return source.Network(ctx.Err())
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		return &source.Failure{
-			Reason: "there is no program sops in PATH", Unreadable: true,
-			Remedy: fmt.Sprintf("install sops %d.%d or later: https://getsops.io", minMajor, minMinor),
-		}
+		return &source.Failure{Reason: "there is no program sops in PATH", Remedy: install, Unreadable: true}
 	}
 	code := 0
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -90,7 +90,8 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 	case couldNotRetrieveKey:
 		return &source.Failure{
 			Reason: "sops has no key that opens " + s.file, Unreadable: true,
-			Remedy: "provide " + strings.Join(f.recipients, " or ") + ", as with SOPS_AGE_KEY_FILE or a login; to see what is wrong with each: " + s.byHand(),
+			Remedy: "provide " + strings.Join(f.recipients, " or ") + ", as with SOPS_AGE_KEY_FILE or a login; " +
+				"to see what is wrong with each: " + s.byHand(),
 		}
 	case errorDecryptingTree, macMismatch:
 		return &source.Failure{
@@ -99,10 +100,7 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 		}
 	}
 	if version := outdated(ctx); version != "" {
-		return &source.Failure{
-			Reason: "sops is too old: " + version, Unreadable: true,
-			Remedy: fmt.Sprintf("install sops %d.%d or later: https://getsops.io", minMajor, minMinor),
-		}
+		return &source.Failure{Reason: "sops is too old: " + version, Remedy: install, Unreadable: true}
 	}
 	return &source.Failure{Reason: "sops has failed: " + err.Error(), Remedy: "to see why: " + s.byHand(), Unreadable: true}
 }

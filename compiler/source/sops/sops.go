@@ -80,7 +80,7 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	if errors.Is(err, os.ErrNotExist) {
 		return source.Answer{}, &source.Failure{
 			Reason: s.file + " does not exist, and which keys shall open it is not for victorgen to say",
-			Remedy: "create it: sops edit " + s.file,
+			Remedy: "name the keys in .sops.yaml, then create it: sops edit " + s.file,
 		}
 	}
 	if err != nil {
@@ -88,8 +88,8 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	}
 	unlock, err := dirlock.Lock(ctx, file)
 	if err != nil {
-		if f := source.Network(err); f != nil {
-			return source.Answer{}, f
+		if ctx.Err() != nil {
+			return source.Answer{}, source.Network(ctx.Err())
 		}
 		return source.Answer{}, unwritable(err)
 	}
@@ -134,8 +134,8 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, path []str
 	if _, err := pending.Write(f.text); err != nil {
 		return unwritable(err)
 	}
-	// What a file's rules leave out, sops writes as it is. So the first thing
-	// to be written there is no secret.
+	// What a file's rules leave out, sops writes in plain text. So the first
+	// thing that it is given is no secret.
 	for _, text := range []string{"is this encrypted?", string(v.Reveal())} {
 		quoted, err := json.Marshal(text)
 		if err != nil {
@@ -171,6 +171,7 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, path []str
 	return nil
 }
 
+// unwritable explains an error of the operating system.
 func unwritable(err error) error {
 	return &source.Failure{
 		Reason: "it cannot be written: " + err.Error(),
@@ -193,7 +194,9 @@ func (s *Source) answers(refs []source.Ref, err error, find func(key string) (va
 // key returns the key of the root that ref is about.
 func key(ref source.Ref) string { return cmp.Or(ref.Remote.Name, ref.Input) }
 
-func (s *Source) origin(ref source.Ref) string { return key(ref) + " in " + filepath.Base(s.file) }
+func (s *Source) origin(ref source.Ref) string {
+	return "key " + key(ref) + " of " + filepath.Base(s.file)
+}
 
 // decrypt returns the JSON of each key's value.
 func (s *Source) decrypt(ctx context.Context) (map[string]json.RawMessage, error) {
@@ -208,8 +211,8 @@ func (s *Source) decrypt(ctx context.Context) (map[string]json.RawMessage, error
 	var values map[string]json.RawMessage
 	if json.Unmarshal(out, &values) != nil {
 		return nil, &source.Failure{
-			Reason: "sops has printed something else than a JSON object", Remedy: "see what is called sops in PATH, and: " + s.byHand(),
-			Unreadable: true,
+			Reason: "sops has printed something else than a JSON object", Unreadable: true,
+			Remedy: "see what is called sops in PATH, and: " + s.byHand(),
 		}
 	}
 	return values, nil
