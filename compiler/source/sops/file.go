@@ -41,8 +41,8 @@ type format struct {
 // formats are the formats by the extension that a file's name has.
 var formats = map[string]format{
 	".env":  {"dotenv", "lines of the form NAME=VALUE", parseDotenv},
-	".yaml": {"yaml", "one YAML document, which is a mapping", parseYAML},
-	".yml":  {"yaml", "one YAML document, which is a mapping", parseYAML},
+	".yaml": {"yaml", "one YAML document that is a mapping", parseYAML},
+	".yml":  {"yaml", "one YAML document that is a mapping", parseYAML},
 	".json": {"json", "one JSON object", parseJSON},
 }
 
@@ -80,7 +80,7 @@ func (s *Source) load() (encrypted, error) {
 	// What is wrong is not told: the parsers quote what they read.
 	if f.values, err = f.format.parse(text); err != nil {
 		return broken("put it back as sops has written it, as with git restore; then edit it with sops edit",
-			"is not what sops writes: %s, in which no key stands twice", f.format.shape)
+			"is not what sops writes: %s, with no key twice", f.format.shape)
 	}
 	ours, ok := f.values["sops"].(map[string]any)
 	if !ok {

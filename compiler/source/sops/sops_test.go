@@ -232,7 +232,7 @@ func TestFailures(t *testing.T) {
 	const byHand = "sops decrypt --output /dev/null FILE"
 	notOurs := func(shape string) *source.Failure {
 		return &source.Failure{
-			Code: plan.CodeFileSyntax, Reason: "FILE is not what sops writes: " + shape + ", in which no key stands twice",
+			Code: plan.CodeFileSyntax, Reason: "FILE is not what sops writes: " + shape + ", with no key twice",
 			Remedy: "put it back as sops has written it, as with git restore; then edit it with sops edit",
 		}
 	}
@@ -271,9 +271,9 @@ func TestFailures(t *testing.T) {
 		{"plain dotenv", "s.env", func(f *fixture) { f.write([]byte("key=hunter2\n")) }, &source.Failure{
 			Code: plan.CodeFileSyntax, Reason: "FILE is not encrypted", Remedy: "if it holds what it shall hold: sops encrypt --in-place FILE",
 		}},
-		{"two documents", "s.yaml", func(f *fixture) { f.write([]byte(f.text() + "---\nhunter2: x\n")) }, notOurs("one YAML document, which is a mapping")},
-		{"a list", "s.yml", func(f *fixture) { f.write([]byte("- hunter2\n")) }, notOurs("one YAML document, which is a mapping")},
-		{"twice", "s.yaml", func(f *fixture) { f.write([]byte("key: hunter2\n" + f.text())) }, notOurs("one YAML document, which is a mapping")},
+		{"two documents", "s.yaml", func(f *fixture) { f.write([]byte(f.text() + "---\nhunter2: x\n")) }, notOurs("one YAML document that is a mapping")},
+		{"a list", "s.yml", func(f *fixture) { f.write([]byte("- hunter2\n")) }, notOurs("one YAML document that is a mapping")},
+		{"twice", "s.yaml", func(f *fixture) { f.write([]byte("key: hunter2\n" + f.text())) }, notOurs("one YAML document that is a mapping")},
 		{"twice in dotenv", "s.env", func(f *fixture) { f.write([]byte("key=hunter2\n" + f.text())) }, notOurs("lines of the form NAME=VALUE")},
 		{"no dotenv", "s.env", func(f *fixture) { f.write([]byte("hunter2\n" + f.text())) }, notOurs("lines of the form NAME=VALUE")},
 		{"twice in JSON", "s.json", func(f *fixture) { f.edit("{", `{"key": "hunter2",`) }, notOurs("one JSON object")},
