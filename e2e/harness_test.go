@@ -108,23 +108,6 @@ func pythonPrograms(t testing.TB, pkg, version string) string {
 	return filepath.Join(strings.TrimSuffix(done, ".done"), "bin")
 }
 
-// mavenFile returns the path of a file from Maven Central, such as
-// com/github/nagyesta/lowkey-vault/lowkey-vault-app/2.6.0/lowkey-vault-app-2.6.0.jar.
-// It asks the program mvn, which knows where to get it.
-func mavenFile(t testing.TB, group, artifact, version string) string {
-	t.Helper()
-	return made(t, cache(t, artifact+"-"+version+".jar"), func(into string) error {
-		dir := into + ".d"
-		defer os.RemoveAll(dir)
-		err := command("", nil, "mvn", "--batch-mode", "--quiet", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy",
-			"-Dartifact="+group+":"+artifact+":"+version, "-DoutputDirectory="+dir, "-Dmdep.stripVersion=true")
-		if err != nil {
-			return err
-		}
-		return os.Rename(filepath.Join(dir, artifact+".jar"), into)
-	})
-}
-
 // freePort returns a port on which nobody listens.
 func freePort(t testing.TB) string {
 	t.Helper()
