@@ -327,7 +327,10 @@ func (v *vault) versions(ctx context.Context, name string) ([]*azsecrets.SecretP
 	for pages := v.client.NewListSecretPropertiesVersionsPager(name, nil); pages.More(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, v.failure(err, "list")
+			if err := v.failure(err, "list"); !errors.Is(err, source.ErrAbsent) {
+				return nil, err
+			}
+			return nil, nil // the service itself answers with an empty list
 		}
 		all = append(all, page.Value...)
 	}
