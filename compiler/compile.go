@@ -61,6 +61,7 @@ type compilation struct {
 	names         []string            // of all inputs, sorted; those with errors too
 	inputs        map[string]plan.Input
 	sources       map[string]plan.Source
+	partOf        string
 	defaultSource string          // the name of the one where inputs live that name none
 	cueBroken     map[string]bool // the paths that CUE has complained of
 }
@@ -147,6 +148,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	c.names = slices.Sorted(maps.Keys(s.Inputs))
 	c.inputs = map[string]plan.Input{}
 	c.sources = map[string]plan.Source{}
+	c.partOf = p.PartOf
 	c.useKind(s, c.options.Source)
 	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
 		c.sources[name] = c.source(name, s.Sources[name])
@@ -173,6 +175,9 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 		p.Readers = append(p.Readers, c.reader(i, r))
 	}
 	p.Alerts = c.alerts(s.Alerts)
+	c.checkExternal(p)
+	p.ESOVersion = esoVersion(s.Delivery.ESOVersion)
+	p.ArgoCD = c.argocd(p, s.ArgoCD)
 	return p
 }
 

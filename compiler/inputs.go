@@ -33,6 +33,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		Deprecated:  spec.Deprecated,
 		Source:      spec.Source,
 		Encoding:    spec.Encoding,
+		Present:     spec.Present,
 		Default:     spec.Default,
 		Pos:         at,
 		Constraints: plan.Constraints{
@@ -183,7 +184,9 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		}
 		return
 	}
-	in.Generate = &plan.Generate{Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Bits: g.Bits, Encoding: g.Encoding}
+	in.Generate = &plan.Generate{
+		Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Bits: g.Bits, Encoding: g.Encoding, InCluster: g.InCluster,
+	}
 	switch g.Kind {
 	case plan.Password:
 		if g.Length == 0 || g.Alphabet == "" && c.ds.HasErrors() {

@@ -134,6 +134,10 @@ func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Deliver
 		Kind:  cmp.Or(spec.Delivery.Kind, s.Delivery.Kind),
 		Scope: cmp.Or(spec.Delivery.Scope, s.Delivery.Scope),
 	}
+	if d.Kind == plan.External {
+		c.externalDelivery(&d, id, s.Delivery, spec.Delivery)
+		return d
+	}
 	switch where := []string{"secrets", id, "delivery", "certificate"}; {
 	case spec.Delivery.Certificate != "":
 		d.Certificate, d.Pos = c.pathIn(spec.Delivery.Certificate, where...), last(c.ix.set(where...))

@@ -22,6 +22,9 @@ type sourceKind struct {
 	binary    bool           // whether it can hold bytes that are no text
 	rewrites  bool           // whether one property can be written and the others stay
 	maxValue  int            // the bytes that a value may have; 0 is no limit that matters
+	operator  bool           // whether the External Secrets Operator reaches it
+	needs     string         // the field without which it does not; empty is none
+	store     []string       // the fields of schema.#Store that mean something, beside name and existing
 }
 
 // sourceKinds are the rules of the services themselves.
@@ -32,33 +35,38 @@ var sourceKinds = map[string]sourceKind{
 	plan.AWSSSM: {
 		fields: []string{"region", "prefix", "kmsKey"}, separator: "/", versions: true, maxValue: 8 << 10,
 		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$`), maxName: 1011,
-		rule: "up to 1011 letters, digits, and any of _.- in up to 15 parts that / separates",
+		rule:     "up to 1011 letters, digits, and any of _.- in up to 15 parts that / separates",
+		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"},
 	},
 	// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 	plan.AWSSecretsManager: {
 		fields: []string{"region", "prefix", "kmsKey"}, separator: "/", versions: true, binary: true, maxValue: 64 << 10,
 		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9/_+=.@-]+)$`), maxName: 512,
-		rule: "up to 512 letters, digits, and any of /_+=.@-",
+		rule:     "up to 512 letters, digits, and any of /_+=.@-",
+		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"},
 	},
 	// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#objects-identifiers-and-versioning and
 	// https://learn.microsoft.com/azure/key-vault/secrets/about-secrets
 	plan.AzureKeyVault: {
 		fields: []string{"vault", "prefix"}, separator: "-", versions: true, maxValue: 25000,
 		name: regexp.MustCompile(`^[A-Za-z0-9-]+$`), maxName: 127,
-		rule: "up to 127 letters, digits and hyphens",
+		rule:     "up to 127 letters, digits and hyphens",
+		operator: true, needs: "vault", store: []string{"serviceAccount", "azureClient", "azureTenant"},
 	},
 	// https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create and
 	// https://cloud.google.com/secret-manager/quotas
 	plan.GCPSecretManager: {
 		fields: []string{"project", "prefix"}, separator: "-", versions: true, binary: true, maxValue: 64 << 10,
 		name: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), maxName: 255,
-		rule: "up to 255 letters, digits, hyphens and underscores",
+		rule:     "up to 255 letters, digits, hyphens and underscores",
+		operator: true, needs: "project", store: []string{"serviceAccount", "gcpAccount", "clusterProject", "clusterLocation", "clusterName"},
 	},
 	// https://developer.hashicorp.com/vault/api-docs/secret/kv
 	plan.Vault: {
 		fields: []string{"address", "mount", "version", "prefix"}, separator: "/", versions: true, rewrites: true,
 		name: regexp.MustCompile(`^[^/\s?#]+(/[^/\s?#]+)*$`), maxName: 512,
-		rule: "up to 512 characters without spaces, in parts that / separates",
+		rule:     "up to 512 characters without spaces, in parts that / separates",
+		operator: true, needs: "address", store: []string{"serviceAccount", "role", "mountPath"},
 	},
 	plan.SOPS: {
 		fields: []string{"file"}, rewrites: true,
@@ -107,6 +115,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 				"file of source %s has a name of which sops can't tell the format", name)
 		}
 	}
+	src.Store = c.store(src, s.Store, kind)
 	if s.File != "" {
 		src.File = c.pathIn(s.File, "sources", name, "file")
 	}

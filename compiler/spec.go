@@ -22,6 +22,7 @@ type spec struct {
 	Sources     map[string]sourceSpec `json:"sources"`
 	Delivery    deliverySpec          `json:"delivery"`
 	Access      accessSpec            `json:"access"`
+	ArgoCD      *argocdSpec           `json:"argocd"`
 	Inputs      map[string]inputSpec  `json:"inputs"`
 	Rules       map[string]ruleSpec   `json:"rules"`
 	Secrets     map[string]secretSpec `json:"secrets"`
@@ -29,22 +30,59 @@ type spec struct {
 }
 
 type sourceSpec struct {
-	Kind    string `json:"kind"`
-	Prefix  string `json:"prefix"`
-	File    string `json:"file"`
-	Region  string `json:"region"`
-	KMSKey  string `json:"kmsKey"`
-	Vault   string `json:"vault"`
-	Project string `json:"project"`
-	Address string `json:"address"`
-	Mount   string `json:"mount"`
-	Version string `json:"version"`
+	Kind    string     `json:"kind"`
+	Prefix  string     `json:"prefix"`
+	File    string     `json:"file"`
+	Region  string     `json:"region"`
+	KMSKey  string     `json:"kmsKey"`
+	Vault   string     `json:"vault"`
+	Project string     `json:"project"`
+	Address string     `json:"address"`
+	Mount   string     `json:"mount"`
+	Version string     `json:"version"`
+	Store   *storeSpec `json:"store"`
+}
+
+type storeSpec struct {
+	Name            string              `json:"name"`
+	Existing        string              `json:"existing"`
+	ServiceAccount  *serviceAccountSpec `json:"serviceAccount"`
+	Role            string              `json:"role"`
+	MountPath       string              `json:"mountPath"`
+	ClusterProject  string              `json:"clusterProject"`
+	ClusterLocation string              `json:"clusterLocation"`
+	ClusterName     string              `json:"clusterName"`
+}
+
+type serviceAccountSpec struct {
+	Name        string `json:"name"`
+	Existing    bool   `json:"existing"`
+	AWSRole     string `json:"awsRole"`
+	AzureClient string `json:"azureClient"`
+	AzureTenant string `json:"azureTenant"`
+	GCPAccount  string `json:"gcpAccount"`
 }
 
 type deliverySpec struct {
-	Kind        string `json:"kind"`
-	Certificate string `json:"certificate"`
-	Scope       string `json:"scope"`
+	Kind            string `json:"kind"`
+	Certificate     string `json:"certificate"`
+	Scope           string `json:"scope"`
+	RefreshInterval string `json:"refreshInterval"`
+	RefreshPolicy   string `json:"refreshPolicy"`
+	CreationPolicy  string `json:"creationPolicy"`
+	DeletionPolicy  string `json:"deletionPolicy"`
+	ESOVersion      string `json:"esoVersion"`
+}
+
+type argocdSpec struct {
+	RepoURL   string `json:"repoURL"`
+	Path      string `json:"path"`
+	Revision  string `json:"revision"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Project   string `json:"project"`
+	Server    string `json:"server"`
+	Automated bool   `json:"automated"`
 }
 
 type accessSpec struct {
@@ -66,6 +104,7 @@ type inputSpec struct {
 	Source      string        `json:"source"`
 	Remote      string        `json:"remote"`
 	Encoding    string        `json:"encoding"`
+	Present     *bool         `json:"present"`
 	Default     *string       `json:"default"`
 	Generate    *generateSpec `json:"generate"`
 	Pattern     string        `json:"pattern"`
@@ -78,11 +117,12 @@ type inputSpec struct {
 }
 
 type generateSpec struct {
-	Kind     string `json:"kind"`
-	Length   int    `json:"length"`
-	Alphabet string `json:"alphabet"`
-	Bits     int    `json:"bits"`
-	Encoding string `json:"encoding"`
+	Kind      string `json:"kind"`
+	InCluster bool   `json:"inCluster"`
+	Length    int    `json:"length"`
+	Alphabet  string `json:"alphabet"`
+	Bits      int    `json:"bits"`
+	Encoding  string `json:"encoding"`
 }
 
 type ruleSpec struct {

@@ -51,6 +51,9 @@ func TestSpec(t *testing.T) {
 	}{
 		{"#Environment", nil, reflect.TypeFor[spec]()},
 		{"#Source", nil, reflect.TypeFor[sourceSpec]()},
+		{"#Store", nil, reflect.TypeFor[storeSpec]()},
+		{"#ServiceAccount", nil, reflect.TypeFor[serviceAccountSpec]()},
+		{"#ArgoCD", nil, reflect.TypeFor[argocdSpec]()},
 		{"#Delivery", nil, reflect.TypeFor[deliverySpec]()},
 		{"#Access", nil, reflect.TypeFor[accessSpec]()},
 		{"#Reader", nil, reflect.TypeFor[readerSpec]()},
@@ -147,7 +150,7 @@ func TestSpecWords(t *testing.T) {
 		{"#Input.class", []string{string(plan.Required), string(plan.Optional), string(plan.Generated), string(plan.Setting)}},
 		{"#Rule.kind", []string{string(plan.AtLeastOne), string(plan.ExactlyOne), string(plan.AllOrNone)}},
 		{"#Generate.kind", []string{plan.Password, plan.Bytes, plan.UUID, plan.RSA, plan.Ed25519}},
-		{"#Delivery.kind", []string{plan.Sealed}},
+		{"#Delivery.kind", []string{plan.Sealed, plan.External}},
 		{"#Delivery.scope", []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
 		{"#Reader.kind", []string{rbacv1.ServiceAccountKind, rbacv1.GroupKind, rbacv1.UserKind}},
 		{"#Source.kind", plan.SourceKinds},

@@ -9,6 +9,7 @@
 package emit
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"maps"
@@ -62,6 +63,8 @@ const (
 	Sealed  State = "sealed"   // it has a new ciphertext
 	Kept    State = "kept"     // it has the ciphertext that it had
 	LeftOut State = "left out" // it is not in the tree
+	// It is in the tree by reference: the secret is external.
+	Referenced State = "referenced"
 )
 
 // Emit makes the tree of a plan. It writes nothing. old is the tree that is
@@ -99,6 +102,7 @@ type emission struct {
 	sealer    Sealer
 	now       time.Time
 	functions template.FuncMap
+	locked    map[string]lockedInput // of the old lock
 	secrets   []*work
 	alerts    *Alerts
 }
@@ -120,8 +124,9 @@ type work struct {
 	unreadFor   []unreadable // why
 	diagnostics plan.Diagnostics
 
+	references  references        // if it is external
 	ciphertexts map[string]string // for the new tree
-	manifest    []byte            // the SealedSecret
+	manifest    []byte            // the SealedSecret or ExternalSecret
 	err         error
 }
 
@@ -142,7 +147,13 @@ func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
 		return nil, ds // all that follows would but say that it misses the lock
 	}
 	ds = e.prepare(previous)
-	parallel(ctx, e.secrets, e.decide)
+	parallel(ctx, e.secrets, func(w *work) {
+		if w.Delivery.Kind == plan.External {
+			e.refer(w)
+		} else {
+			e.decide(w)
+		}
+	})
 	for _, w := range e.secrets {
 		ds = append(ds, w.diagnostics...)
 	}
@@ -173,7 +184,8 @@ func parallel[T any](ctx context.Context, items []T, do func(T)) {
 	g.Wait()
 }
 
-// previous returns what the old lock says of each secret.
+// previous returns what the old lock says of each secret, and keeps what it says
+// of inputs.
 func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
 	secrets := map[secretID]lockedSecret{}
 	data, ok := e.old.Files[LockFile]
@@ -185,6 +197,7 @@ func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
 		for _, s := range l.Secrets {
 			secrets[secretID{s.Namespace, s.Name}] = s
 		}
+		e.locked = l.Inputs
 	}
 	return secrets, ds
 }
@@ -200,7 +213,7 @@ func CheckCertificates(p *plan.Plan, now time.Time) plan.Diagnostics {
 func certificatesOf(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Diagnostics) {
 	uses := map[string][]plan.Pos{}
 	for _, s := range p.Secrets {
-		c := s.Delivery.Certificate
+		c := s.Delivery.Certificate // none if it is external
 		for _, pos := range s.Delivery.Pos {
 			if !slices.Contains(uses[c], pos) {
 				uses[c] = append(uses[c], pos)
@@ -211,7 +224,7 @@ func certificatesOf(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.
 	certificates := map[string]*Certificate{}
 	for _, s := range p.Secrets {
 		path := s.Delivery.Certificate
-		if _, ok := certificates[path]; ok {
+		if _, ok := certificates[path]; ok || s.Delivery.Kind == plan.External {
 			continue
 		}
 		cert, problems := ReadCertificate(path, uses[path], now)
@@ -295,6 +308,12 @@ func (e *emission) seal(ctx context.Context) plan.Diagnostics {
 func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	lockKey, _ := e.lockKey()
 	parallel(ctx, e.secrets, func(w *work) {
+		if w.Delivery.Kind == plan.External {
+			if len(w.references.inputs) > 0 {
+				w.manifest, w.err = manifestOf(externalSecret(w, e.plan))
+			}
+			return
+		}
 		for _, k := range w.pending {
 			k.entry.Ciphertext = ciphertextDigest(k.ciphertext)
 			if lockKey != nil {
@@ -304,22 +323,23 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 			w.ciphertexts[k.name] = k.ciphertext
 		}
 		if len(w.ciphertexts) > 0 {
-			w.entry.File = w.file
-			w.manifest, w.err = sealedSecret(w.Secret, e.plan.PartOf, w.ciphertexts)
+			w.manifest, w.err = sealedSecret(w.Secret, e.plan, w.ciphertexts)
 		}
 	})
 	var ds plan.Diagnostics
 	t := &Tree{Files: map[string][]byte{}}
 	var secrets []secretID // in the tree
-	l := &lock{Version: lockVersion, Environment: e.plan.Environment}
+	l := &lock{Version: lockVersion, Environment: e.plan.Environment, Inputs: e.presence()}
 	for _, w := range e.secrets {
-		l.Secrets = append(l.Secrets, w.entry)
 		if w.err != nil {
 			ds.Errorf(plan.CodeCannotSeal, w.Pos, "", "secret %s cannot be written: %v", w.id(), w.err)
 		}
 		if w.manifest != nil {
-			t.Files[w.file] = w.manifest
+			t.Files[w.file], w.entry.File = w.manifest, w.file
 			secrets = append(secrets, secretID{w.Namespace, w.Name})
+		}
+		if w.Delivery.Kind == plan.Sealed {
+			l.Secrets = append(l.Secrets, w.entry)
 		}
 	}
 	if ctx.Err() != nil { // some of the work was not done
@@ -330,7 +350,11 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		ds.Errorf(plan.CodeLeftOut, nil, "give a value to an input of a secret", "environment %q has no secret left: all keys of all secrets are left out", e.plan.Environment)
 		return nil, ds
 	}
-	objects := len(t.Files)
+	stores, err := e.addStores(t)
+	if err != nil {
+		ds.Errorf(plan.CodeKustomize, nil, "", "the stores cannot be written: %v", err)
+	}
+	objects := len(secrets) + stores
 	access, rights, err := accessManifest(e.plan, secrets)
 	if err != nil {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", AccessFile, err)
@@ -347,6 +371,11 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	if t.Files[KustomizationFile], err = marshalKustomization(slices.Sorted(maps.Keys(t.Files))); err != nil {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
 	}
+	if e.plan.ArgoCD != nil {
+		if t.Files[ApplicationFile], err = manifest(application(e.plan)); err != nil {
+			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", ApplicationFile, err)
+		}
+	}
 	l.Files = slices.Sorted(maps.Keys(t.Files))
 	// The lock is no part of what kustomize builds, so make it meanwhile.
 	var lockText []byte
@@ -356,6 +385,42 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	wg.Wait()
 	t.Files[LockFile] = lockText
 	return t, ds
+}
+
+// addStores adds what the external secrets refer to: the stores, and what mints
+// in the cluster. It returns how many objects that is.
+func (e *emission) addStores(t *Tree) (objects int, err error) {
+	namespaces := map[string][]string{} // by source, in the order of the secrets
+	minted := map[string]string{}       // by input: the first namespace that uses it, which is enough
+	for _, w := range e.secrets {
+		for _, in := range w.references.inputs {
+			if !slices.Contains(namespaces[in.Source], w.Namespace) {
+				namespaces[in.Source] = append(namespaces[in.Source], w.Namespace)
+			}
+			if g := in.Generate; g != nil && g.InCluster && minted[in.Name] == "" {
+				minted[in.Name] = w.Namespace
+			}
+		}
+	}
+	add := func(file string, documents []document, failed error) {
+		if failed == nil {
+			objects += len(documents)
+			t.Files[file], failed = manifest(documents...)
+		}
+		err = cmp.Or(err, failed)
+	}
+	for _, src := range e.plan.Sources {
+		if len(namespaces[src.Name]) > 0 && src.Store.Existing == "" {
+			documents, err := secretStores(src, e.plan, namespaces[src.Name])
+			add(path.Join(storesDir, src.Store.Name+".yaml"), documents, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(minted)) {
+		in, _ := e.plan.Input(name)
+		documents, err := generator(in, e.plan, minted[name])
+		add(path.Join(generatorsDir, generatorName(in, e.plan)+".yaml"), documents, err)
+	}
+	return objects, err
 }
 
 func (e *emission) report() Report {

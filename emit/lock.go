@@ -35,8 +35,16 @@ const (
 type lock struct {
 	Version     int            `yaml:"version"`
 	Environment string         `yaml:"environment"`
-	Files       []string       `yaml:"files"` // of the tree, sorted; the lock itself is not among them
-	Secrets     []lockedSecret `yaml:"secrets"`
+	Files       []string       `yaml:"files"`   // of the tree, sorted; the lock itself is not among them
+	Secrets     []lockedSecret `yaml:"secrets"` // the sealed ones
+	// Inputs are those of external secrets that need not be there, by name.
+	Inputs map[string]lockedInput `yaml:"inputs"`
+}
+
+// lockedInput is what a source has last said of an input.
+type lockedInput struct {
+	Place   string `yaml:"place"` // see placeOf
+	Present bool   `yaml:"present"`
 }
 
 // lockedSecret is one secret of a lock. The first four fields are what its
@@ -73,6 +81,16 @@ func (l *lock) marshal() []byte {
 	fmt.Fprintf(b, "version: %d\nenvironment: %q\nfiles:\n", l.Version, l.Environment)
 	for _, f := range l.Files {
 		fmt.Fprintf(b, "  - %q\n", f)
+	}
+	if len(l.Inputs) > 0 {
+		fmt.Fprint(b, "inputs:\n")
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Inputs)) {
+		fmt.Fprintf(b, "  %q:\n    place: %q\n    present: %t\n", name, l.Inputs[name].Place, l.Inputs[name].Present)
+	}
+	if len(l.Secrets) == 0 {
+		fmt.Fprint(b, "secrets: []\n")
+		return b.Bytes()
 	}
 	fmt.Fprint(b, "secrets:\n")
 	for _, s := range l.Secrets {
@@ -235,6 +253,13 @@ func definitionOf(k plan.Key, p *plan.Plan) string {
 		}
 	}
 	return digest(sha256.New(), parts...)
+}
+
+// placeOf is the digest of where in is. What is known of another place says
+// nothing of this one.
+func placeOf(in plan.Input, p *plan.Plan) string {
+	src, _ := p.Source(in.Source)
+	return digest(sha256.New(), src.Kind, src.Region, src.Vault, src.Project, src.Address, src.Mount, in.Remote.String())
 }
 
 // tagOf authenticates with the lock key that content is what the ciphertext

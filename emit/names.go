@@ -2,6 +2,9 @@ package emit
 
 import (
 	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
+	esv1alpha1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1alpha1"
+	genv1alpha1 "github.com/external-secrets/external-secrets/apis/generators/v1alpha1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 )
@@ -22,6 +25,9 @@ const (
 	AccessFile        = "access/secret-reader.yaml"
 	secretsDir        = "secrets"
 	alertsFile        = "alerts/secrets.yaml"
+	ApplicationFile   = "argocd/application.yaml" // not in the kustomization
+	storesDir         = "stores"
+	generatorsDir     = "generators"
 )
 
 // header is the first line of every file of a tree.
@@ -31,10 +37,16 @@ const (
 	sealedSecretKind = "SealedSecret"
 	roleKind         = "Role"
 	roleBindingKind  = "RoleBinding"
+	pushSecretKind   = "PushSecret"
+	passwordKind     = "Password"
+	uuidKind         = "UUID"
 )
 
 var (
 	sealedSecretVersion   = v1alpha1.SchemeGroupVersion.String()
 	rbacVersion           = rbacv1.SchemeGroupVersion.String()
 	prometheusRuleVersion = monitoringv1.SchemeGroupVersion.String()
+	externalSecretVersion = esv1.SchemeGroupVersion.String()
+	pushSecretVersion     = esv1alpha1.SchemeGroupVersion.String()
+	generatorVersion      = genv1alpha1.SchemeGroupVersion.String()
 )

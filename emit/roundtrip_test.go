@@ -154,7 +154,7 @@ func TestSplice(t *testing.T) {
 	} {
 		ciphertexts[key] = ciphertextDigest(key)[:40] + "/+="
 	}
-	got, err := sealedSecret(s, "victor-ai", ciphertexts)
+	got, err := sealedSecret(s, &plan.Plan{PartOf: "victor-ai"}, ciphertexts)
 	if err != nil {
 		t.Fatal(err)
 	}

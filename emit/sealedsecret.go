@@ -18,18 +18,12 @@ import (
 // sealedSecret writes the manifest that kubeseal would make of s, with
 // upstream's own code, around ciphertexts (in base64) that were sealed for
 // label(s).
-func sealedSecret(s plan.Secret, partOf string, ciphertexts map[string]string) ([]byte, error) {
-	labels := func() map[string]string {
-		l := map[string]string{}
-		maps.Copy(l, s.Labels)
-		l[LabelManagedBy], l[LabelPartOf] = ManagedBy, partOf
-		return l
-	}
+func sealedSecret(s plan.Secret, p *plan.Plan, ciphertexts map[string]string) ([]byte, error) {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        s.Name,
 			Namespace:   s.Namespace,
-			Labels:      labels(),
+			Labels:      ownLabels(p, s.Labels),
 			Annotations: v1alpha1.UpdateScopeAnnotations(maps.Clone(s.Annotations), sealingScopes[s.Delivery.Scope]),
 		},
 		Type: corev1.SecretType(s.Type),
@@ -43,7 +37,14 @@ func sealedSecret(s plan.Secret, partOf string, ciphertexts map[string]string) (
 		return nil, err
 	}
 	ss.TypeMeta = metav1.TypeMeta{APIVersion: sealedSecretVersion, Kind: sealedSecretKind}
-	ss.Labels = labels()
+	ss.Labels = ownLabels(p, s.Labels)
+	if p.ArgoCD != nil {
+		ss.Annotations = maps.Clone(ss.Annotations) // it may be that of the template
+		if ss.Annotations == nil {
+			ss.Annotations = map[string]string{}
+		}
+		ss.Annotations[waveAnnotation] = waveSecrets
+	}
 	ss.Spec.EncryptedData = map[string]string{}
 	for key := range ciphertexts {
 		ss.Spec.EncryptedData[key] = ""

@@ -36,6 +36,7 @@ const (
 	CodeLiteralSecret Code = "VG1304"
 	CodeMisplaced     Code = "VG1305"
 	CodeSourceCannot  Code = "VG1306"
+	CodeExternal      Code = "VG1307"
 )
 
 // What resolution says of values.
@@ -72,6 +73,7 @@ const (
 	CodeLeftOut            Code = "VG3104"
 	CodeEdited             Code = "VG3105"
 	CodeKept               Code = "VG3106"
+	CodePresence           Code = "VG3107"
 	CodeLockRead           Code = "VG4001"
 	CodeTreeRead           Code = "VG4002"
 	CodeTreeWrite          Code = "VG4003"

@@ -81,6 +81,11 @@ annotations that victorgen sets are its own.`,
 A name, a version or a property that there cannot be, binary values where there is only text, or a generated input
 where nothing can be written without the danger to overwrite something.`,
 
+	CodeExternal: `an external secret asks for more than the External Secrets Operator can do.
+It can't reach env and sops; it has no variables to take a region, a vault, a project or an address from; its webhook
+refuses some policies together and an ExternalSecret that takes nothing from a source; and it mints passwords and
+UUIDs alone. Other delivery, or another source, is the way out.`,
+
 	CodeMissing:       `an input that is required is at none of the places where it could be.`,
 	CodeMissingMinted: "a generated input is missing and --no-generate forbids to mint it.",
 	CodeRuleBroken:    `the values that are present break a rule of the contract.`,
@@ -125,6 +130,9 @@ its sealed copy.`,
 	CodeLeftOut: `all keys of all secrets are left out: there is nothing to deploy.`,
 	CodeEdited:  `a ciphertext in the tree is not the one that was written (warning). It is sealed anew.`,
 	CodeKept:    `some keys keep their sealed copy because their values can't be read (warning).`,
+	CodePresence: `it is not known whether an input of an external secret is at its source.
+A key of an absent optional input must be left out, for the operator would fail the whole secret. The lock remembers
+what the source said, for builds that can't ask; "present: true" or "present: false" at the input decides it.`,
 	CodeLockRead: `victorgen.lock can't be read.
 Restore it from Git. If it is lost, remove the tree with it: all is sealed anew then.`,
 	CodeTreeRead:    `the directory of the tree can't be read.`,

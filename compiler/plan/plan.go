@@ -11,6 +11,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ type Plan struct {
 	Sources     []Source // sorted by name
 	Readers     []Reader // who may get the secrets from the cluster, in the order of the contract
 	Alerts      *Alerts  // nil if there are to be no alerting rules
+	ESOVersion  [3]int   // of the External Secrets Operator in the cluster
+	ArgoCD      *ArgoCD  // nil if the contract says nothing of it
 }
 
 // Input returns the input called name.
@@ -55,6 +58,32 @@ func (p *Plan) Source(name string) (Source, bool) {
 		}
 	}
 	return Source{}, false
+}
+
+// Seals reports whether some secret is sealed. A plan whose secrets are all
+// external has no input [LockKey].
+func (p *Plan) Seals() bool {
+	return slices.ContainsFunc(p.Secrets, func(s Secret) bool { return s.Delivery.Kind == Sealed })
+}
+
+// Unread returns the inputs whose values a build does not read, for no sealed
+// secret is made from them but an external one is: it is enough to know that
+// they are there.
+func (p *Plan) Unread() map[string]bool {
+	unread, read := map[string]bool{}, map[string]bool{}
+	for _, s := range p.Secrets {
+		by := unread
+		if s.Delivery.Kind == Sealed {
+			by = read
+		}
+		for _, k := range s.Keys {
+			for _, in := range k.Inputs() {
+				by[in] = true
+			}
+		}
+	}
+	maps.DeleteFunc(unread, func(in string, _ bool) bool { return read[in] })
+	return unread
 }
 
 // Class says whether an input must be there, and who makes it.
@@ -79,6 +108,7 @@ type Input struct {
 	Source      string  // the name of its source in Plan.Sources
 	Remote      Remote  // where it is there, if the source has names of its own
 	Encoding    string  // how the source holds it: Base64, Binary, or empty for text
+	Present     *bool   // what the contract says of whether it is at its source; nil is nothing
 	Default     *string // of a setting: its value, which no source is asked for
 	Generate    *Generate
 	Constraints Constraints
@@ -161,6 +191,8 @@ type Generate struct {
 	Alphabet string // of a password: the characters to draw from, each equally likely
 	Bits     int    // of bytes (a multiple of 8) and rsa
 	Encoding string // of bytes: base64, base64url, hex; of a key: pkcs8, openssh
+	// InCluster says that the External Secrets Operator does it, and nobody else.
+	InCluster bool
 }
 
 // Secret is one Kubernetes Secret.
@@ -244,14 +276,40 @@ type Source struct {
 	Address string // vault: URL of the server
 	Mount   string // vault: path of the KV engine
 	Version string // vault: version of the KV engine, "v1" or "v2"
+	Store   Store  // how external delivery reaches it
 	Pos     []Pos
 }
 
 // String names the source for people: `default (aws-ssm)`.
 func (s Source) String() string { return s.Name + " (" + s.Kind + ")" }
 
-// Sealed is the kind of delivery that makes SealedSecrets.
-const Sealed = "sealed"
+// Store is how the External Secrets Operator reaches a source.
+type Store struct {
+	Name            string
+	Existing        string          // SecretStore or ClusterSecretStore if it is not ours; only Name counts then
+	ServiceAccount  *ServiceAccount // nil is the operator's own
+	Role            string          // vault: of the Kubernetes login
+	MountPath       string          // vault: of the Kubernetes login
+	ClusterProject  string          // gcp-secretmanager, as the next two: the cluster's own, or empty
+	ClusterLocation string
+	ClusterName     string
+}
+
+// ServiceAccount is a Kubernetes service account that a cloud lets in.
+type ServiceAccount struct {
+	Name        string
+	Existing    bool   // it is not ours
+	AWSRole     string // ARN of an IAM role
+	AzureClient string // ID of a client, with
+	AzureTenant string // that of its tenant; it may be empty
+	GCPAccount  string // e-mail address of a Google service account
+}
+
+// The kinds of delivery.
+const (
+	Sealed   = "sealed"   // SealedSecrets
+	External = "external" // ExternalSecrets
+)
 
 // The scopes of a sealed secret, as kubeseal names them.
 const (
@@ -262,10 +320,26 @@ const (
 
 // Delivery is how a secret reaches the cluster.
 type Delivery struct {
-	Kind        string
-	Certificate string // absolute path of the PEM sealing certificate
-	Scope       string
-	Pos         []Pos
+	Kind            string
+	Certificate     string        // sealed: absolute path of the PEM sealing certificate
+	Scope           string        // sealed
+	RefreshInterval time.Duration // external, as all that follow
+	RefreshPolicy   string
+	CreationPolicy  string
+	DeletionPolicy  string
+	Pos             []Pos
+}
+
+// ArgoCD describes the Argo CD Application of an environment.
+type ArgoCD struct {
+	Name      string
+	Namespace string // where Argo CD looks for it
+	Project   string
+	RepoURL   string
+	Path      string // of the tree, in the repository
+	Revision  string
+	Server    string // URL of the cluster
+	Automated bool   // Argo CD syncs, prunes and heals by itself
 }
 
 // Reader is somebody who may get the secrets of an environment from the

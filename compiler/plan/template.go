@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template/parse"
 )
@@ -407,4 +408,63 @@ func (a *analysis) proves(n parse.Node, s scope) (yes, no map[string]bool) {
 		}
 	}
 	return nil, nil
+}
+
+// Inline returns the text of t with each input in known replaced by a literal.
+// Comments and trimmed spaces are gone from it.
+func (t *Template) Inline(known map[string]string) string {
+	tree := parse.New("template")
+	tree.Mode = parse.SkipFuncCheck
+	if _, err := tree.Parse(t.Text, "", "", map[string]*parse.Tree{}); err != nil || tree.Root == nil {
+		return t.Text // ParseTemplate has complained of it
+	}
+	inlineList(tree.Root, known)
+	return tree.Root.String()
+}
+
+func inlineList(l *parse.ListNode, known map[string]string) {
+	if l == nil {
+		return
+	}
+	for _, n := range l.Nodes {
+		switch n := n.(type) {
+		case *parse.ActionNode:
+			inlinePipe(n.Pipe, known)
+		case *parse.IfNode:
+			inlineBranch(&n.BranchNode, known)
+		case *parse.WithNode:
+			inlineBranch(&n.BranchNode, known)
+		case *parse.RangeNode:
+			inlineBranch(&n.BranchNode, known)
+		}
+	}
+}
+
+func inlineBranch(n *parse.BranchNode, known map[string]string) {
+	inlinePipe(n.Pipe, known)
+	inlineList(n.List, known)
+	inlineList(n.ElseList, known)
+}
+
+// inlinePipe needs no scope: where dot is not the set of all inputs, a checked
+// template has no field of it.
+func inlinePipe(p *parse.PipeNode, known map[string]string) {
+	for _, c := range p.Cmds {
+		for i, arg := range c.Args {
+			var name string
+			switch arg := arg.(type) {
+			case *parse.FieldNode:
+				name = arg.Ident[0]
+			case *parse.VariableNode:
+				if arg.Ident[0] == "$" && len(arg.Ident) > 1 {
+					name = arg.Ident[1]
+				}
+			case *parse.PipeNode:
+				inlinePipe(arg, known)
+			}
+			if text, ok := known[name]; ok {
+				c.Args[i] = &parse.StringNode{NodeType: parse.NodeString, Pos: arg.Position(), Quoted: strconv.Quote(text), Text: text}
+			}
+		}
+	}
 }

@@ -31,13 +31,17 @@ type Options struct {
 // Unreadable for no reason: so `Resolve(ctx, p, nil, o)` resolves offline.
 //
 // A setting with a default has that value, and no source is asked for it. All
-// else is read, from all sources at once, and judged. Only if nothing is wrong
-// so far, generated inputs that are absent are minted, written to their source
-// and then used: a build that fails for another reason changes nothing.
+// else is read, from all sources at once, and judged. Inputs that external
+// secrets alone are made from are not read but proved to be there, unless the
+// contract itself says whether they are, or they are minted in the cluster:
+// being Present they have no value. Only if nothing is wrong so far, generated
+// inputs that are absent are minted, written to their source and then used: a
+// build that fails for another reason changes nothing.
 //
 // The diagnostics are sorted. If they have errors, the set is not to be used.
 func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
 	r := newResolution(p, sources, p.Inputs)
+	r.unread = p.Unread()
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
 		for _, in := range p.Inputs {
@@ -53,11 +57,11 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 	})
 }
 
-// Generate mints the generated inputs of p that are absent, writes them to
-// their sources, and leaves all other inputs alone: they may be missing still.
+// Generate mints the generated inputs of p that are absent, but for those that
+// are minted in the cluster, writes them to their sources, and leaves all other inputs alone: they may be missing still.
 // It returns what it found and made of the generated ones.
 func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
-	inputs := slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return in.Class != plan.Generated })
+	inputs := slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return in.Class != plan.Generated || inCluster(in) })
 	r := newResolution(p, sources, inputs)
 	r.unreadable = plan.Error
 	return r.run(ctx, o, func(ctx context.Context) {
@@ -130,10 +134,11 @@ type resolution struct {
 	plan       *plan.Plan
 	inputs     []plan.Input // those concerned
 	sources    map[string]Source
-	unreadable plan.Severity // of a source that cannot be asked
-	prove      bool          // ask for metadata alone
-	replace    bool          // write over what is there
-	mintedBy   string        // what would mint a missing input
+	unreadable plan.Severity   // of a source that cannot be asked
+	prove      bool            // ask for metadata alone
+	unread     map[string]bool // the inputs of which only metadata is asked, whatever prove says
+	replace    bool            // write over what is there
+	mintedBy   string          // what would mint a missing input
 	set        value.Set
 	places     map[string]string // of an absent input: where to put it, if its source says so
 	ds         plan.Diagnostics
@@ -165,30 +170,56 @@ func (r *resolution) run(ctx context.Context, o Options, work func(context.Conte
 	return r.set, r.ds
 }
 
+// inCluster reports whether nobody but the operator in the cluster mints in.
+func inCluster(in plan.Input) bool { return in.Generate != nil && in.Generate.InCluster }
+
+// assumed is what is known of an unread input without asking.
+func (r *resolution) assumed(in plan.Input) (value.Resolved, bool) {
+	switch {
+	case !r.unread[in.Name] || in.Present == nil && !inCluster(in):
+		return value.Resolved{}, false
+	case in.Present != nil && !*in.Present:
+		return value.Resolved{State: value.Absent}, true
+	}
+	return value.Resolved{State: value.Present, Origin: "the contract"}, true
+}
+
 func refOf(in plan.Input) Ref { return Ref{Input: in.Name, Remote: in.Remote} }
+
+// batch is what one source is asked at once.
+type batch struct {
+	source string
+	prove  bool
+}
 
 // read fills the set.
 func (r *resolution) read(ctx context.Context) {
-	inputs := map[string][]plan.Input{}
+	inputs := map[batch][]plan.Input{}
 	for _, in := range r.inputs {
+		assumed, ok := r.assumed(in)
 		switch {
 		case in.Default != nil:
 			r.set[in.Name] = value.Resolved{State: value.Present, Value: value.New([]byte(*in.Default)), Origin: "the contract"}
+		case ok:
+			r.set[in.Name] = assumed
 		case r.sources[in.Source] == nil:
 			r.set[in.Name] = value.Resolved{}
 		default:
-			inputs[in.Source] = append(inputs[in.Source], in)
+			b := batch{in.Source, r.prove || r.unread[in.Name]}
+			inputs[b] = append(inputs[b], in)
 		}
 	}
-	names := slices.Sorted(maps.Keys(inputs))
-	answers := make([][]Answer, len(names))
+	batches := slices.SortedFunc(maps.Keys(inputs), func(a, b batch) int {
+		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(fmt.Sprint(a.prove), fmt.Sprint(b.prove)))
+	})
+	answers := make([][]Answer, len(batches))
 	var wg sync.WaitGroup
-	for i, name := range names {
-		refs := make([]Ref, len(inputs[name]))
-		for j, in := range inputs[name] {
+	for i, b := range batches {
+		refs := make([]Ref, len(inputs[b]))
+		for j, in := range inputs[b] {
 			refs[j] = refOf(in)
 		}
-		wg.Go(func() { answers[i] = r.ask(ctx, r.sources[name], refs) })
+		wg.Go(func() { answers[i] = ask(ctx, r.sources[b.source], refs, b.prove) })
 	}
 	wg.Wait()
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -197,25 +228,26 @@ func (r *resolution) read(ctx context.Context) {
 		r.ds.Errorf(plan.CodeSourceRead, nil, "", "reading was interrupted: %v", context.Cause(ctx))
 		return
 	}
-	for i, name := range names {
-		r.answers(name, inputs[name], answers[i])
+	for i, b := range batches {
+		r.answers(b, inputs[b], answers[i])
 	}
 }
 
 // ask reads refs, or has them proved.
-func (r *resolution) ask(ctx context.Context, s Source, refs []Ref) []Answer {
-	if !r.prove {
+func ask(ctx context.Context, s Source, refs []Ref, prove bool) []Answer {
+	p, ok := s.(Prover)
+	switch {
+	case !prove:
 		return Read(ctx, s, refs)
-	}
-	if p, ok := s.(Prover); ok {
+	case ok:
 		return Prove(ctx, p, refs)
 	}
-	return Failed(refs, &Failure{Reason: "it can't tell what it has without reading it", Remedy: "let values be read"})
+	return Failed(refs, errNoProver)
 }
 
-// answers puts into the set what the source called name says. Inputs that fail
-// for the same reason share a diagnostic.
-func (r *resolution) answers(name string, inputs []plan.Input, answers []Answer) {
+// answers puts into the set what a source says to b. Inputs that fail for the
+// same reason share a diagnostic.
+func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 	type trouble struct {
 		code           plan.Code
 		reason, remedy string
@@ -227,7 +259,7 @@ func (r *resolution) answers(name string, inputs []plan.Input, answers []Answer)
 		var own plan.Diagnostics
 		var f *Failure
 		switch {
-		case a.Err == nil && (r.prove || a.Value.Len() > 0):
+		case a.Err == nil && (b.prove || a.Value.Len() > 0):
 			r.set[in.Name] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed}
 			continue
 		case a.Err == nil || errors.Is(a.Err, ErrAbsent):
@@ -245,7 +277,7 @@ func (r *resolution) answers(name string, inputs []plan.Input, answers []Answer)
 		}
 		r.set[in.Name] = value.Resolved{Reason: a.Err.Error()}
 	}
-	src, _ := r.plan.Source(name)
+	src, _ := r.plan.Source(b.source)
 	for t, refs := range failed {
 		what := plan.And(refs)
 		if len(refs) == len(inputs) && len(refs) > 3 {
@@ -253,11 +285,14 @@ func (r *resolution) answers(name string, inputs []plan.Input, answers []Answer)
 		}
 		code := cmp.Or(t.code, plan.CodeSourceRead)
 		if t.unreadable && r.unreadable == plan.Warning {
-			hint := "what is sealed of them already stays as it is"
+			hint, asked := "what is sealed of them already stays as it is", "does not let %s be read"
+			if b.prove {
+				hint, asked = "what the lock knows of them stands", "does not tell whether it has %s"
+			}
 			if t.remedy != "" {
 				hint = t.remedy + "; " + hint
 			}
-			r.ds.Warnf(code, src.Pos, hint, "source %s does not let %s be read: %s", src, what, t.reason)
+			r.ds.Warnf(code, src.Pos, hint, "source %s "+asked+": %s", src, what, t.reason)
 		} else {
 			r.ds.Errorf(code, src.Pos, t.remedy, "cannot read %s from source %s: %s", what, src, t.reason)
 		}
@@ -271,9 +306,11 @@ func (r *resolution) check(in plan.Input, o Options) {
 	}
 	switch got := r.set[in.Name]; got.State {
 	case value.Present:
-		for _, d := range value.Judge(in, got.Value) {
-			d.Message += " (from " + got.Origin + ")"
-			r.ds = append(r.ds, d)
+		if !r.unread[in.Name] {
+			for _, d := range value.Judge(in, got.Value) {
+				d.Message += " (from " + got.Origin + ")"
+				r.ds = append(r.ds, d)
+			}
 		}
 		if in.Deprecated != "" {
 			r.ds.Warnf(plan.CodeDeprecated, in.Pos, "remove it from "+got.Origin, "%s is deprecated: %s", in.Name, in.Deprecated)
@@ -282,7 +319,7 @@ func (r *resolution) check(in plan.Input, o Options) {
 		switch {
 		case in.Class == plan.Required:
 			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
-		case in.Class == plan.Generated && o.NoGenerate:
+		case in.Class == plan.Generated && o.NoGenerate && !inCluster(in):
 			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or "+r.mintedBy,
 				"generated input %s is missing", in.Name)
 		}

@@ -70,6 +70,9 @@ type Prover interface {
 	Prove(ctx context.Context, refs []Ref) []Answer
 }
 
+// errNoProver is what a Source that is no Prover answers.
+var errNoProver = &Failure{Reason: "it can't tell what it has without reading it", Remedy: "let values be read"}
+
 // Writer is a Source that can also keep a value. Its methods return only when
 // the value would survive a crash. The Remote of their refs selects no version.
 type Writer interface {
@@ -108,6 +111,13 @@ func (dryRun) Create(_ context.Context, _ Ref, v value.Value) (Answer, error) {
 
 func (d dryRun) Replace(ctx context.Context, ref Ref, v value.Value) (Answer, error) {
 	return d.Create(ctx, ref, v)
+}
+
+func (d dryRun) Prove(ctx context.Context, refs []Ref) []Answer {
+	if p, ok := d.Source.(Prover); ok {
+		return p.Prove(ctx, refs)
+	}
+	return Failed(refs, errNoProver)
 }
 
 func (d dryRun) List(ctx context.Context) ([]Listed, error) {

@@ -1,0 +1,263 @@
+package compiler
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// externalDelivery fills in what an external secret says of its delivery over
+// what its environment says, over what the operator would do by itself
+// (https://external-secrets.io/latest/api/externalsecret/).
+func (c *compilation) externalDelivery(d *plan.Delivery, id string, env, own deliverySpec) {
+	where := func(field, ownValue string) []plan.Pos {
+		if ownValue != "" {
+			return last(c.ix.set("secrets", id, "delivery", field))
+		}
+		return last(c.ix.set("delivery", field))
+	}
+	d.RefreshPolicy = cmp.Or(own.RefreshPolicy, env.RefreshPolicy, "Periodic")
+	d.CreationPolicy = cmp.Or(own.CreationPolicy, env.CreationPolicy, "Owner")
+	d.DeletionPolicy = cmp.Or(own.DeletionPolicy, env.DeletionPolicy, "Retain")
+	interval := cmp.Or(own.RefreshInterval, env.RefreshInterval, "1h")
+	var err error
+	if d.RefreshInterval, err = time.ParseDuration(interval); err != nil || d.RefreshInterval < 0 {
+		c.ds.Errorf(plan.CodeConstraint, where("refreshInterval", own.RefreshInterval), `write hours, minutes and seconds, as in "1h" or "15m"`,
+			"refreshInterval %q is no duration", interval)
+	}
+	if d.DeletionPolicy == "Delete" && d.CreationPolicy != "Owner" {
+		c.ds.Errorf(plan.CodeExternal, where("deletionPolicy", own.DeletionPolicy), `write creationPolicy: "Owner", or deletionPolicy: "Retain"`,
+			"secret %q has deletionPolicy Delete and creationPolicy %s: the operator deletes no Secret that is not its own", id, d.CreationPolicy)
+	}
+	if own.ESOVersion != "" {
+		c.ds.Errorf(plan.CodeMisplaced, where("esoVersion", own.ESOVersion), "write it in the delivery of the environment",
+			"secret %q has an esoVersion: all secrets of a cluster have the same operator", id)
+	}
+}
+
+// esoVersion reads what the schema's pattern lets through. A version without a
+// patch is the last one of its minor.
+func esoVersion(s string) (v [3]int) {
+	parts := strings.Split(strings.TrimPrefix(cmp.Or(s, "0.19.2"), "v"), ".")
+	v[2] = 1 << 20
+	for i, part := range parts {
+		v[i], _ = strconv.Atoi(part)
+	}
+	return v
+}
+
+// kebab makes a name that Kubernetes accepts of one in capitals or with
+// underscores.
+func kebab(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// store checks how the operator reaches a source.
+func (c *compilation) store(src plan.Source, spec *storeSpec, kind sourceKind) plan.Store {
+	at := func(field ...string) []plan.Pos {
+		return last(c.ix.set(append([]string{"sources", src.Name, "store"}, field...)...))
+	}
+	if spec == nil {
+		spec = &storeSpec{}
+	} else if !kind.operator {
+		c.ds.Errorf(plan.CodeMisplaced, at(), "take it away", "source %s has a store, which means nothing at kind %s", src.Name, src.Kind)
+	}
+	s := plan.Store{
+		Name: cmp.Or(spec.Name, kebab(c.partOf+"-"+src.Name)), Existing: spec.Existing, Role: spec.Role,
+		MountPath: cmp.Or(spec.MountPath, "kubernetes"), ClusterProject: spec.ClusterProject,
+		ClusterLocation: spec.ClusterLocation, ClusterName: spec.ClusterName,
+	}
+	if !kind.operator {
+		return s
+	}
+	set := map[string]bool{
+		"serviceAccount": spec.ServiceAccount != nil, "role": spec.Role != "", "mountPath": spec.MountPath != "",
+		"clusterProject": spec.ClusterProject != "", "clusterLocation": spec.ClusterLocation != "", "clusterName": spec.ClusterName != "",
+	}
+	for _, field := range sortedKeys(set) {
+		switch {
+		case !set[field]:
+		case !slices.Contains(kind.store, field):
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away",
+				"the store of source %s has a %s, which means nothing at kind %s", src.Name, field, src.Kind)
+		case spec.Existing != "":
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away, or take away existing",
+				"the store of source %s has a %s, but somebody else makes it", src.Name, field)
+		case strings.HasPrefix(field, "cluster") && spec.ServiceAccount == nil:
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "say which serviceAccount",
+				"the store of source %s has a %s, which means nothing without a service account", src.Name, field)
+		}
+	}
+	if spec.Name == "" && spec.Existing != "" {
+		c.ds.Errorf(plan.CodeIncomplete, at("existing"), `write its name: "NAME"`, "the store of source %s exists, but has no name", src.Name)
+	}
+	if spec.ServiceAccount != nil {
+		s.ServiceAccount = c.serviceAccount(src, *spec.ServiceAccount, s.Name, kind)
+	}
+	return s
+}
+
+func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, store string, kind sourceKind) *plan.ServiceAccount {
+	path := []string{"sources", src.Name, "store", "serviceAccount"}
+	at := func(field string) []plan.Pos { return last(c.ix.set(append(path[:4:4], field)...)) }
+	sa := &plan.ServiceAccount{
+		Name: cmp.Or(spec.Name, store), Existing: spec.Existing,
+		AWSRole: spec.AWSRole, AzureClient: spec.AzureClient, AzureTenant: spec.AzureTenant, GCPAccount: spec.GCPAccount,
+	}
+	c.checkName("service account", sa.Name, dnsSubdomain, append(path[:4:4], "name")...)
+	set := map[string]string{
+		"awsRole": spec.AWSRole, "azureClient": spec.AzureClient, "azureTenant": spec.AzureTenant, "gcpAccount": spec.GCPAccount,
+	}
+	for _, field := range sortedKeys(set) {
+		switch {
+		case set[field] == "":
+		case !slices.Contains(kind.store, field):
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away",
+				"the service account of source %s has an %s, which means nothing at kind %s", src.Name, field, src.Kind)
+		case spec.Existing:
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "annotate the service account where it is made",
+				"the service account of source %s has an %s, but somebody else makes it", src.Name, field)
+		}
+	}
+	// Without them the operator does not even ask.
+	for _, field := range []string{"awsRole", "azureClient"} {
+		if slices.Contains(kind.store, field) && set[field] == "" && !spec.Existing {
+			c.ds.Errorf(plan.CodeIncomplete, last(c.ix.set(path...)), "write "+field+", or existing: true if somebody else makes it",
+				"the service account of source %s has no %s", src.Name, field)
+		}
+	}
+	return sa
+}
+
+// selectable are the properties that mean the same to us and to the operator,
+// which takes other characters for its query language
+// (https://github.com/tidwall/gjson/blob/master/SYNTAX.md).
+var selectable = regexp.MustCompile(`^[A-Za-z0-9_./ -]*$`)
+
+// checkExternal reports what external secrets can't be, and what concerns them
+// alone and stands elsewhere.
+func (c *compilation) checkExternal(p *plan.Plan) {
+	unread := p.Unread()
+	for _, in := range p.Inputs {
+		c.checkUnread(in, unread[in.Name])
+	}
+	if !p.Seals() && len(p.Secrets) > 0 {
+		p.Inputs = slices.DeleteFunc(p.Inputs, func(in plan.Input) bool { return in.Name == plan.LockKey })
+	}
+	stores := map[string]string{}
+	for _, s := range p.Secrets {
+		if s.Delivery.Kind != plan.External {
+			continue
+		}
+		referred := false
+		for _, k := range s.Keys {
+			for _, name := range k.Inputs() {
+				in, ok := c.inputs[name]
+				if !ok || in.Default != nil {
+					continue
+				}
+				referred = true
+				c.checkReferred(in, k)
+				src := c.sources[in.Source]
+				switch other, taken := stores[src.Store.Name]; {
+				case taken && other != src.Name && src.Store.Existing == "":
+					c.ds.Errorf(plan.CodeExternal, last(src.Pos), `give one of them a name: store: name: "..."`,
+						"the stores of sources %s and %s are both called %q", other, src.Name, src.Store.Name)
+				case !taken:
+					stores[src.Store.Name] = src.Name
+				}
+			}
+		}
+		if !referred && len(s.Keys) > 0 {
+			c.ds.Errorf(plan.CodeExternal, last(s.Pos), `write delivery: kind: "sealed" for it, or make it a ConfigMap`,
+				"external secret %s takes nothing from a source, which the operator refuses", s.Name)
+		}
+	}
+}
+
+// checkUnread checks what only an input that is not read may say.
+func (c *compilation) checkUnread(in plan.Input, unread bool) {
+	field := func(f ...string) []plan.Pos { return last(c.ix.set(append([]string{"inputs", in.Name}, f...)...)) }
+	inCluster := in.Generate != nil && in.Generate.InCluster
+	switch {
+	case in.Present == nil:
+	case in.Default != nil || inCluster:
+		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away", "input %s says whether it is present, but no source is asked for it", in.Name)
+	case !unread:
+		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away",
+			"input %s says whether it is present, which is for inputs that external secrets alone are made from", in.Name)
+	case !*in.Present && !in.MayBeAbsent():
+		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away, or make it a schema.#Optional",
+			"input %s is %s and says that it is absent", in.Name, in.Class)
+	}
+	if !inCluster {
+		return
+	}
+	at := field("generate", "inCluster")
+	if !unread {
+		c.ds.Errorf(plan.CodeMisplaced, at, "take it away",
+			"input %s is minted in the cluster, which is for inputs that external secrets alone are made from", in.Name)
+	}
+	switch g := *in.Generate; g.Kind {
+	case plan.UUID:
+	case plan.Password:
+		if _, ok := g.OperatorPassword(); !ok {
+			c.ds.Errorf(plan.CodeExternal, at, "take all or none of a-z, A-Z (with a-z alone) and 0-9, and any ASCII symbols; or take inCluster away",
+				"the operator cannot make a password from the alphabet of %s", in.Name)
+		}
+	default:
+		c.ds.Errorf(plan.CodeExternal, at, "make it a password or a uuid; or take inCluster away",
+			"input %s is of kind %s, which the operator cannot mint", in.Name, g.Kind)
+	}
+}
+
+// checkReferred checks that the operator can get in for k.
+func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
+	src := c.sources[in.Source]
+	kind, ok := sourceKinds[src.Kind]
+	if !ok {
+		return // CUE has complained of it
+	}
+	if !kind.operator {
+		c.ds.Errorf(plan.CodeExternal, k.Pos[:min(1, len(k.Pos))],
+			`let the input live at a remote source, or write delivery: kind: "sealed" for the secret`,
+			"key %q of an external secret is made from %s at source %s, which the operator cannot reach", k.Name, in.Name, src)
+		return
+	}
+	if !selectable.MatchString(in.Remote.Property) {
+		c.ds.Errorf(plan.CodeExternal, last(c.ix.set("inputs", in.Name, "remote")), "give it a name of letters, digits, spaces and any of _./-",
+			"the operator takes property %q of input %s for a query", in.Remote.Property, in.Name)
+	}
+	if src.Store.Existing != "" {
+		return
+	}
+	at := last(c.ix.set("sources", src.Name, "store", "name"))
+	c.checkNameAt(at, "the store's name", src.Store.Name, dnsSubdomain)
+	given := map[string]string{"region": src.Region, "vault": src.Vault, "project": src.Project, "address": src.Address}
+	if given[kind.needs] == "" {
+		c.ds.Errorf(plan.CodeExternal, last(src.Pos), "write "+kind.needs+", or name a store that exists",
+			"source %s has no %s, and external delivery has no variable to take it from", src, kind.needs)
+	}
+	if src.Kind == plan.Vault && src.Store.Role == "" {
+		c.ds.Errorf(plan.CodeExternal, last(src.Pos), `write store: role: "ROLE", or name a store that exists`,
+			"source %s has no store.role, with which the operator could log in", src)
+	}
+}
+
+// argocd fills in what the contract leaves out.
+func (c *compilation) argocd(p *plan.Plan, s *argocdSpec) *plan.ArgoCD {
+	if s == nil {
+		return nil
+	}
+	a := &plan.ArgoCD{
+		Name: cmp.Or(s.Name, kebab(p.PartOf)+"-"+p.Environment), Namespace: cmp.Or(s.Namespace, "argocd"),
+		Project: cmp.Or(s.Project, "default"), RepoURL: s.RepoURL, Path: cmp.Or(s.Path, "deploy/"+p.Environment),
+		Revision: cmp.Or(s.Revision, "HEAD"), Server: cmp.Or(s.Server, "https://kubernetes.default.svc"), Automated: s.Automated,
+	}
+	c.checkName("argocd.name", a.Name, dnsSubdomain, "argocd", "name")
+	c.checkName("argocd.namespace", a.Namespace, dnsLabel, "argocd", "namespace")
+	return a
+}

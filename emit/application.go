@@ -1,0 +1,24 @@
+package emit
+
+import "github.com/victor-ai/victorgen/compiler/plan"
+
+// application returns the Argo CD Application of an environment
+// (https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#applications).
+// It is a plain document, for Argo CD's own types are those of its whole server.
+func application(p *plan.Plan) document {
+	a := p.ArgoCD
+	spec := map[string]any{
+		"project":     a.Project,
+		"source":      map[string]any{"repoURL": a.RepoURL, "path": a.Path, "targetRevision": a.Revision},
+		"destination": map[string]any{"server": a.Server, "namespace": p.Namespace},
+	}
+	if a.Automated {
+		spec["syncPolicy"] = map[string]any{"automated": map[string]any{"prune": true, "selfHeal": true}}
+	}
+	return document{
+		"apiVersion": "argoproj.io/v1alpha1",
+		"kind":       "Application",
+		"metadata":   map[string]any{"name": a.Name, "namespace": a.Namespace, "labels": ownLabels(p, nil)},
+		"spec":       spec,
+	}
+}

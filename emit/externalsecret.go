@@ -1,0 +1,197 @@
+package emit
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// references are what an external secret is made of.
+type references struct {
+	plain     map[string]plan.Input // keys that are an input as it is
+	templates map[string]string     // keys that the operator renders
+	inputs    map[string]plan.Input // all inputs that the operator reads, by name
+}
+
+// refer decides what becomes of each key of an external secret. An input whose
+// presence is not known is an error.
+func (e *emission) refer(w *work) {
+	w.references = references{plain: map[string]plan.Input{}, templates: map[string]string{}, inputs: map[string]plan.Input{}}
+	for _, k := range w.Keys {
+		report := func(s State, why string) {
+			w.keys = append(w.keys, KeyReport{Name: k.Name, State: s, Why: why, Inputs: k.Inputs()})
+		}
+		known := map[string]string{} // of the inputs, the values that stand in the contract, or that are none
+		var read []plan.Input
+		for _, name := range k.Inputs() {
+			in, _ := e.plan.Input(name)
+			if in.Default != nil {
+				known[name] = *in.Default
+			} else if e.present(w, k, in) {
+				read = append(read, in)
+			} else {
+				known[name] = ""
+			}
+		}
+		switch {
+		case len(read) > 0 && k.Input != "":
+			w.references.plain[k.Name] = read[0]
+			report(Referenced, "the operator reads it")
+		case len(read) > 0:
+			w.references.templates[k.Name] = k.Template.Inline(known)
+			report(Referenced, "the operator renders it")
+		default: // all of it is known, so that a template can be left out if it renders to nothing
+			values := value.Set{}
+			for name, text := range known {
+				values[name] = value.Resolved{State: value.Absent}
+				if text != "" {
+					values[name] = value.Resolved{State: value.Present, Value: value.New([]byte(text))}
+				}
+			}
+			c, ok := contentOf(k, w.id(), e.plan, values, e.functions, &w.diagnostics)
+			switch {
+			case !ok:
+			case c.leftOut != "":
+				report(LeftOut, c.leftOut)
+			default:
+				w.references.templates[k.Name] = verbatim(string(c.bytes))
+				report(Referenced, "it stands in the manifest")
+			}
+		}
+		for _, in := range read {
+			w.references.inputs[in.Name] = in
+		}
+	}
+	if len(w.references.inputs) == 0 && len(w.references.templates) > 0 && !w.diagnostics.HasErrors() {
+		w.diagnostics.Errorf(plan.CodeExternal, w.Pos, `write delivery: kind: "sealed" for it, or make it a ConfigMap`,
+			"all that external secret %s takes from a source is absent, and the operator refuses one that takes nothing", w.id())
+	}
+}
+
+// present reports whether in is at its source. The source says so, or else the
+// lock, which knows what it said before.
+func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
+	r := e.values[in.Name]
+	locked, known := e.locked[in.Name]
+	place := placeOf(in, e.plan)
+	switch {
+	case r.State == value.Absent && !in.MayBeAbsent():
+		// As in contentOf: a caller that went on after resolution failed gets no tree.
+		w.diagnostics.Errorf(plan.CodeMissing, k.Pos, "give it a value", "key %q of secret %s: its %s input %s is absent", k.Name, w.id(), in.Class, in.Name)
+	case r.State != value.Unreadable:
+		return r.State == value.Present
+	case !in.MayBeAbsent():
+	case known && locked.Place == place:
+		return locked.Present
+	default:
+		why := ""
+		if r.Reason != "" {
+			why = " (" + r.Reason + ")"
+		}
+		w.diagnostics.Errorf(plan.CodePresence, in.Pos, "build once where its source can be asked, or write present: true or present: false for it",
+			"it is not known whether %s input %s is at its source%s, and %s does not know it either", in.Class, in.Name, why, LockFile)
+	}
+	return true
+}
+
+// presence is what the next build may have to know: of the inputs that external
+// secrets alone are made from, whether those are there that need not be.
+func (e *emission) presence() map[string]lockedInput {
+	known := map[string]lockedInput{}
+	for name := range e.plan.Unread() {
+		in, _ := e.plan.Input(name)
+		if in.Default != nil || !in.MayBeAbsent() || in.Present != nil {
+			continue
+		}
+		entry := lockedInput{Place: placeOf(in, e.plan), Present: e.values[name].State == value.Present}
+		if e.values[name].State == value.Unreadable {
+			entry = e.locked[name]
+		}
+		known[name] = entry
+	}
+	return known
+}
+
+// verbatim writes text as a template that renders to it.
+func verbatim(text string) string { return strings.ReplaceAll(text, "{{", `{{"{{"}}`) }
+
+// externalSecret returns the ExternalSecret that makes the Secret of w. Every
+// default that the API server or the operator would fill in is spelled out, for
+// Argo CD takes what it did not write to be a change.
+//
+// Without a key that is rendered, keys are data as they are. With one, the
+// operator takes all keys from the template, and data are the inputs alone: so
+// the parts of a template never stand in the Secret.
+func externalSecret(w *work, p *plan.Plan) (document, error) {
+	s, refs := w.Secret, w.references
+	data := map[string]plan.Input{}
+	templates := maps.Clone(refs.templates)
+	if len(templates) == 0 {
+		data = refs.plain
+	} else {
+		data = refs.inputs
+		for key, in := range refs.plain {
+			templates[key] = "{{ ." + in.Name + " }}"
+		}
+	}
+	es := esv1.ExternalSecret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: externalSecretVersion, Kind: esv1.ExtSecretKind},
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: ownLabels(p, s.Labels), Annotations: wave(waveSecrets)},
+		Spec: esv1.ExternalSecretSpec{
+			RefreshPolicy:   esv1.ExternalSecretRefreshPolicy(s.Delivery.RefreshPolicy),
+			RefreshInterval: &metav1.Duration{Duration: s.Delivery.RefreshInterval},
+			Target: esv1.ExternalSecretTarget{
+				CreationPolicy: esv1.ExternalSecretCreationPolicy(s.Delivery.CreationPolicy),
+				DeletionPolicy: esv1.ExternalSecretDeletionPolicy(s.Delivery.DeletionPolicy),
+				Immutable:      s.Immutable,
+				Template: &esv1.ExternalSecretTemplate{
+					Type: corev1.SecretType(s.Type), EngineVersion: esv1.TemplateEngineV2, MergePolicy: esv1.MergePolicyReplace,
+					Metadata: esv1.ExternalSecretTemplateMetadata{Labels: ownLabels(p, s.Labels), Annotations: map[string]string{}},
+					Data:     templates,
+				},
+			},
+		},
+	}
+	for name, text := range s.Annotations {
+		es.Spec.Target.Template.Metadata.Annotations[name] = verbatim(text) // the operator renders them, too
+	}
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		in := data[key]
+		src, _ := p.Source(in.Source)
+		d := esv1.ExternalSecretData{SecretKey: key, RemoteRef: remoteRef(in, src)}
+		if store := storeRef(src.Store); es.Spec.SecretStoreRef.Name == "" {
+			es.Spec.SecretStoreRef = store
+		} else if store != es.Spec.SecretStoreRef {
+			d.SourceRef = &esv1.StoreSourceRef{SecretStoreRef: store}
+		}
+		es.Spec.Data = append(es.Spec.Data, d)
+	}
+	d, err := documentOf(es)
+	addDefaults(d, p.ESOVersion)
+	return d, err
+}
+
+func remoteRef(in plan.Input, src plan.Source) esv1.ExternalSecretDataRemoteRef {
+	ref := esv1.ExternalSecretDataRemoteRef{
+		Key: in.Remote.Name, Property: in.Remote.Property, Version: in.Remote.Version,
+		ConversionStrategy: esv1.ExternalSecretConversionDefault,
+		DecodingStrategy:   esv1.ExternalSecretDecodeNone,
+		MetadataPolicy:     esv1.ExternalSecretMetadataPolicyNone,
+	}
+	if in.Encoding == plan.Base64 {
+		ref.DecodingStrategy = esv1.ExternalSecretDecodeBase64
+	}
+	if src.Kind == plan.AWSSecretsManager && len(ref.Version) >= 32 && !strings.HasPrefix(ref.Version, "AWS") {
+		// The operator takes a version for a staging label unless told that it is an ID
+		// (https://external-secrets.io/latest/provider/aws-secrets-manager/#secret-versions).
+		ref.Version = "uuid/" + ref.Version
+	}
+	return ref
+}

@@ -1,0 +1,116 @@
+package emit
+
+import (
+	"encoding/json"
+	"maps"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"sigs.k8s.io/yaml"
+)
+
+// document is one object as JSON has it.
+type document map[string]any
+
+// documentOf returns the document of an object of an upstream type, without
+// what upstream's types write though nobody has set it: the status, and fields
+// that are null or empty structs. No field that we set is one of these.
+func documentOf(object any) (document, error) {
+	js, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	var d document
+	if err := json.Unmarshal(js, &d); err != nil {
+		return nil, err
+	}
+	delete(d, "status")
+	prune(d)
+	return d, nil
+}
+
+func prune(d map[string]any) {
+	maps.DeleteFunc(d, func(_ string, v any) bool {
+		switch v := v.(type) {
+		case nil:
+			return true
+		case map[string]any:
+			prune(v)
+			return len(v) == 0
+		case []any:
+			for _, item := range v {
+				if m, ok := item.(map[string]any); ok {
+					prune(m)
+				}
+			}
+		}
+		return false
+	})
+}
+
+// at returns the objects of d at path, whose lists it walks through: several
+// for spec, data, remoteRef.
+func (d document) at(path ...string) []map[string]any {
+	objects := []map[string]any{d}
+	for _, field := range path {
+		var below []map[string]any
+		for _, o := range objects {
+			switch v := o[field].(type) {
+			case map[string]any:
+				below = append(below, v)
+			case []any:
+				for _, item := range v {
+					if m, ok := item.(map[string]any); ok {
+						below = append(below, m)
+					}
+				}
+			}
+		}
+		objects = below
+	}
+	return objects
+}
+
+// manifest writes documents into one file.
+func manifest(documents ...document) ([]byte, error) {
+	out := []byte(header)
+	for i, d := range documents {
+		y, err := yaml.Marshal(d)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			out = append(out, "---\n"...)
+		}
+		out = append(out, y...)
+	}
+	return out, nil
+}
+
+// manifestOf is manifest for what may have failed.
+func manifestOf(d document, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return manifest(d)
+}
+
+// ownLabels are those of every object of a tree, over labels.
+func ownLabels(p *plan.Plan, labels map[string]string) map[string]string {
+	l := map[string]string{}
+	maps.Copy(l, labels)
+	l[LabelManagedBy], l[LabelPartOf] = ManagedBy, p.PartOf
+	return l
+}
+
+// The sync waves of a tree, in which Argo CD applies one after another and
+// waits until all of it is healthy; what has none is in wave 0
+// (https://argo-cd.readthedocs.io/en/stable/user-guide/sync-waves/).
+const (
+	waveAnnotation = "argocd.argoproj.io/sync-wave"
+
+	waveStores     = "-3"
+	waveGenerators = "-2"
+	waveSecrets    = "-1"
+)
+
+func wave(w string) map[string]string { return map[string]string{waveAnnotation: w} }

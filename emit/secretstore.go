@@ -1,0 +1,147 @@
+package emit
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
+	esmeta "github.com/external-secrets/external-secrets/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// The annotations by which clouds know a service account:
+// https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html,
+// https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html and
+// https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity#kubernetes-sa-to-iam.
+const (
+	awsRoleAnnotation     = "eks.amazonaws.com/role-arn"
+	azureClientAnnotation = "azure.workload.identity/client-id"
+	azureTenantAnnotation = "azure.workload.identity/tenant-id"
+	gcpAccountAnnotation  = "iam.gke.io/gcp-service-account"
+)
+
+// storeRef names a store for an ExternalSecret.
+func storeRef(s plan.Store) esv1.SecretStoreRef {
+	return esv1.SecretStoreRef{Name: s.Name, Kind: cmp.Or(s.Existing, esv1.SecretStoreKind)}
+}
+
+// secretStores returns the SecretStore of src for each of the namespaces, each
+// behind its ServiceAccount if that is ours.
+func secretStores(src plan.Source, p *plan.Plan, namespaces []string) ([]document, error) {
+	var documents []document
+	for _, namespace := range namespaces {
+		objects := []any{secretStore(src, p, namespace)}
+		if sa := src.Store.ServiceAccount; sa != nil && !sa.Existing {
+			objects = slices.Insert(objects, 0, any(serviceAccount(*sa, p, namespace)))
+		}
+		for _, object := range objects {
+			d, err := documentOf(object)
+			if err != nil {
+				return nil, err
+			}
+			addDefaults(d, p.ESOVersion)
+			documents = append(documents, d)
+		}
+	}
+	return documents, nil
+}
+
+func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) corev1.ServiceAccount {
+	annotations := wave(waveStores)
+	for name, v := range map[string]string{
+		awsRoleAnnotation: sa.AWSRole, azureClientAnnotation: sa.AzureClient, azureTenantAnnotation: sa.AzureTenant, gcpAccountAnnotation: sa.GCPAccount,
+	} {
+		if v != "" {
+			annotations[name] = v
+		}
+	}
+	return corev1.ServiceAccount{
+		TypeMeta:   metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount"},
+		ObjectMeta: metav1.ObjectMeta{Name: sa.Name, Namespace: namespace, Labels: ownLabels(p, nil), Annotations: annotations},
+	}
+}
+
+// secretStore returns the SecretStore of a source
+// (https://external-secrets.io/latest/api/secretstore/).
+func secretStore(src plan.Source, p *plan.Plan, namespace string) esv1.SecretStore {
+	provider := &esv1.SecretStoreProvider{}
+	var account *esmeta.ServiceAccountSelector
+	if sa := src.Store.ServiceAccount; sa != nil {
+		account = &esmeta.ServiceAccountSelector{Name: sa.Name}
+	}
+	switch src.Kind {
+	case plan.AWSSSM, plan.AWSSecretsManager:
+		provider.AWS = &esv1.AWSProvider{Service: esv1.AWSServiceParameterStore, Region: src.Region}
+		if src.Kind == plan.AWSSecretsManager {
+			provider.AWS.Service = esv1.AWSServiceSecretsManager
+		}
+		if account != nil {
+			provider.AWS.Auth.JWTAuth = &esv1.AWSJWTAuth{ServiceAccountRef: account}
+		}
+	case plan.AzureKeyVault:
+		auth, url := esv1.AzureWorkloadIdentity, src.Vault
+		if !strings.Contains(url, "://") {
+			url = "https://" + strings.ToLower(url) + ".vault.azure.net"
+		}
+		provider.AzureKV = &esv1.AzureKVProvider{
+			AuthType: &auth, VaultURL: &url, EnvironmentType: esv1.AzureEnvironmentPublicCloud, ServiceAccountRef: account,
+		}
+	case plan.GCPSecretManager:
+		provider.GCPSM = &esv1.GCPSMProvider{ProjectID: src.Project}
+		if account != nil {
+			provider.GCPSM.Auth.WorkloadIdentity = &esv1.GCPWorkloadIdentity{
+				ServiceAccountRef: *account, ClusterProjectID: src.Store.ClusterProject,
+				ClusterLocation: src.Store.ClusterLocation, ClusterName: src.Store.ClusterName,
+			}
+		}
+	case plan.Vault:
+		provider.Vault = &esv1.VaultProvider{
+			Server: src.Address, Path: &src.Mount, Version: esv1.VaultKVStoreVersion(src.Version),
+			Auth: &esv1.VaultAuth{Kubernetes: &esv1.VaultKubernetesAuth{
+				Path: src.Store.MountPath, Role: src.Store.Role, ServiceAccountRef: account,
+			}},
+		}
+	}
+	return esv1.SecretStore{
+		TypeMeta:   metav1.TypeMeta{APIVersion: externalSecretVersion, Kind: esv1.SecretStoreKind},
+		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: ownLabels(p, nil), Annotations: wave(waveStores)},
+		Spec:       esv1.SecretStoreSpec{Provider: provider},
+	}
+}
+
+// operatorDefault is a default that later versions of the operator's CRDs fill
+// in, and that the types here do not know.
+type operatorDefault struct {
+	since, before [3]int // versions; a zero before is none
+	kind          string
+	path          []string
+	field         string
+	value         any
+}
+
+// operatorDefaults are what the CRDs of each release say
+// (https://github.com/external-secrets/external-secrets/tree/main/config/crds/bases).
+var operatorDefaults = []operatorDefault{
+	{[3]int{0, 20, 0}, [3]int{}, esv1.SecretStoreKind, []string{"spec", "provider", "azurekv"}, "useAzureSDK", false},
+	{[3]int{0, 20, 2}, [3]int{}, esv1.SecretStoreKind, []string{"spec", "provider", "gcpsm"}, "secretVersionSelectionPolicy", "LatestOrFail"},
+	{[3]int{0, 20, 4}, [3]int{}, passwordKind, []string{"spec"}, "encoding", "raw"},
+	{[3]int{2, 3, 0}, [3]int{2, 7, 0}, esv1.ExtSecretKind, []string{"spec", "data", "remoteRef"}, "nullBytePolicy", "Ignore"},
+	{[3]int{2, 5, 0}, [3]int{}, esv1.SecretStoreKind, []string{"spec", "provider", "aws"}, "sessionTagsPolicy", "None"},
+}
+
+// addDefaults spells out what that version of the operator would fill in.
+func addDefaults(d document, version [3]int) {
+	for _, def := range operatorDefaults {
+		if d["kind"] != def.kind || slices.Compare(version[:], def.since[:]) < 0 ||
+			def.before != [3]int{} && slices.Compare(version[:], def.before[:]) >= 0 {
+			continue
+		}
+		for _, o := range d.at(def.path...) {
+			o[def.field] = def.value
+		}
+	}
+}
