@@ -116,10 +116,10 @@ func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, s
 		case set[field] == "":
 		case !slices.Contains(kind.store, field):
 			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away",
-				"the service account of source %s has an %s, which means nothing at kind %s", src.Name, field, src.Kind)
+				"the service account of source %s says %s, which means nothing at kind %s", src.Name, field, src.Kind)
 		case spec.Existing:
 			c.ds.Errorf(plan.CodeMisplaced, at(field), "annotate the service account where it is made",
-				"the service account of source %s has an %s, but somebody else makes it", src.Name, field)
+				"the service account of source %s says %s, but somebody else makes it", src.Name, field)
 		}
 	}
 	// Without them the operator does not even ask.

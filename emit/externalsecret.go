@@ -61,7 +61,7 @@ func (e *emission) refer(w *work) {
 			case c.leftOut != "":
 				report(LeftOut, c.leftOut)
 			default:
-				w.references.templates[k.Name] = verbatim(string(c.bytes))
+				w.references.templates[k.Name] = plan.Verbatim(string(c.bytes))
 				report(Referenced, "it stands in the manifest")
 			}
 		}
@@ -119,9 +119,6 @@ func (e *emission) presence() map[string]lockedInput {
 	return known
 }
 
-// verbatim writes text as a template that renders to it.
-func verbatim(text string) string { return strings.ReplaceAll(text, "{{", `{{"{{"}}`) }
-
 // externalSecret returns the ExternalSecret that makes the Secret of w. Every
 // default that the API server or the operator would fill in is spelled out, for
 // Argo CD takes what it did not write to be a change.
@@ -160,7 +157,7 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 		},
 	}
 	for name, text := range s.Annotations {
-		es.Spec.Target.Template.Metadata.Annotations[name] = verbatim(text) // the operator renders them, too
+		es.Spec.Target.Template.Metadata.Annotations[name] = plan.Verbatim(text) // the operator renders them, too
 	}
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		in := data[key]

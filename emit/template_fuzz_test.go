@@ -3,6 +3,7 @@ package emit
 import (
 	"bytes"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ func FuzzParseTemplate(f *testing.F) {
 		`{{define "template"}}{{.B}}{{.NOPE}}{{end}}`,
 		`{{printf "%s %q" .A (upper .C) | html | trunc 9}}{{ternary .A .C (empty .B)}}`,
 		`{{toJson (dict "a" .A "b" (list .C 1))}}`,
+		"{ {{- .A}}{{.C}}{{/* gone */}}{{.B | default .C}}{ {{- /* gone */ -}} {{$x := .C}}{{$x}}",
 	} {
 		f.Add(seed)
 	}
@@ -98,8 +100,40 @@ func FuzzParseTemplate(f *testing.F) {
 			if got, err := render(checked, fns, all); err != nil || !bytes.Equal(got, c.bytes) {
 				t.Fatalf("%q with inputs %q renders to %q, or %q (%v) when all others change", text, checked.Inputs, c.bytes, got, err)
 			}
+			sameInlined(t, checked, fns, all)
 		}
+		sameInlined(t, checked, fns, map[string]string{"A": "{", "B": "{{.A}}", "C": "\"`\n\xff{{", "D": "}}"})
 	})
+}
+
+// sameInlined holds every way to inline some of the values to a rendering of
+// the template with all of them, as the operator renders it: without what render
+// adds.
+func sameInlined(t *testing.T, checked *plan.Template, fns template.FuncMap, data map[string]string) {
+	t.Helper()
+	want, err := render(checked, fns, data)
+	if err != nil {
+		return
+	}
+	for which := range 1 << len(checked.Inputs) {
+		known, rest := map[string]string{}, map[string]string{}
+		for i, name := range checked.Inputs {
+			if which&(1<<i) != 0 {
+				known[name] = data[name]
+			} else {
+				rest[name] = data[name]
+			}
+		}
+		inlined := checked.Inline(known)
+		var got bytes.Buffer
+		tmpl, err := template.New("key").Option("missingkey=error").Funcs(fns).Parse(inlined)
+		if err == nil {
+			err = tmpl.Execute(&got, rest)
+		}
+		if err != nil || !bytes.Equal(got.Bytes(), want) {
+			t.Fatalf("%q renders to %q, but %q, with %v inlined, to %q (%v)", checked.Text, want, inlined, slices.Sorted(maps.Keys(known)), got.Bytes(), err)
+		}
+	}
 }
 
 func holds(s string) value.Resolved {

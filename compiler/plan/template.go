@@ -410,7 +410,16 @@ func (a *analysis) proves(n parse.Node, s scope) (yes, no map[string]bool) {
 	return nil, nil
 }
 
-// Inline returns the text of t with each input in known replaced by a literal.
+// Verbatim writes text as a template that renders to it, whatever follows.
+func Verbatim(text string) string {
+	text = strings.ReplaceAll(text, "{{", `{{"{{"}}`)
+	if rest, ok := strings.CutSuffix(text, "{"); ok {
+		text = rest + `{{"{"}}`
+	}
+	return text
+}
+
+// Inline returns the text of t with each input in known replaced by its value.
 // Comments and trimmed spaces are gone from it.
 func (t *Template) Inline(known map[string]string) string {
 	tree := parse.New("template")
@@ -426,10 +435,15 @@ func inlineList(l *parse.ListNode, known map[string]string) {
 	if l == nil {
 		return
 	}
-	for _, n := range l.Nodes {
+	for i, n := range l.Nodes {
 		switch n := n.(type) {
+		case *parse.TextNode:
+			n.Text = []byte(Verbatim(string(n.Text))) // without what was trimmed it may end where an action begins
 		case *parse.ActionNode:
 			inlinePipe(n.Pipe, known)
+			if text, ok := constant(n.Pipe); ok {
+				l.Nodes[i] = &parse.TextNode{NodeType: parse.NodeText, Pos: n.Pos, Text: []byte(Verbatim(text))}
+			}
 		case *parse.IfNode:
 			inlineBranch(&n.BranchNode, known)
 		case *parse.WithNode:
@@ -438,6 +452,18 @@ func inlineList(l *parse.ListNode, known map[string]string) {
 			inlineBranch(&n.BranchNode, known)
 		}
 	}
+}
+
+// constant returns the text that p prints, if it is just that.
+func constant(p *parse.PipeNode) (string, bool) {
+	if len(p.Decl) > 0 || len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
+		return "", false
+	}
+	s, ok := p.Cmds[0].Args[0].(*parse.StringNode)
+	if !ok {
+		return "", false
+	}
+	return s.Text, true
 }
 
 func inlineBranch(n *parse.BranchNode, known map[string]string) {
