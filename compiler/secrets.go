@@ -131,7 +131,7 @@ func (c *compilation) checkLabels(object string, labels map[string]string, path 
 // delivery is that of the environment with what the secret says laid over it.
 func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Delivery {
 	d := plan.Delivery{
-		Kind:  cmp.Or(spec.Delivery.Kind, s.Delivery.Kind),
+		Kind:  cmp.Or(spec.Delivery.Kind, s.Delivery.Kind, plan.Sealed),
 		Scope: cmp.Or(spec.Delivery.Scope, s.Delivery.Scope),
 	}
 	if d.Kind == plan.External {

@@ -41,6 +41,9 @@ func buildCommand() *cobra.Command {
 that are missing, seals what has changed, and writes the tree to
 deploy/ENVIRONMENT in the module.
 
+Of external secrets it reads no values: it asks whether they are there, and
+writes what the External Secrets Operator needs to copy them.
+
 What has not changed keeps its ciphertext, so a second build changes no file.
 Minted values are stored at their source before they are used. A build that
 fails leaves the old tree as it was.`,
@@ -210,8 +213,12 @@ func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
 	case o.check || o.dryRun:
 		verb = "would write"
 	}
-	fmt.Fprintf(w, "%s: %s %s (%s: %s sealed, %d kept, %d left out)\n", r.name(), verb, p.rel(r.Tree),
-		plural(secrets, "secret"), plural(counts[emit.Sealed], "key"), counts[emit.Kept], counts[emit.LeftOut])
+	referenced := ""
+	if n := counts[emit.Referenced]; n > 0 {
+		referenced = fmt.Sprintf(", %d referenced", n)
+	}
+	fmt.Fprintf(w, "%s: %s %s (%s: %s sealed, %d kept%s, %d left out)\n", r.name(), verb, p.rel(r.Tree),
+		plural(secrets, "secret"), plural(counts[emit.Sealed], "key"), counts[emit.Kept], referenced, counts[emit.LeftOut])
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
 	for _, m := range r.Minted {
@@ -241,7 +248,7 @@ func groups(keys []emit.KeyReport) []group {
 	for _, k := range keys {
 		title := string(k.State)
 		switch k.State {
-		case emit.Kept:
+		case emit.Kept, emit.Referenced:
 			continue
 		case emit.Sealed:
 			title += " (" + k.Why + ")"

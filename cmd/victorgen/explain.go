@@ -152,6 +152,7 @@ type inputStory struct {
 	Description string     `json:"description,omitempty"`
 	Declared    []string   `json:"declared"`
 	From        string     `json:"from"`
+	Present     string     `json:"present,omitempty"`
 	Generated   string     `json:"generated,omitempty"`
 	MustBe      string     `json:"mustBe,omitempty"`
 	MaxAge      string     `json:"maxAge,omitempty"`
@@ -223,7 +224,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 	for _, s := range inputs {
 		fmt.Fprintf(tw, "%s\t%s\n", s.Name, strings.TrimSpace(string(s.Class)+"  "+s.Description))
 		for _, row := range [][2]string{
-			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", s.From}, {"minted as", s.Generated},
+			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", s.From}, {"present", s.Present}, {"minted as", s.Generated},
 			{"must be", s.MustBe}, {"rotation due", s.MaxAge}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", s.Docs}, {"deprecated", s.Deprecated}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
 		} {
@@ -266,6 +267,9 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 	default:
 		s.From = in.Remote.String() + " at source " + src.String()
 	}
+	if in.Present != nil {
+		s.Present = map[bool]string{true: "yes, says the contract", false: "no, says the contract"}[*in.Present]
+	}
 	if in.MaxAge > 0 {
 		s.MaxAge = in.MaxAge.String()
 	}
@@ -281,6 +285,9 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 			s.Generated = fmt.Sprintf("Ed25519 private key (%s)", g.Encoding)
 		default:
 			s.Generated = g.Kind
+		}
+		if g.InCluster {
+			s.Generated += ", in the cluster"
 		}
 	}
 	for _, sec := range p.Secrets {
@@ -302,6 +309,9 @@ func tellSecret(pr *printer, sec plan.Secret) secretStory {
 	s := secretStory{
 		Secret: sec.Namespace + "/" + sec.Name, Type: sec.Type, Declared: declared(pr, sec.Pos),
 		Delivery: fmt.Sprintf("%s %s with %s", sec.Delivery.Kind, sec.Delivery.Scope, filepath.Base(sec.Delivery.Certificate)),
+	}
+	if d := sec.Delivery; d.Kind == plan.External {
+		s.Delivery = fmt.Sprintf("%s %s each %s, creation %s, deletion %s", d.Kind, d.RefreshPolicy, plan.Age(d.RefreshInterval), d.CreationPolicy, d.DeletionPolicy)
 	}
 	for _, k := range sec.Keys {
 		s.Keys = append(s.Keys, tellKey(sec, k))

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+const externalContract = `package app
+
+import "github.com/victor-ai/victorgen/schema"
+
+schema.#Environment
+
+environment: "test"
+namespace:   "apps"
+sources: default: {kind: "aws-ssm", region: "us-east-1", prefix: "/app"}
+delivery: {kind: *"external" | _, certificate: "good.pem"}
+
+inputs: {
+	API_TOKEN:   schema.#Required
+	DB_PASSWORD: schema.#Generated & {generate: {kind: "password", length: 32}}
+	SENTRY_DSN:  schema.#Optional & {format: "url"}
+	SMTP_HOST:   schema.#Optional
+	DB_HOST:     schema.#Setting & {default: "db"}
+}
+
+secrets: app: {
+	type: "example.com/app"
+	labels: tier: "backend"
+	keys: {
+		"token":  input:    "API_TOKEN"
+		"url":    template: "pg://{{.DB_PASSWORD | urlquery}}@{{.DB_HOST}}{{with .SMTP_HOST}}?{{.}}{{end}}"
+		"sentry": input:    "SENTRY_DSN"
+		"smtp":   template: "{{with .SMTP_HOST}}smtp://{{.}}{{end}}"
+		"port":   value:    "5432"
+	}
+}
+`
+
+// externalModule writes a module whose root is its one environment.
+func externalModule(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	certificate, err := os.ReadFile("../../fixtures/certificates/good.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"cue.mod/module.cue": "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
+		"contract.cue":       externalContract,
+		"good.pem":           string(certificate),
+	} {
+		writeFile(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
+func writeFile(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBuildExternal: a build of external secrets reads no value, and once the
+// lock knows what is there it needs no right at all.
+func TestBuildExternal(t *testing.T) {
+	p := parameterStore(t)
+	dir := externalModule(t)
+	build := func(wantCode int, want string, flags ...string) string {
+		t.Helper()
+		code, stdout, stderr := victorgen(t, append([]string{"build", dir}, flags...)...)
+		if code != wantCode || !strings.Contains(stdout+stderr, want) {
+			t.Fatalf("build %v: exit %d without %q\n%s%s", flags, code, want, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	build(1, "VG3107", "--offline")
+	build(1, "VG2001: required input API_TOKEN is missing")
+	p.Put("/app/api-token", "changeme") // nobody looks
+	p.Put("/app/sentry-dsn", "not a url")
+	build(0, "0 keys sealed, 0 kept, 4 referenced, 1 left out", "--dry-run")
+	build(1, "VG2002", "--no-generate")
+	if n := p.Calls("PutParameter"); n > 0 {
+		t.Fatalf("a dry run wrote %d", n)
+	}
+	build(0, "minted    DB_PASSWORD in parameter /app/db-password")
+	build(0, "unchanged", "--check")
+	build(0, "unchanged", "--offline", "--check")
+	if n := p.Calls("GetParameters"); n > 0 {
+		t.Errorf("values were read %d times", n)
+	}
+	if _, ok := p.Versions["/app/victorgen-lock-key"]; ok {
+		t.Error("a lock key was minted, which nothing needs")
+	}
+
+	// The source does not answer.
+	t.Setenv("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:1")
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	build(0, "what the lock knows of them stands", "--check")
+	contract := strings.Replace(externalContract, `SENTRY_DSN:  schema.#Optional & {`, `SENTRY_DSN:  schema.#Optional & {remote: "other", `, 1)
+	writeFile(t, filepath.Join(dir, "contract.cue"), contract)
+	build(1, "VG3107: it is not known whether optional input SENTRY_DSN", "--check")
+	writeFile(t, filepath.Join(dir, "contract.cue"), strings.Replace(contract, `{remote: "other", `, `{remote: "other", present: false, `, 1))
+	if out := build(1, "VG4006", "--check"); strings.Contains(out, "VG3107") {
+		t.Errorf("what the contract says of presence does not count:\n%s", out)
+	}
+	writeFile(t, filepath.Join(dir, "contract.cue"), externalContract)
+
+	// Nothing that is there is known to have been.
+	if err := os.Remove(filepath.Join(dir, "deploy", "test", "victorgen.lock")); err != nil {
+		t.Fatal(err)
+	}
+	build(1, "VG3107", "--offline", "--check")
+}
+
+// shape is what a workload can see of a Secret but for the values.
+type shape struct {
+	Name, Namespace, Type string
+	Keys                  []string
+	Labels                map[string]string
+}
+
+// TestSwitch: whichever way a secret is delivered, the Secret is the same.
+func TestSwitch(t *testing.T) {
+	p := parameterStore(t)
+	dir := externalModule(t)
+	p.Put("/app/api-token", "tok-7f3k29dk20sk3")
+	p.Put("/app/sentry-dsn", "https://key@sentry.example/1")
+	file := filepath.Join(dir, "deploy", "test", "secrets", "app.yaml")
+	for range 2 { // there, back, and there again
+		writeFile(t, filepath.Join(dir, "kind.cue"), "package app\n")
+		if code, stdout, stderr := victorgen(t, "build", dir); code != 0 {
+			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+		}
+		var es esv1.ExternalSecret
+		if err := yaml.UnmarshalStrict(read(t, file), &es); err != nil {
+			t.Fatal(err)
+		}
+		external := shape{es.Name, es.Namespace, string(es.Spec.Target.Template.Type), slices.Sorted(maps.Keys(es.Spec.Target.Template.Data)), es.Spec.Target.Template.Metadata.Labels}
+
+		writeFile(t, filepath.Join(dir, "kind.cue"), "package app\n\ndelivery: kind: \"sealed\"\n")
+		if code, stdout, stderr := victorgen(t, "build", dir); code != 0 {
+			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+		}
+		var ss v1alpha1.SealedSecret
+		if err := yaml.UnmarshalStrict(read(t, file), &ss); err != nil {
+			t.Fatal(err)
+		}
+		sealed := shape{ss.Spec.Template.Name, ss.Spec.Template.Namespace, string(ss.Spec.Template.Type), slices.Sorted(maps.Keys(ss.Spec.EncryptedData)), ss.Spec.Template.Labels}
+		if diff := cmp.Diff(sealed, external); diff != "" || len(sealed.Keys) != 4 {
+			t.Errorf("the Secret (-sealed +external):\n%s", diff)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "deploy", "test", "stores")); !os.IsNotExist(err) {
+			t.Error("the stores are still there")
+		}
+	}
+}
