@@ -38,6 +38,7 @@ func FuzzParseTemplate(f *testing.F) {
 		`{{define "template"}}{{.B}}{{.NOPE}}{{end}}`,
 		`{{printf "%s %q" .A (upper .C) | html | trunc 9}}{{ternary .A .C (empty .B)}}`,
 		`{{toJson (dict "a" .A "b" (list .C 1))}}`,
+		"{{with .D}}{{0 | $.A}}{{end}}",
 		"{ {{- .A}}{{.C}}{{/* gone */}}{{.B | default .C}}{ {{- /* gone */ -}} {{$x := .C}}{{$x}}",
 	} {
 		f.Add(seed)

@@ -192,7 +192,13 @@ func (a *analysis) pipe(p *parse.PipeNode, s scope, guarded bool) {
 	if p == nil {
 		return
 	}
-	for _, c := range slices.Backward(p.Cmds) {
+	for i, c := range slices.Backward(p.Cmds) {
+		switch n := c.Args[0].(type) {
+		case *parse.FieldNode, *parse.VariableNode:
+			if i > 0 {
+				a.problem(int(c.Position()), "", CodeTemplate, "write a function behind |", "%s stands behind | and is no function", n)
+			}
+		}
 		a.command(c, s, guarded)
 		guarded = isFunc(c, "default", "coalesce", "empty") || guarded && asks(c)
 	}

@@ -192,6 +192,8 @@ func TestTemplateProblems(t *testing.T) {
 		{"{{^.}}", []problem{{plan.CodeTemplate, ".", ". " + whole, "name one input"}}},
 		{"{{^$}}", []problem{{plan.CodeTemplate, "$", "$ " + whole, "name one input"}}},
 		{"{{toJson ^.}}", []problem{{plan.CodeTemplate, ".", whole, ""}}},
+		{"{{0 | ^.DB_USER}}", []problem{{plan.CodeTemplate, "", ".DB_USER stands behind | and is no function", "function"}}},
+		{"{{0 | ^$.DB_USER}}", []problem{{plan.CodeTemplate, "", "$.DB_USER stands behind | and is no function", "function"}}},
 		{"{{range ^.DB_USER}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over .DB_USER, which is no list", "splitList"}}},
 		{"{{range ^$i := 99999}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over $i := 99999, which is no list", ""}}},
 		{"{{range ^len .DB_USER}}x{{end}}", []problem{{plan.CodeTemplate, "", "which is no list", ""}}},
