@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,7 +14,10 @@ import (
 	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
+
+	"github.com/victor-ai/victorgen/fixtures"
 )
 
 const externalContract = `package app
@@ -130,41 +136,86 @@ func TestBuildExternal(t *testing.T) {
 type shape struct {
 	Name, Namespace, Type string
 	Keys                  []string
-	Labels                map[string]string
+	Labels, Annotations   map[string]string
 }
 
-// TestSwitch: whichever way a secret is delivered, the Secret is the same.
+// switching is what docs/switching.md adds to a secret in its first step.
+const switching = `package app
+
+secrets: app: {
+	annotations: {
+		"sealedsecrets.bitnami.com/managed":                   "true"
+		"sealedsecrets.bitnami.com/skip-set-owner-references": "true"
+	}
+	delivery: creationPolicy: "Orphan"
+}
+`
+
+// TestSwitch: whichever way a secret is delivered, the Secret is the same; and
+// in the steps of docs/switching.md nobody owns it.
 func TestSwitch(t *testing.T) {
 	p := parameterStore(t)
 	dir := externalModule(t)
 	p.Put("/app/api-token", "tok-7f3k29dk20sk3")
 	p.Put("/app/sentry-dsn", "https://key@sentry.example/1")
 	file := filepath.Join(dir, "deploy", "test", "secrets", "app.yaml")
-	for range 2 { // there, back, and there again
-		writeFile(t, filepath.Join(dir, "kind.cue"), "package app\n")
+	page := string(read(t, "../../docs/switching.md"))
+	for line := range strings.Lines(switching) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "\"sealedsecrets") && !strings.Contains(page, line) {
+			t.Errorf("docs/switching.md does not say %s", line)
+		}
+	}
+	tree := func(kind, more string, into any) {
+		t.Helper()
+		writeFile(t, filepath.Join(dir, "kind.cue"), more+"\ndelivery: kind: \""+kind+"\"\n")
 		if code, stdout, stderr := victorgen(t, "build", dir); code != 0 {
 			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 		}
+		if err := yaml.UnmarshalStrict(read(t, file), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, more := range []string{"package app\n", switching} { // there, back, and there again
 		var es esv1.ExternalSecret
-		if err := yaml.UnmarshalStrict(read(t, file), &es); err != nil {
-			t.Fatal(err)
-		}
-		external := shape{es.Name, es.Namespace, string(es.Spec.Target.Template.Type), slices.Sorted(maps.Keys(es.Spec.Target.Template.Data)), es.Spec.Target.Template.Metadata.Labels}
+		tree("external", more, &es)
+		template := es.Spec.Target.Template
+		external := shape{es.Name, es.Namespace, string(template.Type), slices.Sorted(maps.Keys(template.Data)), template.Metadata.Labels, template.Metadata.Annotations}
 
-		writeFile(t, filepath.Join(dir, "kind.cue"), "package app\n\ndelivery: kind: \"sealed\"\n")
-		if code, stdout, stderr := victorgen(t, "build", dir); code != 0 {
-			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
-		}
 		var ss v1alpha1.SealedSecret
-		if err := yaml.UnmarshalStrict(read(t, file), &ss); err != nil {
-			t.Fatal(err)
-		}
-		sealed := shape{ss.Spec.Template.Name, ss.Spec.Template.Namespace, string(ss.Spec.Template.Type), slices.Sorted(maps.Keys(ss.Spec.EncryptedData)), ss.Spec.Template.Labels}
+		tree("sealed", more, &ss)
+		of := ss.Spec.Template
+		sealed := shape{of.Name, of.Namespace, string(of.Type), slices.Sorted(maps.Keys(ss.Spec.EncryptedData)), of.Labels, of.Annotations}
 		if diff := cmp.Diff(sealed, external); diff != "" || len(sealed.Keys) != 4 {
 			t.Errorf("the Secret (-sealed +external):\n%s", diff)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "deploy", "test", "stores")); !os.IsNotExist(err) {
 			t.Error("the stores are still there")
 		}
+		wantPolicy, wantOwners := esv1.CreatePolicyOwner, 1
+		if more == switching {
+			wantPolicy, wantOwners = esv1.CreatePolicyOrphan, 0
+		}
+		if got := es.Spec.Target.CreationPolicy; got != wantPolicy {
+			t.Errorf("creationPolicy is %s", got)
+		}
+		if got := ownersOf(t, &ss); got != wantOwners {
+			t.Errorf("the unsealed Secret has %d owners, not %d", got, wantOwners)
+		}
 	}
+}
+
+// ownersOf unseals ss as the controller does, and counts the owners of the
+// Secret.
+func ownersOf(t *testing.T, ss *v1alpha1.SealedSecret) int {
+	t.Helper()
+	block, _ := pem.Decode(fixtures.Key)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := ss.Unseal(scheme.Codecs, map[string]*rsa.PrivateKey{"": key.(*rsa.PrivateKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(secret.OwnerReferences)
 }
