@@ -362,7 +362,7 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		t.Files[AccessFile] = access
 		objects += rights
 	}
-	if e.alerts = e.alertsOf(l); e.alerts != nil {
+	if e.alerts = e.alertsOf(l, secrets); e.alerts != nil {
 		if t.Files[alertsFile], err = prometheusRule(e.plan, e.alerts); err != nil {
 			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", alertsFile, err)
 		}

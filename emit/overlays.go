@@ -66,7 +66,7 @@ func (o *Overlays) Check(p *plan.Plan, tree string) plan.Diagnostics {
 	warn := func(k overlay, field, value, does, what, hint string, breaks func(plan.Secret) bool) {
 		var names []string
 		for _, s := range p.Secrets {
-			if value != "" && breaks(s) {
+			if value != "" && s.Delivery.Kind == plan.Sealed && breaks(s) {
 				names = append(names, s.Name)
 			}
 		}

@@ -23,7 +23,8 @@ const errorsWindow = 15 * time.Minute
 type Alerts struct {
 	groups   []alertGroup
 	settings *plan.Alerts
-	sealed   []secretID // the secrets that are SealedSecrets
+	secrets  []secretID // those of the tree
+	sealed   []secretID // those of them that are SealedSecrets
 }
 
 type alertGroup struct {
@@ -48,11 +49,11 @@ type alert struct {
 
 // alertsOf returns the alerting rules for the secrets of the tree that l is the
 // lock of; nil if the contract asks for none.
-func (e *emission) alertsOf(l *lock) *Alerts {
+func (e *emission) alertsOf(l *lock, secrets []secretID) *Alerts {
 	if e.plan.Alerts == nil {
 		return nil
 	}
-	a := &Alerts{settings: e.plan.Alerts}
+	a := &Alerts{settings: e.plan.Alerts, secrets: secrets}
 	for _, s := range l.Secrets {
 		if s.File != "" {
 			a.sealed = append(a.sealed, secretID{s.Namespace, s.Name})
@@ -89,7 +90,7 @@ func (a *Alerts) aboutSecrets() []alert {
 		summary:     "Prometheus sees no Secrets",
 		description: "kube-state-metrics is down, or does not report Secrets. Nobody would notice if one were missing.",
 	}}
-	for _, s := range a.sealed {
+	for _, s := range a.secrets {
 		alerts = append(alerts, alert{
 			name: plan.SecretMissing, expr: secretMissing(ksm, s), labels: s.labels(),
 			during: []situation{secretsGone}, gives: map[string]string{ksm.NamespaceLabel: s.namespace, "secret": s.name},
@@ -124,7 +125,11 @@ func (e *emission) aboutRotation(l *lock) []alert {
 // secrets that have it. A key changes with each of its inputs, so the key that
 // has been the same for the longest tells best.
 func (e *emission) lastChange(in plan.Input, l *lock) (changed time.Time, secrets []string) {
-	for i, s := range e.plan.Secrets {
+	for _, s := range e.plan.Secrets {
+		i := slices.IndexFunc(l.Secrets, func(locked lockedSecret) bool { return locked.Namespace == s.Namespace && locked.Name == s.Name })
+		if i < 0 {
+			continue // it is external: only its source knows when an input changed
+		}
 		had := len(secrets)
 		for _, k := range s.Keys {
 			entry := l.Secrets[i].Keys[k.Name]
@@ -145,6 +150,9 @@ func (e *emission) lastChange(in plan.Input, l *lock) (changed time.Time, secret
 
 // aboutController are the rules about SealedSecrets and their controller.
 func (a *Alerts) aboutController() []alert {
+	if len(a.sealed) == 0 {
+		return nil
+	}
 	controller := a.settings.SealedSecrets
 	alerts := []alert{{
 		name: plan.SealedSecretMetricsMissing, expr: controllerMissing(), during: []situation{nobodyReports},
@@ -185,7 +193,7 @@ func (a *Alerts) aboutController() []alert {
 func (e *emission) aboutCertificates() []alert {
 	certificates, secrets := map[string]*Certificate{}, map[string][]string{}
 	for _, w := range e.secrets {
-		if w.entry.File != "" {
+		if w.entry.File != "" && w.cert != nil { // it is sealed
 			certificates[w.cert.SHA256] = w.cert
 			secrets[w.cert.SHA256] = append(secrets[w.cert.SHA256], secretID{w.Namespace, w.Name}.String())
 		}

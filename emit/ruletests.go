@@ -115,10 +115,16 @@ func (a *Alerts) series(s situation, steps int) []testSeries {
 		condition, errors = "-1", "1+1x%d"
 	}
 	var namespaces []string
-	for _, id := range a.sealed {
+	for _, id := range a.secrets {
+		if s != secretsGone {
+			all = append(all, testSeries{secretInfo(ksm, id), still("1")})
+		}
+		if !slices.Contains(a.sealed, id) {
+			continue
+		}
 		namespaces = append(namespaces, id.namespace)
 		if s != secretsGone {
-			all = append(all, testSeries{secretInfo(ksm, id), still("1")}, testSeries{synced(controller, id), still(condition)})
+			all = append(all, testSeries{synced(controller, id), still(condition)})
 		}
 	}
 	slices.Sort(namespaces)
