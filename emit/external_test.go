@@ -2,12 +2,93 @@ package emit
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/Masterminds/sprig/v3"
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
 )
+
+// TestOperatorFunctions: the operator has all functions that a template may
+// use. It has those of text/template and of sprig but for two
+// (https://github.com/external-secrets/external-secrets/blob/v0.19.2/pkg/template/v2/template.go).
+func TestOperatorFunctions(t *testing.T) {
+	t.Parallel()
+	has := map[string]bool{}
+	for name := range sprig.TxtFuncMap() {
+		has[name] = true
+	}
+	for _, name := range []string{"and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "slice",
+		"print", "printf", "println", "html", "js", "urlquery"} { // https://pkg.go.dev/text/template#hdr-Functions
+		has[name] = true
+	}
+	delete(has, "env")
+	delete(has, "expandenv")
+	delete(has, "getHostByName")
+	for name := range plan.Functions {
+		if !has[name] {
+			t.Errorf("the operator has no function %s", name)
+		}
+	}
+}
+
+// TestOverlayOfExternal: an overlay that renames lets an ExternalSecret look for
+// a store that is not there, and vet warns of that; one that moves does not.
+func TestOverlayOfExternal(t *testing.T) {
+	t.Parallel()
+	p := &plan.Plan{
+		Environment: "production", PartOf: "app", Namespace: "apps",
+		Inputs:  []plan.Input{{Name: "A", Class: plan.Required, Source: "default", Remote: plan.Remote{Name: "/a"}}},
+		Sources: []plan.Source{{Name: "default", Kind: plan.AWSSSM, Region: "eu-west-1", Store: plan.Store{Name: "app-default"}}},
+		Secrets: []plan.Secret{{
+			Name: "app", Namespace: "apps", Type: "Opaque", Keys: []plan.Key{{Name: "a", Input: "A"}},
+			Delivery: plan.Delivery{Kind: plan.External, Scope: plan.Strict, CreationPolicy: "Owner", DeletionPolicy: "Retain", RefreshPolicy: "Periodic"},
+		}},
+	}
+	tree, _ := mustEmit(t, p, value.Set{"A": {State: value.Present}}, nil, at(day))
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(root, "deploy")
+	if err := tree.Write(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"", "namePrefix: eu-", "nameSuffix: -v2", "namespace: other"} {
+		if err := os.WriteFile(filepath.Join(root, KustomizationFile), []byte("resources: [deploy]\n"+field), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores := map[string]bool{}
+		for _, r := range built.Resources() {
+			if r.GetKind() == "SecretStore" {
+				stores[r.GetNamespace()+"/"+r.GetName()] = true
+			}
+		}
+		found := false
+		for _, r := range built.Resources() {
+			if r.GetKind() == "ExternalSecret" {
+				name, err := r.GetFieldValue("spec.secretStoreRef.name")
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = stores[r.GetNamespace()+"/"+fmt.Sprint(name)]
+			}
+		}
+		if warned := len(FindOverlays(root).Check(p, dir)) > 0; warned == found {
+			t.Errorf("%q: the store is found: %v; vet warns: %v", field, found, warned)
+		}
+	}
+}
 
 // TestOperatorDefaults: what is spelled out for each version of the operator.
 func TestOperatorDefaults(t *testing.T) {

@@ -79,6 +79,7 @@ func TestMarshalLock(t *testing.T) {
 	now := day.UTC().Truncate(time.Second)
 	want := &lock{
 		Version: lockVersion, Environment: "a \"b\"\n: # é\u2028\x01", Files: []string{"a", "secrets/true.yaml"},
+		Inputs: map[string]lockedInput{"TRUE": {Place: "0x1f", Present: true}, "null": {Place: "no"}},
 		Secrets: []lockedSecret{
 			{Namespace: "null", Name: "true", Scope: plan.Strict, Certificate: strings.Repeat("1e", 32), File: "secrets/true.yaml", Keys: map[string]lockedKey{
 				"1":    {Definition: strings.Repeat("0", 64), Ciphertext: "2", Tag: "3", Sealed: now, Changed: now.AddDate(0, 0, -1)},

@@ -76,6 +76,13 @@ func (o *Overlays) Check(p *plan.Plan, tree string) plan.Diagnostics {
 				field, value, does, plan.And(names), p.Environment, what)
 		}
 	}
+	renamesStores := func(k overlay, field, value string) {
+		external := func(s plan.Secret) bool { return s.Delivery.Kind == plan.External }
+		if value != "" && slices.ContainsFunc(p.Secrets, external) {
+			ds.Warnf(plan.CodeOverlay, []plan.Pos{k.position(field)}, "take it away",
+				"%s %q renames the stores of environment %q, and its external secrets still look for them by their names", field, value, p.Environment)
+		}
+	}
 	strict := func(s plan.Secret) bool { return s.Delivery.Scope == plan.Strict }
 	for dir, k := range o.byDir {
 		if within(dir, tree) || !o.includes(dir, tree, map[string]bool{}) {
@@ -84,6 +91,8 @@ func (o *Overlays) Check(p *plan.Plan, tree string) plan.Diagnostics {
 		const rename = `take it away, or write scope: "namespace-wide" under delivery`
 		warn(k, "namePrefix", k.NamePrefix, "renames", "name", rename, strict)
 		warn(k, "nameSuffix", k.NameSuffix, "renames", "name", rename, strict)
+		renamesStores(k, "namePrefix", k.NamePrefix)
+		renamesStores(k, "nameSuffix", k.NameSuffix)
 		warn(k, "namespace", k.Namespace, "moves", "namespace", `let the contract say the namespace, or write scope: "cluster-wide" under delivery`,
 			func(s plan.Secret) bool { return s.Delivery.Scope != plan.ClusterWide && s.Namespace != k.Namespace })
 	}

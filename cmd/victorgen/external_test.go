@@ -219,3 +219,22 @@ func ownersOf(t *testing.T, ss *v1alpha1.SealedSecret) int {
 	}
 	return len(secret.OwnerReferences)
 }
+
+// TestExplainExternal: what explain says of external secrets.
+func TestExplainExternal(t *testing.T) {
+	dir := externalModule(t)
+	contract := strings.Replace(externalContract, "API_TOKEN:   schema.#Required", "API_TOKEN:   schema.#Required & {present: true}", 1)
+	contract = strings.Replace(contract, `{kind: "password", length: 32}`, `{kind: "password", inCluster: true}`, 1)
+	writeFile(t, filepath.Join(dir, "contract.cue"), contract)
+	for args, want := range map[string]string{
+		"app":         "apps/app    example.com/app, external Periodic each 1h, creation Owner, deletion Retain",
+		"API_TOKEN":   "present     yes, says the contract",
+		"DB_PASSWORD": "password of 32 characters, out of 62, in the cluster",
+		"":            "/app/db-password at source default (aws-ssm)",
+	} {
+		code, stdout, stderr := victorgen(t, append([]string{"explain", dir}, strings.Fields(args)...)...)
+		if code != 0 || !strings.Contains(stdout, want) || strings.Contains(stdout, "LOCK_KEY") {
+			t.Errorf("explain %s: exit %d without %q\n%s%s", args, code, want, stdout, stderr)
+		}
+	}
+}

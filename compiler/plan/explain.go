@@ -140,7 +140,8 @@ Restore it from Git. If it is lost, remove the tree with it: all is sealed anew 
 	CodeTreeForeign: `the directory holds the tree of another environment, or a file of your own where one of the tree must go.`,
 	CodeKustomize:   `the kustomize API can't build the tree.`,
 	CodeTreeDiffers: `the tree is not what a build would write (--check).`,
-	CodeOverlay: `a kustomization that includes a tree renames or moves sealed secrets (warning).
+	CodeOverlay: `a kustomization that includes a tree renames or moves what must not be (warning).
 A secret of scope strict unseals under its own name in its own namespace alone, one of scope namespace-wide in its own
-namespace: so no namePrefix, nameSuffix or other namespace there.`,
+namespace. An ExternalSecret refers to its stores by name, which kustomize does not know. So no namePrefix, nameSuffix
+or other namespace there.`,
 }
