@@ -128,11 +128,8 @@ func (e *emission) presence() map[string]lockedInput {
 // the parts of a template never stand in the Secret.
 func externalSecret(w *work, p *plan.Plan) (document, error) {
 	s, refs := w.Secret, w.references
-	data := map[string]plan.Input{}
-	templates := maps.Clone(refs.templates)
-	if len(templates) == 0 {
-		data = refs.plain
-	} else {
+	data, templates := refs.plain, maps.Clone(refs.templates)
+	if len(templates) > 0 {
 		data = refs.inputs
 		for key, in := range refs.plain {
 			templates[key] = "{{ ." + in.Name + " }}"

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"maps"
 
-	"github.com/victor-ai/victorgen/compiler/plan"
 	"sigs.k8s.io/yaml"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 // document is one object as JSON has it.
