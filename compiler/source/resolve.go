@@ -333,6 +333,9 @@ func (r *resolution) remedy(in plan.Input) string {
 		place = "source " + in.Source
 	}
 	hint := "set it in " + place
+	if in.Remote.Property != "" {
+		hint += ", as property " + in.Remote.Property
+	}
 	if in.Description != "" {
 		hint += ": " + strings.Join(strings.Fields(in.Description), " ")
 	}
