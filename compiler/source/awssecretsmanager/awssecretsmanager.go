@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -101,7 +100,7 @@ func (s *Source) batch(ctx context.Context, client *secretsmanager.Client, refs 
 		ids[i] = ref.Remote.Name
 	}
 	found := map[string]types.SecretValueEntry{} // by name and by ARN
-	failed := map[string]types.APIErrorType{}
+	absent := map[string]bool{}
 	pages := secretsmanager.NewBatchGetSecretValuePaginator(client, &secretsmanager.BatchGetSecretValueInput{SecretIdList: ids})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -120,22 +119,23 @@ func (s *Source) batch(ctx context.Context, client *secretsmanager.Client, refs 
 			found[aws.ToString(v.Name)], found[aws.ToString(v.ARN)] = v, v
 		}
 		for _, e := range page.Errors {
-			failed[aws.ToString(e.SecretId)] = e
+			absent[aws.ToString(e.SecretId)] = aws.ToString(e.ErrorCode) == notFound
 		}
 	}
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
-		v, ok := found[ref.Remote.Name]
-		e, bad := failed[ref.Remote.Name]
-		switch {
+		switch v, ok := found[ref.Remote.Name]; {
 		case ok:
 			answers[i] = source.Answer{
 				Value: held(v.SecretString, v.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(v.CreatedDate),
 			}
-		case bad && aws.ToString(e.ErrorCode) != notFound:
-			answers[i].Err = s.failure(&apiError{aws.ToString(e.ErrorCode), aws.ToString(e.Message)}, ref)
-		default:
+		case absent[ref.Remote.Name]:
 			answers[i] = source.Answer{Err: source.ErrAbsent, Origin: origin(ref)}
+		default:
+			// A batch may call by its ARN what was asked for by name
+			// (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_APIErrorType.html),
+			// so what it says nothing of, or nothing good, is asked for alone.
+			answers[i] = s.get(ctx, client, ref)
 		}
 	}
 	return answers
@@ -155,7 +155,7 @@ func (s *Source) get(ctx context.Context, client *secretsmanager.Client, ref sou
 		return source.Answer{Err: source.ErrAbsent, Origin: origin(ref)}
 	}
 	if err != nil {
-		return source.Answer{Err: s.failure(err, ref)}
+		return source.Answer{Err: failure(err, ref)}
 	}
 	return source.Answer{Value: held(out.SecretString, out.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(out.CreatedDate)}
 }
@@ -187,21 +187,17 @@ const (
 )
 
 // failure explains why a secret can't be read.
-func (s *Source) failure(err error, ref source.Ref) error {
+func failure(err error, ref source.Ref) error {
 	f := awsapi.Failure(err, "secretsmanager:GetSecretValue", false)
 	if awsapi.Is(err, retired) {
-		f.Remedy = "`aws secretsmanager restore-secret --secret-id " + ref.Remote.Name + "` brings back one that is marked for deletion"
+		f.Remedy = restore(ref)
 	}
 	return f
 }
 
-// apiError is the error of one secret in a batch, in the form of that of a call.
-type apiError struct{ code, message string }
-
-func (e *apiError) Error() string                 { return e.code }
-func (e *apiError) ErrorCode() string             { return e.code }
-func (e *apiError) ErrorMessage() string          { return e.message }
-func (e *apiError) ErrorFault() smithy.ErrorFault { return smithy.FaultClient }
+func restore(ref source.Ref) string {
+	return "if it is marked for deletion, `aws secretsmanager restore-secret --secret-id " + ref.Remote.Name + "` brings it back"
+}
 
 // Prove implements source.Prover with a ListSecrets for each ten names.
 // Versions are not looked at. Changed is when anything about the secret
@@ -242,7 +238,7 @@ func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs [
 		e, ok := found[ref.Remote.Name]
 		switch {
 		case ok && e.DeletedDate != nil:
-			answers[i].Err = s.failure(&apiError{retired, "it is marked for deletion"}, ref)
+			answers[i].Err = &source.Failure{Reason: "it is marked for deletion", Remedy: restore(ref)}
 		case ok:
 			answers[i] = source.Answer{Origin: origin(ref), Changed: aws.ToTime(e.LastChangedDate)}
 		case isARN(ref):
@@ -346,7 +342,7 @@ func (s *Source) written(ref source.Ref, v value.Value, err error, action string
 	}
 	f := awsapi.Failure(err, action, true)
 	if awsapi.Is(err, retired) {
-		f.Remedy = "if it is marked for deletion, `aws secretsmanager restore-secret --secret-id " + ref.Remote.Name + "` brings it back"
+		f.Remedy = restore(ref)
 	}
 	return source.Answer{}, f
 }

@@ -26,6 +26,7 @@ type manager struct {
 	denied   map[string]bool
 	noBatch  bool
 	paged    bool // a batch comes in two pages, as a large answer may
+	byARN    bool // a batch calls what has failed by its ARN
 	readOnly bool
 }
 
@@ -147,6 +148,9 @@ func (m *manager) handle(operation string, body json.RawMessage) (any, *awstest.
 		values, failed := []any{}, []any{}
 		for _, id := range in.SecretIdList {
 			if e, err := m.get(id, "", ""); err != nil {
+				if m.byARN && m.secrets[id] != nil {
+					id = arn(id)
+				}
 				failed = append(failed, map[string]any{"SecretId": id, "ErrorCode": err.Code, "Message": err.Message})
 			} else {
 				values = append(values, e)
@@ -310,6 +314,21 @@ func TestWithoutBatch(t *testing.T) {
 	t.Parallel()
 	m := newManager(t)
 	m.noBatch = true
+	m.put("app/a", []byte("a"), false)
+	m.put("app/b", []byte("b"), false)
+	m.denied["app/b"] = true
+	answers := m.open().Read(t.Context(), []source.Ref{ref("A", ""), ref("B", ""), ref("C", "")})
+	if string(answers[0].Value.Reveal()) != "a" || !errors.Is(answers[1].Err, source.ErrUnreadable) || !errors.Is(answers[2].Err, source.ErrAbsent) {
+		t.Errorf("%v; %v; %v", answers[0].Err, answers[1].Err, answers[2].Err)
+	}
+}
+
+// TestFailedByARN: a secret that a batch was denied, and that it calls by its
+// ARN, is not taken for absent.
+func TestFailedByARN(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	m.byARN = true
 	m.put("app/a", []byte("a"), false)
 	m.put("app/b", []byte("b"), false)
 	m.denied["app/b"] = true
