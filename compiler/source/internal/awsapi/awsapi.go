@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
@@ -76,6 +77,9 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 		return aws.Config{}, noCredentials(nil)
 	}
 	if _, err := c.config.Credentials.Retrieve(ctx); err != nil { // which keeps them for the calls
+		if ctx.Err() != nil {
+			return aws.Config{}, source.Network(ctx.Err())
+		}
 		return aws.Config{}, noCredentials(err)
 	}
 	return c.config, nil
@@ -96,11 +100,12 @@ func noCredentials(err error) *source.Failure {
 		Remedy: "log in with `aws sso login`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 	}
 	var sso *ssocreds.InvalidTokenError
+	var process *processcreds.ProviderError
 	switch {
 	case errors.As(err, &sso):
 		f.Reason, f.Remedy = "the AWS login has expired", "log in again: `aws sso login`"
-	case errors.Is(err, context.Canceled):
-		return source.Network(context.Canceled)
+	case errors.As(err, &process): // which quotes what the process has printed: credentials
+		f.Reason, f.Remedy = "the credential_process of the AWS profile has failed", "run it by hand; ~/.aws/config names it"
 	case err != nil && !strings.Contains(err.Error(), "no EC2 IMDS role found"): // the last resort, which says nothing
 		f.Reason += ": " + source.Line(err.Error())
 	}
