@@ -127,13 +127,9 @@ func named(r *result, names []string) (inputs []plan.Input) {
 
 // due returns the generated inputs whose rotation is due.
 func due(ctx context.Context, r *result, sources map[string]source.Source, o source.Options) []plan.Input {
-	values, ds := source.Verify(ctx, r.plan, sources, false, time.Now(), o)
-	for _, d := range ds {
-		if d.Code == plan.CodeSourceRead { // nothing else is asked here
-			r.Diagnostics = append(r.Diagnostics, d)
-		}
-	}
-	return slices.DeleteFunc(source.Due(r.plan, values, time.Now()), func(in plan.Input) bool { return in.Class != plan.Generated })
+	values, ds := source.Ages(ctx, r.plan, sources, o)
+	r.Diagnostics = append(r.Diagnostics, ds...)
+	return source.Due(r.plan, values, time.Now())
 }
 
 // minted names what was minted, and where it is now.

@@ -85,6 +85,16 @@ func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs
 	})
 }
 
+// Ages finds out about the inputs of p that are minted and have a maxAge, so
+// that [Due] tells which are to be rotated, and judges none of them. A source
+// that cannot be asked is an error.
+func Ages(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
+	inputs := slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return in.Class != plan.Generated || in.MaxAge == 0 })
+	r := newResolution(p, sources, inputs)
+	r.unreadable = plan.Error
+	return r.run(ctx, o, r.read)
+}
+
 // Verify judges what the sources hold, and changes nothing: what is missing,
 // weak, a placeholder or against the contract, and what is older than its
 // maxAge at the time now. With prove it judges presence and age alone, for
@@ -129,7 +139,7 @@ func rotation(in plan.Input) string {
 	return "ask whoever gave it for a new one, and replace it"
 }
 
-// resolution is one call of Resolve, Generate, Rotate or Verify.
+// resolution is one call of Resolve, Generate, Rotate, Ages or Verify.
 type resolution struct {
 	plan       *plan.Plan
 	inputs     []plan.Input // those concerned
