@@ -146,7 +146,7 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 	text, r.Property, _ = strings.Cut(text, "#")
 	text, query, hasQuery := strings.Cut(text, "?")
 	r.Version, ok = strings.CutPrefix(query, "version=")
-	if hasQuery && (!ok || r.Version == "") || strings.HasSuffix(spec.Remote, "#") {
+	if hasQuery && (!ok || r.Version == "") || strings.HasSuffix(spec.Remote, "#") || text == "" || strings.Contains(r.Property, "?version=") {
 		cannot(`write "NAME", "NAME?version=VERSION", "NAME#PROPERTY" or "NAME?version=VERSION#PROPERTY"`,
 			"has the remote %q, which can't be read", spec.Remote)
 		return r
@@ -165,8 +165,9 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 	if r.Version != "" && (!kind.versions || src.Version == "v1") {
 		cannot("leave ?version= out", "selects a version, but source %s keeps none", src)
 	}
-	if in.Class == plan.Generated && in.Name != plan.LockKey { // the lock key may do without
+	if in.Class == plan.Generated {
 		switch {
+		case src.Version == "v1" && in.Name == plan.LockKey: // a build may do without
 		case src.Version == "v1":
 			cannot("use a KV engine of version v2, which can check and set; or let another source hold the input; or make it a schema.#Required",
 				"can't be minted at source %s: two builds might overwrite each other's", src)

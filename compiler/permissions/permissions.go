@@ -79,8 +79,8 @@ func Of(p *plan.Plan) []Policy {
 func namesOf(p *plan.Plan, s plan.Source, use Use) []string {
 	var names []string
 	for _, in := range p.Inputs {
-		fixed := s.Version == "v1" || in.Remote.Version != "" // the lock key may be where it can't be minted
-		if in.Source != s.Name || in.Default != nil || use == Write && (in.Class != plan.Generated || fixed) {
+		readOnly := s.Version == "v1" // where the lock key may be nonetheless
+		if in.Source != s.Name || in.Default != nil || use == Write && (in.Class != plan.Generated || readOnly) {
 			continue
 		}
 		names = append(names, in.Remote.Name)
