@@ -84,7 +84,10 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 	}
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
-		answers[i] = source.Answer{Err: source.ErrAbsent, Origin: s.origin(ref)}
+		answers[i] = source.Answer{Origin: s.origin(ref), Err: source.ErrAbsent}
+		if !slices.Contains(out.InvalidParameters, names[i]) { // which are those that there are not
+			answers[i].Err = &source.Failure{Reason: "AWS says nothing of it", Remedy: "try again", Unreadable: true}
+		}
 		for _, p := range out.Parameters {
 			// A parameter that is shared is asked for, and answered, by its ARN.
 			asked := []string{aws.ToString(p.Name) + aws.ToString(p.Selector), aws.ToString(p.ARN) + aws.ToString(p.Selector)}

@@ -1,6 +1,7 @@
 package awsssm
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -75,6 +76,17 @@ func TestVersions(t *testing.T) {
 	}
 	if n := p.Calls("GetParameters"); n != 1 {
 		t.Errorf("%d calls, not 1", n)
+	}
+}
+
+// TestSaysNothing: a parameter is absent only if AWS says so.
+func TestSaysNothing(t *testing.T) {
+	t.Parallel()
+	server := awstest.New(t, func(string, json.RawMessage) (any, *awstest.Error) { return map[string]any{}, nil })
+	s := New(plan.Source{})
+	s.aws.Options = server.Options()
+	if a := s.Read(t.Context(), []source.Ref{ref("A", "")})[0]; !errors.Is(a.Err, source.ErrUnreadable) {
+		t.Errorf("%v", a.Err)
 	}
 }
 
