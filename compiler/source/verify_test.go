@@ -196,3 +196,15 @@ func TestEncoding(t *testing.T) {
 		t.Errorf("MINTED has %d bytes, not 16", n)
 	}
 }
+
+// TestEncodesNothing: the base64 of no bytes at all is no value.
+func TestEncodesNothing(t *testing.T) {
+	t.Parallel()
+	in := required("B")
+	in.Encoding = plan.Base64
+	v := &vault{store: store{name: "v", values: map[string]string{"B": "\r\n"}}}
+	_, ds := source.Resolve(t.Context(), makePlan(nil, in), map[string]source.Source{"default": v}, source.Options{})
+	if len(ds) != 1 || ds[0].Code != plan.CodeValueEncoding {
+		t.Errorf("%q", say(ds))
+	}
+}

@@ -32,7 +32,7 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 		return ds
 	}
 	switch {
-	case in.Encoding == plan.Base64 && !isBase64(unwrap(s)):
+	case in.Encoding == plan.Base64 && (unwrap(s) == "" || !isBase64(unwrap(s))):
 		ds.Errorf(plan.CodeValueEncoding, in.Pos, "store it as `base64` prints it, or take encoding from the contract",
 			"%s is no base64", in.Name)
 		return ds
