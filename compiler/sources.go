@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -198,27 +199,33 @@ func joinName(prefix, name, separator string) string {
 	return prefix + separator + name
 }
 
-// checkRemotes finds inputs that have the same place, of which one is minted:
-// the other would get its value.
+// checkRemotes finds inputs that have the same place, or of which one is a part
+// of the other, where one of them is minted: the other would get its value.
 func (c *compilation) checkRemotes(p *plan.Plan) {
-	type place struct {
-		source string
-		remote plan.Remote
-	}
-	first := map[place]plan.Input{}
-	for _, in := range p.Inputs {
-		at := place{in.Source, in.Remote}
+	name := func(in plan.Input) string {
 		if c.sources[in.Source].Kind == plan.AzureKeyVault {
-			at.remote.Name = strings.ToLower(at.remote.Name) // names are the same in any case there
+			return strings.ToLower(in.Remote.Name) // names are the same in any case there
 		}
-		other, taken := first[at]
-		switch {
-		case in.Remote == plan.Remote{}:
-		case !taken:
-			first[at] = in
-		case in.Class == plan.Generated || other.Class == plan.Generated:
+		return in.Remote.Name
+	}
+	within := func(inner, outer string) bool {
+		return outer == "" || inner == outer || strings.HasPrefix(inner, outer+".")
+	}
+	for i, in := range p.Inputs {
+		for _, other := range p.Inputs[:i] {
+			a, b := in.Remote, other.Remote
+			if a.Name == "" || in.Source != other.Source || name(in) != name(other) || a.Version != b.Version ||
+				in.Class != plan.Generated && other.Class != plan.Generated ||
+				!within(a.Property, b.Property) && !within(b.Property, a.Property) {
+				continue
+			}
+			what := fmt.Sprintf("both %q", a)
+			if a.Property != b.Property {
+				what = fmt.Sprintf("%q and %q, which overlap,", b, a)
+			}
 			c.ds.Errorf(plan.CodeSourceCannot, append(slices.Clone(last(in.Pos)), last(other.Pos)...), "give each a remote of its own",
-				"inputs %s and %s are both %q at source %s, where one of them is minted", other.Name, in.Name, in.Remote, in.Source)
+				"inputs %s and %s are %s at source %s, where one of them is minted", other.Name, in.Name, what, in.Source)
+			break
 		}
 	}
 }
