@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"hash/crc32"
+	"log/slog"
 	"os"
 	"path"
 	"strconv"
@@ -62,6 +63,8 @@ type connection struct {
 // connect finds the project and the credentials. Nothing is dialled yet.
 func connect(project string, options []option.ClientOption) (*connection, error) {
 	ctx := context.Background() // the connection outlives who asks for it first
+	// With GOOGLE_SDK_GO_LOGGING_LEVEL=debug the SDK would write all values to the standard error.
+	options = append([]option.ClientOption{option.WithLogger(slog.New(slog.DiscardHandler))}, options...)
 	project = cmp.Or(project, os.Getenv("GOOGLE_CLOUD_PROJECT"))
 	if project == "" {
 		creds, err := transport.Creds(ctx, append([]option.ClientOption{option.WithScopes(secretmanager.DefaultAuthScopes()...)}, options...)...)

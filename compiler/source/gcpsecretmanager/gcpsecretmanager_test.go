@@ -455,6 +455,25 @@ func TestLoginExpired(t *testing.T) {
 	}
 }
 
+// TestLogs: the SDK logs no values, also if it is asked to log everything.
+func TestLogs(t *testing.T) {
+	t.Setenv("GOOGLE_SDK_GO_LOGGING_LEVEL", "debug")
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	old := os.Stderr
+	defer func() { os.Stderr = old }()
+	os.Stderr = log
+	if _, err := newServer(t).open().Create(t.Context(), ref(""), value.New([]byte("v"))); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(log.Name()); err != nil || len(text) > 0 {
+		t.Errorf("%v: %d bytes are logged", err, len(text))
+	}
+}
+
 // TestChecksum: by the check value of CRC-32C
 // (https://reveng.sourceforge.io/crc-catalogue/all.htm#crc.cat.crc-32-iscsi),
 // since the server of these tests computes it as the source does.
