@@ -32,7 +32,7 @@ const (
 // Source reads parameters of any type and writes SecureStrings. It needs
 // ssm:GetParameters to read, ssm:DescribeParameters to prove, and
 // ssm:PutParameter to write; with a KMS key of one's own also kms:Decrypt to
-// read, and kms:Encrypt to write.
+// read, and kms:Encrypt to write, or kms:GenerateDataKey for more than 4 KiB.
 type Source struct {
 	aws    awsapi.Connection
 	kmsKey string
