@@ -525,6 +525,13 @@ func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, 
 			"%s cannot be written to source %s, so every build seals all values anew: %v", in.Name, src, err)
 	case errors.As(err, &own):
 		r.ds = append(r.ds, own...)
+	case ctx.Err() != nil:
+		// The source may have kept what it did not acknowledge.
+		if hint = "the next build uses what is there"; f != nil && f.Remedy != "" {
+			hint += "; " + f.Remedy
+		}
+		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint,
+			"%s was minted, and whether source %s has kept it is not known: %v", refOf(in), src, err)
 	default:
 		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint,
 			"%s was minted but cannot be written to source %s, so it is not used: %v", refOf(in), src, err)

@@ -478,6 +478,17 @@ func TestResolveInterruptedWriting(t *testing.T) {
 	if len(ds) != 1 || ds[0].Code != plan.CodeSourceWrite || ds[0].Severity != plan.Error {
 		t.Errorf("got %v", ds)
 	}
+
+	// What was sent may have arrived.
+	a := generated("A")
+	ctx, cancel = context.WithCancel(t.Context())
+	v = &vault{store: store{name: "v"}, refuse: source.Network(context.DeadlineExceeded), onCreate: cancel}
+	_, ds = source.Rotate(ctx, makePlan(nil, a), map[string]source.Source{"default": v}, []plan.Input{a}, source.Options{})
+	want := []string{"1 error VG2102: A was minted, and whether source default (test) has kept it is not known: there was no answer in time; " +
+		"the next build uses what is there; look at the network, a proxy, or the address; --timeout gives it longer"}
+	if diff := cmp.Diff(want, say(ds)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }
 
 // A name is only taken for a misspelling of an input that its source has.
