@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -121,10 +122,13 @@ func refuseSameName(results []result) {
 func exitOf(results []result) error {
 	code := 0
 	for _, r := range results {
+		unread := slices.ContainsFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Code == plan.CodeSourceRead })
 		for _, d := range r.Diagnostics {
 			switch {
 			case d.Severity != plan.Error:
 			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite:
+				code = exitSource
+			case d.Code == plan.CodeCannotSeal && unread: // for no sealed copy could stand in
 				code = exitSource
 			default:
 				code = max(code, exitFindings)

@@ -115,6 +115,9 @@ func named(r *result, names []string) (inputs []plan.Input) {
 		case !ok:
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, generated, "`victorgen explain ENV` lists them"),
 				"there is no input %q", name)
+		case in.Default != nil:
+			r.Diagnostics.Errorf(plan.CodeGenerate, in.Pos, "change its default in the environment or the contract",
+				"input %s is a setting: only a generated one can be minted", name)
 		case in.Class != plan.Generated:
 			r.Diagnostics.Errorf(plan.CodeGenerate, in.Pos, "replace it at its source, source "+in.Source,
 				"input %s is %s: only a generated one can be minted", name, in.Class)

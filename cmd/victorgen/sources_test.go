@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,6 +135,30 @@ func TestVerifyParameterStore(t *testing.T) {
 	}
 }
 
+// TestRotateDueNeedsTheFile: of a dotenv file that is not read, nobody knows
+// what is due.
+func TestRotateDueNeedsTheFile(t *testing.T) {
+	for text, mode := range map[string]os.FileMode{"NAME=value\n": 0o644, "no assignment\n": 0o600} {
+		dir := copyExample(t)
+		file := filepath.Join(dir, ".secrets.dev")
+		if err := errors.Join(os.WriteFile(file, []byte(text), mode), os.Chmod(file, mode)); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := victorgen(t, "rotate", filepath.Join(dir, "envs", "dev"), "--due")
+		if code != 1 || stdout != "" || !strings.Contains(stderr, ".secrets.dev") {
+			t.Errorf("%q with mode %o: exit %d\n%s%s", text, mode, code, stdout, stderr)
+		}
+	}
+}
+
+// TestRotateSetting: a setting is changed where it stands, which is no source.
+func TestRotateSetting(t *testing.T) {
+	code, _, stderr := victorgen(t, "rotate", filepath.Join(copyExample(t), "envs", "dev"), "DB_HOST")
+	if code != 1 || !strings.Contains(stderr, "hint: change its default") {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+}
+
 // TestUnreadableIsNotMinted: whatever keeps a build from reading a store, it
 // mints nothing there, keeps the tree, and says why.
 func TestUnreadableIsNotMinted(t *testing.T) {
@@ -171,7 +196,9 @@ func TestUnreadableIsNotMinted(t *testing.T) {
 			if !strings.Contains(stderr, "VG2101") {
 				t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 			}
-			for _, args := range [][]string{{"verify", "--source", env, "--timeout", "500ms"}, {"generate", env, "--timeout", "500ms"}} {
+			os.RemoveAll(filepath.Join(dir, "deploy", "production-aws")) // no sealed copy stands in then
+			for _, args := range [][]string{{"verify", "--source", env}, {"generate", env}, {"build", env}} {
+				args = append(args, "--timeout", "500ms")
 				if code, stdout, stderr := victorgen(t, args...); code != 3 {
 					t.Errorf("%s: exit %d\n%s%s", args[0], code, stdout, stderr)
 				}
