@@ -141,6 +141,9 @@ func writeInput(w io.Writer, p *plan.Plan, in plan.Input, comment string) {
 func constraints(in plan.Input) string {
 	c := in.Constraints
 	var parts []string
+	if in.Encoding != "" {
+		parts = append(parts, "in "+string(in.Encoding))
+	}
 	if c.Format != "" {
 		parts = append(parts, "format "+c.Format)
 	}

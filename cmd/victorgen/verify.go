@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -43,6 +44,9 @@ right to read or decrypt a value is needed then.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("source") {
 				return usageError{errors.New("write --source, to judge what the sources hold")}
+			}
+			if len(args) > 0 && o.kind == fromContract && slices.Contains(plan.SourceKinds, args[0]) {
+				return usageError{fmt.Errorf("write --source=%s, to judge a source of that kind", args[0])}
 			}
 			return environments(cmd, args)
 		},

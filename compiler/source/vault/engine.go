@@ -70,6 +70,7 @@ func connect(address string) (*api.Client, error) {
 	if err != nil {
 		return nil, unusable(err)
 	}
+	client.SetWrappingLookupFunc(func(string, string) string { return "" }) // VAULT_WRAP_TTL would keep the answers from us
 	if client.Token() == "" {
 		token, err := kept()
 		if err != nil {
@@ -167,7 +168,10 @@ func (e *engine) get(ctx context.Context, path string, params url.Values) (json.
 		}
 	}
 	if string(answer.Data) == "null" {
-		return nil, nil
+		answer.Data = nil
+	}
+	if answer.Data == nil && resp.StatusCode != http.StatusNotFound {
+		return nil, strange()
 	}
 	return answer.Data, nil
 }

@@ -493,6 +493,13 @@ func TestSettings(t *testing.T) {
 			}
 		})
 	}
+	t.Run("wrapped", func(t *testing.T) {
+		t.Setenv("VAULT_WRAP_TTL", "5m")
+		read(t.Context(), New(plan.Source{Address: s.URL, Mount: "secret", Version: "v2"}), "db#value")
+		if got := s.header.Get("X-Vault-Wrap-Ttl"); got != "" {
+			t.Errorf("the answer is to be wrapped for %s", got)
+		}
+	})
 	t.Run("namespace", func(t *testing.T) {
 		t.Setenv("VAULT_NAMESPACE", "team-a")
 		read(t.Context(), New(plan.Source{Address: s.URL, Mount: "secret", Version: "v2"}), "db#value")

@@ -4,8 +4,10 @@ package awsapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,10 +87,16 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 	return c.config, nil
 }
 
-// hopeless says not to try again where nobody listens or no such host is.
+// hopeless says not to try again where nobody listens, no such host is, or who
+// answers is not trusted or speaks no TLS.
 func hopeless(err error) aws.Ternary {
-	var dns *net.DNSError
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound {
+	var (
+		dns       *net.DNSError
+		untrusted *tls.CertificateVerificationError
+		header    tls.RecordHeaderError
+	)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound ||
+		errors.As(err, &untrusted) || errors.As(err, &header) || errors.Is(err, http.ErrSchemeMismatch) {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
