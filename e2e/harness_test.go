@@ -7,6 +7,8 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -89,6 +91,29 @@ func ownProgram(t testing.TB, dir, version string) string {
 	})
 }
 
+// toolProgram returns the path of the program that is the tool of the module in
+// dir, which replaces modules as that of the program does: goProgram cannot.
+func toolProgram(t testing.TB, dir, version string) string {
+	t.Helper()
+	return made(t, cache(t, dir+"-"+version), func(into string) error {
+		return command(dir, nil, "go", "build", "-trimpath", "-o", into, "tool")
+	})
+}
+
+// moduleDir returns the directory of a module that is not in the build, for the
+// files of its repository.
+func moduleDir(t testing.TB, module, version string) string {
+	t.Helper()
+	cmd := exec.Command("go", "mod", "download", "-json", module+"@"+version)
+	cmd.Dir, cmd.Stderr = os.TempDir(), os.Stderr
+	out, err := cmd.Output()
+	var info struct{ Dir string }
+	if err := errors.Join(err, json.Unmarshal(out, &info)); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return info.Dir
+}
+
 // pythonPrograms returns the directory of the programs of a PyPI package, such
 // as moto[server] at 5.1.0.
 func pythonPrograms(t testing.TB, pkg, version string) string {
@@ -143,6 +168,9 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 		close(ended)
 	}()
 	t.Cleanup(func() {
+		if b, _ := os.ReadFile(log.Name()); t.Failed() { // before it says much about its end
+			t.Logf("%s said:\n%s", filepath.Base(name), b[max(0, len(b)-8<<10):])
+		}
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -150,11 +178,21 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 			cmd.Process.Kill()
 			<-ended
 		}
-		if b, _ := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(name), b[max(0, len(b)-8<<10):])
-		}
 		log.Close()
 	})
+	await(t, filepath.Base(name), func() error {
+		select {
+		case <-ended:
+			t.Fatalf("%s has ended", name)
+		default:
+		}
+		return ready()
+	})
+}
+
+// await waits until ready returns nil.
+func await(t testing.TB, what string, ready func() error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
@@ -163,10 +201,8 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 			return
 		}
 		select {
-		case <-ended:
-			t.Fatalf("%s has ended", name)
 		case <-ctx.Done():
-			t.Fatalf("%s does not get ready: %v", name, err)
+			t.Fatalf("%s does not get ready: %v", what, err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
