@@ -37,6 +37,7 @@ const (
 func TestCluster(t *testing.T) {
 	c := startCluster(t)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
+	t.Run("external", func(t *testing.T) { testExternal(t, c) })
 }
 
 // cluster is the control plane of Kubernetes: an API server and its etcd.
@@ -54,10 +55,11 @@ func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	const token = "admin-token-of-the-test"
 	dir := t.TempDir()
-	etcd, peers, port := "http://127.0.0.1:"+freePort(t), "http://127.0.0.1:"+freePort(t), freePort(t)
-	start(t, nil, listening(strings.TrimPrefix(etcd, "http://127.0.0.1:")), toolProgram(t, "etcd", etcdVersion),
-		"--data-dir="+filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
-		"--listen-client-urls="+etcd, "--advertise-client-urls="+etcd,
+	etcd, apiserver := toolProgram(t, "etcd", etcdVersion), toolProgram(t, "apiserver", apiserverVersion)
+	clients, peers := freePort(t), "http://127.0.0.1:"+freePort(t)
+	store := "http://127.0.0.1:" + clients
+	start(t, nil, listening(clients), etcd, "--data-dir="+filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
+		"--listen-client-urls="+store, "--advertise-client-urls="+store,
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=default="+peers)
 
 	key, err := keyutil.MakeEllipticPrivateKeyPEM()
@@ -68,6 +70,7 @@ func startCluster(t *testing.T) *cluster {
 	if err := errors.Join(os.WriteFile(keyFile, key, 0o600), os.WriteFile(tokens, []byte(token+",admin,admin,system:masters\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	port := freePort(t)
 	c := &cluster{admin: &rest.Config{
 		Host: "https://127.0.0.1:" + port, BearerToken: token, QPS: -1, // no limit
 		TLSClientConfig: rest.TLSClientConfig{CAFile: filepath.Join(dir, "apiserver.crt")},
@@ -80,8 +83,8 @@ func startCluster(t *testing.T) *cluster {
 		c.core = core
 		return core.RESTClient().Get().AbsPath("/readyz").Do(t.Context()).Error()
 	}
-	start(t, nil, ready, toolProgram(t, "apiserver", apiserverVersion),
-		"--etcd-servers="+etcd, "--bind-address=127.0.0.1", "--secure-port="+port, "--cert-dir="+dir,
+	start(t, nil, ready, apiserver,
+		"--etcd-servers="+store, "--bind-address=127.0.0.1", "--secure-port="+port, "--cert-dir="+dir,
 		"--authorization-mode=RBAC", "--token-auth-file="+tokens, "--service-cluster-ip-range=10.0.0.0/24",
 		"--service-account-issuer="+c.admin.Host, "--service-account-key-file="+keyFile, "--service-account-signing-key-file="+keyFile)
 

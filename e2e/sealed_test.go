@@ -43,14 +43,15 @@ func startSealedSecrets(t *testing.T, c *cluster) []byte {
 	// It finds the API server as a Pod does, by files at a fixed path
 	// (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/).
 	// They are there in a mount namespace of its own, and nowhere else.
-	private := []string{"--mount"}
-	if os.Geteuid() != 0 {
-		private = append(private, "--map-root-user")
-	}
 	const place = `mount -t tmpfs tmpfs /var/run && mkdir -p /var/run/secrets/kubernetes.io && ln -s "$0" /var/run/secrets/kubernetes.io/serviceaccount`
+	private := []string{"--mount"}
 	if err := command("", nil, "unshare", append(private, "sh", "-c", place, account)...); err != nil {
-		t.Fatalf("the controller needs a mount namespace; be root, or let users have namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0): %v", err)
+		private = append(private, "--map-root-user") // for all but root
+		if err := command("", nil, "unshare", append(private, "sh", "-c", place, account)...); err != nil {
+			t.Fatalf("the controller needs a mount namespace; be root, or let users have them (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0): %v", err)
+		}
 	}
+	program := goProgram(t, "github.com/bitnami-labs/sealed-secrets/cmd/controller", sealedSecretsVersion)
 	host, port, _ := strings.Cut(strings.TrimPrefix(c.admin.Host, "https://"), ":")
 	address := "127.0.0.1:" + freePort(t)
 	var certificate []byte
@@ -67,8 +68,7 @@ func startSealedSecrets(t *testing.T, c *cluster) []byte {
 		return err
 	}
 	start(t, []string{"KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port, "POD_NAMESPACE=" + namespace}, ready,
-		"unshare", append(private, "sh", "-c", place+` && exec "$@"`, account,
-			goProgram(t, "github.com/bitnami-labs/sealed-secrets/cmd/controller", sealedSecretsVersion),
+		"unshare", append(private, "sh", "-c", place+` && exec "$@"`, account, program,
 			"--listen-addr="+address, "--listen-metrics-addr=127.0.0.1:"+freePort(t))...)
 	return certificate
 }
