@@ -130,7 +130,7 @@ func objects(t *testing.T, manifests string) []*unstructured.Unstructured {
 	d := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifests), 4096)
 	for {
 		o := new(unstructured.Unstructured)
-		if err := d.Decode(&o.Object); errors.Is(err, io.EOF) {
+		if err := d.Decode(o); errors.Is(err, io.EOF) {
 			return all
 		} else if err != nil {
 			t.Fatal(err)

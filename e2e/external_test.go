@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-envparse"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
@@ -41,62 +43,108 @@ func startExternalSecrets(t *testing.T, c *cluster) {
 		"--metrics-addr=127.0.0.1:"+metrics, "--enable-leader-election=false")
 }
 
-// testExternal: the operator makes a Secret of a parameter, and of its next
-// value. All defaults are spelled out.
+// testExternal: a team keeps its values in Parameter Store and lets the operator
+// fetch them. What is generated is minted there; nothing else is read by a
+// build. A rotated password reaches the Secret, and a password that is born in
+// the cluster lives in the store.
 func testExternal(t *testing.T, c *cluster) {
 	const namespace = "external"
 	c.namespace(t, namespace)
 	startExternalSecrets(t, c)
 	client := ssm.NewFromConfig(awsConfig(t))
-	put := func(v string) {
-		t.Helper()
+	dir := t.TempDir()
+	production := filepath.Join(dir, "envs", "production-aws")
+	file, err := os.Open("../fixtures/victor/production.env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	v, err := envparse.Parse(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ANTHROPIC_API_KEY", "SENTRY_DSN", "REDIS_PASSWORD"} {
 		_, err := client.PutParameter(t.Context(), &ssm.PutParameterInput{
-			Name: aws.String("/victor-ai/database-password"), Value: aws.String(v), Type: types.ParameterTypeSecureString, Overwrite: aws.Bool(true)})
+			Name: aws.String("/victor-ai/" + kebab(name)), Value: aws.String(v[name]), Type: types.ParameterTypeSecureString})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	put("fake-e2e-3f9c1e7a2b")
-	tree := objects(t, `
-apiVersion: external-secrets.io/v1
-kind: SecretStore
-metadata: {name: aws-ssm, namespace: external}
-spec:
-  provider: {aws: {service: ParameterStore, region: us-east-1}}
----
-apiVersion: external-secrets.io/v1
-kind: ExternalSecret
-metadata: {name: database, namespace: external}
-spec:
-  refreshInterval: 1s
-  secretStoreRef: {kind: SecretStore, name: aws-ssm}
-  target:
-    creationPolicy: Owner
-    deletionPolicy: Retain
-    template:
-      engineVersion: v2
-      mergePolicy: Replace
-      type: Opaque
-      data: {url: "postgresql://victor:{{ .DB_PASSWORD | urlquery }}@victor-postgres"}
-  data:
-  - secretKey: DB_PASSWORD
-    remoteRef:
-      key: /victor-ai/database-password
-      conversionStrategy: Default
-      decodingStrategy: None
-      metadataPolicy: None
-`)
+	if err := errors.Join(
+		os.CopyFS(dir, os.DirFS("../examples/victor")),
+		os.RemoveAll(filepath.Join(dir, "deploy")),
+		os.WriteFile(filepath.Join(production, "env.cue"), []byte(`package victor
+
+environment: "production-aws"
+namespace:   "external"
+sources: default: {kind: "aws-ssm", region: "us-east-1", prefix: "/victor-ai"}
+delivery: {kind: "external", refreshInterval: "1s"}
+inputs: ANTHROPIC_API_KEY: class: "required"
+inputs: SENTRY_DSN: class:        "required"
+inputs: BORN_HERE: {class: "generated", generate: {kind: "password", length: 48, inCluster: true}}
+secrets: "victor-ai-secrets": keys: "born-here": input: "BORN_HERE"
+`), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) {
+		t.Helper()
+		if out, errs, code := victorgen(t, dir, nil, args...); code != 0 {
+			t.Fatalf("%s: exit %d\n%s%s", args[0], code, out, errs)
+		}
+	}
+	stored := func(name string) string {
+		t.Helper()
+		out, err := client.GetParameter(t.Context(), &ssm.GetParameterInput{Name: aws.String("/victor-ai/" + name), WithDecryption: aws.Bool(true)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *out.Parameter.Value
+	}
+	run("build", production)
+	tree := kustomized(t, filepath.Join(dir, "deploy", "production-aws"))
 	c.apply(t, tree)
 	for _, o := range tree {
-		c.condition(t, o, "Ready")
+		switch o.GetKind() {
+		case "SecretStore", "ExternalSecret", "PushSecret":
+			c.condition(t, o, "Ready")
+		}
 	}
-	secret := c.secret(t, namespace, "database", "")
-	if diff := cmp.Diff(map[string]string{"url": "postgresql://victor:fake-e2e-3f9c1e7a2b@victor-postgres"}, texts(secret)); diff != "" {
-		t.Errorf("(-want +cluster)\n%s", diff)
+	secret := c.secret(t, namespace, "victor-ai-secrets", "")
+	want := map[string]string{
+		"database-url":      "postgresql://victor:" + stored("database-password") + "@victor-postgres:5432/victor",
+		"redis-url":         "redis://:fake%20p%40ss%2Fword%3Awith%3Fsigns%238d31@victor-redis:6379/0",
+		"encryption-key":    stored("encryption-key"),
+		"jwt-secret":        stored("jwt-secret"),
+		"anthropic-api-key": v["ANTHROPIC_API_KEY"],
+		"born-here":         stored("born-here"),
 	}
-	put("fake e2e")
-	secret = c.secret(t, namespace, "database", secret.ResourceVersion)
-	if url := string(secret.Data["url"]); url != "postgresql://victor:fake+e2e@victor-postgres" {
-		t.Error(url)
+	if diff := cmp.Diff(want, texts(secret)); diff != "" {
+		t.Errorf("(-store +cluster)\n%s", diff)
 	}
+	if n := len(secret.Data["born-here"]); n != 48 {
+		t.Errorf("born-here has %d characters", n)
+	}
+	labels := map[string]string{
+		"app.kubernetes.io/managed-by": "victorgen", "app.kubernetes.io/part-of": "victor",
+		"reconcile.external-secrets.io/created-by": secret.Labels["reconcile.external-secrets.io/created-by"],
+		"reconcile.external-secrets.io/managed":    "true",
+	}
+	if diff := cmp.Diff(labels, secret.Labels); diff != "" {
+		t.Errorf("labels (-want +cluster)\n%s", diff)
+	}
+
+	c.unchanged(t, tree)
+	run("build", production, "--check")
+	run("build", production, "--check", "--offline")
+
+	run("rotate", production, "DB_PASSWORD")
+	want["database-url"] = "postgresql://victor:" + stored("database-password") + "@victor-postgres:5432/victor"
+	await(t, "database-url", func() error {
+		if diff := cmp.Diff(want, texts(c.secret(t, namespace, "victor-ai-secrets", ""))); diff != "" {
+			return errors.New("the Secret does not follow")
+		}
+		return nil
+	})
+	run("build", production, "--check") // which is no business of the tree's
+	c.unchanged(t, tree)
 }
