@@ -158,6 +158,7 @@ type alertsSpec struct {
 	RotationOverdue  string            `json:"rotationOverdue"`
 	KubeStateMetrics exporterSpec      `json:"kubeStateMetrics"`
 	SealedSecrets    exporterSpec      `json:"sealedSecrets"`
+	ExternalSecrets  exporterSpec      `json:"externalSecrets"`
 	Rules            alertRulesSpec    `json:"rules"`
 }
 
@@ -166,14 +167,18 @@ type exporterSpec struct {
 }
 
 type alertRulesSpec struct {
-	SecretMissing              alertSpec `json:"SecretMissing"`
-	SecretMetricsMissing       alertSpec `json:"SecretMetricsMissing"`
-	SecretStale                alertSpec `json:"SecretStale"`
-	SealedSecretNotSynced      alertSpec `json:"SealedSecretNotSynced"`
-	SealedSecretNotReconciled  alertSpec `json:"SealedSecretNotReconciled"`
-	SealedSecretUnsealErrors   alertSpec `json:"SealedSecretUnsealErrors"`
-	SealedSecretMetricsMissing alertSpec `json:"SealedSecretMetricsMissing"`
-	SealingCertificateExpiring alertSpec `json:"SealingCertificateExpiring"`
+	SecretMissing                alertSpec `json:"SecretMissing"`
+	SecretMetricsMissing         alertSpec `json:"SecretMetricsMissing"`
+	SecretStale                  alertSpec `json:"SecretStale"`
+	SealedSecretNotSynced        alertSpec `json:"SealedSecretNotSynced"`
+	SealedSecretNotReconciled    alertSpec `json:"SealedSecretNotReconciled"`
+	SealedSecretUnsealErrors     alertSpec `json:"SealedSecretUnsealErrors"`
+	SealedSecretMetricsMissing   alertSpec `json:"SealedSecretMetricsMissing"`
+	SealingCertificateExpiring   alertSpec `json:"SealingCertificateExpiring"`
+	ExternalSecretNotReady       alertSpec `json:"ExternalSecretNotReady"`
+	ExternalSecretNotReconciled  alertSpec `json:"ExternalSecretNotReconciled"`
+	ExternalSecretMetricsMissing alertSpec `json:"ExternalSecretMetricsMissing"`
+	SecretStoreNotReady          alertSpec `json:"SecretStoreNotReady"`
 }
 
 type alertSpec struct {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,40 +23,14 @@ func promtool(t *testing.T, dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// TestAlerts: the rules that are emitted pass promtool's checks, the tests that
-// are emitted with them, and the scenarios in testdata/alerts, in which the
-// classical rule never fires.
-func TestAlerts(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("testdata/alerts")); err != nil {
-		t.Fatal(err)
-	}
-	cert, err := os.ReadFile("../examples/victor/demo-sealing-cert.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, errs, code := victorgen(t, dir, nil, "build", "envs/test", "--rule-tests", "rules.yaml"); code != 0 {
-		t.Fatalf("build: exit %d\n%s%s", code, out, errs)
-	}
+// mutant is something wrong with the rules, and the file of tests that must
+// notice.
+type mutant struct{ name, old, new, noticed string }
 
-	if out, err := promtool(t, dir, "check", "rules", "rules.rules.yaml"); err != nil || !strings.Contains(out, "SUCCESS: 13 rules found") {
-		t.Errorf("promtool check rules: %v\n%s", err, out)
-	}
-	for _, file := range []string{"rules.yaml", "scenarios.yaml"} {
-		if out, err := promtool(t, dir, "test", "rules", file); err != nil {
-			t.Errorf("promtool test rules %s: %v\n%s", file, err, out)
-		}
-	}
-
-	// The tests notice what is wrong with a rule.
-	rules, err := os.ReadFile(filepath.Join(dir, "rules.rules.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct{ name, old, new, noticed string }{
+// TestAlertsSealed: the rules for sealed secrets. In its scenarios, the classical
+// rule never fires.
+func TestAlertsSealed(t *testing.T) {
+	testAlerts(t, "sealed", 13, []mutant{
 		{"unguarded against kube-state-metrics", " and on() count(kube_secret_info)", "", "rules.yaml"},
 		{"unguarded against the controller", " and on() count(sealed_secrets_controller_build_info)", "", "rules.yaml"},
 		{"the classical rule", `absent(kube_secret_info{namespace="shop", secret="shop"})`, `kube_secret_info{namespace="shop", secret="shop"} == 0`, "rules.yaml"},
@@ -69,7 +44,60 @@ func TestAlerts(t *testing.T) {
 		{"a time", "vector(time() - ", "vector(time() - 9", "rules.yaml"},
 		{"at once", "for: 10m", "for: 0s", "scenarios.yaml"},
 		{"a severity", "severity: critical", "severity: warning", "rules.yaml"},
-	} {
+	})
+}
+
+// TestAlertsExternal: the rules for external secrets.
+func TestAlertsExternal(t *testing.T) {
+	const operator = `controller_runtime_max_concurrent_reconciles{controller="externalsecret"}`
+	testAlerts(t, "external", 12, []mutant{
+		{"unguarded against the operator", " and on() count(" + operator + ")", "", "rules.yaml"},
+		{"guarded by any operator", operator, "controller_runtime_max_concurrent_reconciles", "scenarios.yaml"},
+		{"never ready", `status="False"}) == 1`, `status="True"}) == 0`, "scenarios.yaml"},
+		{"what was", `status="False"}) == 1`, `status="False"}) >= 0`, "rules.yaml"},
+		{"a store of this namespace", "clustersecretstore_status", "secretstore_status", "rules.yaml"},
+		{"another store", `name="shop-default"`, `name="vaults"`, "rules.yaml"},
+		{"any store", `namespace="shop", name="shop-default"`, `name="shop-default"`, "scenarios.yaml"},
+		{"another secret", `name="jobs", condition="Ready", status="True"`, `name="shop", condition="Ready", status="True"`, "rules.yaml"},
+		{"another namespace", `kube_secret_created{exported_namespace="batch"`, `kube_secret_created{namespace="batch"`, "rules.yaml"},
+		{"too early", "> 90000", "> 86400", "scenarios.yaml"},
+		{"at once", "for: 10m", "for: 0s", "scenarios.yaml"},
+	})
+}
+
+// testAlerts: the rules that are emitted for the contract in testdata/alerts/name
+// pass promtool's checks, the tests that are emitted with them, and the scenarios
+// beside the contract; and these notice what is wrong with a rule.
+func testAlerts(t *testing.T, name string, count int, mutants []mutant) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/alerts/"+name)); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := os.ReadFile("../examples/victor/demo-sealing-cert.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := victorgen(t, dir, nil, "build", "envs/test", "--rule-tests", "rules.yaml"); code != 0 {
+		t.Fatalf("build: exit %d\n%s%s", code, out, errs)
+	}
+
+	if out, err := promtool(t, dir, "check", "rules", "rules.rules.yaml"); err != nil || !strings.Contains(out, fmt.Sprintf("SUCCESS: %d rules found", count)) {
+		t.Errorf("promtool check rules: %v\n%s", err, out)
+	}
+	for _, file := range []string{"rules.yaml", "scenarios.yaml"} {
+		if out, err := promtool(t, dir, "test", "rules", file); err != nil {
+			t.Errorf("promtool test rules %s: %v\n%s", file, err, out)
+		}
+	}
+
+	rules, err := os.ReadFile(filepath.Join(dir, "rules.rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range mutants {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			old := regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(tt.old), " ", `\s+`)) // the encoder breaks lines

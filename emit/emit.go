@@ -20,6 +20,7 @@ import (
 	"text/template"
 	"time"
 
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -387,16 +388,45 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	return t, ds
 }
 
-// addStores adds what the external secrets refer to: the stores, and what mints
-// in the cluster. It returns how many objects that is.
-func (e *emission) addStores(t *Tree) (objects int, err error) {
-	namespaces := map[string][]string{} // by source, in the order of the secrets
-	minted := map[string]string{}       // by input: the first namespace that uses it, which is enough
+// storeNamespaces returns the namespaces in which external secrets refer to the
+// store of a source, by the name of the source and in the order of the secrets.
+func (e *emission) storeNamespaces() map[string][]string {
+	namespaces := map[string][]string{}
 	for _, w := range e.secrets {
 		for _, in := range w.references.inputs {
 			if !slices.Contains(namespaces[in.Source], w.Namespace) {
 				namespaces[in.Source] = append(namespaces[in.Source], w.Namespace)
 			}
+		}
+	}
+	return namespaces
+}
+
+// stores returns the stores that external secrets refer to.
+func (e *emission) stores() []storeID {
+	var stores []storeID
+	namespaces := e.storeNamespaces()
+	for _, src := range e.plan.Sources {
+		for _, namespace := range namespaces[src.Name] {
+			ref := storeRef(src.Store)
+			if ref.Kind == esv1.ClusterSecretStoreKind {
+				namespace = ""
+			}
+			if id := (storeID{ref.Kind, namespace, ref.Name}); !slices.Contains(stores, id) {
+				stores = append(stores, id)
+			}
+		}
+	}
+	return stores
+}
+
+// addStores adds what the external secrets refer to: the stores, and what mints
+// in the cluster. It returns how many objects that is.
+func (e *emission) addStores(t *Tree) (objects int, err error) {
+	namespaces := e.storeNamespaces()
+	minted := map[string]string{} // by input: the first namespace that uses it, which is enough
+	for _, w := range e.secrets {
+		for _, in := range w.references.inputs {
 			if g := in.Generate; g != nil && g.InCluster && minted[in.Name] == "" {
 				minted[in.Name] = w.Namespace
 			}

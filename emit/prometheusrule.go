@@ -25,6 +25,18 @@ type Alerts struct {
 	settings *plan.Alerts
 	secrets  []secretID // those of the tree
 	sealed   []secretID // those of them that are SealedSecrets
+	external []secretID // those of them that are ExternalSecrets
+	stores   []storeID  // that these refer to
+}
+
+// storeID names a SecretStore, or a ClusterSecretStore, which has no namespace.
+type storeID struct{ kind, namespace, name string }
+
+func (s storeID) String() string {
+	if s.namespace == "" {
+		return s.kind + " " + s.name
+	}
+	return s.kind + " " + secretID{s.namespace, s.name}.String()
 }
 
 type alertGroup struct {
@@ -59,10 +71,17 @@ func (e *emission) alertsOf(l *lock, secrets []secretID) *Alerts {
 			a.sealed = append(a.sealed, secretID{s.Namespace, s.Name})
 		}
 	}
+	for _, s := range e.secrets {
+		if id := (secretID{s.Namespace, s.Name}); s.Delivery.Kind == plan.External && slices.Contains(secrets, id) {
+			a.external = append(a.external, id)
+		}
+	}
+	a.stores = e.stores()
 	for _, g := range []alertGroup{
 		{"secrets", a.aboutSecrets()},
-		{"rotation", e.aboutRotation(l)},
+		{"rotation", append(e.aboutRotation(l), e.aboutExternalRotation(a.external)...)},
 		{"sealed-secrets", append(a.aboutController(), e.aboutCertificates()...)},
+		{"external-secrets", a.aboutOperator()},
 	} {
 		g.name = ruleName(e.plan) + "-" + g.name
 		g.alerts = slices.DeleteFunc(g.alerts, func(r alert) bool {
@@ -128,7 +147,7 @@ func (e *emission) lastChange(in plan.Input, l *lock) (changed time.Time, secret
 	for _, s := range e.plan.Secrets {
 		i := slices.IndexFunc(l.Secrets, func(locked lockedSecret) bool { return locked.Namespace == s.Namespace && locked.Name == s.Name })
 		if i < 0 {
-			continue // it is external: only its source knows when an input changed
+			continue // it is external
 		}
 		had := len(secrets)
 		for _, k := range s.Keys {
@@ -146,6 +165,73 @@ func (e *emission) lastChange(in plan.Input, l *lock) (changed time.Time, secret
 		}
 	}
 	return changed, secrets
+}
+
+// aboutExternalRotation are the rules about inputs that have a maxAge and are in
+// external secrets. Only the source knows when one changed. What Prometheus
+// knows is when the Secret was created; that does not move with what is in it.
+func (e *emission) aboutExternalRotation(external []secretID) []alert {
+	var alerts []alert
+	for _, w := range e.secrets {
+		id := secretID{w.Namespace, w.Name}
+		for _, name := range slices.Sorted(maps.Keys(w.references.inputs)) {
+			in := w.references.inputs[name]
+			if in.MaxAge == 0 || !slices.Contains(external, id) {
+				continue
+			}
+			labels, age := id.labels(), in.MaxAge+e.plan.Alerts.RotationOverdue
+			labels["input"] = in.Name
+			alerts = append(alerts, alert{
+				name: plan.SecretStale, expr: createdBefore(e.plan.Alerts.KubeStateMetrics, id, age), labels: labels,
+				after:   time.Unix(0, 0).Add(age), // in the tests, which create it in 1970
+				summary: fmt.Sprintf("Input %s may be due for rotation", in.Name),
+				description: fmt.Sprintf("Secret %s was created longer ago than input %s may be old: its maxAge is %s. Whether the input changed since, only its source knows: ask it with victorgen verify --source, and give it a new value if it is due. Then delete the Secret; the operator creates it anew.",
+					id, in.Name, plan.Age(in.MaxAge)),
+			})
+		}
+	}
+	return alerts
+}
+
+// aboutOperator are the rules about ExternalSecrets, their stores, and the
+// operator.
+func (a *Alerts) aboutOperator() []alert {
+	if len(a.external) == 0 {
+		return nil
+	}
+	operator := a.settings.ExternalSecrets
+	alerts := []alert{{
+		name: plan.ExternalSecretMetricsMissing, expr: operatorMissing(), during: []situation{nobodyReports}, gives: map[string]string{"controller": "externalsecret"},
+		summary:     "Prometheus sees no External Secrets Operator",
+		description: "The External Secrets Operator is down, or is not scraped. Nobody would notice if it failed to fetch.",
+	}}
+	for _, s := range a.stores {
+		labels := map[string]string{"store": s.name}
+		if s.namespace != "" {
+			labels["namespace"] = s.namespace
+		}
+		alerts = append(alerts, alert{
+			name: plan.SecretStoreNotReady, expr: storeNotReady(operator, s), labels: labels,
+			during:      []situation{fetchFails},
+			summary:     fmt.Sprintf("%s is not ready", s),
+			description: fmt.Sprintf("The External Secrets Operator cannot use %s, whose status says why. The Secrets that are fetched through it keep what they have.", s),
+		})
+	}
+	for _, s := range a.external {
+		alerts = append(alerts, alert{
+			name: plan.ExternalSecretNotReconciled, expr: externalNotReconciled(operator, s), labels: s.labels(),
+			during:      []situation{secretsGone},
+			gives:       map[string]string{operator.NamespaceLabel: s.namespace, "name": s.name, "condition": "Ready", "status": "True"},
+			summary:     fmt.Sprintf("ExternalSecret %s was never reconciled", s),
+			description: fmt.Sprintf("ExternalSecret %s is declared, and the External Secrets Operator knows nothing of it: it is not in the cluster, or not in a namespace that the operator watches.", s),
+		}, alert{
+			name: plan.ExternalSecretNotReady, expr: externalNotReady(operator, s), labels: s.labels(),
+			during:      []situation{fetchFails},
+			summary:     fmt.Sprintf("ExternalSecret %s is not ready", s),
+			description: fmt.Sprintf("The External Secrets Operator could not make Secret %s of its ExternalSecret, whose status says why. What the Secret holds, if it is there, is out of date.", s),
+		})
+	}
+	return alerts
 }
 
 // aboutController are the rules about SealedSecrets and their controller.

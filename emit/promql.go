@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"github.com/prometheus/common/model"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -95,3 +96,61 @@ func unsealErrorsWithin(controller plan.Exporter, namespace string, window time.
 
 // controllerMissing: no controller is there.
 func controllerMissing() string { return fmt.Sprintf("absent(%s)", controllerMetric) }
+
+// secretCreated is when a Secret was created, in seconds of Unix time
+// (https://github.com/kubernetes/kube-state-metrics/blob/v2.15.0/docs/metrics/storage/secret-metrics.md).
+func secretCreated(ksm plan.Exporter, s secretID) string {
+	return selector("kube_secret_created", ksm.NamespaceLabel, s.namespace, "secret", s.name)
+}
+
+// createdBefore: the Secret was created longer ago than age. The value is how
+// long ago, in seconds.
+func createdBefore(ksm plan.Exporter, s secretID, age time.Duration) string {
+	return fmt.Sprintf("time() - max(%s) > %d", secretCreated(ksm, s), int64(age.Seconds()))
+}
+
+// The metrics of the External Secrets Operator
+// (https://external-secrets.io/latest/api/metrics/). A condition has a series
+// for each status that it ever had; that of the status that it has is 1, and
+// that of its opposite 0.
+const (
+	externalSecretMetric     = "externalsecret_status_condition"
+	secretStoreMetric        = "secretstore_status_condition"
+	clusterSecretStoreMetric = "clustersecretstore_status_condition"
+	// operatorMetric is there while the operator is at work: of two that run, the
+	// one that leads (https://book.kubebuilder.io/reference/metrics-reference).
+	operatorMetric = `controller_runtime_max_concurrent_reconciles{controller="externalsecret"}`
+)
+
+// externalReady is the series that says whether (status True or False) an
+// ExternalSecret is ready.
+func externalReady(operator plan.Exporter, s secretID, status string) string {
+	return selector(externalSecretMetric, operator.NamespaceLabel, s.namespace, "name", s.name, "condition", "Ready", "status", status)
+}
+
+// storeReady is the series that says whether (status True or False) a store is
+// ready.
+func storeReady(operator plan.Exporter, s storeID, status string) string {
+	if s.kind == esv1.ClusterSecretStoreKind {
+		return selector(clusterSecretStoreMetric, "name", s.name, "condition", "Ready", "status", status)
+	}
+	return selector(secretStoreMetric, operator.NamespaceLabel, s.namespace, "name", s.name, "condition", "Ready", "status", status)
+}
+
+// externalNotReady: the operator says that it is not ready.
+func externalNotReady(operator plan.Exporter, s secretID) string {
+	return fmt.Sprintf("max(%s) == 1", externalReady(operator, s, "False"))
+}
+
+// storeNotReady: the operator says that it is not ready.
+func storeNotReady(operator plan.Exporter, s storeID) string {
+	return fmt.Sprintf("max(%s) == 1", storeReady(operator, s, "False"))
+}
+
+// externalNotReconciled: the operator is at work, and has nothing to say of it.
+func externalNotReconciled(operator plan.Exporter, s secretID) string {
+	return fmt.Sprintf("absent(%s) and on() count(%s)", externalReady(operator, s, "True"), operatorMetric)
+}
+
+// operatorMissing: no operator is at work.
+func operatorMissing() string { return fmt.Sprintf("absent(%s)", operatorMetric) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ const (
 	allIsWell     situation = "all secrets are there and synced: nothing fires"
 	secretsGone   situation = "these secrets are gone, and others are there"
 	unsealFails   situation = "the controller fails to unseal"
-	nobodyReports situation = "kube-state-metrics and the controller are down"
+	fetchFails    situation = "the operator fails to fetch"
+	nobodyReports situation = "kube-state-metrics, the controller and the operator are down"
 )
 
 // promtool evaluates rules from 1970 on, so the tests look every 30 days: a rule
@@ -72,7 +74,10 @@ func (a *Alerts) Rules() ([]byte, error) {
 // file, relative to where the tests will lie.
 func (a *Alerts) Tests(rules string) ([]byte, error) {
 	t := ruleTests{RuleFiles: []string{rules}, EvaluationInterval: model.Duration(testStep).String()}
-	for _, s := range []situation{allIsWell, secretsGone, unsealFails, nobodyReports} {
+	for _, s := range []situation{allIsWell, secretsGone, unsealFails, fetchFails, nobodyReports} {
+		if s == unsealFails && len(a.sealed) == 0 || s == fetchFails && len(a.external) == 0 {
+			continue
+		}
 		t.Tests = append(t.Tests, a.testOf(s))
 	}
 	t.Tests = append(t.Tests, a.testOfTime())
@@ -105,26 +110,41 @@ func (a *Alerts) series(s situation, steps int) []testSeries {
 	}
 	const minutes = int(testStep / time.Minute)
 	still := func(v string) string { return v + strings.Repeat(fmt.Sprintf(" _x%d %s", minutes-1, v), steps) }
-	ksm, controller := a.settings.KubeStateMetrics, a.settings.SealedSecrets
-	all := []testSeries{
-		{secretInfo(ksm, secretID{"elsewhere", "another"}), still("1")},
-		{controllerMetric, still("0")},
+	ksm, controller, operator := a.settings.KubeStateMetrics, a.settings.SealedSecrets, a.settings.ExternalSecrets
+	all := []testSeries{{secretInfo(ksm, secretID{"elsewhere", "another"}), still("1")}}
+	if len(a.sealed) > 0 {
+		all = append(all, testSeries{controllerMetric, still("0")})
+	}
+	if len(a.external) > 0 {
+		all = append(all, testSeries{operatorMetric, still("1")})
 	}
 	condition, errors := "1", "6+0x%d" // errors of long ago are no news
 	if s == unsealFails {
 		condition, errors = "-1", "1+1x%d"
 	}
+	ready, notReady := "1", "0"
+	if s == fetchFails {
+		ready, notReady = "0", "1"
+	}
+	for _, id := range a.stores {
+		all = append(all, testSeries{storeReady(operator, id, "True"), still(ready)}, testSeries{storeReady(operator, id, "False"), still(notReady)})
+	}
 	var namespaces []string
 	for _, id := range a.secrets {
-		if s != secretsGone {
-			all = append(all, testSeries{secretInfo(ksm, id), still("1")})
+		if slices.Contains(a.sealed, id) {
+			namespaces = append(namespaces, id.namespace)
 		}
-		if !slices.Contains(a.sealed, id) {
+		if s == secretsGone {
 			continue
 		}
-		namespaces = append(namespaces, id.namespace)
-		if s != secretsGone {
+		all = append(all, testSeries{secretInfo(ksm, id), still("1")})
+		if slices.Contains(a.sealed, id) {
 			all = append(all, testSeries{synced(controller, id), still(condition)})
+		}
+		if slices.Contains(a.external, id) {
+			created := strconv.Itoa(steps * int(testStep/time.Second)) // just now
+			all = append(all, testSeries{secretCreated(ksm, id), still(created)},
+				testSeries{externalReady(operator, id, "True"), still(ready)}, testSeries{externalReady(operator, id, "False"), still(notReady)})
 		}
 	}
 	slices.Sort(namespaces)
@@ -136,9 +156,18 @@ func (a *Alerts) series(s situation, steps int) []testSeries {
 }
 
 // testOfTime looks at the alerts that time alone decides, before and after their
-// times.
+// times. The Secrets were created in 1970.
 func (a *Alerts) testOfTime() ruleTest {
-	t := ruleTest{Name: "time passes", Interval: "1m"}
+	t := ruleTest{Name: "time passes", Interval: model.Duration(testStep).String()}
+	var end time.Duration
+	for _, r := range a.all() {
+		if at, ok := r.firesAt(); ok {
+			end = max(end, at)
+		}
+	}
+	for _, id := range a.external {
+		t.InputSeries = append(t.InputSeries, testSeries{secretCreated(a.settings.KubeStateMetrics, id), fmt.Sprintf("0x%d", end/testStep)})
+	}
 	for _, name := range a.names() {
 		looks := map[time.Duration]bool{}
 		for _, r := range a.all() {

@@ -359,6 +359,7 @@ type Alerts struct {
 	RotationOverdue  time.Duration     // after rotation is due
 	KubeStateMetrics Exporter
 	SealedSecrets    Exporter
+	ExternalSecrets  Exporter
 	Rules            map[string]Alert // by name of the alert; one that is not here is off
 }
 
@@ -375,18 +376,22 @@ type Exporter struct {
 
 // The names of the alerts. The schema says what each one means.
 const (
-	SecretMissing              = "SecretMissing"
-	SecretMetricsMissing       = "SecretMetricsMissing"
-	SecretStale                = "SecretStale"
-	SealedSecretNotSynced      = "SealedSecretNotSynced"
-	SealedSecretNotReconciled  = "SealedSecretNotReconciled"
-	SealedSecretUnsealErrors   = "SealedSecretUnsealErrors"
-	SealedSecretMetricsMissing = "SealedSecretMetricsMissing"
-	SealingCertificateExpiring = "SealingCertificateExpiring"
+	SecretMissing                = "SecretMissing"
+	SecretMetricsMissing         = "SecretMetricsMissing"
+	SecretStale                  = "SecretStale"
+	SealedSecretNotSynced        = "SealedSecretNotSynced"
+	SealedSecretNotReconciled    = "SealedSecretNotReconciled"
+	SealedSecretUnsealErrors     = "SealedSecretUnsealErrors"
+	SealedSecretMetricsMissing   = "SealedSecretMetricsMissing"
+	SealingCertificateExpiring   = "SealingCertificateExpiring"
+	ExternalSecretNotReady       = "ExternalSecretNotReady"
+	ExternalSecretNotReconciled  = "ExternalSecretNotReconciled"
+	ExternalSecretMetricsMissing = "ExternalSecretMetricsMissing"
+	SecretStoreNotReady          = "SecretStoreNotReady"
 )
 
 // OwnAlertLabels are the labels of alerts that a contract cannot set.
-var OwnAlertLabels = []string{"alertname", "severity", "environment", "namespace", "secret", "input", "certificate", "reason"}
+var OwnAlertLabels = []string{"alertname", "severity", "environment", "namespace", "secret", "input", "certificate", "reason", "store"}
 
 // Pos is a place in a file. Lines and columns start at 1; a column counts
 // bytes, as CUE does. The zero Pos is no place.
