@@ -39,9 +39,10 @@ var arrows = map[string][]string{
 	"fixtures":                          {},
 	"emit":                              {"compiler/plan", "compiler/value"},
 	"emit/emittest":                     {},
+	"cluster":                           {"emit", "compiler/plan", "compiler/value"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "emit", "internal/dirlock", "compiler/permissions"},
+		"compiler/source/sops", "emit", "cluster", "internal/dirlock", "compiler/permissions"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

@@ -34,6 +34,10 @@ type Options struct {
 	// source live at one of this kind then: the one that the contract declares,
 	// or else one with no settings but those of the process environment.
 	Source string
+	// Direct makes a plan of which victorgen itself writes the Secrets,
+	// whatever delivery the contract says: no certificate and no store is needed,
+	// all values are read, and what is generated is minted here.
+	Direct bool
 }
 
 // Compile compiles the environment in dir. The plan is nil if there are

@@ -141,8 +141,17 @@ var selectable = regexp.MustCompile(`^[A-Za-z0-9_./ -]*$`)
 // alone and stands elsewhere.
 func (c *compilation) checkExternal(p *plan.Plan) {
 	unread := p.Unread()
-	for _, in := range p.Inputs {
-		c.checkUnread(in, unread[in.Name])
+	for i, in := range p.Inputs {
+		if !c.options.Direct {
+			c.checkUnread(in, unread[in.Name])
+			continue
+		}
+		p.Inputs[i].Present = nil // what is true of a source need not be asked; its value must be
+		if in.Generate != nil && in.Generate.InCluster {
+			here := *in.Generate
+			here.InCluster = false
+			p.Inputs[i].Generate = &here
+		}
 	}
 	if !p.Seals() && len(p.Secrets) > 0 {
 		p.Inputs = slices.DeleteFunc(p.Inputs, func(in plan.Input) bool { return in.Name == plan.LockKey })

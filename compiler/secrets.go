@@ -134,9 +134,16 @@ func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Deliver
 		Kind:  cmp.Or(spec.Delivery.Kind, s.Delivery.Kind, plan.Sealed),
 		Scope: cmp.Or(spec.Delivery.Scope, s.Delivery.Scope),
 	}
+	if c.options.Direct {
+		return plan.Delivery{Kind: plan.Direct}
+	}
 	if d.Kind == plan.External {
 		c.externalDelivery(&d, id, s.Delivery, spec.Delivery)
 		return d
+	}
+	d.Controller = plan.Controller{
+		Name:      cmp.Or(spec.Delivery.Controller.Name, s.Delivery.Controller.Name, "sealed-secrets-controller"),
+		Namespace: cmp.Or(spec.Delivery.Controller.Namespace, s.Delivery.Controller.Namespace, "kube-system"),
 	}
 	switch where := []string{"secrets", id, "delivery", "certificate"}; {
 	case spec.Delivery.Certificate != "":

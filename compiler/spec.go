@@ -64,14 +64,20 @@ type serviceAccountSpec struct {
 }
 
 type deliverySpec struct {
-	Kind            string `json:"kind"`
-	Certificate     string `json:"certificate"`
-	Scope           string `json:"scope"`
-	RefreshInterval string `json:"refreshInterval"`
-	RefreshPolicy   string `json:"refreshPolicy"`
-	CreationPolicy  string `json:"creationPolicy"`
-	DeletionPolicy  string `json:"deletionPolicy"`
-	ESOVersion      string `json:"esoVersion"`
+	Kind            string         `json:"kind"`
+	Certificate     string         `json:"certificate"`
+	Scope           string         `json:"scope"`
+	RefreshInterval string         `json:"refreshInterval"`
+	RefreshPolicy   string         `json:"refreshPolicy"`
+	CreationPolicy  string         `json:"creationPolicy"`
+	DeletionPolicy  string         `json:"deletionPolicy"`
+	ESOVersion      string         `json:"esoVersion"`
+	Controller      controllerSpec `json:"controller"`
+}
+
+type controllerSpec struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
 }
 
 type argocdSpec struct {

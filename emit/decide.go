@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 )
@@ -37,10 +35,7 @@ func (e *emission) decide(w *work) {
 		size += len(c.bytes)
 		e.decideKey(w, k, c)
 	}
-	if size > corev1.MaxSecretSize {
-		w.diagnostics.Errorf(plan.CodeSecretTooBig, w.Pos, "split it into several secrets",
-			"the values of secret %s are %d bytes together; Kubernetes allows %d", w.id(), size, corev1.MaxSecretSize)
-	}
+	checkSize(w.Secret, size, &w.diagnostics)
 	if len(w.edited) > 0 {
 		w.diagnostics.Warnf(plan.CodeEdited, w.Pos, "change the value at its source, and build",
 			"%s: the ciphertext of %s is not the one that was written; it was edited by hand and is sealed anew",

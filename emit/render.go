@@ -144,6 +144,14 @@ type unreadable struct{ input, reason string }
 
 func (c content) known() bool { return len(c.unreadable) == 0 }
 
+// checkSize reports a secret that is bigger than Kubernetes allows.
+func checkSize(s plan.Secret, size int, ds *plan.Diagnostics) {
+	if size > corev1.MaxSecretSize {
+		ds.Errorf(plan.CodeSecretTooBig, s.Pos, "split it into several secrets",
+			"the values of secret %s are %d bytes together; Kubernetes allows %d", secretID{s.Namespace, s.Name}, size, corev1.MaxSecretSize)
+	}
+}
+
 // contentOf makes the content of k from the values. It reports false if that
 // fails, with the error in ds.
 func contentOf(k plan.Key, of string, p *plan.Plan, values value.Set, fns template.FuncMap, ds *plan.Diagnostics) (content, bool) {

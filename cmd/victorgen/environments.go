@@ -126,7 +126,7 @@ func exitOf(results []result) error {
 		for _, d := range r.Diagnostics {
 			switch {
 			case d.Severity != plan.Error:
-			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite:
+			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite:
 				code = exitSource
 			case d.Code == plan.CodeCannotSeal && unread: // for no sealed copy could stand in
 				code = exitSource

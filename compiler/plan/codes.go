@@ -82,3 +82,9 @@ const (
 	CodeTreeDiffers        Code = "VG4006"
 	CodeOverlay            Code = "VG4007"
 )
+
+// What is said of a cluster.
+const (
+	CodeClusterRead  Code = "VG5001"
+	CodeClusterWrite Code = "VG5002"
+)

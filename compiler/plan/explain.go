@@ -144,4 +144,8 @@ Restore it from Git. If it is lost, remove the tree with it: all is sealed anew 
 A secret of scope strict unseals under its own name in its own namespace alone, one of scope namespace-wide in its own
 namespace. An ExternalSecret refers to its stores by name, which kustomize does not know. So no namePrefix, nameSuffix
 or other namespace there.`,
+	CodeClusterRead: `an object could not be read from the cluster.
+The message says what the API server said. A permission that is missing is named; ` + "`victorgen explain --permissions`" + `
+is about sources, and ` + "`access: readers`" + ` in a contract gives the right to get the Secrets of an environment.`,
+	CodeClusterWrite: `an object could not be written to the cluster. The message says what the API server said.`,
 }

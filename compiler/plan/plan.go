@@ -66,15 +66,15 @@ func (p *Plan) Seals() bool {
 	return slices.ContainsFunc(p.Secrets, func(s Secret) bool { return s.Delivery.Kind == Sealed })
 }
 
-// Unread returns the inputs whose values a build does not read, for no sealed
-// secret is made from them but an external one is: it is enough to know that
+// Unread returns the inputs whose values a build does not read, for nothing is
+// made from them but external secrets: it is enough to know that
 // they are there.
 func (p *Plan) Unread() map[string]bool {
 	unread, read := map[string]bool{}, map[string]bool{}
 	for _, s := range p.Secrets {
-		by := unread
-		if s.Delivery.Kind == Sealed {
-			by = read
+		by := read
+		if s.Delivery.Kind == External {
+			by = unread
 		}
 		for _, k := range s.Keys {
 			for _, in := range k.Inputs() {
@@ -309,6 +309,9 @@ type ServiceAccount struct {
 const (
 	Sealed   = "sealed"   // SealedSecrets
 	External = "external" // ExternalSecrets
+	// Direct is what no contract says: victorgen itself writes the Secrets, and
+	// there is no tree.
+	Direct = "direct"
 )
 
 // The scopes of a sealed secret, as kubeseal names them.
@@ -323,11 +326,18 @@ type Delivery struct {
 	Kind            string
 	Certificate     string        // sealed: absolute path of the PEM sealing certificate
 	Scope           string        // sealed
+	Controller      Controller    // sealed: who unseals
 	RefreshInterval time.Duration // external, as all that follow
 	RefreshPolicy   string
 	CreationPolicy  string
 	DeletionPolicy  string
 	Pos             []Pos
+}
+
+// Controller is the sealed-secrets controller of a cluster, by its Service.
+type Controller struct {
+	Name      string
+	Namespace string
 }
 
 // ArgoCD describes the Argo CD Application of an environment.

@@ -1,0 +1,83 @@
+// Package cluster is all that talks to a Kubernetes API server: it writes the
+// Secrets of an environment, judges those that are there, and fetches the
+// certificate that they are sealed for.
+//
+// It asks for objects by name wherever it can, so that a right to get named
+// Secrets is enough, and knows the kinds that it asks for, so that it need not
+// discover them. No value ever is in what it returns to be printed.
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // how kubectl logs in
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Target names a cluster as kubectl does.
+type Target struct {
+	Kubeconfig string // file; empty is that of KUBECONFIG, or ~/.kube/config, or the Pod that this runs in
+	Context    string // of the kubeconfig; empty is the current one
+}
+
+// Client asks one cluster.
+type Client struct {
+	Name    string // for people: the context, or the address of the API server
+	config  *rest.Config
+	dynamic dynamic.Interface
+}
+
+// Connect finds a cluster. It does not talk to it yet.
+func Connect(t Target) (*Client, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = t.Kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.Context})
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster: %w", err)
+	}
+	config.UserAgent = "victorgen"
+	config.QPS = -1 // there are few requests, and the server says when they are too many
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("no cluster: %w", err)
+	}
+	name := t.Context
+	if raw, err := loader.RawConfig(); err == nil && name == "" {
+		name = raw.CurrentContext
+	}
+	if name == "" {
+		name = config.Host
+	}
+	return &Client{Name: name, config: config, dynamic: client}, nil
+}
+
+// Contexts returns the names of the contexts of the kubeconfig, sorted; none if
+// it cannot be read.
+func Contexts(t Target) []string {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = t.Kubeconfig
+	config, err := rules.Load()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(config.Contexts))
+}
+
+// The kinds of object that are asked for, as the API server names them.
+var (
+	secrets             = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	namespaces          = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	deployments         = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	statefulSets        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
+	daemonSets          = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
+	sealedSecrets       = schema.GroupVersionResource{Group: "bitnami.com", Version: "v1alpha1", Resource: "sealedsecrets"}
+	externalSecrets     = schema.GroupVersionResource{Group: "external-secrets.io", Version: "v1", Resource: "externalsecrets"}
+	secretStores        = schema.GroupVersionResource{Group: "external-secrets.io", Version: "v1", Resource: "secretstores"}
+	clusterSecretStores = schema.GroupVersionResource{Group: "external-secrets.io", Version: "v1", Resource: "clustersecretstores"}
+)
