@@ -28,8 +28,8 @@ import (
 
 // The versions in the go.mod of these directories.
 const (
-	etcdVersion      = "3.7.3"
-	apiserverVersion = "1.36.3" // builds in some minutes
+	etcdVersion       = "3.7.3"
+	kubernetesVersion = "1.36.3" // builds in some minutes
 )
 
 // TestCluster tells what becomes of the trees in a cluster. Its stories share
@@ -55,7 +55,7 @@ func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	const token = "admin-token-of-the-test"
 	dir := t.TempDir()
-	etcd, apiserver := toolProgram(t, "etcd", etcdVersion), toolProgram(t, "apiserver", apiserverVersion)
+	etcd, apiserver := toolProgram(t, "etcd", etcdVersion, "server"), toolProgram(t, "kubernetes", kubernetesVersion, "kube-apiserver")
 	clients, peers := freePort(t), "http://127.0.0.1:"+freePort(t)
 	store := "http://127.0.0.1:" + clients
 	start(t, nil, listening(clients), etcd, "--data-dir="+filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",

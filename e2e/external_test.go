@@ -37,7 +37,7 @@ func startExternalSecrets(t *testing.T, c *cluster) {
 	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
 		t.Fatal(err)
 	}
-	program := toolProgram(t, "external-secrets", externalSecretsVersion)
+	program := toolProgram(t, "external-secrets", externalSecretsVersion, "external-secrets")
 	metrics := freePort(t)
 	start(t, append(env, "KUBECONFIG="+kubeconfig), listening(metrics), program,
 		"--metrics-addr=127.0.0.1:"+metrics, "--enable-leader-election=false")

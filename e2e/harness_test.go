@@ -91,13 +91,14 @@ func ownProgram(t testing.TB, dir, version string) string {
 	})
 }
 
-// toolProgram returns the path of the program that is the tool of the module in
-// dir, which replaces modules as that of the program does: goProgram cannot.
-func toolProgram(t testing.TB, dir, version string) string {
+// toolProgram returns the path of a program that is a tool of the module in dir,
+// which replaces modules as that of the program does: goProgram cannot.
+func toolProgram(t testing.TB, dir, version, name string) string {
 	t.Helper()
-	return made(t, cache(t, dir+"-"+version), func(into string) error {
-		return command(dir, nil, "go", "build", "-trimpath", "-o", into, "tool")
+	programs := made(t, cache(t, dir+"-"+version), func(into string) error {
+		return command(dir, nil, "go", "build", "-trimpath", "-o", into+string(filepath.Separator), "tool")
 	})
+	return filepath.Join(programs, name)
 }
 
 // moduleDir returns the directory of a module that is not in the build, for the
@@ -238,9 +239,12 @@ var build sync.Once
 // built returns the path of victorgen, which it builds once a run.
 func built(t testing.TB) string {
 	t.Helper()
-	path := cache(t, "victorgen")
+	path, err := filepath.Abs("../bin/victorgen")
+	if err != nil {
+		t.Fatal(err)
+	}
 	build.Do(func() {
-		if err := command("..", nil, "go", "build", "-o", path, "./cmd/victorgen"); err != nil {
+		if err := command("..", nil, "make", "build"); err != nil {
 			t.Fatal(err)
 		}
 	})
