@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -21,6 +23,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/keyutil"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -36,18 +40,25 @@ const (
 // one control plane, and each has a namespace of its own.
 func TestCluster(t *testing.T) {
 	c := startCluster(t)
+	c.definitions(t, "github.com/prometheus-operator/prometheus-operator", prometheusOperatorVersion,
+		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml")
+	c.certificate = startSealedSecrets(t, c)
+	startExternalSecrets(t, c)
+	startGarbageCollector(t, c)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
+	t.Run("switch", func(t *testing.T) { testSwitch(t, c) })
 }
 
-// cluster is the control plane of Kubernetes: an API server and its etcd.
-// There are no nodes, and none of Kubernetes' own controllers: who deletes a
-// namespace or an owner must not wait for what is in it to go.
+// cluster is the control plane of Kubernetes: an API server and its etcd. There
+// are no nodes, and of Kubernetes' own controllers the garbage collector alone:
+// who deletes a namespace must not wait for what is in it to go.
 type cluster struct {
-	admin   *rest.Config // who may do all
-	core    kubernetes.Interface
-	dynamic dynamic.Interface
-	kinds   *restmapper.DeferredDiscoveryRESTMapper
+	admin       *rest.Config // who may do all
+	core        kubernetes.Interface
+	dynamic     dynamic.Interface
+	kinds       *restmapper.DeferredDiscoveryRESTMapper
+	certificate []byte // of the sealed-secrets controller
 }
 
 // startCluster starts a control plane until the end of the test.
@@ -93,6 +104,54 @@ func startCluster(t *testing.T) *cluster {
 	}
 	c.kinds = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.core.Discovery()))
 	return c
+}
+
+// startGarbageCollector starts what deletes the dependents of what was deleted.
+// The kinds that there are must be known by now: it looks for new ones every
+// half minute.
+func startGarbageCollector(t *testing.T, c *cluster) {
+	t.Helper()
+	program := toolProgram(t, "kubernetes", kubernetesVersion, "kube-controller-manager")
+	ready := func() error {
+		owner := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "owner-"}}
+		configs := c.core.CoreV1().ConfigMaps("default")
+		owner, err := configs.Create(t.Context(), owner, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		owned := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: owner.Name + "-s", OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID},
+		}}}
+		_, err = configs.Create(t.Context(), owned, metav1.CreateOptions{})
+		if err := errors.Join(err, configs.Delete(t.Context(), owner.Name, metav1.DeleteOptions{})); err != nil {
+			return err
+		}
+		for range 20 {
+			if _, err = configs.Get(t.Context(), owned.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+				return nil
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		return errors.New("what an object owned outlives it")
+	}
+	start(t, nil, ready, program, "--kubeconfig="+c.kubeconfig(t, c.admin.BearerToken),
+		"--controllers=garbage-collector-controller", "--leader-elect=false", "--secure-port=0")
+}
+
+// kubeconfig returns a file by which programs find the cluster, and log in with
+// a token.
+func (c *cluster) kubeconfig(t *testing.T, token string) string {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["e2e"] = &clientcmdapi.Cluster{Server: c.admin.Host, CertificateAuthority: c.admin.CAFile}
+	config.AuthInfos["e2e"] = &clientcmdapi.AuthInfo{Token: token}
+	config.Contexts["e2e"] = &clientcmdapi.Context{Cluster: "e2e", AuthInfo: "e2e"}
+	config.CurrentContext = "e2e"
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // namespace makes a namespace.
@@ -242,6 +301,18 @@ func (c *cluster) secret(t *testing.T, namespace, name, version string) *corev1.
 		return err
 	})
 	return secret
+}
+
+// removeAnnotations removes annotations of a Secret, as `kubectl annotate` does.
+func (c *cluster) removeAnnotations(t *testing.T, namespace, name string, annotations ...string) {
+	t.Helper()
+	args := []string{"--kubeconfig=" + c.kubeconfig(t, c.admin.BearerToken), "--namespace=" + namespace, "annotate", "secret", name}
+	for _, a := range annotations {
+		args = append(args, a+"-")
+	}
+	if err := command("", nil, toolProgram(t, "kubernetes", kubernetesVersion, "kubectl"), args...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // texts returns the data of a Secret.

@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-envparse"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // externalSecretsVersion is that in external-secrets/go.mod, which builds in
@@ -28,18 +27,9 @@ func startExternalSecrets(t *testing.T, c *cluster) {
 		env = append(env, "AWS_"+service+"_ENDPOINT="+os.Getenv("AWS_ENDPOINT_URL"))
 	}
 	c.definitions(t, "github.com/external-secrets/external-secrets", "v"+externalSecretsVersion, "config/crds/bases/*_*.yaml")
-	config := clientcmdapi.NewConfig()
-	config.Clusters["e2e"] = &clientcmdapi.Cluster{Server: c.admin.Host, CertificateAuthority: c.admin.CAFile}
-	config.AuthInfos["e2e"] = &clientcmdapi.AuthInfo{Token: c.admin.BearerToken}
-	config.Contexts["e2e"] = &clientcmdapi.Context{Cluster: "e2e", AuthInfo: "e2e"}
-	config.CurrentContext = "e2e"
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
-		t.Fatal(err)
-	}
 	program := toolProgram(t, "external-secrets", externalSecretsVersion, "external-secrets")
 	metrics := freePort(t)
-	start(t, append(env, "KUBECONFIG="+kubeconfig), listening(metrics), program,
+	start(t, append(env, "KUBECONFIG="+c.kubeconfig(t, c.admin.BearerToken)), listening(metrics), program,
 		"--metrics-addr=127.0.0.1:"+metrics, "--enable-leader-election=false")
 }
 
@@ -50,7 +40,6 @@ func startExternalSecrets(t *testing.T, c *cluster) {
 func testExternal(t *testing.T, c *cluster) {
 	const namespace = "external"
 	c.namespace(t, namespace)
-	startExternalSecrets(t, c)
 	client := ssm.NewFromConfig(awsConfig(t))
 	dir := t.TempDir()
 	production := filepath.Join(dir, "envs", "production-aws")
@@ -70,6 +59,12 @@ func testExternal(t *testing.T, c *cluster) {
 			t.Fatal(err)
 		}
 	}
+	manager := secretsmanager.NewFromConfig(awsConfig(t))
+	for name, text := range map[string]string{"partner": `{"api":{"token":"tok-92jf02kd93"}}`, "partner-key": "AP8BIGJ5dGVz"} {
+		if _, err := manager.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("victor-ai/" + name), SecretString: aws.String(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := errors.Join(
 		os.CopyFS(dir, os.DirFS("../examples/victor")),
 		os.RemoveAll(filepath.Join(dir, "deploy")),
@@ -78,11 +73,18 @@ func testExternal(t *testing.T, c *cluster) {
 environment: "production-aws"
 namespace:   "external"
 sources: default: {kind: "aws-ssm", region: "us-east-1", prefix: "/victor-ai"}
+sources: manager: {kind: "aws-secretsmanager", region: "us-east-1", prefix: "victor-ai/"}
 delivery: {kind: "external", refreshInterval: "1s"}
 inputs: ANTHROPIC_API_KEY: class: "required"
 inputs: SENTRY_DSN: class:        "required"
 inputs: BORN_HERE: {class: "generated", generate: {kind: "password", length: 48, inCluster: true}}
-secrets: "victor-ai-secrets": keys: "born-here": input: "BORN_HERE"
+inputs: PARTNER_TOKEN: {class: "required", source: "manager", remote: "partner#api.token"}
+inputs: PARTNER_KEY: {class: "required", source: "manager", encoding: "base64"}
+secrets: "victor-ai-secrets": keys: {
+	"born-here": input: "BORN_HERE"
+	"partner-token": input: "PARTNER_TOKEN"
+	"partner-key": input: "PARTNER_KEY"
+}
 `), 0o644)); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +119,8 @@ secrets: "victor-ai-secrets": keys: "born-here": input: "BORN_HERE"
 		"jwt-secret":        stored("jwt-secret"),
 		"anthropic-api-key": v["ANTHROPIC_API_KEY"],
 		"born-here":         stored("born-here"),
+		"partner-token":     "tok-92jf02kd93",
+		"partner-key":       "\x00\xff\x01 bytes",
 	}
 	if diff := cmp.Diff(want, texts(secret)); diff != "" {
 		t.Errorf("(-store +cluster)\n%s", diff)

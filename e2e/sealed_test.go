@@ -80,9 +80,6 @@ func testSealed(t *testing.T, c *cluster) {
 	const namespace = "victor-ai"
 	c.namespace(t, namespace)
 	c.namespace(t, "another")
-	certificate := startSealedSecrets(t, c)
-	c.definitions(t, "github.com/prometheus-operator/prometheus-operator", prometheusOperatorVersion,
-		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml")
 
 	dir := t.TempDir()
 	production := filepath.Join(dir, "envs", "production")
@@ -93,7 +90,7 @@ func testSealed(t *testing.T, c *cluster) {
 	if err := errors.Join(
 		os.CopyFS(dir, os.DirFS("../examples/victor")),
 		os.RemoveAll(filepath.Join(dir, "deploy")),
-		os.WriteFile(filepath.Join(dir, "demo-sealing-cert.pem"), certificate, 0o644),
+		os.WriteFile(filepath.Join(dir, "demo-sealing-cert.pem"), c.certificate, 0o644),
 		os.WriteFile(filepath.Join(dir, ".secrets"), source, 0o600),
 		os.WriteFile(filepath.Join(production, "cluster.cue"), []byte(`package victor
 
