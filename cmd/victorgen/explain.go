@@ -68,6 +68,8 @@ var uses = map[permissions.Use]string{
 	permissions.Read:  ", to read values",
 	permissions.Prove: ", to prove by metadata alone that values are there",
 	permissions.Write: ", to write generated inputs, beside reading",
+	permissions.Fetch: ", for the External Secrets Operator to fetch values",
+	permissions.Push:  ", for the External Secrets Operator to push what is minted in the cluster, beside fetching",
 }
 
 func explainPermissions(w io.Writer, p *plan.Plan, format string) error {

@@ -60,6 +60,10 @@ func parameterStore(s plan.Source, use Use, names []string) Policy {
 		// A standard parameter is encrypted by KMS itself, an advanced one with a data key:
 		// https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
 		return iam("", withKey(s, "ssm", allow("PutParameters", resources, "ssm:PutParameter"), "kms:Encrypt", "kms:GenerateDataKey")...)
+	case Fetch: // one by one
+		return iam("", withKey(s, "ssm", allow("GetParameter", resources, "ssm:GetParameter"), "kms:Decrypt")...)
+	case Push: // with a tag that says whose it is
+		return iam("", withKey(s, "ssm", allow("PutParameters", resources, "ssm:PutParameter", "ssm:AddTagsToResource"), "kms:Encrypt", "kms:GenerateDataKey")...)
 	}
 	return iam("", withKey(s, "ssm", allow("GetParameters", resources, "ssm:GetParameters"), "kms:Decrypt")...)
 }
@@ -80,8 +84,14 @@ func secretsManager(s plan.Source, use Use, names []string) Policy {
 		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 		return iam("", withKey(s, "secretsmanager", allow("PutSecrets", resources, "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"),
 			"kms:Decrypt", "kms:GenerateDataKey")...)
+	case Push:
+		return iam("", withKey(s, "secretsmanager", allow("CreateSecrets", resources, "secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+			"kms:Decrypt", "kms:GenerateDataKey")...)
 	}
 	statements := withKey(s, "secretsmanager", allow("GetSecrets", resources, "secretsmanager:GetSecretValue"), "kms:Decrypt")
+	if use == Fetch { // one by one
+		return iam("", statements...)
+	}
 	// A batch has those secrets alone that GetSecretValue is allowed of.
 	return iam("", append(statements, allow("GetSecretsInBatches", noResource, "secretsmanager:BatchGetSecretValue"))...)
 }

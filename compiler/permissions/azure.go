@@ -15,6 +15,8 @@ var keyVaultRoles = map[Use]string{
 	Read:  "Key Vault Secrets User",
 	Prove: "Key Vault Reader",
 	Write: "Key Vault Secrets Officer",
+	Fetch: "Key Vault Secrets User",
+	Push:  "Key Vault Secrets Officer",
 }
 
 // keyVault assigns a role for each secret, not for the vault.

@@ -9,6 +9,7 @@ var secretManagerRoles = map[Use]string{
 	Read:  "roles/secretmanager.secretAccessor",
 	Prove: "roles/secretmanager.viewer",
 	Write: "roles/secretmanager.secretVersionAdder",
+	Fetch: "roles/secretmanager.secretAccessor",
 }
 
 var secretManagerNotes = map[Use]string{
@@ -22,6 +23,17 @@ func secretManager(s plan.Source, use Use, names []string) Policy {
 	project := `"$GOOGLE_CLOUD_PROJECT"`
 	if s.Project != "" {
 		project = quote(s.Project)
+	}
+	if use == Push {
+		// To create is a right on the project, and a secret that is there without a value is not the operator's.
+		return Policy{
+			Note: "Set MEMBER to who gets the role. It is a right on the whole project, for the operator creates the secrets; it reads none. What fetches them can be bound once they are there.",
+			Commands: []string{
+				"gcloud iam roles create secretPusher --project=" + project +
+					" --permissions=secretmanager.secrets.create,secretmanager.secrets.get,secretmanager.secrets.update,secretmanager.versions.add",
+				"gcloud projects add-iam-policy-binding " + project + ` --member="$MEMBER" --role=projects/` + project + "/roles/secretPusher --condition=None",
+			},
+		}
 	}
 	p := Policy{Note: "Set MEMBER to who gets the role, as in serviceAccount:ci@PROJECT.iam.gserviceaccount.com." + secretManagerNotes[use]}
 	for _, secret := range names {

@@ -1,10 +1,12 @@
 // Package permissions derives from a plan the least that each of its sources
 // must allow: one policy to read values, one to prove that they are there by
-// metadata alone, and one to write those that are generated. It knows names and
+// metadata alone, one to write those that are generated, and what the External
+// Secrets Operator needs. It knows names and
 // asks nobody.
 //
 // What a policy allows is what the packages below compiler/source call, as
-// their comments say.
+// their comments say, and what the providers of the External Secrets Operator do
+// (https://github.com/external-secrets/external-secrets/tree/v0.19.2/pkg/provider).
 package permissions
 
 import (
@@ -24,6 +26,10 @@ const (
 	Read  Use = "read"  // values: build, verify --source
 	Prove Use = "prove" // existence and age: verify --source --no-values
 	Write Use = "write" // the generated inputs: build, generate, rotate. It comes on top of Read.
+	// The two of the External Secrets Operator: to fetch what external secrets are
+	// made from, and to push what is minted in the cluster, on top of that.
+	Fetch Use = "fetch"
+	Push  Use = "push"
 )
 
 // Policy is what one source must allow for one use. It has one of IAM, HCL and
@@ -59,7 +65,7 @@ func (p Policy) String() string {
 func Of(p *plan.Plan) []Policy {
 	var all []Policy
 	for _, s := range p.Sources {
-		uses := []Use{Read, Prove, Write}
+		uses := []Use{Read, Prove, Write, Fetch, Push}
 		if s.Kind == plan.Env || s.Kind == plan.SOPS {
 			uses = []Use{""}
 		}
@@ -78,15 +84,37 @@ func Of(p *plan.Plan) []Policy {
 // Those of inputs that the source knows by their own names are empty.
 func namesOf(p *plan.Plan, s plan.Source, use Use) []string {
 	var names []string
+	external := inExternal(p)
 	for _, in := range p.Inputs {
-		readOnly := s.Version == "v1" // where the lock key may be nonetheless
-		if in.Source != s.Name || in.Default != nil || use == Write && (in.Class != plan.Generated || readOnly) {
-			continue
+		inCluster := in.Generate != nil && in.Generate.InCluster
+		concerned := true
+		switch use {
+		case Write: // of version v1, where the lock key may be nonetheless, nothing is
+			concerned = in.Class == plan.Generated && !inCluster && s.Version != "v1"
+		case Fetch:
+			concerned = external[in.Name]
+		case Push:
+			concerned = external[in.Name] && inCluster
 		}
-		names = append(names, in.Remote.Name)
+		if concerned && in.Source == s.Name && in.Default == nil {
+			names = append(names, in.Remote.Name)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// inExternal returns the inputs that external secrets are made from.
+func inExternal(p *plan.Plan) map[string]bool {
+	external := map[string]bool{}
+	for _, s := range p.Secrets {
+		for _, k := range s.Keys {
+			for _, in := range k.Inputs() {
+				external[in] = external[in] || s.Delivery.Kind == plan.External
+			}
+		}
+	}
+	return external
 }
 
 func policyOf(s plan.Source, use Use, names []string) Policy {

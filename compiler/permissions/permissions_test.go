@@ -59,6 +59,16 @@ func everything() *plan.Plan {
 		at("old", "ZZ_DEEP", plan.Required, plan.Remote{Name: "shop/deep"}),
 		at("old", "ZZ_LAST", plan.Required, plan.Remote{Name: "z"}),
 		at("vault", "ZZ_GLOB", plan.Required, plan.Remote{Name: "shop/odd*"}))
+	// Of each service an external secret, with an input that is minted in the cluster.
+	external := plan.Secret{Name: "external", Delivery: plan.Delivery{Kind: plan.External}}
+	for _, name := range []string{"ACCOUNT", "AZURE", "BEIJING", "GOOGLE", "VAULT"} {
+		in := at(strings.ToLower(name), name+"_BORN", plan.Generated, plan.Remote{Name: "shop-born"})
+		in.Generate = &plan.Generate{InCluster: true}
+		p.Inputs = append(p.Inputs, in)
+		external.Keys = append(external.Keys, plan.Key{Name: name + "-1", Input: name + "_ONE"}, plan.Key{Name: name + "-2", Input: name + "_BORN"},
+			plan.Key{Name: name + "-3", Input: name + "_PORT"})
+	}
+	p.Secrets = []plan.Secret{external, {Name: "sealed", Keys: []plan.Key{{Name: "x", Input: "SECRETS_ONE"}}, Delivery: plan.Delivery{Kind: plan.Sealed}}}
 	slices.SortFunc(p.Inputs, func(a, b plan.Input) int { return strings.Compare(a.Name, b.Name) })
 	return p
 }
@@ -121,8 +131,8 @@ func TestIAM(t *testing.T) {
 			}
 		}
 	}
-	if tested != 12 {
-		t.Errorf("%d IAM policies, want 3 for each of 4 sources", tested)
+	if tested != 16 {
+		t.Errorf("%d IAM policies, want 3 for each of 4 sources, and 2 of the operator for 2 of them", tested)
 	}
 }
 

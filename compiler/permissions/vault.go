@@ -28,6 +28,12 @@ func vault(s plan.Source, use Use, names []string) Policy {
 		below = "metadata/"
 	case use == Write:
 		below, capabilities = "data/", `"create", "read", "update"`
+	case use == Push: // it notes in the metadata whose it is
+		var both []string
+		for _, name := range names {
+			both = append(both, "data/"+name, "metadata/"+name)
+		}
+		names, capabilities = both, `"create", "read", "update"`
 	default:
 		below = "data/"
 	}
