@@ -43,11 +43,13 @@ func TestCluster(t *testing.T) {
 	c.definitions(t, "github.com/prometheus-operator/prometheus-operator", prometheusOperatorVersion,
 		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml")
 	c.certificate = startSealedSecrets(t, c)
-	startExternalSecrets(t, c)
+	moto(t)
+	stopExternalSecrets := startExternalSecrets(t, c)
 	startGarbageCollector(t, c)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
 	t.Run("switch", func(t *testing.T) { testSwitch(t, c) })
+	t.Run("broken", func(t *testing.T) { testBroken(t, c, stopExternalSecrets) })
 }
 
 // cluster is the control plane of Kubernetes: an API server and its etcd. There
@@ -59,6 +61,9 @@ type cluster struct {
 	dynamic     dynamic.Interface
 	kinds       *restmapper.DeferredDiscoveryRESTMapper
 	certificate []byte // of the sealed-secrets controller
+
+	// Where these two have their metrics.
+	sealedSecretsMetrics, externalSecretsMetrics string
 }
 
 // startCluster starts a control plane until the end of the test.

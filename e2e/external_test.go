@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,18 +20,21 @@ import (
 const externalSecretsVersion = "0.19.2"
 
 // startExternalSecrets starts the External Secrets Operator, with what leads it
-// to the AWS of moto.
-func startExternalSecrets(t *testing.T, c *cluster) {
+// to the AWS of moto. It may be stopped and started again.
+func startExternalSecrets(t *testing.T, c *cluster) (stop func()) {
 	t.Helper()
-	env := moto(t)
+	endpoint := os.Getenv("AWS_ENDPOINT_URL")
+	env := []string{"KUBECONFIG=" + c.kubeconfig(t, c.admin.BearerToken)}
 	for _, service := range []string{"SSM", "SECRETSMANAGER", "STS"} { // it does not heed AWS_ENDPOINT_URL
-		env = append(env, "AWS_"+service+"_ENDPOINT="+os.Getenv("AWS_ENDPOINT_URL"))
+		env = append(env, "AWS_"+service+"_ENDPOINT="+endpoint)
 	}
-	c.definitions(t, "github.com/external-secrets/external-secrets", "v"+externalSecretsVersion, "config/crds/bases/*_*.yaml")
+	if c.externalSecretsMetrics == "" {
+		c.externalSecretsMetrics = "127.0.0.1:" + freePort(t)
+		c.definitions(t, "github.com/external-secrets/external-secrets", "v"+externalSecretsVersion, "config/crds/bases/*_*.yaml")
+	}
 	program := toolProgram(t, "external-secrets", externalSecretsVersion, "external-secrets")
-	metrics := freePort(t)
-	start(t, append(env, "KUBECONFIG="+c.kubeconfig(t, c.admin.BearerToken)), listening(metrics), program,
-		"--metrics-addr=127.0.0.1:"+metrics, "--enable-leader-election=false")
+	_, port, _ := strings.Cut(c.externalSecretsMetrics, ":")
+	return start(t, env, listening(port), program, "--metrics-addr="+c.externalSecretsMetrics, "--enable-leader-election=false")
 }
 
 // testExternal: a team keeps its values in Parameter Store and lets the operator

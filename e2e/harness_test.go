@@ -146,9 +146,10 @@ func freePort(t testing.TB) string {
 	return port
 }
 
-// start runs a server until the end of the test, and waits until ready returns
-// nil. If the test fails, the end of what the server printed is in the log.
-func start(t testing.TB, env []string, ready func() error, name string, args ...string) {
+// start runs a server until the end of the test, or until stop is called, and
+// waits until ready returns nil. If the test fails, the end of what the server
+// printed is in the log.
+func start(t testing.TB, env []string, ready func() error, name string, args ...string) (stop func()) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), filepath.Base(name)+".log"))
 	if err != nil {
@@ -168,10 +169,7 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 		cmd.Wait()
 		close(ended)
 	}()
-	t.Cleanup(func() {
-		if b, _ := os.ReadFile(log.Name()); t.Failed() { // before it says much about its end
-			t.Logf("%s said:\n%s", filepath.Base(name), b[max(0, len(b)-8<<10):])
-		}
+	stop = func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -179,6 +177,12 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 			cmd.Process.Kill()
 			<-ended
 		}
+	}
+	t.Cleanup(func() {
+		if b, _ := os.ReadFile(log.Name()); t.Failed() { // before it says much about its end
+			t.Logf("%s said:\n%s", filepath.Base(name), b[max(0, len(b)-8<<10):])
+		}
+		stop()
 		log.Close()
 	})
 	await(t, filepath.Base(name), func() error {
@@ -189,6 +193,7 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 		}
 		return ready()
 	})
+	return stop
 }
 
 // await waits until ready returns nil.

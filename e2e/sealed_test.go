@@ -54,6 +54,7 @@ func startSealedSecrets(t *testing.T, c *cluster) []byte {
 	program := goProgram(t, "github.com/bitnami-labs/sealed-secrets/cmd/controller", sealedSecretsVersion)
 	host, port, _ := strings.Cut(strings.TrimPrefix(c.admin.Host, "https://"), ":")
 	address := "127.0.0.1:" + freePort(t)
+	c.sealedSecretsMetrics = "127.0.0.1:" + freePort(t)
 	var certificate []byte
 	ready := func() error {
 		resp, err := http.Get("http://" + address + "/v1/cert.pem")
@@ -69,7 +70,7 @@ func startSealedSecrets(t *testing.T, c *cluster) []byte {
 	}
 	start(t, []string{"KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port, "POD_NAMESPACE=" + namespace}, ready,
 		"unshare", append(private, "sh", "-c", place+` && exec "$@"`, account, program,
-			"--listen-addr="+address, "--listen-metrics-addr=127.0.0.1:"+freePort(t))...)
+			"--listen-addr="+address, "--listen-metrics-addr="+c.sealedSecretsMetrics)...)
 	return certificate
 }
 
