@@ -48,6 +48,7 @@ func TestCluster(t *testing.T) {
 	startGarbageCollector(t, c)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
+	t.Run("drift", func(t *testing.T) { testDrift(t, c) })
 	t.Run("switch", func(t *testing.T) { testSwitch(t, c) })
 	t.Run("broken", func(t *testing.T) { testBroken(t, c, stopExternalSecrets) })
 }

@@ -142,6 +142,7 @@ secrets: "victor-ai-secrets": keys: {
 	}
 
 	c.unchanged(t, tree)
+	c.diff(t, filepath.Join(dir, "deploy", "production-aws"))
 	run("build", production, "--check")
 	run("build", production, "--check", "--offline")
 
