@@ -128,7 +128,7 @@ func exitOf(results []result) error {
 			case d.Severity != plan.Error:
 			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite:
 				code = exitSource
-			case d.Code == plan.CodeCannotSeal && unread: // for no sealed copy could stand in
+			case (d.Code == plan.CodeCannotSeal || d.Code == plan.CodePresence) && unread: // for nothing known of before could stand in
 				code = exitSource
 			default:
 				code = max(code, exitFindings)
