@@ -27,8 +27,10 @@ TESTFLAGS ?=
 test: ## all tests
 	$(GO) test $(TESTFLAGS) ./...
 
-e2e: ## the tests against real programs, which it installs into e2e/.cache; needs a network, Python, Java and promtool
-	cd e2e && $(GO) test -timeout 35m $(TESTFLAGS) ./...
+e2e: ## the tests against real programs, which it installs into e2e/.cache, and what they cover; needs a network, Python and Debian's prometheus
+	@rm -rf $(BIN)/cover && mkdir -p $(BIN)/cover
+	cd e2e && GOCOVERDIR=$(CURDIR)/$(BIN)/cover $(GO) test -timeout 35m $(TESTFLAGS) ./...
+	$(GO) tool covdata percent -i=$(BIN)/cover
 
 lint: ## gofmt, go vet, staticcheck, cue fmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w .'; exit 1; }

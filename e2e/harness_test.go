@@ -241,15 +241,20 @@ func victorgen(t testing.TB, dir string, env []string, args ...string) (stdout, 
 
 var build sync.Once
 
-// built returns the path of victorgen, which it builds once a run.
+// built returns the path of victorgen, which it builds once a run. With
+// GOCOVERDIR in the environment, it counts there what it runs of itself.
 func built(t testing.TB) string {
 	t.Helper()
-	path, err := filepath.Abs("../bin/victorgen")
+	path, err := filepath.Abs("../bin/victorgen-e2e")
 	if err != nil {
 		t.Fatal(err)
 	}
 	build.Do(func() {
-		if err := command("..", nil, "make", "build"); err != nil {
+		args := []string{"build", "-o", path}
+		if os.Getenv("GOCOVERDIR") != "" {
+			args = append(args, "-cover", "-coverpkg=./...")
+		}
+		if err := command("..", nil, "go", append(args, "./cmd/victorgen")...); err != nil {
 			t.Fatal(err)
 		}
 	})
