@@ -352,7 +352,7 @@ func fetchText(w io.Writer, p *printer, r *result) {
 		}
 		fmt.Fprintf(tw, "  %s\tSHA-256 %s, ends %s\n", is, f.New.SHA256, f.New.NotAfter.Format(time.DateOnly))
 		if n := len(f.Outdated); n > 0 {
-			fmt.Fprintf(tw, "  next\t`victorgen build %s` seals %s anew, which are sealed for another certificate\n", p.rel(r.Directory), plural(n, "secret"))
+			fmt.Fprintf(tw, "  next\t`victorgen build %s` seals anew what was sealed for another: %s\n", p.rel(r.Directory), plural(n, "secret"))
 		}
 		tw.Flush()
 	}
