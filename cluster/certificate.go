@@ -88,12 +88,14 @@ func (c *Client) noAnswer(ctx context.Context, controller plan.Controller, port 
 	switch {
 	case !ok:
 		return c.unreachable(ctx, err)
-	case apierrors.IsNotFound(err):
+	case apierrors.IsUnexpectedServerError(err) && apierrors.IsNotFound(err): // the answer is not one of the API server's
 		return noController("%s is no sealed-secrets controller: it has no %s", serviceOf(controller), certificatePath)
-	case apierrors.IsServiceUnavailable(err):
-		return noController("%s does not answer: is a Pod of the controller ready?", serviceOf(controller))
-	case apierrors.IsUnexpectedServerError(err): // the answer is not one of the API server's
+	case apierrors.IsUnexpectedServerError(err):
 		return noController("%s answers with status %d", serviceOf(controller), status.ErrStatus.Code)
+	case apierrors.IsServiceUnavailable(err):
+		return noController("%s does not answer, is a Pod of the controller ready? %q", serviceOf(controller), status.ErrStatus.Message)
+	case apierrors.IsNotFound(err):
+		return noController("%s has no endpoints, is there a Pod of the controller?", serviceOf(controller))
 	case apierrors.IsForbidden(err):
 		// The name that a rule must allow is that in the path:
 		// https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls

@@ -37,6 +37,7 @@ const (
 func TestCluster(t *testing.T) {
 	c := startCluster(t)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
+	t.Run("cert", func(t *testing.T) { testCert(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
 }
 
@@ -48,6 +49,11 @@ type cluster struct {
 	core    kubernetes.Interface
 	dynamic dynamic.Interface
 	kinds   *restmapper.DeferredDiscoveryRESTMapper
+
+	sealedSecrets struct { // the controller, once it is started
+		address string
+		process *os.Process
+	}
 }
 
 // startCluster starts a control plane until the end of the test.

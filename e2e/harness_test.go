@@ -148,7 +148,7 @@ func freePort(t testing.TB) string {
 
 // start runs a server until the end of the test, and waits until ready returns
 // nil. If the test fails, the end of what the server printed is in the log.
-func start(t testing.TB, env []string, ready func() error, name string, args ...string) {
+func start(t testing.TB, env []string, ready func() error, name string, args ...string) *os.Process {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), filepath.Base(name)+".log"))
 	if err != nil {
@@ -189,6 +189,7 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 		}
 		return ready()
 	})
+	return cmd.Process
 }
 
 // await waits until ready returns nil.
