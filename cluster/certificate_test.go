@@ -98,7 +98,7 @@ func TestSealingCertificate(t *testing.T) {
 		},
 			"error VG5201: Service sealed-secrets in security has no port"},
 		"no endpoints": {"GET " + proxyPath, refuse(apierrors.NewServiceUnavailable(`no endpoints available for service "http:sealed-secrets:web"`)),
-			"error VG5201: Service sealed-secrets in security does not answer, is a Pod of the controller ready? "+`"no endpoints available`},
+			"error VG5201: Service sealed-secrets in security does not answer, is a Pod of the controller ready? " + `"no endpoints available`},
 		"never had endpoints": {"GET " + proxyPath, refuse(apierrors.NewNotFound(schema.GroupResource{Resource: "endpoints"}, "sealed-secrets")),
 			"error VG5201: Service sealed-secrets in security has no endpoints, is there a Pod of the controller?"},
 		"another service": {"GET " + proxyPath, respond(404, "404 page not found"),
