@@ -1,20 +1,67 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/jsonpath"
 
 	"github.com/victor-ai/victorgen/fixtures"
 	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"victorgen": main})
+	testscript.Main(m, map[string]func(){"victorgen": main, "kubectl": kubectl})
+}
+
+// kubectl stands in for it, as far as the pages need it: it gets a field of a
+// Secret, or takes an annotation away.
+func kubectl() {
+	var namespace, output string
+	cmd := &cobra.Command{Use: "kubectl", Args: cobra.MinimumNArgs(3), SilenceUsage: true, RunE: func(cmd *cobra.Command, args []string) error {
+		config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+		if err != nil {
+			return err
+		}
+		client, err := dynamic.NewForConfig(config)
+		if err != nil {
+			return err
+		}
+		secrets := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).Namespace(namespace)
+		switch what := strings.Join(args[:2], " "); {
+		case what == "get secret" && len(args) == 3:
+			secret, err := secrets.Get(cmd.Context(), args[2], metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			path := jsonpath.New("output")
+			return errors.Join(path.Parse(strings.TrimPrefix(output, "jsonpath=")), path.Execute(os.Stdout, secret.Object))
+		case what == "annotate secret" && len(args) == 4 && strings.HasSuffix(args[3], "-"):
+			patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, strings.TrimSuffix(args[3], "-"))
+			_, err := secrets.Patch(cmd.Context(), args[2], types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			return err
+		}
+		return fmt.Errorf("what is kubectl %q?", args)
+	}}
+	cmd.Flags().StringVarP(&namespace, "namespace", "n", "default", "")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "")
+	if err := cmd.ExecuteContext(context.Background()); err != nil {
+		os.Exit(1)
+	}
 }
 
 // apiServer starts an API server with a sealed-secrets controller, which hands
