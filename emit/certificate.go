@@ -271,7 +271,7 @@ func replace(file string, data []byte) error {
 		return err
 	}
 	dir := filepath.Dir(file)
-	if err := renameio.WriteFile(file, data, 0o644, renameio.WithTempDir(dir), renameio.WithExistingPermissions()); err != nil {
+	if err := renameio.WriteFile(file, data, 0o644, renameio.WithTempDir(dir)); err != nil {
 		return err
 	}
 	return syncDir(dir) // renameio leaves it to the caller to make the rename last
