@@ -21,17 +21,18 @@ import (
 
 // result is what one environment came to. It is also what -o json prints.
 type result struct {
-	Environment  string             `json:"environment,omitempty"`
-	Directory    string             `json:"directory"`
-	OK           bool               `json:"ok"`
-	Tree         string             `json:"tree,omitempty"`
-	Minted       []string           `json:"minted,omitempty"`
-	Inputs       []inputState       `json:"inputs,omitempty"`
-	Changes      []emit.Change      `json:"changes,omitempty"`
-	Report       *emit.Report       `json:"report,omitempty"`
+	Environment string           `json:"environment,omitempty"`
+	Directory   string           `json:"directory"`
+	OK          bool             `json:"ok"`
+	Tree        string           `json:"tree,omitempty"`
+	Minted      []string         `json:"minted,omitempty"`
+	Inputs      []inputState     `json:"inputs,omitempty"`
+	Changes     []emit.Change    `json:"changes,omitempty"`
+	Report      *emit.Report     `json:"report,omitempty"`
+	Diagnostics plan.Diagnostics `json:"diagnostics,omitempty"`
+
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
 	Certificates []certificateStory `json:"certificates,omitempty"`
-	Diagnostics  plan.Diagnostics   `json:"diagnostics,omitempty"`
 
 	plan *plan.Plan
 }
@@ -128,7 +129,8 @@ func exitOf(results []result) error {
 		for _, d := range r.Diagnostics {
 			switch {
 			case d.Severity != plan.Error:
-			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite || d.Code == plan.CodeNoController:
+			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite,
+				d.Code == plan.CodeNoController:
 				code = exitSource
 			case d.Code == plan.CodeCannotSeal && unread: // for no sealed copy could stand in
 				code = exitSource

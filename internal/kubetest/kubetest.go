@@ -6,6 +6,8 @@ package kubetest
 
 import (
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -37,12 +39,14 @@ type Server struct {
 func New(t testing.TB) *Server {
 	s := &Server{mux: http.NewServeMux(), objects: map[place]*unstructured.Unstructured{}}
 	s.mux.HandleFunc("/", s.serve)
-	s.http = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.http = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r.Method+" "+r.URL.RequestURI())
 		s.mu.Unlock()
 		s.mux.ServeHTTP(w, r)
 	}))
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that do not trust it
+	s.http.StartTLS()
 	t.Cleanup(s.http.Close)
 	s.URL = s.http.URL
 	for _, name := range []string{"default", "kube-system"} {
