@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"internal/awstest":                  {},
 	"compiler/source/sourcetest":        {"compiler/source", "compiler/plan", "compiler/value"},
 	"internal/dirlock":                  {},
+	"internal/kubetest":                 {},
 	"fixtures":                          {},
 	"emit":                              {"compiler/plan", "compiler/value"},
 	"emit/emittest":                     {},

@@ -156,7 +156,7 @@ func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Deliver
 			at = c.whereMissing([]string{"delivery"})
 		}
 		c.ds.Errorf(plan.CodeNoCertificate, at,
-			"fetch it with `kubeseal --fetch-cert > sealing-cert.pem` and write `delivery: certificate: \"sealing-cert.pem\"`",
+			"write `delivery: certificate: \"sealing-cert.pem\"`, then `victorgen cert fetch ENV`, or `kubeseal --fetch-cert > sealing-cert.pem`",
 			"sealed delivery needs the certificate of the cluster's sealed-secrets controller")
 	}
 	return d

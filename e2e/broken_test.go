@@ -22,7 +22,7 @@ import (
 const kubeStateMetricsVersion = "2.15.0"
 
 // startKubeStateMetrics starts what has metrics of all Secrets, at address.
-func startKubeStateMetrics(t *testing.T, c *cluster, address string) (stop func()) {
+func startKubeStateMetrics(t *testing.T, c *cluster, address string) server {
 	t.Helper()
 	program := toolProgram(t, "kube-state-metrics", kubeStateMetricsVersion, "kube-state-metrics")
 	_, port, _ := strings.Cut(address, ":")
@@ -44,7 +44,7 @@ scrape_configs:
   - {job_name: kube-state-metrics, honor_labels: true, static_configs: [{targets: [%q], labels: {namespace: monitoring}}]}
   - {job_name: sealed-secrets, honor_labels: true, static_configs: [{targets: [%q], labels: {namespace: kube-system}}]}
   - {job_name: external-secrets, static_configs: [{targets: [%q], labels: {namespace: external-secrets}}]}
-`, rules, kubeStateMetrics, c.sealedSecretsMetrics, c.externalSecretsMetrics)
+`, rules, kubeStateMetrics, c.sealedSecrets.metrics, c.externalSecrets.metrics)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func firing(t *testing.T, prometheus string) []string {
 // testBroken: a cluster in which one thing after another breaks and is repaired.
 // Prometheus, which scrapes the real metrics, fires the alerts of what is broken
 // and no others, and resolves them.
-func testBroken(t *testing.T, c *cluster, stopExternalSecrets func()) {
+func testBroken(t *testing.T, c *cluster) {
 	const namespace = "broken"
 	c.namespace(t, namespace)
 	client := ssm.NewFromConfig(awsConfig(t))
@@ -177,7 +177,7 @@ alerts: {
 	}
 
 	kubeStateMetrics := "127.0.0.1:" + freePort(t)
-	stopKubeStateMetrics := startKubeStateMetrics(t, c, kubeStateMetrics)
+	run := startKubeStateMetrics(t, c, kubeStateMetrics)
 	prometheus := startPrometheus(t, c, filepath.Join(dir, "test.rules.yaml"), kubeStateMetrics)
 	// An error is counted for a quarter of an hour, so its alert stays.
 	past := []string{}
@@ -247,12 +247,12 @@ alerts: {
 	c.apply(t, tree)
 	fires()
 
-	stopExternalSecrets()
+	c.externalSecrets.stop()
 	fires("ExternalSecretMetricsMissing")
 	startExternalSecrets(t, c)
 	fires()
 
-	stopKubeStateMetrics()
+	run.stop()
 	fires("SecretMetricsMissing")
 	startKubeStateMetrics(t, c, kubeStateMetrics)
 	fires()

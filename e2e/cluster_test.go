@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -42,29 +41,37 @@ func TestCluster(t *testing.T) {
 	c := startCluster(t)
 	c.definitions(t, "github.com/prometheus-operator/prometheus-operator", prometheusOperatorVersion,
 		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml")
-	c.certificate = startSealedSecrets(t, c)
+	startSealedSecrets(t, c)
 	moto(t)
-	stopExternalSecrets := startExternalSecrets(t, c)
+	startExternalSecrets(t, c)
 	startGarbageCollector(t, c)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
+	t.Run("cert", func(t *testing.T) { testCert(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
 	t.Run("drift", func(t *testing.T) { testDrift(t, c) })
 	t.Run("switch", func(t *testing.T) { testSwitch(t, c) })
-	t.Run("broken", func(t *testing.T) { testBroken(t, c, stopExternalSecrets) })
+	t.Run("broken", func(t *testing.T) { testBroken(t, c) })
 }
 
 // cluster is the control plane of Kubernetes: an API server and its etcd. There
 // are no nodes, and of Kubernetes' own controllers the garbage collector alone:
 // who deletes a namespace must not wait for what is in it to go.
 type cluster struct {
-	admin       *rest.Config // who may do all
-	core        kubernetes.Interface
-	dynamic     dynamic.Interface
-	kinds       *restmapper.DeferredDiscoveryRESTMapper
-	certificate []byte // of the sealed-secrets controller
+	admin   *rest.Config // who may do all
+	core    kubernetes.Interface
+	dynamic dynamic.Interface
+	kinds   *restmapper.DeferredDiscoveryRESTMapper
 
-	// Where these two have their metrics.
-	sealedSecretsMetrics, externalSecretsMetrics string
+	sealedSecrets   controller
+	certificate     []byte // of the sealed-secrets controller, when it started
+	externalSecrets controller
+}
+
+// controller is one that runs.
+type controller struct {
+	server
+	address string // of what it serves
+	metrics string // address of its metrics
 }
 
 // startCluster starts a control plane until the end of the test.
@@ -333,17 +340,8 @@ func texts(secret *corev1.Secret) map[string]string {
 // as returns a client that has a token of a new service account.
 func (c *cluster) as(t *testing.T, namespace, account string) kubernetes.Interface {
 	t.Helper()
-	accounts := c.core.CoreV1().ServiceAccounts(namespace)
-	_, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := accounts.CreateToken(t.Context(), account, new(authenticationv1.TokenRequest), metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	config := rest.AnonymousClientConfig(c.admin)
-	config.BearerToken = request.Status.Token
+	config.BearerToken = c.account(t, namespace, account)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)

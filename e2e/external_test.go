@@ -21,20 +21,22 @@ const externalSecretsVersion = "0.19.2"
 
 // startExternalSecrets starts the External Secrets Operator, with what leads it
 // to the AWS of moto. It may be stopped and started again.
-func startExternalSecrets(t *testing.T, c *cluster) (stop func()) {
+func startExternalSecrets(t *testing.T, c *cluster) {
 	t.Helper()
 	endpoint := os.Getenv("AWS_ENDPOINT_URL")
 	env := []string{"KUBECONFIG=" + c.kubeconfig(t, c.admin.BearerToken)}
 	for _, service := range []string{"SSM", "SECRETSMANAGER", "STS"} { // it does not heed AWS_ENDPOINT_URL
 		env = append(env, "AWS_"+service+"_ENDPOINT="+endpoint)
 	}
-	if c.externalSecretsMetrics == "" {
-		c.externalSecretsMetrics = "127.0.0.1:" + freePort(t)
+	metrics := c.externalSecrets.metrics
+	if metrics == "" {
+		metrics = "127.0.0.1:" + freePort(t)
 		c.definitions(t, "github.com/external-secrets/external-secrets", "v"+externalSecretsVersion, "config/crds/bases/*_*.yaml")
 	}
 	program := toolProgram(t, "external-secrets", externalSecretsVersion, "external-secrets")
-	_, port, _ := strings.Cut(c.externalSecretsMetrics, ":")
-	return start(t, env, listening(port), program, "--metrics-addr="+c.externalSecretsMetrics, "--enable-leader-election=false")
+	_, port, _ := strings.Cut(metrics, ":")
+	run := start(t, env, listening(port), program, "--metrics-addr="+metrics, "--enable-leader-election=false")
+	c.externalSecrets = controller{server: run, metrics: metrics}
 }
 
 // testExternal: a team keeps its values in Parameter Store and lets the operator

@@ -146,10 +146,16 @@ func freePort(t testing.TB) string {
 	return port
 }
 
-// start runs a server until the end of the test, or until stop is called, and
+// server is a program that runs.
+type server struct {
+	process *os.Process
+	stop    func()
+}
+
+// start runs a server until the end of the test, or until it is stopped, and
 // waits until ready returns nil. If the test fails, the end of what the server
 // printed is in the log.
-func start(t testing.TB, env []string, ready func() error, name string, args ...string) (stop func()) {
+func start(t testing.TB, env []string, ready func() error, name string, args ...string) server {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), filepath.Base(name)+".log"))
 	if err != nil {
@@ -169,7 +175,7 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 		cmd.Wait()
 		close(ended)
 	}()
-	stop = func() {
+	stop := func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -193,7 +199,7 @@ func start(t testing.TB, env []string, ready func() error, name string, args ...
 		}
 		return ready()
 	})
-	return stop
+	return server{cmd.Process, stop}
 }
 
 // await waits until ready returns nil.

@@ -24,8 +24,8 @@ const (
 	prometheusOperatorVersion = "v0.89.0"
 )
 
-// startSealedSecrets starts the controller, and returns its certificate.
-func startSealedSecrets(t *testing.T, c *cluster) []byte {
+// startSealedSecrets starts the controller.
+func startSealedSecrets(t *testing.T, c *cluster) {
 	t.Helper()
 	c.definitions(t, "github.com/bitnami-labs/sealed-secrets", sealedSecretsVersion, "helm/sealed-secrets/crds/*.yaml")
 	const namespace = "sealed-secrets"
@@ -53,9 +53,7 @@ func startSealedSecrets(t *testing.T, c *cluster) []byte {
 	}
 	program := goProgram(t, "github.com/bitnami-labs/sealed-secrets/cmd/controller", sealedSecretsVersion)
 	host, port, _ := strings.Cut(strings.TrimPrefix(c.admin.Host, "https://"), ":")
-	address := "127.0.0.1:" + freePort(t)
-	c.sealedSecretsMetrics = "127.0.0.1:" + freePort(t)
-	var certificate []byte
+	address, metrics := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
 	ready := func() error {
 		resp, err := http.Get("http://" + address + "/v1/cert.pem")
 		if err != nil {
@@ -65,13 +63,13 @@ func startSealedSecrets(t *testing.T, c *cluster) []byte {
 		if resp.StatusCode != http.StatusOK {
 			return errors.New(resp.Status)
 		}
-		certificate, err = io.ReadAll(resp.Body)
+		c.certificate, err = io.ReadAll(resp.Body)
 		return err
 	}
-	start(t, []string{"KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port, "POD_NAMESPACE=" + namespace}, ready,
+	run := start(t, []string{"KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port, "POD_NAMESPACE=" + namespace}, ready,
 		"unshare", append(private, "sh", "-c", place+` && exec "$@"`, account, program,
-			"--listen-addr="+address, "--listen-metrics-addr="+c.sealedSecretsMetrics)...)
-	return certificate
+			"--listen-addr="+address, "--listen-metrics-addr="+metrics)...)
+	c.sealedSecrets = controller{run, address, metrics}
 }
 
 // testSealed: a team seals its secrets for the controller of its cluster,

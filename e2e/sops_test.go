@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -384,4 +385,39 @@ func TestBuildFromSOPS(t *testing.T) {
 			t.Errorf("a command line shows %s", name)
 		}
 	}
+}
+
+// TestFromScriptsSOPS runs the block ```sh sops of docs/from-scripts.md: what
+// comes back of the backup is what went in, and the backup shows nothing.
+func TestFromScriptsSOPS(t *testing.T) {
+	recipient, _ := withSOPS(t)
+	page, err := os.ReadFile("../docs/from-scripts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?ms)^```sh sops\n(.*?)^```$").FindAllSubmatch(page, -1)
+	if len(block) != 1 {
+		t.Fatalf("the page has %d such blocks", len(block))
+	}
+	dir := t.TempDir()
+	const source = "# mine\nTOKEN='c4nary $x \"quoted\"'\n\nEMPTY=\n"
+	for file, text := range map[string]string{".secrets": source, ".sops.yaml": "creation_rules: [{age: " + recipient + "}]\n"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := command(dir, nil, "sh", "-euxc", string(block[0][1])); err != nil {
+		t.Fatal(err)
+	}
+	restored := filepath.Join(dir, ".secrets.restored")
+	text, err := os.ReadFile(restored)
+	if info, statErr := os.Stat(restored); err != nil || statErr != nil || string(text) != source || info.Mode() != 0o600 {
+		t.Errorf("%v %v: %q", err, statErr, text)
+	}
+	for _, file := range []string{".secrets", ".secrets.restored"} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noneShows(t, dir, "c4nary")
 }

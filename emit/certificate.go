@@ -2,6 +2,8 @@ package emit
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -11,7 +13,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
+
+	"github.com/google/renameio/v2"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -29,17 +36,21 @@ const (
 )
 
 const (
-	hintFetchCert = "fetch the certificate of the cluster's controller: kubeseal --fetch-cert > FILE"
+	hintFetchCert = "fetch the certificate of the cluster's controller: victorgen cert fetch ENV, or kubeseal --fetch-cert > FILE"
 	dateLayout    = "2006-01-02"
 )
 
 // Certificate is the public half of a controller's sealing key.
 type Certificate struct {
-	Public    *rsa.PublicKey
-	SHA256    string // of the DER form, in lower-case hex
+	Public    *rsa.PublicKey // nil if it is for a key of another kind
+	Algorithm string         // of the key: RSA
+	Bits      int            // of the key; 0 if the algorithm is not known
+	SHA256    string         // of the DER form, in lower-case hex
 	NotBefore time.Time
 	NotAfter  time.Time
 	Subject   string
+	Issuer    string // empty if it is the subject
+	PEM       []byte // the certificate and nothing else
 	Path      string // the file that it was read from
 }
 
@@ -50,19 +61,75 @@ type Certificate struct {
 // warning [plan.CodeCertificateEnds]. With an error among them the
 // certificate is nil.
 func ReadCertificate(path string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
+	cert, ds := InspectCertificate(path, pos, now)
+	return unless(ds.HasErrors(), cert), ds
+}
+
+// ParseCertificate is [ReadCertificate] for what is not in a file; name stands
+// for it in messages.
+func ParseCertificate(data []byte, name string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
+	cert, ds := inspect(data, name, pos, now)
+	return unless(ds.HasErrors(), cert), ds
+}
+
+// InspectCertificate is [ReadCertificate] for those who want to know what it is
+// even if nobody should seal with it: an error leaves the certificate nil only
+// if the file does not hold just one.
+func InspectCertificate(path string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
 	var ds plan.Diagnostics
 	data, err := readLimited(path, maxCertificateFile)
 	if err != nil {
 		ds.Errorf(plan.CodeCertificateRead, pos, hintFetchCert, "cannot read the certificate %s: %v", path, reason(err))
 		return nil, ds
 	}
-	return parseCertificate(data, path, pos, now)
+	return inspect(data, path, pos, now)
 }
 
-func parseCertificate(data []byte, path string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
+func unless(bad bool, cert *Certificate) *Certificate {
+	if bad {
+		return nil
+	}
+	return cert
+}
+
+func inspect(data []byte, path string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
+	x, ds := parseCertificate(data, path, pos)
+	if x == nil {
+		return nil, ds
+	}
+	sum := sha256.Sum256(x.Raw)
+	cert := &Certificate{
+		Algorithm: x.PublicKeyAlgorithm.String(),
+		SHA256:    hex.EncodeToString(sum[:]),
+		NotBefore: x.NotBefore,
+		NotAfter:  x.NotAfter,
+		Subject:   printable(x.Subject.String()),
+		PEM:       pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: x.Raw}),
+		Path:      path,
+	}
+	if !bytes.Equal(x.RawIssuer, x.RawSubject) {
+		cert.Issuer = printable(x.Issuer.String())
+	}
+	switch public := x.PublicKey.(type) {
+	case *rsa.PublicKey:
+		cert.Public, cert.Bits = public, public.N.BitLen()
+	case *ecdsa.PublicKey:
+		cert.Bits = public.Params().BitSize
+	case ed25519.PublicKey:
+		cert.Bits = 8 * len(public)
+	}
+	return cert, cert.judge(pos, now)
+}
+
+// certificateBlock is the type of a PEM block that holds a certificate (RFC 7468,
+// section 5).
+const certificateBlock = "CERTIFICATE"
+
+// parseCertificate returns the one certificate that data holds, or nil and what
+// is wrong.
+func parseCertificate(data []byte, path string, pos []plan.Pos) (*x509.Certificate, plan.Diagnostics) {
 	var ds plan.Diagnostics
-	// Looked for before anything is decoded, so that a broken key is noticed too.
-	if bytes.Contains(data, []byte("PRIVATE KEY-----")) {
+	if holdsPrivateKey(data) { // looked for before anything is decoded, so that a broken key is noticed too
 		ds.Errorf(plan.CodeCertificateRead, pos,
 			"delete the file, take it out of the Git history and renew the sealing key; then "+hintFetchCert,
 			"%s holds a PRIVATE KEY: whoever has it can read every secret sealed for it", path)
@@ -91,7 +158,7 @@ func parseCertificate(data []byte, path string, pos []plan.Pos, now time.Time) (
 			"%s holds %d PEM blocks, and which one to seal for cannot be told", path, len(blocks))
 		return nil, ds
 	}
-	if blocks[0].Type != "CERTIFICATE" {
+	if blocks[0].Type != certificateBlock {
 		ds.Errorf(plan.CodeCertificateRead, pos, hintFetchCert, "%s is a PEM file, but not of a certificate", path)
 		return nil, ds
 	}
@@ -100,39 +167,114 @@ func parseCertificate(data []byte, path string, pos []plan.Pos, now time.Time) (
 		ds.Errorf(plan.CodeCertificateRead, pos, hintFetchCert, "%s is truncated or damaged: it does not parse as an X.509 certificate", path)
 		return nil, ds
 	}
-	public, ok := x.PublicKey.(*rsa.PublicKey)
-	if !ok {
+	return x, ds
+}
+
+func holdsPrivateKey(data []byte) bool { return bytes.Contains(data, []byte("PRIVATE KEY-----")) }
+
+// judge says why nobody should seal with c at now, or soon.
+func (c *Certificate) judge(pos []plan.Pos, now time.Time) plan.Diagnostics {
+	var ds plan.Diagnostics
+	switch {
+	case c.Public == nil:
 		ds.Errorf(plan.CodeCertificateKey, pos, hintFetchCert,
-			"the certificate %s is for an %s key; sealing needs RSA", path, x.PublicKeyAlgorithm)
-		return nil, ds
-	}
-	if bits := public.N.BitLen(); bits < minRSABits {
+			"the certificate %s is for an %s key; sealing needs RSA", c.Path, c.Algorithm)
+		return ds
+	case c.Bits < minRSABits:
 		ds.Errorf(plan.CodeCertificateKey, pos, "renew the sealing key with the controller's flag --key-size=4096, then "+hintFetchCert,
-			"the certificate %s is for an RSA key of %d bits; at least %d are needed", path, bits, minRSABits)
+			"the certificate %s is for an RSA key of %d bits; at least %d are needed", c.Path, c.Bits, minRSABits)
 	}
 	switch {
-	case now.After(x.NotAfter):
+	case now.After(c.NotAfter):
 		ds.Errorf(plan.CodeCertificateExpired, pos, hintFetchCert,
-			"the certificate %s expired on %s", path, x.NotAfter.UTC().Format(dateLayout))
-	case now.Before(x.NotBefore):
+			"the certificate %s expired on %s", c.Path, c.NotAfter.UTC().Format(dateLayout))
+	case now.Before(c.NotBefore):
 		ds.Errorf(plan.CodeCertificateExpired, pos, "check the clock of this machine, or "+hintFetchCert,
-			"the certificate %s is not valid before %s", path, x.NotBefore.UTC().Format(time.RFC3339))
-	case x.NotAfter.Sub(now) <= certificateEnds:
+			"the certificate %s is not valid before %s", c.Path, c.NotBefore.UTC().Format(time.RFC3339))
+	case c.NotAfter.Sub(now) <= certificateEnds:
 		ds.Warnf(plan.CodeCertificateEnds, pos, hintFetchCert,
-			"the certificate %s ends on %s", path, x.NotAfter.UTC().Format(dateLayout))
+			"the certificate %s ends on %s", c.Path, c.NotAfter.UTC().Format(dateLayout))
 	}
+	return ds
+}
+
+// printable replaces what a terminal would take for a command.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
+// SameFile names the file at path, whatever links lead to it, so that two paths
+// to one file have one name. The file need not be there.
+func SameFile(path string) string {
+	if file, err := filepath.EvalSymlinks(path); err == nil {
+		return file
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path))
+	}
+	return path
+}
+
+// Write puts the certificate into the file at path, in the place of the one that
+// is there. After a crash there is either the old one or the new one. The file
+// keeps its mode; a symbolic link stays and what it leads to is written. A file
+// that holds anything but certificates is left alone, for path may well be a
+// mistake. The diagnostics point at pos and have the code
+// [plan.CodeCertificateWrite].
+func (c *Certificate) Write(path string, pos []plan.Pos) plan.Diagnostics {
+	ds := CheckReplaceable(path, pos)
 	if ds.HasErrors() {
-		return nil, ds
+		return ds
 	}
-	sum := sha256.Sum256(x.Raw)
-	return &Certificate{
-		Public:    public,
-		SHA256:    hex.EncodeToString(sum[:]),
-		NotBefore: x.NotBefore,
-		NotAfter:  x.NotAfter,
-		Subject:   x.Subject.String(),
-		Path:      path,
-	}, ds
+	if err := replace(SameFile(path), c.PEM); err != nil {
+		ds.Errorf(plan.CodeCertificateWrite, pos, "give the right to write to it and to its directory, which must be there",
+			"cannot write the certificate to %s: %v", path, reason(err))
+	}
+	return ds
+}
+
+// CheckReplaceable reports what forbids to put a certificate into the file at
+// path, as Write would.
+func CheckReplaceable(path string, pos []plan.Pos) plan.Diagnostics {
+	const hint = "correct delivery.certificate, or move the file away"
+	var ds plan.Diagnostics
+	_, missing := os.Stat(path)
+	if _, err := os.Lstat(path); err == nil && errors.Is(missing, fs.ErrNotExist) {
+		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "%s is a symbolic link to a file that does not exist", path)
+		return ds
+	}
+	data, err := readLimited(path, maxCertificateFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "what %s holds cannot be read, so it is not replaced: %v", path, reason(err))
+	case holdsPrivateKey(data):
+		ds.Errorf(plan.CodeCertificateWrite, pos, "keep the key elsewhere, and not in Git: whoever has it can read every secret sealed for it",
+			"%s holds a PRIVATE KEY, so it is not replaced", path)
+	case len(bytes.TrimSpace(data)) > 0 && !bytes.Contains(data, []byte("-----BEGIN "+certificateBlock+"-----")):
+		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "%s is no certificate, so it is not replaced", path)
+	}
+	return ds
+}
+
+// replace writes data to file by way of another one in the same directory.
+func replace(file string, data []byte) error {
+	// A file that may not be written is not replaced either.
+	if w, err := os.OpenFile(file, os.O_WRONLY, 0); err == nil {
+		w.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dir := filepath.Dir(file)
+	if err := renameio.WriteFile(file, data, 0o644, renameio.WithTempDir(dir)); err != nil {
+		return err
+	}
+	return syncDir(dir) // renameio leaves it to the caller to make the rename last
 }
 
 // errTooLarge is what readLimited says of a file over its limit.

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -130,7 +133,7 @@ func FuzzCertificate(f *testing.F) {
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\n"))
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		cert, ds := parseCertificate(data, "cert.pem", nil, day)
+		cert, ds := ParseCertificate(data, "cert.pem", nil, day)
 		if (cert == nil) != ds.HasErrors() {
 			t.Errorf("certificate %v with %v", cert, ds)
 		}
@@ -138,4 +141,189 @@ func FuzzCertificate(f *testing.F) {
 			t.Errorf("nobody should seal for %+v", cert)
 		}
 	})
+}
+
+// TestInspectCertificate: what nobody should seal with can still be looked at.
+func TestInspectCertificate(t *testing.T) {
+	t.Parallel()
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, _ := testKeys[0]()
+	yesterday := day.AddDate(0, 0, -1)
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "root"}, NotBefore: yesterday, NotAfter: yesterday}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "leaf \x1b[2J"}, NotBefore: yesterday, NotAfter: yesterday}
+	issued, err := x509.CreateCertificate(rand.Reader, leaf, root, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"ECDSA":   {selfSigned(t, ec, yesterday, day), "ECDSA 256"},
+		"Ed25519": {selfSigned(t, edwards, yesterday, day), "Ed25519 256"},
+		"issued and expired": {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issued}),
+			"RSA 2048 CN=leaf \uFFFD[2J CN=root"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "cert.pem")
+			if err := os.WriteFile(file, concat([]byte("around it\n"), test.data), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			got, ds := InspectCertificate(file, nil, day)
+			if got == nil || !ds.HasErrors() {
+				t.Fatalf("%v %v", got, ds)
+			}
+			if c, _ := ReadCertificate(file, nil, day); c != nil {
+				t.Error("one can seal with it")
+			}
+			if !bytes.Equal(got.PEM, test.data) || got.Path != file || len(got.SHA256) != 64 {
+				t.Errorf("%+v", got)
+			}
+			if is := strings.TrimSpace(fmt.Sprint(got.Algorithm, " ", got.Bits, " ", got.Subject, " ", got.Issuer)); is != test.want {
+				t.Errorf("it is %s, not %s", is, test.want)
+			}
+		})
+	}
+}
+
+// TestWriteCertificate: a certificate replaces one, or nothing, and no file that
+// a mistaken contract names.
+func TestWriteCertificate(t *testing.T) {
+	t.Parallel()
+	private, first := testKeys[0]()
+	_, second := testKeys[1]()
+	cert, ds := ParseCertificate(second, "second", nil, day)
+	if len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
+	pos := []plan.Pos{{File: "/env.cue", Line: 2, Column: 3}}
+	for name, test := range map[string]struct {
+		old  []byte // nil is no file
+		want string // "" is that it is written
+	}{
+		"none":                        {nil, ""},
+		"another":                     {first, ""},
+		"two":                         {concat(first, second), ""},
+		"a truncated one":             {first[:100], ""},
+		"empty":                       {[]byte("\n"), ""},
+		"dotenv":                      {[]byte("TOKEN=tok-c4nary\n"), "FILE is no certificate, so it is not replaced"},
+		"key":                         {keyPEM, "FILE holds a PRIVATE KEY, so it is not replaced"},
+		"certificate and private key": {concat(first, keyPEM), "FILE holds a PRIVATE KEY, so it is not replaced"},
+		"huge":                        {bytes.Repeat([]byte{'a'}, maxCertificateFile+1), "what FILE holds cannot be read, so it is not replaced: the file is too large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "cert.pem")
+			if test.old != nil {
+				if err := os.WriteFile(file, test.old, 0o640); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ds := cert.Write(file, pos)
+			want := test.old
+			if test.want == "" {
+				want = second
+			}
+			if got, _ := os.ReadFile(file); !bytes.Equal(got, want) {
+				t.Errorf("the file has %q", got)
+			}
+			if info, err := os.Stat(file); err != nil || test.old != nil && info.Mode() != 0o640 || test.old == nil && info.Mode()&0o600 != 0o600 {
+				t.Errorf("%v %v", info.Mode(), err)
+			}
+			if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+				t.Errorf("left in the directory: %v", entries)
+			}
+			if test.want == "" && len(ds) == 0 {
+				return
+			}
+			if len(ds) != 1 || ds[0].Code != plan.CodeCertificateWrite || !cmp.Equal(ds[0].Pos, pos) || ds[0].Hint == "" ||
+				strings.ReplaceAll(ds[0].Message, file, "FILE") != test.want {
+				t.Error(ds)
+			}
+		})
+	}
+
+	t.Run("links", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		file, link, dangling := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "link.pem"), filepath.Join(dir, "dangling.pem")
+		for _, err := range []error{os.WriteFile(file, first, 0o644), os.Symlink("cert.pem", link), os.Symlink("none.pem", dangling)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if ds := cert.Write(link, nil); len(ds) > 0 {
+			t.Error(ds)
+		}
+		got, err := os.ReadFile(file)
+		if info, e := os.Lstat(link); err != nil || e != nil || !bytes.Equal(got, second) || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("the file has %q; the link %v; %v %v", got, info, err, e)
+		}
+		if ds := cert.Write(dangling, nil); len(ds) != 1 || !strings.HasSuffix(ds[0].Message, "is a symbolic link to a file that does not exist") {
+			t.Error(ds)
+		}
+	})
+
+	t.Run("where nobody writes", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		files := map[string]string{"no directory": filepath.Join(dir, "none", "cert.pem"), "a directory": dir}
+		if os.Geteuid() != 0 { // who may write anyway
+			closed := filepath.Join(dir, "closed")
+			file := filepath.Join(dir, "read-only.pem")
+			for _, err := range []error{os.Mkdir(closed, 0o755), os.WriteFile(filepath.Join(closed, "cert.pem"), first, 0o644),
+				os.Chmod(closed, 0o555), os.WriteFile(file, first, 0o444)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Cleanup(func() { os.Chmod(closed, 0o755) })
+			files["read-only directory"], files["read-only file"] = filepath.Join(closed, "cert.pem"), file
+		}
+		for name, file := range files {
+			before, _ := os.ReadFile(file)
+			if ds := cert.Write(file, nil); len(ds) != 1 || ds[0].Code != plan.CodeCertificateWrite {
+				t.Errorf("%s: %v", name, ds)
+			}
+			if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
+				t.Errorf("%s: it is written", name)
+			}
+		}
+	})
+}
+
+// TestReadLocked: the lock tells for which certificate each secret is sealed.
+func TestReadLocked(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if all, ds := ReadLocked(filepath.Join(dir, "none")); len(all)+len(ds) > 0 {
+		t.Error(all, ds)
+	}
+	l := &lock{Version: lockVersion, Environment: "test", Secrets: []lockedSecret{
+		{Namespace: "apps", Name: "a", Certificate: "11", Keys: map[string]lockedKey{"y": {}, "x": {}, "z": {Omitted: true}}},
+		{Namespace: "apps", Name: "b", Certificate: "22", Keys: map[string]lockedKey{"z": {Omitted: true}}},
+	}}
+	if err := os.WriteFile(filepath.Join(dir, LockFile), l.marshal(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	all, ds := ReadLocked(dir)
+	if diff := cmp.Diff([]Locked{{"apps", "a", "11", []string{"x", "y"}}}, all); diff != "" || len(ds) > 0 {
+		t.Errorf("%v (-want +got)\n%s", ds, diff)
+	}
+	if err := os.WriteFile(filepath.Join(dir, LockFile), []byte("version: 7\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if all, ds := ReadLocked(dir); len(all) > 0 || len(ds) != 1 || ds[0].Code != plan.CodeLockRead {
+		t.Error(all, ds)
+	}
 }

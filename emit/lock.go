@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -66,6 +67,44 @@ type lockedKey struct {
 	Tag        string    `yaml:"tag"`        // see tagOf; none without a lock key
 	Sealed     time.Time `yaml:"sealed"`     // when this ciphertext was made
 	Changed    time.Time `yaml:"changed"`    // when the value last changed
+}
+
+// Locked is a secret of a tree that is sealed, as the lock has it.
+type Locked struct {
+	Namespace   string
+	Name        string
+	Certificate string   // the SHA256 of the one that it is sealed for
+	Keys        []string // those that are sealed, sorted
+}
+
+// String names the Secret: NAMESPACE/NAME.
+func (l Locked) String() string { return secretID{l.Namespace, l.Name}.String() }
+
+// ReadLocked returns the sealed secrets of the tree in dir, by its lock; none if
+// there is no tree. It writes nothing. The diagnostics have the code
+// [plan.CodeLockRead].
+func ReadLocked(dir string) ([]Locked, plan.Diagnostics) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		var ds plan.Diagnostics
+		ds.Errorf(plan.CodeLockRead, nil, "make it readable", "cannot read the lock in %s: %v", dir, reason(err))
+		return nil, ds
+	}
+	defer root.Close()
+	l, ds := readLock(root)
+	if l == nil {
+		return nil, ds
+	}
+	var all []Locked
+	for _, s := range l.Secrets {
+		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(s.Keys)), func(name string) bool { return s.Keys[name].Omitted })
+		if len(keys) > 0 {
+			all = append(all, Locked{Namespace: s.Namespace, Name: s.Name, Certificate: s.Certificate, Keys: keys})
+		}
+	}
+	return all, ds
 }
 
 // secretID names a secret in a cluster.

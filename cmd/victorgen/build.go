@@ -78,13 +78,12 @@ fails leaves the old tree as it was.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.output, "output", "", "directory of the trees; each environment's is below it (default deploy in the module)")
 	f.BoolVar(&o.check, "check", false, "write nothing; exit 1 if a build would change the tree")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
 	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
 	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
-	cmd.RegisterFlagCompletionFunc("output", completeDirs)
+	outputDirFlag(cmd, &o.output)
 	o.sourceOptions.flags(cmd)
 	outputFlag(cmd, &o.format)
 	return cmd
@@ -93,14 +92,10 @@ fails leaves the old tree as it was.`,
 // build builds one environment.
 func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	p := r.plan
-	r.Tree = treeOf(p)
-	if o.output != "" {
-		dir, err := filepath.Abs(o.output)
-		if err != nil {
-			r.fail(err)
-			return
-		}
-		r.Tree = filepath.Join(dir, p.Environment)
+	var err error
+	if r.Tree, err = treeIn(p, o.output); err != nil {
+		r.fail(err)
+		return
 	}
 	unlock, err := dirlock.Lock(ctx, p.Dir, func() {
 		fmt.Fprintf(stderr, "waiting for another build of %s\n", p.Environment)
@@ -171,6 +166,21 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 		return err
 	}
 	return os.WriteFile(file, tests, 0o644)
+}
+
+// treeIn is where the tree of an environment is below dir, the value of --output.
+func treeIn(p *plan.Plan, dir string) (string, error) {
+	if dir == "" {
+		return treeOf(p), nil
+	}
+	dir, err := filepath.Abs(dir)
+	return filepath.Join(dir, p.Environment), err
+}
+
+// outputDirFlag adds --output to a verb.
+func outputDirFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "output", "", "directory of the trees; each environment's is below it (default deploy in the module)")
+	cmd.RegisterFlagCompletionFunc("output", completeDirs)
 }
 
 // treeOf is where the tree of an environment is, unless --output says otherwise.

@@ -133,6 +133,7 @@ func TestCanaries(t *testing.T) {
 			dir := canaryModule(t)
 			breakIt(t, dir)
 			envDir := filepath.Join(dir, "envs", "test")
+			kubeconfig := apiServer(t, filepath.Join(dir, "good.pem")).Kubeconfig(t)
 			var out bytes.Buffer
 			for _, args := range [][]string{
 				{"vet", envDir}, {"vet", envDir, "-o", "json"}, {"template", envDir}, {"explain", envDir},
@@ -140,6 +141,8 @@ func TestCanaries(t *testing.T) {
 				{"build", envDir, "--check"}, {"build", envDir, "--dry-run"}, {"build", envDir, "--offline"},
 				{"build", envDir, "--no-generate"}, {"build", envDir, "-o", "json"}, {"build", envDir},
 				{"build", dir + "/envs/..."}, {"build", envDir, "--offline", "--check"}, {"init", dir},
+				{"cert", "inspect", envDir}, {"cert", "inspect", filepath.Join(dir, ".secrets")},
+				{"cert", "fetch", envDir, "--kubeconfig", kubeconfig}, {"cert", "fetch", envDir, "--kubeconfig", filepath.Join(dir, ".secrets")},
 			} {
 				fmt.Fprintf(&out, "== %v\n", args[0])
 				run(t.Context(), args, &out, &out)

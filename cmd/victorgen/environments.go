@@ -31,6 +31,9 @@ type result struct {
 	Report      *emit.Report     `json:"report,omitempty"`
 	Diagnostics plan.Diagnostics `json:"diagnostics,omitempty"`
 
+	Fetched      []fetchedStory     `json:"fetched,omitempty"`
+	Certificates []certificateStory `json:"certificates,omitempty"`
+
 	plan *plan.Plan
 }
 
@@ -126,7 +129,8 @@ func exitOf(results []result) error {
 		for _, d := range r.Diagnostics {
 			switch {
 			case d.Severity != plan.Error:
-			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite:
+			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite,
+				d.Code == plan.CodeNoController:
 				code = exitSource
 			case (d.Code == plan.CodeCannotSeal || d.Code == plan.CodePresence) && unread: // for nothing known of before could stand in
 				code = exitSource

@@ -110,7 +110,7 @@ func initModule(cmd *cobra.Command, dir string) error {
 	}
 	if !existing {
 		fmt.Fprintf(cmd.ErrOrStderr(), "next: fetch the cluster's certificate, then build:\n"+
-			"  cd %s\n  kubeseal --fetch-cert > envs/dev/sealing-cert.pem\n  victorgen vet ./envs/...\n  victorgen build envs/dev\n", dir)
+			"  cd %s\n  victorgen cert fetch envs/dev\n  victorgen vet ./envs/...\n  victorgen build envs/dev\n", dir)
 	}
 	return nil
 }

@@ -1,21 +1,89 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/jsonpath"
 
 	"github.com/victor-ai/victorgen/fixtures"
+	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"victorgen": main})
+	testscript.Main(m, map[string]func(){"victorgen": main, "kubectl": kubectl})
+}
+
+// kubectl stands in for it, as far as the pages need it: it gets a field of a
+// Secret, or takes an annotation away.
+func kubectl() {
+	var namespace, output string
+	cmd := &cobra.Command{Use: "kubectl", Args: cobra.MinimumNArgs(3), SilenceUsage: true, RunE: func(cmd *cobra.Command, args []string) error {
+		config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+		if err != nil {
+			return err
+		}
+		client, err := dynamic.NewForConfig(config)
+		if err != nil {
+			return err
+		}
+		secrets := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).Namespace(namespace)
+		switch what := strings.Join(args[:2], " "); {
+		case what == "get secret" && len(args) == 3:
+			secret, err := secrets.Get(cmd.Context(), args[2], metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			path := jsonpath.New("output")
+			return errors.Join(path.Parse(strings.TrimPrefix(output, "jsonpath=")), path.Execute(os.Stdout, secret.Object))
+		case what == "annotate secret" && len(args) == 4 && strings.HasSuffix(args[3], "-"):
+			patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, strings.TrimSuffix(args[3], "-"))
+			_, err := secrets.Patch(cmd.Context(), args[2], types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			return err
+		}
+		return fmt.Errorf("what is kubectl %q?", args)
+	}}
+	cmd.Flags().StringVarP(&namespace, "namespace", "n", "default", "")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "")
+	if err := cmd.ExecuteContext(context.Background()); err != nil {
+		os.Exit(1)
+	}
+}
+
+// apiServer starts an API server with a sealed-secrets controller, which hands
+// out what is in the file certificate while that is there.
+func apiServer(t testing.TB, certificate string) *kubetest.Server {
+	s := kubetest.New(t)
+	s.Put(t, "{apiVersion: v1, kind: Service, metadata: {name: sealed-secrets-controller, namespace: kube-system}, spec: {ports: [{port: 8080}]}}")
+	s.Handle("GET /api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:/proxy/v1/cert.pem", func(w http.ResponseWriter, _ *http.Request) {
+		b, err := os.ReadFile(certificate)
+		if err != nil {
+			kubetest.Refuse(w, apierrors.NewServiceUnavailable("no endpoints available"))
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-pem-file")
+		w.Write(b)
+	})
+	return s
 }
 
 // TestScripts runs testdata, one file a verb. Each script starts with the
-// certificates of the fixtures in its directory.
+// certificates of the fixtures in its directory, and has a cluster whose
+// controller hands out controller.pem.
 func TestScripts(t *testing.T) {
 	certificates, err := filepath.Glob("../../fixtures/certificates/*.pem")
 	if err != nil || len(certificates) == 0 {
@@ -27,6 +95,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("KUBECONFIG", apiServer(t, filepath.Join(e.WorkDir, "controller.pem")).Kubeconfig(t))
 			for _, c := range certificates {
 				b, err := os.ReadFile(c)
 				if err != nil {

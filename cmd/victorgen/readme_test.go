@@ -1,61 +1,144 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
-// TestReadme runs the README: every sh block, in order, in one shell. The
-// certificate comes from a program that stands in for kubeseal, for there is no
-// cluster here.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+// blocks returns the code blocks of a page that start with ```KIND.
+func blocks(t *testing.T, page, kind string) []string {
+	t.Helper()
+	var all []string
+	for _, b := range regexp.MustCompile("(?ms)^```"+kind+"\n(.*?)^```$").FindAllStringSubmatch(string(read(t, page)), -1) {
+		all = append(all, b[1])
 	}
+	return all
+}
+
+// runPage runs a script of the commands of a page, in one shell that stops at the
+// first that fails, and returns what they print. Below the working directory
+// there is a copy of the example; dev has no values there yet. The cluster is a
+// stand-in, and so is kubectl.
+func runPage(t *testing.T, script string, prepare ...func(*kubetest.Server)) (work, out string) {
+	t.Helper()
 	dir := copyExample(t)
-	work, bin := t.TempDir(), t.TempDir()
-	if err := os.Mkdir(filepath.Join(work, "examples"), 0o755); err != nil {
+	work = t.TempDir()
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(work, "examples"), 0o755),
+		os.Rename(dir, filepath.Join(work, "examples", "victor")),
+		os.Remove(filepath.Join(work, "examples", "victor", ".secrets.dev")),
+	); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(dir, filepath.Join(work, "examples", "victor")); err != nil {
-		t.Fatal(err)
+	cluster := apiServer(t, filepath.Join(work, "examples/victor/demo-sealing-cert.pem"))
+	for _, p := range prepare {
+		p(cluster)
 	}
-	if err := os.Remove(filepath.Join(work, "examples", "victor", ".secrets.dev")); err != nil {
-		t.Fatal(err)
+	cmd := exec.Command("sh", "-xc", "set -eu\nhome=$PWD\n"+script)
+	cmd.Dir = work
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig(t), "EDITOR=true")
+	b, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b)
 	}
-	kubeseal := "#!/bin/sh\ncat '" + filepath.Join(work, "examples/victor/demo-sealing-cert.pem") + "'\n"
-	if err := os.WriteFile(filepath.Join(bin, "kubeseal"), []byte(kubeseal), 0o755); err != nil {
-		t.Fatal(err)
+	return work, string(b)
+}
+
+// TestReadme runs the README: every sh block, in order.
+func TestReadme(t *testing.T) {
+	script, all := "", blocks(t, "../../README.md", "sh")
+	if len(all) < 4 {
+		t.Fatalf("the README has %d sh blocks", len(all))
 	}
-	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(readme), -1)
-	if len(blocks) < 4 {
-		t.Fatalf("the README has %d sh blocks", len(blocks))
-	}
-	script := "set -eu\nhome=$PWD\n"
-	for _, b := range blocks {
-		if strings.HasPrefix(b[1], "cd examples") {
+	for _, b := range all {
+		if strings.HasPrefix(b, "cd examples") {
 			script += "cd \"$home\"\n"
 		}
-		script += b[1]
+		script += b
 	}
 	// The test's own victorgen is on the PATH already.
 	script = strings.Replace(script, "go install ./cmd/victorgen", ": go install ./cmd/victorgen", 1)
-	cmd := exec.Command("sh", "-xc", script)
-	cmd.Dir = work
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged"} {
-		if !strings.Contains(string(out), want) {
+	_, out := runPage(t, script)
+	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged",
+		"dev: wrote envs/dev/sealing-cert.pem", "dev: unchanged demo-sealing-cert.pem", "sealed for it  victor-ai-dev/"} {
+		if !strings.Contains(out, want) {
 			t.Errorf("the README's commands do not print %q:\n%s", want, out)
 		}
+	}
+}
+
+// fromScripts is the page for those who have scripts. Its blocks ```sh cluster
+// need the verb apply and verify of a cluster; `sh sops` is run in e2e.
+const fromScripts = "../../docs/from-scripts.md"
+
+// clusterVerbs says that the verbs are there that the blocks ```sh cluster need.
+const clusterVerbs = false
+
+// TestFromScripts runs docs/from-scripts.md, in order, in the example.
+func TestFromScripts(t *testing.T) {
+	kinds := "sh"
+	if clusterVerbs {
+		kinds = "sh(?: cluster)?"
+	}
+	all := blocks(t, fromScripts, kinds)
+	if len(all) < 6 {
+		t.Fatalf("%s has %d sh blocks", fromScripts, len(all))
+	}
+	const lost = "c4nary-lost-and-found-7h3k9d2m"
+	work, out := runPage(t, "cd examples/victor\n"+strings.Join(all, ""), func(cluster *kubetest.Server) {
+		cluster.Put(t, "{apiVersion: v1, kind: Namespace, metadata: {name: victor-ai-dev}}")
+		cluster.Put(t, `{apiVersion: v1, kind: Secret, metadata: {name: grafana-credentials, namespace: victor-ai-dev,
+			annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}}, stringData: {admin-user: admin, admin-password: `+lost+`}}`)
+	})
+	source := string(read(t, filepath.Join(work, "examples/victor/.secrets.dev")))
+	if kept := strings.Contains(source, "\nGRAFANA_ADMIN_PASSWORD='"+lost+"'\n"); kept == clusterVerbs { // which rotate it
+		t.Errorf("the password of the cluster is in the source: %t", kept)
+	}
+	for _, want := range []string{"dev: minted DB_PASSWORD", "dev: ok (", "production: unchanged", "dev: nothing is due", "input GRAFANA_ADMIN_PASSWORD"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the commands do not print %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestPageCommands: what the pages mention in passing are commands, with flags
+// that there are.
+func TestPageCommands(t *testing.T) {
+	n := 0
+	for _, page := range []string{"../../README.md", "../../docs/switching.md", fromScripts} {
+		text := string(read(t, page))
+		var commands []string
+		for _, m := range regexp.MustCompile("`(victorgen [a-z][^`]*)`").FindAllStringSubmatch(text, -1) {
+			commands = append(commands, m[1])
+		}
+		for _, b := range blocks(t, page, "(?:sh|sh cluster|crontab)") {
+			commands = append(commands, regexp.MustCompile(`\bvictorgen [a-z][^|&>#)\n]*`).FindAllString(b, -1)...)
+		}
+		for _, c := range commands {
+			root := newRoot()
+			root.InitDefaultCompletionCmd() // which it has when it is run
+			cmd, args, err := root.Find(strings.Fields(strings.TrimSuffix(c, " --help"))[1:])
+			if toCome := strings.HasPrefix(c, "victorgen apply") || strings.HasPrefix(c, "victorgen verify envs"); toCome && !clusterVerbs {
+				continue
+			}
+			if err == nil {
+				err = cmd.ParseFlags(args)
+			}
+			if err != nil || !cmd.HasParent() {
+				t.Errorf("%s: %s: %v", page, c, err)
+			}
+			n++
+		}
+	}
+	if n < 40 {
+		t.Errorf("there are but %d commands", n)
 	}
 }
 

@@ -87,4 +87,9 @@ const (
 const (
 	CodeClusterRead  Code = "VG5001"
 	CodeClusterWrite Code = "VG5002"
+	// Of the certificate that its controller hands out.
+	CodeNoController       Code = "VG5201"
+	CodeCertificateUseless Code = "VG5202"
+	CodeCertificateWrite   Code = "VG5203"
+	CodeTwoControllers     Code = "VG5204"
 )

@@ -52,7 +52,7 @@ from an optional input may be left out, so it does not count.`,
 Kubernetes stores no more: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size.`,
 	CodeKeyMadeFrom:   `a key must be made from exactly one of input, template and value.`,
 	CodeNoKeys:        `a secret is declared without keys.`,
-	CodeNoCertificate: "sealed delivery needs delivery.certificate, a PEM file.\nThe sealed-secrets controller of the cluster hands it out: `kubeseal --fetch-cert`.",
+	CodeNoCertificate: "sealed delivery needs delivery.certificate, a PEM file.\nThe sealed-secrets controller of the cluster hands it out: `victorgen cert fetch ENV` writes it to the file that\ndelivery.certificate names, `kubeseal --fetch-cert` prints it.",
 	CodeUnknownInput:  `a key, a template or a rule names an input that is not declared under inputs.`,
 	CodeUnknownSource: `an input names a source that is not declared under sources.`,
 	CodeTemplate: `a template does not parse, or uses a part of text/template that is not available.
@@ -115,7 +115,7 @@ It is no input but much like one that is absent, or it is a setting whose defaul
 	CodeLockKey: `VICTORGEN_LOCK_KEY is missing and can't be stored (warning).
 Without it a build can't tell which values are unchanged, and seals all of them anew each time.`,
 
-	CodeCertificateRead:    "the sealing certificate can't be read, or is no PEM certificate.\n`kubeseal --fetch-cert` gets it from the cluster.",
+	CodeCertificateRead:    "the sealing certificate can't be read, or is no PEM certificate.\n`victorgen cert fetch ENV` gets it from the cluster, as `kubeseal --fetch-cert` does.",
 	CodeCertificateExpired: `the sealing certificate is past its validity, or not yet in it.`,
 	CodeCertificateKey:     `the sealing certificate has no RSA key of 2048 bits or more.`,
 	CodeCertificateMany:    `the file of the sealing certificate holds more than one.`,
@@ -148,4 +148,14 @@ or other namespace there.`,
 The message says what the API server said. A permission that is missing is named; ` + "`victorgen explain --permissions`" + `
 is about sources, and ` + "`access: readers`" + ` in a contract gives the right to get the Secrets of an environment.`,
 	CodeClusterWrite: `an object could not be written to the cluster. The message says what the API server said.`,
+	CodeNoController: `there is no sealed-secrets controller where the contract says, or it does not answer.
+delivery.controller in a contract names its Service: sealed-secrets-controller in kube-system by default, which are
+kubeseal's defaults too. The Helm chart calls it sealed-secrets. Is it the right cluster? ` + "`--context`" + ` names another.`,
+	CodeCertificateUseless: `what the controller hands out is no certificate that one can seal for. Nothing is written.
+It must be one certificate, valid now, with an RSA key of 2048 bits or more:
+https://github.com/bitnami-labs/sealed-secrets#sealing-key-renewal.`,
+	CodeCertificateWrite: `the file of the sealing certificate can't be written. It is as it was.
+A file that holds anything else than certificates is never replaced: delivery.certificate may name the wrong one.`,
+	CodeTwoControllers: `one file is to hold the certificates of two controllers.
+Secrets that are for different controllers need a delivery.certificate each.`,
 }
