@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"compiler/source/azurekeyvault":     {"compiler/source", "compiler/plan", "compiler/value"},
 	"compiler/source/internal/awsapi":   {"compiler/source"},
 	"internal/awstest":                  {},
+	"internal/kubetest":                 {},
 	"compiler/source/sourcetest":        {"compiler/source", "compiler/plan", "compiler/value"},
 	"internal/dirlock":                  {},
 	"fixtures":                          {},
