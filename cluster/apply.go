@@ -46,7 +46,7 @@ type ApplyReport struct {
 	Cluster    string          `json:"cluster"`
 	DryRun     string          `json:"dryRun,omitempty"`
 	Namespaces []string        `json:"createdNamespaces,omitempty"`
-	Secrets    []AppliedSecret `json:"secrets"` // in the order of the plan, then those that were pruned
+	Secrets    []AppliedSecret `json:"secrets,omitempty"` // in the order of the plan, then those that were pruned
 	Restarted  []Workload      `json:"restarted,omitempty"`
 }
 
@@ -394,7 +394,7 @@ func (a *application) all(ctx context.Context, steps []*step) bool {
 			continue
 		}
 		if a.fail(&a.ds, s.request, err); !answered(err) {
-			a.ds.Errorf(plan.CodeClusterWrite, s.pos, "apply again: what is written stays", "whether the cluster has done this is not known: %s %s", s.verb, s.request)
+			a.ds.Errorf(plan.CodeClusterWrite, s.pos, "apply again: what is written stays", "whether the cluster did %s %s is not known", s.verb, s.request)
 			return false
 		}
 	}

@@ -646,6 +646,18 @@ func TestApplyFaults(t *testing.T) {
 			refuse:  func(kubetest.Request) error { time.Sleep(200 * time.Millisecond); return nil },
 			want:    []string{"error VG5001: cluster test cannot be asked: there was no answer in time; look at the network, a proxy or a VPN, or name another context with --context"},
 		},
+		"the connection breaks during a write": {
+			refuse: func(r kubetest.Request) error {
+				if r.Verb == "patch" && !r.DryRun {
+					panic(http.ErrAbortHandler)
+				}
+				return nil
+			},
+			want: []string{
+				"error VG5002: whether the cluster did apply Secret apps/app is not known; apply again: what is written stays",
+				"error VG5002: cluster test cannot be asked: the connection was closed; look at the network, a proxy or a VPN, or name another context with --context",
+			},
+		},
 		"no answer to a write": {
 			options: ApplyOptions{Timeout: 100 * time.Millisecond},
 			refuse: func(r kubetest.Request) error {
@@ -655,7 +667,7 @@ func TestApplyFaults(t *testing.T) {
 				return nil
 			},
 			want: []string{
-				"error VG5002: whether the cluster has done this is not known: apply Secret apps/app; apply again: what is written stays",
+				"error VG5002: whether the cluster did apply Secret apps/app is not known; apply again: what is written stays",
 				"error VG5002: cluster test cannot be asked: there was no answer in time; look at the network, a proxy or a VPN, or name another context with --context",
 			},
 		},
@@ -713,9 +725,6 @@ func TestApplyToNobody(t *testing.T) {
 		"a proxy": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, appliedCanary, http.StatusBadGateway)
 		}, "error VG5001: the API server does not get Secret apps/app: InternalError (502); the log of the API server or of a webhook says why; that is not shown here, for it may quote values"},
-		"one that hangs up": {func(w http.ResponseWriter, _ *http.Request) {
-			panic(http.ErrAbortHandler)
-		}, "error VG5001: cluster web cannot be asked: the connection was closed; look at the network, a proxy or a VPN, or name another context with --context"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -78,7 +78,7 @@ SealedSecrets that Argo CD or kubectl can apply.
 An environment (ENV) is a directory such as envs/production, or a pattern such
 as ./envs/... for all environments below a directory.
 
-Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source failed.`,
+Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed.`,
 		Example: `  victorgen init
   victorgen vet ./envs/...
   victorgen build envs/production`,
@@ -94,7 +94,7 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source failed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(buildCommand(), explainCommand(), generateCommand(), initCommand(), rotateCommand(), templateCommand(),
+	root.AddCommand(applyCommand(), buildCommand(), explainCommand(), generateCommand(), initCommand(), rotateCommand(), templateCommand(),
 		verifyCommand(), versionCommand(), vetCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	return root
