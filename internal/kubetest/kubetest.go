@@ -79,6 +79,9 @@ type Server struct {
 	// Refuse says what is wrong with a request; nil is nothing. It may take its
 	// time. It is set before the first request.
 	Refuse func(Request) error
+	// Warning is what the server warns of beside an answer, as a webhook may;
+	// empty is nothing.
+	Warning func(Request) string
 
 	http     *httptest.Server
 	mu       sync.Mutex
@@ -224,6 +227,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body := status.Status()
 		body.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
 		o, code = &body, int(body.Code)
+	}
+	if s.Warning != nil {
+		if text := s.Warning(q); text != "" {
+			w.Header().Set("Warning", fmt.Sprintf("299 - %q", text))
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
