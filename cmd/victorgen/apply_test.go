@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -341,6 +342,9 @@ func TestApplyShowsNoValue(t *testing.T) {
 				cancelled, cancel := context.WithCancel(t.Context())
 				cancel()
 				run(cancelled, []string{"apply", env, "--kubeconfig", kubeconfig}, &out, &out)
+				// The libraries, too, print to the process's own stderr.
+				process, _ := exec.Command("victorgen", "apply", env, "--kubeconfig", kubeconfig, "--force-conflicts").CombinedOutput()
+				out.Write(process)
 				checkNoCanary(t, dir, out.String())
 				if refuse == nil && (!strings.Contains(out.String(), "test: applied to test") || s.Secret("apps", "app") == nil) {
 					t.Errorf("what should work does not\n%s", out.String())
