@@ -21,6 +21,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/keyutil"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -38,6 +40,7 @@ func TestCluster(t *testing.T) {
 	c := startCluster(t)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
+	t.Run("direct", func(t *testing.T) { testApply(t, c) })
 }
 
 // cluster is the control plane of Kubernetes: an API server and its etcd.
@@ -253,8 +256,8 @@ func texts(secret *corev1.Secret) map[string]string {
 	return data
 }
 
-// as returns a client that has a token of a new service account.
-func (c *cluster) as(t *testing.T, namespace, account string) kubernetes.Interface {
+// token returns one of a new service account.
+func (c *cluster) token(t *testing.T, namespace, account string) string {
 	t.Helper()
 	accounts := c.core.CoreV1().ServiceAccounts(namespace)
 	_, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, metav1.CreateOptions{})
@@ -265,11 +268,32 @@ func (c *cluster) as(t *testing.T, namespace, account string) kubernetes.Interfa
 	if err != nil {
 		t.Fatal(err)
 	}
+	return request.Status.Token
+}
+
+// as returns a client that has a token of a new service account.
+func (c *cluster) as(t *testing.T, namespace, account string) kubernetes.Interface {
+	t.Helper()
 	config := rest.AnonymousClientConfig(c.admin)
-	config.BearerToken = request.Status.Token
+	config.BearerToken = c.token(t, namespace, account)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// kubeconfig writes a kubeconfig for whoever has the token, and returns its path.
+func (c *cluster) kubeconfig(t *testing.T, token string) string {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["e2e"] = &clientcmdapi.Cluster{Server: c.admin.Host, CertificateAuthority: c.admin.CAFile}
+	config.AuthInfos["e2e"] = &clientcmdapi.AuthInfo{Token: token}
+	config.Contexts["e2e"] = &clientcmdapi.Context{Cluster: "e2e", AuthInfo: "e2e"}
+	config.CurrentContext = "e2e"
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

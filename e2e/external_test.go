@@ -11,8 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-envparse"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // externalSecretsVersion is that in external-secrets/go.mod, which builds in
@@ -28,18 +26,9 @@ func startExternalSecrets(t *testing.T, c *cluster) {
 		env = append(env, "AWS_"+service+"_ENDPOINT="+os.Getenv("AWS_ENDPOINT_URL"))
 	}
 	c.definitions(t, "github.com/external-secrets/external-secrets", "v"+externalSecretsVersion, "config/crds/bases/*_*.yaml")
-	config := clientcmdapi.NewConfig()
-	config.Clusters["e2e"] = &clientcmdapi.Cluster{Server: c.admin.Host, CertificateAuthority: c.admin.CAFile}
-	config.AuthInfos["e2e"] = &clientcmdapi.AuthInfo{Token: c.admin.BearerToken}
-	config.Contexts["e2e"] = &clientcmdapi.Context{Cluster: "e2e", AuthInfo: "e2e"}
-	config.CurrentContext = "e2e"
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
-		t.Fatal(err)
-	}
 	program := toolProgram(t, "external-secrets", externalSecretsVersion, "external-secrets")
 	metrics := freePort(t)
-	start(t, append(env, "KUBECONFIG="+kubeconfig), listening(metrics), program,
+	start(t, append(env, "KUBECONFIG="+c.kubeconfig(t, c.admin.BearerToken)), listening(metrics), program,
 		"--metrics-addr=127.0.0.1:"+metrics, "--enable-leader-election=false")
 }
 
