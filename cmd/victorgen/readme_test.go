@@ -7,11 +7,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
 // TestReadme runs the README: every sh block, in order, in one shell. The
-// certificate comes from a program that stands in for kubeseal, for there is no
-// cluster here.
+// certificate comes from a program that stands in for kubeseal, and the cluster is
+// a server in the test.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -47,15 +49,20 @@ func TestReadme(t *testing.T) {
 	script = strings.Replace(script, "go install ./cmd/victorgen", ": go install ./cmd/victorgen", 1)
 	cmd := exec.Command("sh", "-xc", script)
 	cmd.Dir = work
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cluster := kubetest.New(t)
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+cluster.Kubeconfig(t))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged"} {
+	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged",
+		"dev: would apply to test", "dev: applied to test", "created namespace victor-ai-dev", "dev: unchanged in test"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the README's commands do not print %q:\n%s", want, out)
 		}
+	}
+	if cluster.Secret("victor-ai-dev", "victor-ai-secrets") == nil {
+		t.Error("no Secret was applied")
 	}
 }
 
