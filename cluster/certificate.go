@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -35,18 +34,18 @@ const (
 func (c *Client) SealingCertificate(ctx context.Context, controller plan.Controller) ([]byte, error) {
 	client, err := rest.HTTPClientFor(c.config)
 	if err != nil {
-		return nil, c.unreachable(ctx, err)
+		return nil, c.failure(request{code: plan.CodeClusterRead}, err)
 	}
 	// Whoever stands behind the proxy must not lead us, and our token, elsewhere.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	core, err := corev1.NewForConfigAndClient(c.config, client)
 	if err != nil {
-		return nil, c.unreachable(ctx, err)
+		return nil, c.failure(request{code: plan.CodeClusterRead}, err)
 	}
 	services := core.Services(controller.Namespace)
 	service, err := services.Get(ctx, controller.Name, metav1.GetOptions{})
 	if err != nil {
-		return nil, c.noService(ctx, controller, err)
+		return nil, c.noService(controller, err)
 	}
 	if len(service.Spec.Ports) == 0 {
 		return nil, noController("%s has no port", serviceOf(controller))
@@ -54,13 +53,13 @@ func (c *Client) SealingCertificate(ctx context.Context, controller plan.Control
 	port := service.Spec.Ports[0].Name
 	body, err := services.ProxyGet("http", controller.Name, port, certificatePath, nil).Stream(ctx)
 	if err != nil {
-		return nil, c.noAnswer(ctx, controller, port, err)
+		return nil, c.noAnswer(controller, port, err)
 	}
 	defer body.Close()
 	data, err := io.ReadAll(io.LimitReader(body, maxCertificate+1))
 	switch {
 	case err != nil:
-		return nil, c.unreachable(ctx, err)
+		return nil, c.failure(request{code: plan.CodeClusterRead}, err)
 	case len(data) > maxCertificate:
 		return nil, useless(controller, "%s is larger than %d MiB", certificatePath, maxCertificate>>20)
 	}
@@ -71,23 +70,18 @@ func (c *Client) SealingCertificate(ctx context.Context, controller plan.Control
 func serviceOf(c plan.Controller) string { return "Service " + c.Name + " in " + c.Namespace }
 
 // noService says why the Service of a controller cannot be read.
-func (c *Client) noService(ctx context.Context, controller plan.Controller, err error) error {
-	switch {
-	case apierrors.IsForbidden(err):
-		return clusterRead("ask for a Role in "+controller.Namespace+" that allows it, and to get services/proxy",
-			"cluster %s does not let you get services %q in namespace %s", c.Name, controller.Name, controller.Namespace)
-	case apierrors.IsNotFound(err):
+func (c *Client) noService(controller plan.Controller, err error) error {
+	if apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err) {
 		return noController("cluster %s has no %s", c.Name, serviceOf(controller))
 	}
-	return c.unreachable(ctx, err)
+	return c.failure(request{plan.CodeClusterRead, "get", "Service", controller.Namespace, controller.Name, nil}, err)
 }
 
 // noAnswer says why there is no answer from behind a Service.
-func (c *Client) noAnswer(ctx context.Context, controller plan.Controller, port string, err error) error {
+func (c *Client) noAnswer(controller plan.Controller, port string, err error) error {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	switch {
 	case !ok:
-		return c.unreachable(ctx, err)
 	case apierrors.IsUnexpectedServerError(err) && apierrors.IsNotFound(err): // the answer is not one of the API server's
 		return noController("%s is no sealed-secrets controller: it has no %s", serviceOf(controller), certificatePath)
 	case apierrors.IsUnexpectedServerError(err):
@@ -96,43 +90,16 @@ func (c *Client) noAnswer(ctx context.Context, controller plan.Controller, port 
 		return noController("%s does not answer, is a Pod of the controller ready? %q", serviceOf(controller), status.ErrStatus.Message)
 	case apierrors.IsNotFound(err):
 		return noController("%s has no endpoints, is there a Pod of the controller?", serviceOf(controller))
-	case apierrors.IsForbidden(err):
-		// The name that a rule must allow is that in the path:
-		// https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
-		name := "http:" + controller.Name + ":" + port
-		return clusterRead("ask for a Role in "+controller.Namespace+" that allows it, as sealed-secrets-service-proxier of its Helm chart does",
-			"cluster %s does not let you get services/proxy %q in namespace %s", c.Name, name, controller.Namespace)
 	}
-	return c.unreachable(ctx, err)
+	// The name that a rule must allow is that in the path:
+	// https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
+	return c.failure(request{plan.CodeClusterRead, "get", "Service", controller.Namespace, "http:" + controller.Name + ":" + port, nil}, err)
 }
 
-// unreachable says why a cluster does not answer.
-func (c *Client) unreachable(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		hint := ""
-		if errors.Is(cause, context.DeadlineExceeded) {
-			hint = "is it the right cluster, and can it be reached from here? --timeout gives it more time"
-		}
-		return clusterRead(hint, "cluster %s has not answered: %v", c.Name, cause)
-	}
-	if apierrors.IsUnauthorized(err) {
-		return clusterRead("log in, as for kubectl", "cluster %s does not know you", c.Name)
-	}
-	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
-		if apierrors.IsUnexpectedServerError(err) {
-			return clusterRead("is it the address of an API server?", "cluster %s answers with status %d", c.Name, status.ErrStatus.Code)
-		}
-		return clusterRead("", "cluster %s answers: %q", c.Name, status.ErrStatus.Message)
-	}
-	if ue, ok := errors.AsType[*url.Error](err); ok {
-		err = ue.Err // without the address, which is long
-	}
-	return clusterRead("is it the right cluster, and can it be reached from here?", "cluster %s cannot be asked: %v", c.Name, err)
-}
-
-func clusterRead(hint, format string, args ...any) error {
+// failure is fail for one request.
+func (c *Client) failure(r request, err error) error {
 	var ds plan.Diagnostics
-	ds.Errorf(plan.CodeClusterRead, nil, hint, format, args...)
+	c.fail(&ds, r, err)
 	return ds
 }
 

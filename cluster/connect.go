@@ -42,7 +42,8 @@ func Connect(t Target) (*Client, error) {
 		return nil, fmt.Errorf("no cluster: %w", err)
 	}
 	config.UserAgent = "victorgen"
-	config.QPS = -1 // there are few requests, and the server says when they are too many
+	config.WarningHandler = rest.NoWarnings{} // a webhook's may quote what was sent
+	config.QPS = -1                           // there are few requests, and the server says when they are too many
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)

@@ -38,6 +38,9 @@ type Options struct {
 	// whatever delivery the contract says: no certificate and no store is needed,
 	// all values are read, and what is generated is minted here.
 	Direct bool
+	// Namespace is where all secrets live, whatever the contract says; empty is
+	// where it says. Who gives it has checked that it is a name.
+	Namespace string
 }
 
 // Compile compiles the environment in dir. The plan is nil if there are
@@ -136,7 +139,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	p := &plan.Plan{
 		Environment: s.Environment,
 		PartOf:      cmp.Or(s.PartOf, pkg),
-		Namespace:   s.Namespace,
+		Namespace:   cmp.Or(c.options.Namespace, s.Namespace),
 		Module:      c.root,
 		Dir:         c.dir,
 	}

@@ -375,3 +375,69 @@ func TestCompileConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestCompileDirect: what victorgen itself is to write needs neither certificate
+// nor store, and lives in one namespace if that is said.
+func TestCompileDirect(t *testing.T) {
+	t.Parallel()
+	root := write(t, map[string]string{
+		"cue.mod/module.cue": "module: \"example.com/app@v0\"\nlanguage: version: \"v0.14.0\"\n",
+		"env.cue": `package app
+
+import "github.com/victor-ai/victorgen/schema"
+
+schema.#Environment
+
+environment: "test"
+namespace: "here"
+delivery: kind: "sealed"
+inputs: {
+	TOKEN: schema.#Required & {present: true}
+	BORN: schema.#Generated & {generate: {kind: "password", inCluster: true}}
+}
+secrets: app: {delivery: kind: "external", keys: {token: input: "TOKEN", born: input: "BORN"}}
+secrets: there: {name: "app2", namespace: "elsewhere", keys: token: input: "TOKEN"}
+`,
+	})
+	p, ds := Compile(root, Options{Direct: true})
+	if p == nil || len(ds) != 0 {
+		t.Fatal(ds)
+	}
+	var got []string
+	for _, s := range p.Secrets {
+		got = append(got, s.Namespace+"/"+s.Name+" "+s.Delivery.Kind)
+	}
+	if diff := cmp.Diff([]string{"elsewhere/app2 direct", "here/app direct"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if in, _ := p.Input("BORN"); in.Generate.InCluster || len(p.Unread()) > 0 {
+		t.Error("something is left to an operator")
+	}
+	if in, _ := p.Input("TOKEN"); in.Present != nil {
+		t.Error("a value that is needed is assumed to be there")
+	}
+	if _, ok := p.Input(plan.LockKey); ok {
+		t.Error("there is a lock key, and no lock")
+	}
+	if p, ds = Compile(root, Options{Direct: true, Namespace: "one"}); p == nil || p.Namespace != "one" || p.Secrets[0].Namespace != "one" || p.Secrets[1].Namespace != "one" {
+		t.Errorf("in one namespace: %v %v", p, ds)
+	}
+}
+
+// TestCompileSameNamespace: secrets of one name may be in two namespaces, and
+// not in one.
+func TestCompileSameNamespace(t *testing.T) {
+	t.Parallel()
+	root := write(t, map[string]string{
+		"cue.mod/module.cue": "module: \"example.com/app@v0\"\nlanguage: version: \"v0.14.0\"\n",
+		"contract.cue":       contract,
+		"env/env.cue":        "package app\n\nenvironment: \"test\"\nnamespace: \"here\"\nsecrets: other: {name: \"app\", namespace: \"there\", keys: host: input: \"DB_HOST\"}\n",
+	})
+	if p, ds := Compile(filepath.Join(root, "env"), Options{Direct: true}); p == nil {
+		t.Fatal(ds)
+	}
+	p, ds := Compile(filepath.Join(root, "env"), Options{Direct: true, Namespace: "one"})
+	if p != nil || len(ds) != 1 || ds[0].Code != plan.CodeSameSecret || !strings.Contains(ds[0].Message, "one/app") || !strings.Contains(ds[0].Hint, "own namespace") {
+		t.Errorf("in one namespace: %v", ds)
+	}
+}

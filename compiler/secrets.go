@@ -65,7 +65,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 	spec := s.Secrets[id]
 	sec := plan.Secret{
 		Name:        cmp.Or(spec.Name, id),
-		Namespace:   cmp.Or(spec.Namespace, s.Namespace),
+		Namespace:   cmp.Or(c.options.Namespace, spec.Namespace, s.Namespace),
 		Type:        cmp.Or(spec.Type, string(corev1.SecretTypeOpaque)),
 		Labels:      spec.Labels,
 		Annotations: spec.Annotations,
@@ -121,7 +121,7 @@ func (c *compilation) checkLabels(object string, labels map[string]string, path 
 		at := append(path[:len(path):len(path)], k)
 		c.checkLabelled(at, "label", k, qualifiedName)
 		c.checkName("label value", labels[k], labelValue, at...)
-		if k == "app.kubernetes.io/managed-by" || k == "app.kubernetes.io/part-of" {
+		if k == "app.kubernetes.io/managed-by" || k == "app.kubernetes.io/part-of" || k == "victorgen/environment" {
 			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.declared(at...)),
 				"take it away; partOf sets app.kubernetes.io/part-of", "label %s of %s is victorgen's own", k, object)
 		}
@@ -343,7 +343,11 @@ func (c *compilation) checkSize(id string, sec plan.Secret) {
 func (c *compilation) checkSecrets(p *plan.Plan) {
 	for i, s := range p.Secrets {
 		if i > 0 && p.Secrets[i-1].Name == s.Name && p.Secrets[i-1].Namespace == s.Namespace {
-			c.ds.Errorf(plan.CodeSameSecret, append(last(s.Pos), p.Secrets[i-1].Pos...), "give one of them another name",
+			hint := "give one of them another name"
+			if c.options.Namespace != "" {
+				hint += ", or leave each in its own namespace"
+			}
+			c.ds.Errorf(plan.CodeSameSecret, append(last(s.Pos), p.Secrets[i-1].Pos...), hint,
 				"two secrets are both %s/%s", s.Namespace, s.Name)
 		}
 	}

@@ -48,6 +48,7 @@ func TestCluster(t *testing.T) {
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
 	t.Run("cert", func(t *testing.T) { testCert(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
+	t.Run("direct", func(t *testing.T) { testApply(t, c) })
 	t.Run("drift", func(t *testing.T) { testDrift(t, c) })
 	t.Run("switch", func(t *testing.T) { testSwitch(t, c) })
 	t.Run("broken", func(t *testing.T) { testBroken(t, c) })

@@ -16,6 +16,10 @@ const (
 	LabelPartOf    = "app.kubernetes.io/part-of"
 
 	ManagedBy = "victorgen" // the value of LabelManagedBy
+
+	// LabelEnvironment is on the Secrets that victorgen writes itself, and on
+	// nothing else: who prunes must know which are whose.
+	LabelEnvironment = "victorgen/environment"
 )
 
 // The files of a tree, slash-separated and relative to its directory.

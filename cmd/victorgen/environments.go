@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit"
@@ -21,15 +22,16 @@ import (
 
 // result is what one environment came to. It is also what -o json prints.
 type result struct {
-	Environment string           `json:"environment,omitempty"`
-	Directory   string           `json:"directory"`
-	OK          bool             `json:"ok"`
-	Tree        string           `json:"tree,omitempty"`
-	Minted      []string         `json:"minted,omitempty"`
-	Inputs      []inputState     `json:"inputs,omitempty"`
-	Changes     []emit.Change    `json:"changes,omitempty"`
-	Report      *emit.Report     `json:"report,omitempty"`
-	Diagnostics plan.Diagnostics `json:"diagnostics,omitempty"`
+	Environment string               `json:"environment,omitempty"`
+	Directory   string               `json:"directory"`
+	OK          bool                 `json:"ok"`
+	Tree        string               `json:"tree,omitempty"`
+	Minted      []string             `json:"minted,omitempty"`
+	Inputs      []inputState         `json:"inputs,omitempty"`
+	Changes     []emit.Change        `json:"changes,omitempty"`
+	Report      *emit.Report         `json:"report,omitempty"`
+	Applied     *cluster.ApplyReport `json:"applied,omitempty"`
+	Diagnostics plan.Diagnostics     `json:"diagnostics,omitempty"`
 
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
 	Certificates []certificateStory `json:"certificates,omitempty"`
@@ -74,6 +76,9 @@ func forEach(cmd *cobra.Command, patterns []string, o compiler.Options, format, 
 		}
 	})
 	refuseSameName(results)
+	if o.Direct {
+		refuseSameSecret(results)
+	}
 	pr := newProgress(cmd.ErrOrStderr(), doing, len(dirs))
 	parallel(func(r *result) {
 		pr.start(r.name())
@@ -116,6 +121,33 @@ func refuseSameName(results []result) {
 			if r.plan != nil && other != r.Directory {
 				r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
 					"environment %q is also that of %s, and both would write the same tree", r.Environment, other)
+			}
+		}
+	}
+}
+
+// refuseSameSecret adds an error to each of the environments that would write
+// the same Secret of one cluster.
+func refuseSameSecret(results []result) {
+	in := map[string][]string{}
+	for _, r := range results {
+		if r.plan == nil {
+			continue
+		}
+		for _, s := range r.plan.Secrets {
+			id := s.Namespace + "/" + s.Name
+			in[id] = append(in[id], r.name())
+		}
+	}
+	for i := range results {
+		r := &results[i]
+		if r.plan == nil {
+			continue
+		}
+		for _, s := range r.plan.Secrets {
+			if names := in[s.Namespace+"/"+s.Name]; len(names) > 1 {
+				r.Diagnostics.Errorf(plan.CodeSameSecret, s.Pos, "apply them one at a time, to a namespace or a cluster each",
+					"Secret %s/%s is that of %s", s.Namespace, s.Name, plan.And(names))
 			}
 		}
 	}

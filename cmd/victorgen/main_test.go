@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -68,11 +69,13 @@ func kubectl() {
 // out what is in the file certificate while that is there.
 func apiServer(t testing.TB, certificate string) *kubetest.Server {
 	s := kubetest.New(t)
-	s.Put(t, "{apiVersion: v1, kind: Service, metadata: {name: sealed-secrets-controller, namespace: kube-system}, spec: {ports: [{port: 8080}]}}")
+	s.Put(t, "namespaces", "kubelet", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}})
+	s.Put(t, "services", "helm", &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "sealed-secrets-controller", Namespace: "kube-system"},
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}})
 	s.Handle("GET /api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:/proxy/v1/cert.pem", func(w http.ResponseWriter, _ *http.Request) {
 		b, err := os.ReadFile(certificate)
 		if err != nil {
-			kubetest.Refuse(w, apierrors.NewServiceUnavailable("no endpoints available"))
+			kubetest.Error(w, apierrors.NewServiceUnavailable("no endpoints available"))
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-pem-file")

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
@@ -67,7 +70,8 @@ func TestReadme(t *testing.T) {
 	script = strings.Replace(script, "go install ./cmd/victorgen", ": go install ./cmd/victorgen", 1)
 	_, out := runPage(t, script)
 	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged",
-		"dev: wrote envs/dev/sealing-cert.pem", "dev: unchanged demo-sealing-cert.pem", "sealed for it  victor-ai-dev/"} {
+		"dev: wrote envs/dev/sealing-cert.pem", "dev: unchanged demo-sealing-cert.pem", "sealed for it  victor-ai-dev/",
+		"dev: would apply to test", "dev: applied to test", "created namespace victor-ai-dev", "dev: unchanged in test"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the README's commands do not print %q:\n%s", want, out)
 		}
@@ -93,9 +97,12 @@ func TestFromScripts(t *testing.T) {
 	}
 	const lost = "c4nary-lost-and-found-7h3k9d2m"
 	work, out := runPage(t, "cd examples/victor\n"+strings.Join(all, ""), func(cluster *kubetest.Server) {
-		cluster.Put(t, "{apiVersion: v1, kind: Namespace, metadata: {name: victor-ai-dev}}")
-		cluster.Put(t, `{apiVersion: v1, kind: Secret, metadata: {name: grafana-credentials, namespace: victor-ai-dev,
-			annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}}, stringData: {admin-user: admin, admin-password: `+lost+`}}`)
+		cluster.Put(t, "namespaces", "kubectl", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "victor-ai-dev"}})
+		cluster.Put(t, "secrets", "kubectl-client-side-apply", &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "grafana-credentials", Namespace: "victor-ai-dev",
+				Annotations: map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+			Data: map[string][]byte{"admin-user": []byte("admin"), "admin-password": []byte(lost)}, Type: corev1.SecretTypeOpaque,
+		})
 	})
 	source := string(read(t, filepath.Join(work, "examples/victor/.secrets.dev")))
 	if kept := strings.Contains(source, "\nGRAFANA_ADMIN_PASSWORD='"+lost+"'\n"); kept == clusterVerbs { // which rotate it

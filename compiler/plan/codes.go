@@ -87,6 +87,12 @@ const (
 const (
 	CodeClusterRead  Code = "VG5001"
 	CodeClusterWrite Code = "VG5002"
+
+	CodeOwned         Code = "VG5003"
+	CodeFieldConflict Code = "VG5004"
+	CodeUnchangeable  Code = "VG5005"
+	CodeNoNamespace   Code = "VG5006"
+	CodeNotRestarted  Code = "VG5007"
 	// Of the certificate that its controller hands out.
 	CodeNoController       Code = "VG5201"
 	CodeCertificateUseless Code = "VG5202"

@@ -147,7 +147,20 @@ or other namespace there.`,
 	CodeClusterRead: `an object could not be read from the cluster.
 The message says what the API server said. A permission that is missing is named; ` + "`victorgen explain --permissions`" + `
 is about sources, and ` + "`access: readers`" + ` in a contract gives the right to get the Secrets of an environment.`,
-	CodeClusterWrite: `an object could not be written to the cluster. The message says what the API server said.`,
+	CodeClusterWrite: `an object could not be written to the cluster.
+The message says why the API server refused, and no more: what it says of a request can quote the values in it.`,
+	CodeOwned: `a Secret that is there belongs to somebody else.
+A controller has made it from a SealedSecret, an ExternalSecret or the like and would put its own values back, or it is
+that of another environment. --force-conflicts writes it all the same (warning).`,
+	CodeFieldConflict: `somebody else has set fields of a Secret to other values.
+By server-side apply each field belongs to those who have set it:
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts. --force-conflicts takes the fields over.`,
+	CodeUnchangeable: `a Secret can't become what the contract says while it is there.
+The type of a Secret never changes, and an immutable one keeps its data. Delete it first; what consumes it keeps what it
+has meanwhile.`,
+	CodeNoNamespace: `a namespace does not exist, or is being deleted. --create-namespace creates what is missing.`,
+	CodeNotRestarted: `a workload that consumes a changed Secret was not restarted.
+A Deployment that is paused can't be (warning); after an interruption, restart what is named with kubectl.`,
 	CodeNoController: `there is no sealed-secrets controller where the contract says, or it does not answer.
 delivery.controller in a contract names its Service: sealed-secrets-controller in kube-system by default, which are
 kubeseal's defaults too. The Helm chart calls it sealed-secrets. Is it the right cluster? ` + "`--context`" + ` names another.`,

@@ -24,6 +24,12 @@ type Options struct {
 	NoGenerate bool          // a generated input that is missing is an error, not minted
 	Timeout    time.Duration // for all that the sources are asked, together; 0 is no limit
 	Rand       io.Reader     // what values are minted from; nil is crypto/rand.Reader
+	// MustRead says that no sealed copy can stand in for a value: a source that
+	// cannot be asked is an error.
+	MustRead bool
+	// SkipValidation says that a value is used even if it is wrong: what Resolve
+	// has to say of values, but for one that cannot be decoded, are warnings.
+	SkipValidation bool
 }
 
 // Resolve finds out about every input of p. sources holds the sources by their
@@ -41,7 +47,10 @@ type Options struct {
 // The diagnostics are sorted. If they have errors, the set is not to be used.
 func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
 	r := newResolution(p, sources, p.Inputs)
-	r.unread = p.Unread()
+	r.unread, r.lenient = p.Unread(), o.SkipValidation
+	if o.MustRead {
+		r.unreadable = plan.Error
+	}
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
 		for _, in := range p.Inputs {
@@ -149,6 +158,7 @@ type resolution struct {
 	unread     map[string]bool // the inputs of which only metadata is asked, whatever prove says
 	replace    bool            // write over what is there
 	mintedBy   string          // what would mint a missing input
+	lenient    bool            // what is wrong with a value is a warning
 	set        value.Set
 	places     map[string]string // of an absent input: where to put it, if its source says so
 	ds         plan.Diagnostics
@@ -317,10 +327,11 @@ func (r *resolution) check(in plan.Input, o Options) {
 	switch got := r.set[in.Name]; got.State {
 	case value.Present:
 		if !r.unread[in.Name] {
-			for _, d := range value.Judge(in, got.Value) {
-				d.Message += " (from " + got.Origin + ")"
-				r.ds = append(r.ds, d)
+			ds := value.Judge(in, got.Value)
+			for i := range ds {
+				ds[i].Message += " (from " + got.Origin + ")"
 			}
+			r.judged(ds)
 		}
 		if in.Deprecated != "" {
 			r.ds.Warnf(plan.CodeDeprecated, in.Pos, "remove it from "+got.Origin, "%s is deprecated: %s", in.Name, in.Deprecated)
@@ -333,6 +344,16 @@ func (r *resolution) check(in plan.Input, o Options) {
 			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or "+r.mintedBy,
 				"generated input %s is missing", in.Name)
 		}
+	}
+}
+
+// judged takes note of what is wrong with values.
+func (r *resolution) judged(ds plan.Diagnostics) {
+	for _, d := range ds {
+		if r.lenient && d.Code != plan.CodeValueEncoding {
+			d.Severity = plan.Warning
+		}
+		r.ds = append(r.ds, d)
 	}
 }
 
@@ -373,7 +394,9 @@ func (r *resolution) rule(rule plan.Rule) {
 		if rule.Description != "" {
 			hint += ": " + rule.Description
 		}
-		r.ds.Errorf(plan.CodeRuleBroken, rule.Pos, hint, "rule %s is broken: "+format, append([]any{rule.Name}, args...)...)
+		var ds plan.Diagnostics
+		ds.Errorf(plan.CodeRuleBroken, rule.Pos, hint, "rule %s is broken: "+format, append([]any{rule.Name}, args...)...)
+		r.judged(ds)
 	}
 	switch {
 	case rule.Kind == plan.AtLeastOne && none:
@@ -508,7 +531,7 @@ func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, 
 			State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed, Minted: a.Value.Equal(v),
 		}
 		if !a.Value.Equal(v) {
-			r.ds = append(r.ds, value.Judge(in, a.Value)...)
+			r.judged(value.Judge(in, a.Value))
 		}
 		return
 	}

@@ -168,6 +168,8 @@ func TestResolve(t *testing.T) {
 	deprecated.Deprecated = "use NEW"
 	pattern := required("PATTERN")
 	pattern.Constraints.Pattern = regexp.MustCompile("^sk-")
+	base64 := required("ENCODED")
+	base64.Encoding = plan.Base64
 	impossible := generated("IMPOSSIBLE")
 	impossible.Constraints.MaxLength = 3
 	group := func(kind plan.RuleKind) []plan.Rule {
@@ -195,6 +197,35 @@ func TestResolve(t *testing.T) {
 			vault:   &vault{},
 			want:    map[string]string{"B": "absent", "C": "minted, v:C", "D": "absent", "HOST": "db from the contract"},
 			created: []string{"C"},
+		},
+		"validation is skipped": {
+			plan:    makePlan(group(plan.AtLeastOne), pattern, base64, required("HERE"), optional("A"), optional("B"), optional("C"), generated("MINTED")),
+			vault:   &vault{store: store{values: map[string]string{"PATTERN": canary, "ENCODED": "!" + canary, "HERE": "x"}}},
+			options: source.Options{SkipValidation: true},
+			want: map[string]string{"PATTERN": canary + " from v:PATTERN", "ENCODED": "!" + canary + " from v:ENCODED", "HERE": "x from v:HERE",
+				"A": "absent", "B": "absent", "C": "absent", "MINTED": "absent"},
+			say: []string{
+				"1 warning VG2006: PATTERN does not match its pattern (from v:PATTERN); it must match ^sk-",
+				"2 error VG2010: ENCODED is no base64 (from v:ENCODED); store it as `base64` prints it, or take encoding from the contract",
+				"50 warning VG2003: rule r is broken: none of A, B, C is set; set one of them or more: why",
+			},
+		},
+		"validation is skipped, and a value is missing": {
+			plan:    makePlan(nil, pattern, required("GONE")),
+			vault:   &vault{store: store{values: map[string]string{"PATTERN": canary}}},
+			options: source.Options{SkipValidation: true},
+			want:    map[string]string{"PATTERN": canary + " from v:PATTERN", "GONE": "absent"},
+			say: []string{
+				"1 warning VG2006: PATTERN does not match its pattern (from v:PATTERN); it must match ^sk-",
+				"2 error VG2001: required input GONE is missing; set it in the store v",
+			},
+		},
+		"must be read": {
+			plan:    makePlan(nil, required("A"), generated("C")),
+			vault:   &vault{store: store{errs: map[string]error{"A": offline}}},
+			options: source.Options{MustRead: true},
+			want:    map[string]string{"A": "unreadable: no network: unreadable", "C": "absent"},
+			say:     []string{"100 error VG2101: cannot read A from source default (test): no network: unreadable; "},
 		},
 		"empty is absent": {
 			plan:  makePlan(nil, optional("B")),

@@ -1,0 +1,203 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// errNoAnswer stands for every answer that no API server gives.
+var errNoAnswer = errors.New("its answer is not that of an API server")
+
+// request is one thing that was asked of the API server.
+type request struct {
+	code            plan.Code // of what may come of it: CodeClusterRead or CodeClusterWrite
+	verb            string    // of the permission it takes
+	kind            string    // Secret
+	namespace, name string
+	pos             []plan.Pos
+}
+
+// String names what it is about: "Secret victor-ai/app".
+func (r request) String() string {
+	switch {
+	case r.namespace == "":
+		return r.kind + " " + r.name
+	case r.name == "":
+		return r.kind + "s in namespace " + r.namespace
+	}
+	return r.kind + " " + r.namespace + "/" + r.name
+}
+
+// forbidden is how the API server says that a permission is missing
+// (https://github.com/kubernetes/kubernetes/blob/v1.35.1/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go).
+var forbidden = regexp.MustCompile(`^[^{}]*User "([^"]*)" cannot ([a-z]+) resource "([a-z/]+)" in API group "([a-z0-9.-]*)"`)
+
+// manager is how it names who owns a field.
+var manager = regexp.MustCompile(`^conflict with "([^"]+)"`)
+
+// fail says what came of a request. What an API server, or a webhook behind it,
+// says of a request to write may quote what was sent. So only what is known to
+// hold no value is taken from an answer: its reason, and names.
+func (c *Client) fail(ds *plan.Diagnostics, r request, err error) {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		c.unreachable(ds, r, err)
+		return
+	}
+	s := status.Status()
+	var causes []metav1.StatusCause
+	if s.Details != nil {
+		causes = s.Details.Causes
+	}
+	denied := forbidden.FindStringSubmatch(s.Message)
+	switch {
+	case apierrors.IsUnauthorized(err):
+		ds.Errorf(r.code, nil, "log in, or name another context with --context", "cluster %s does not let you in (401 Unauthorized)", c.Name)
+	case apierrors.IsForbidden(err) && denied != nil:
+		c.denied(ds, r, denied[1], denied[2], denied[3], denied[4])
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		ds.Errorf(plan.CodeNoNamespace, r.pos, "wait until it is gone; --create-namespace makes it anew", "%s: the namespace is being deleted", r)
+	case apierrors.IsNotFound(err) && s.Details != nil && s.Details.Kind == "namespaces":
+		ds.Errorf(plan.CodeNoNamespace, nil, "--create-namespace creates it", "there is no namespace %s in cluster %s", r.namespace, c.Name)
+	case slices.ContainsFunc(causes, func(c metav1.StatusCause) bool { return c.Type == metav1.CauseTypeFieldManagerConflict }):
+		conflict(ds, r, causes)
+	case apierrors.IsInvalid(err):
+		ds.Errorf(r.code, r.pos, "look at what the contract says there", "the API server does not accept %s: %s", r, invalid(causes))
+	default:
+		ds.Errorf(r.code, r.pos, hints[s.Reason], "the API server does not %s %s: %s (%d)", r.verb, r, reasons(s.Reason), s.Code)
+	}
+}
+
+// unreachable says that no answer came, in words that are the same for all
+// requests, so that a network that is dead is one error.
+func (c *Client) unreachable(ds *plan.Diagnostics, r request, err error) {
+	if errors.Is(err, context.Canceled) {
+		ds.Errorf(r.code, nil, "", "interrupted before anything was written")
+		return
+	}
+	ds.Errorf(r.code, nil, "look at the network, a proxy or a VPN, or name another context with --context",
+		"cluster %s cannot be asked: %s", c.Name, network(err))
+}
+
+func network(err error) string {
+	var (
+		dns       *net.DNSError
+		op        *net.OpError
+		untrusted *tls.CertificateVerificationError
+		link      *url.Error
+	)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "there was no answer in time"
+	case errors.As(err, &dns):
+		return "the name " + dns.Name + " cannot be resolved"
+	case errors.As(err, &untrusted):
+		return "its TLS certificate is not trusted: " + untrusted.Err.Error()
+	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &op):
+		return fmt.Sprintf("nobody listens at %s", op.Addr)
+	case errors.As(err, &op):
+		return "the network failed: " + op.Err.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed"
+	case errors.As(err, &link) && strings.HasPrefix(link.Err.Error(), "getting credentials: "):
+		return link.Err.Error() // of a program that the kubeconfig names
+	}
+	return errNoAnswer.Error()
+}
+
+// answered reports whether an answer came that is about one object, so that to
+// ask for another one makes sense.
+func answered(err error) bool {
+	var status apierrors.APIStatus
+	return err == nil || errors.As(err, &status) && !apierrors.IsUnauthorized(err)
+}
+
+// denied names a permission that is missing, and a rule that gives it.
+func (c *Client) denied(ds *plan.Diagnostics, r request, user, verb, resource, group string) {
+	rule := fmt.Sprintf(`{apiGroups: [%q], resources: [%q], verbs: [%q]`, group, resource, verb)
+	what, role := resource, "ClusterRole"
+	if r.name != "" {
+		what = strings.TrimSuffix(resource, "s") + " " + r.name
+	}
+	if r.name != "" && verb != "create" { // whose name is not known then
+		rule += fmt.Sprintf(`, resourceNames: [%q]`, r.name)
+	}
+	if r.namespace != "" {
+		what, role = what+" in namespace "+r.namespace, "Role in "+r.namespace
+	}
+	ds.Errorf(r.code, r.pos, "a "+role+" with the rule "+rule+"} allows it", "%s may not %s %s (cluster %s)", user, verb, what, c.Name)
+}
+
+// conflict says which fields of r others own.
+func conflict(ds *plan.Diagnostics, r request, causes []metav1.StatusCause) {
+	var managers, fields []string
+	for _, c := range causes {
+		if m := manager.FindStringSubmatch(c.Message); m != nil {
+			managers = append(managers, m[1])
+		}
+		fields = append(fields, strings.TrimPrefix(c.Field, "."))
+	}
+	slices.Sort(managers)
+	slices.Sort(fields)
+	ds.Errorf(plan.CodeFieldConflict, r.pos, "see who that is; --force-conflicts takes the fields over",
+		"%s: %s has set %s", r, plan.And(slices.Compact(managers)), plan.And(slices.Compact(fields)))
+}
+
+// invalid names the fields that are not accepted, and none of the values.
+func invalid(causes []metav1.StatusCause) string {
+	var fields []string
+	for _, c := range causes {
+		fields = append(fields, strings.TrimSpace(c.Field+" "+invalidity[c.Type]))
+	}
+	slices.Sort(fields)
+	if len(fields) == 0 {
+		return "it is invalid"
+	}
+	return plan.And(slices.Compact(fields))
+}
+
+var invalidity = map[metav1.CauseType]string{
+	metav1.CauseTypeFieldValueNotFound: "refers to nothing", metav1.CauseTypeFieldValueRequired: "is missing",
+	metav1.CauseTypeFieldValueDuplicate: "is there twice", metav1.CauseTypeFieldValueInvalid: "is invalid",
+	metav1.CauseTypeFieldValueNotSupported: "is not supported", metav1.CauseTypeForbidden: "is not allowed",
+	metav1.CauseTypeTooLong: "is too long", metav1.CauseTypeTooMany: "are too many",
+}
+
+// reasons says a reason in words, where the API server's own would not do.
+func reasons(r metav1.StatusReason) string {
+	switch r {
+	case metav1.StatusReasonForbidden:
+		return "a quota, a policy or an admission webhook forbids it"
+	case metav1.StatusReasonBadRequest:
+		return "the request was refused"
+	case metav1.StatusReasonUnknown:
+		return "it gave no reason"
+	}
+	return string(r)
+}
+
+var hints = map[metav1.StatusReason]string{
+	metav1.StatusReasonForbidden:       "its events and log say which; what they say is not shown here, for it may quote values",
+	metav1.StatusReasonBadRequest:      "the log of the API server or of a webhook says why; that is not shown here, for it may quote values",
+	metav1.StatusReasonInternalError:   "the log of the API server or of a webhook says why; that is not shown here, for it may quote values",
+	metav1.StatusReasonUnknown:         "the log of the API server or of a proxy says why; that is not shown here, for it may quote values",
+	metav1.StatusReasonTooManyRequests: "try again later",
+	metav1.StatusReasonTimeout:         "try again",
+	metav1.StatusReasonServerTimeout:   "try again",
+	metav1.StatusReasonConflict:        "somebody else changed it at the same time: try again",
+}
