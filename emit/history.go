@@ -9,25 +9,28 @@ import (
 
 // History is what the lock of a tree knows of the sealed secrets of a plan:
 // which keys they have, and when the values of these last changed.
+// The zero History knows nothing.
 type History struct {
-	plan *plan.Plan
-	lock *lock
+	of      []plan.Secret
+	secrets []lockedSecret
 }
 
 // History reads the lock of t. Without one, or with that of another
 // environment, nothing is known.
 func (t *Tree) History(p *plan.Plan) (History, plan.Diagnostics) {
-	h := History{plan: p, lock: new(lock)}
+	var h History
 	data, ok := t.files()[LockFile]
 	if !ok {
 		return h, nil
 	}
 	l, ds := parseLock(data, "")
 	if l != nil && l.Environment == p.Environment {
-		h.lock = l
+		h = historyOf(p, l)
 	}
 	return h, ds
 }
+
+func historyOf(p *plan.Plan, l *lock) History { return History{p.Secrets, l.Secrets} }
 
 // Key returns when the value of a key last changed, and whether it was sealed
 // at all: what is left out is not. It is not known of a key that the lock does
@@ -45,7 +48,7 @@ func (h History) Key(s plan.Secret, key string) (changed time.Time, sealed, know
 // secrets that have it. A key changes with each of its inputs, so the key that
 // has been the same for the longest tells best.
 func (h History) LastChange(in plan.Input) (changed time.Time, secrets []string) {
-	for _, s := range h.plan.Secrets {
+	for _, s := range h.of {
 		locked, ok := h.secret(s)
 		if !ok {
 			continue // it is external
@@ -69,9 +72,9 @@ func (h History) LastChange(in plan.Input) (changed time.Time, secrets []string)
 }
 
 func (h History) secret(s plan.Secret) (lockedSecret, bool) {
-	i := slices.IndexFunc(h.lock.Secrets, func(l lockedSecret) bool { return l.Namespace == s.Namespace && l.Name == s.Name })
+	i := slices.IndexFunc(h.secrets, func(l lockedSecret) bool { return l.Namespace == s.Namespace && l.Name == s.Name })
 	if i < 0 {
 		return lockedSecret{}, false
 	}
-	return h.lock.Secrets[i], true
+	return h.secrets[i], true
 }

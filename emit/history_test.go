@@ -72,7 +72,7 @@ func TestHistory(t *testing.T) {
 
 	other := *p
 	other.Environment = "staging"
-	if h, _ := tree.History(&other); len(h.lock.Secrets) > 0 {
+	if h, _ := tree.History(&other); len(h.secrets) > 0 {
 		t.Error("the lock of another environment counts")
 	}
 	if changed, secrets := history(nil).LastChange(plan.Input{Name: "TOKEN"}); !changed.IsZero() || secrets != nil {

@@ -124,7 +124,7 @@ func (a *Alerts) aboutSecrets() []alert {
 func (e *emission) aboutRotation(l *lock) []alert {
 	var alerts []alert
 	for _, in := range e.plan.Inputs {
-		changed, secrets := History{e.plan, l}.LastChange(in)
+		changed, secrets := historyOf(e.plan, l).LastChange(in)
 		if in.MaxAge == 0 || len(secrets) == 0 {
 			continue
 		}
