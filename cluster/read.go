@@ -117,7 +117,7 @@ func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State,
 	defer cancel(nil)
 	r := &reading{Client: c, cancel: cancel, troubles: map[trouble][]string{}}
 	s := &State{Cluster: c.Name, Secrets: make([]Live, len(p.Secrets))}
-	s.Certificates, r.ds = certificatesOf(p, now)
+	s.Certificates, r.ds = certificatesIn(p, now)
 
 	var first errgroup.Group
 	first.SetLimit(parallel)
@@ -143,12 +143,17 @@ func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State,
 		second.Go(func() error { r.store(ctx, &s.Stores[i]); return nil })
 	}
 	second.Wait()
+	if ctx.Err() != nil { // which is told once
+		for i := range s.Certificates {
+			s.Certificates[i].Unknown = nil
+		}
+	}
 	return s, r.diagnostics(ctx)
 }
 
-// certificatesOf returns the certificates of p, each once for each controller,
+// certificatesIn returns the certificates of p, each once for each controller,
 // with what is wrong with them.
-func certificatesOf(p *plan.Plan, now time.Time) ([]Certificate, plan.Diagnostics) {
+func certificatesIn(p *plan.Plan, now time.Time) ([]Certificate, plan.Diagnostics) {
 	var all []Certificate
 	var ds plan.Diagnostics
 	for _, s := range p.Secrets {
@@ -376,9 +381,6 @@ func (r *reading) store(ctx context.Context, into *Store) {
 // newest asks a controller for its newest certificate.
 func (r *reading) newest(ctx context.Context, controller plan.Controller, certificates []*Certificate) {
 	text, err := r.sealingCertificate(ctx, controller)
-	if ctx.Err() != nil {
-		return // which is told once
-	}
 	block, _ := pem.Decode(text)
 	if err == nil && block == nil {
 		err = errors.New("what it answers is no certificate")

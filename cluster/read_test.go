@@ -368,7 +368,7 @@ func TestReadOnce(t *testing.T) {
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it takes %v", took)
 			}
-			if r, ds := Verify(p, s, emit.History{}, now); ds != nil || r.Secrets[0].Verdict != Unknown {
+			if r, ds := Verify(p, s, emit.History{}, now); ds != nil || r.Secrets[0].Verdict != VerdictUnknown {
 				t.Errorf("%s: %v", r.Secrets[0].Verdict, ds)
 			}
 		})

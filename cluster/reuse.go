@@ -52,7 +52,7 @@ func Reuse(plans []*plan.Plan, states []*State) []plan.Diagnostics {
 				}
 				mac := hmac.New(sha256.New, secret)
 				mac.Write(v.Reveal())
-				h := holder{i, in, originOf(in, p), fmt.Sprintf("%s of %s (%s)", in.Name, p.Environment, key(s, k))}
+				h := holder{i, in, originOf(in, p), fmt.Sprintf("%s of %s (key %q of secret %s/%s)", in.Name, p.Environment, k.Name, s.Namespace, s.Name)}
 				tag := string(mac.Sum(nil))
 				if !slices.ContainsFunc(holders[tag], h.same) {
 					holders[tag] = append(holders[tag], h)

@@ -62,7 +62,10 @@ func spoken(c Condition, hidden []value.Value) string {
 func whyUnknown(c Certificate) (reason, hint string) {
 	controller := c.Controller
 	var said apierrors.APIStatus
+	var own plan.Diagnostics
 	switch {
+	case errors.As(c.Unknown, &own) && len(own) > 0:
+		return own[0].Message, own[0].Hint
 	case apierrors.IsForbidden(c.Unknown):
 		return fmt.Sprintf("not allowed to get services/proxy http:%s: in namespace %s", controller.Name, controller.Namespace),
 			"a Role in that namespace allows it by resourceNames; or compare with what `kubeseal --fetch-cert` prints"
@@ -72,9 +75,4 @@ func whyUnknown(c Certificate) (reason, hint string) {
 		return oneLine(said.Status().Message), "look whether the controller runs, and whether the API server reaches it"
 	}
 	return oneLine(c.Unknown.Error()), "look whether the controller runs, and whether the API server reaches it"
-}
-
-// key names a key for people: key "url" of secret apps/app.
-func key(s plan.Secret, k plan.Key) string {
-	return fmt.Sprintf("key %q of secret %s/%s", k.Name, s.Namespace, s.Name)
 }

@@ -21,6 +21,20 @@ type Report struct {
 	Secrets []SecretReport `json:"secrets"` // in the order of the plan
 }
 
+// Brief returns the report without what only --detailed shows: lengths, owners
+// and times.
+func (r Report) Brief() Report {
+	r.Secrets = slices.Clone(r.Secrets)
+	for i := range r.Secrets {
+		s := &r.Secrets[i]
+		s.Owners, s.Created, s.Changed, s.Keys = nil, nil, nil, slices.Clone(s.Keys)
+		for j := range s.Keys {
+			s.Keys[j].Bytes, s.Keys[j].Changed = nil, nil
+		}
+	}
+	return r
+}
+
 // SecretReport is one secret of a [Report].
 type SecretReport struct {
 	Namespace     string      `json:"namespace"`
@@ -49,10 +63,10 @@ type Verdict string
 
 // The verdicts.
 const (
-	OK      Verdict = "ok"
-	NotOK   Verdict = "not ok"
-	LeftOut Verdict = "left out" // it is not there, and need not be
-	Unknown Verdict = "unknown"  // it could not be read
+	VerdictOK      Verdict = "ok"
+	VerdictNotOK   Verdict = "not ok"
+	VerdictLeftOut Verdict = "left out" // it is not there, and need not be
+	VerdictUnknown Verdict = "unknown"  // it could not be read
 )
 
 // KeyState says whether a key is there.
@@ -128,7 +142,7 @@ type problem struct {
 
 func (j *judgement) report() SecretReport {
 	r := SecretReport{
-		Namespace: j.Namespace, Name: j.Name, Verdict: OK, Type: cmp.Or(j.live.Type, j.Type), Delivery: j.live.Delivery.Kind, Keys: j.keys(),
+		Namespace: j.Namespace, Name: j.Name, Verdict: VerdictOK, Type: cmp.Or(j.live.Type, j.Type), Delivery: j.live.Delivery.Kind, Keys: j.keys(),
 	}
 	before := len(j.ds)
 	trouble := j.delivery()
@@ -143,11 +157,11 @@ func (j *judgement) report() SecretReport {
 	}
 	switch j.live.State {
 	case value.Unreadable:
-		r.Verdict = Unknown
+		r.Verdict = VerdictUnknown
 		j.tell(trouble)
 	case value.Absent:
 		if j.mayBeAbsent() {
-			r.Verdict, r.DeliveryState = LeftOut, ""
+			r.Verdict, r.DeliveryState = VerdictLeftOut, ""
 			break
 		}
 		j.missing(trouble)
@@ -158,7 +172,7 @@ func (j *judgement) report() SecretReport {
 		j.data()
 	}
 	if j.ds[before:].HasErrors() || j.hasStale() {
-		r.Verdict = NotOK
+		r.Verdict = VerdictNotOK
 	}
 	return r
 }

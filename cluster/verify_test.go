@@ -497,6 +497,18 @@ func TestReport(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+	brief, err := json.Marshal(r.Brief())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{"bytes", "changed", "created", "owners"} {
+		if strings.Contains(string(brief), field) {
+			t.Errorf("the brief report has %s", field)
+		}
+	}
+	if r.Secrets[0].Owners == nil || r.Secrets[0].Keys[0].Bytes == nil {
+		t.Error("the report is brief itself")
+	}
 }
 
 // TestStaleIsNotOK: a secret with a value that is too old is not ok, though the
@@ -505,7 +517,7 @@ func TestStaleIsNotOK(t *testing.T) {
 	t.Parallel()
 	p, s := testPlan(), testState()
 	s.Secrets[0].Changed = now.Add(-100 * day)
-	if r, _ := Verify(p, s, emit.History{}, now); r.Secrets[0].Verdict != NotOK || r.Secrets[1].Verdict != OK {
+	if r, _ := Verify(p, s, emit.History{}, now); r.Secrets[0].Verdict != VerdictNotOK || r.Secrets[1].Verdict != VerdictOK {
 		t.Errorf("%s, %s", r.Secrets[0].Verdict, r.Secrets[1].Verdict)
 	}
 }
