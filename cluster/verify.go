@@ -161,7 +161,7 @@ func (j *judgement) report() SecretReport {
 		j.tell(trouble)
 	case value.Absent:
 		if j.mayBeAbsent() {
-			r.Verdict, r.DeliveryState = VerdictLeftOut, ""
+			r.Verdict = VerdictLeftOut
 			break
 		}
 		j.missing(trouble)

@@ -10,8 +10,9 @@ import (
 )
 
 // TestReadme runs the README: every sh block, in order, in one shell. The
-// certificate comes from a program that stands in for kubeseal, for there is no
-// cluster here.
+// certificate comes from a program that stands in for kubeseal, and in the place
+// of a cluster there is an API server that has what the trees say at that time,
+// unsealed.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -47,16 +48,19 @@ func TestReadme(t *testing.T) {
 	script = strings.Replace(script, "go install ./cmd/victorgen", ": go install ./cmd/victorgen", 1)
 	cmd := exec.Command("sh", "-xc", script)
 	cmd.Dir = work
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cluster, kubeconfig := startCluster(t, filepath.Join(work, "examples", "victor"))
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+kubeconfig)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged"} {
+	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged",
+		"dev: ok in kind (4 secrets: 2 ok, 2 left out)", "owner SealedSecret/grafana-credentials", `"results": []`} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the README's commands do not print %q:\n%s", want, out)
 		}
 	}
+	cluster.readOnly()
 }
 
 // TestReadmeContract: the contract of the README compiles.
