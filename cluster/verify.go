@@ -261,7 +261,7 @@ func (j *judgement) missing(p *problem) {
 		hint = "`victorgen apply` writes it"
 	case d.State == value.Present:
 		why = fmt.Sprintf(", though its %s is all right: somebody has deleted it", d.Kind)
-		hint = fmt.Sprintf("the controller makes it anew: if not by itself, when the %s is deleted and applied again", d.Kind)
+		hint = fmt.Sprintf("the controller makes it anew by itself if the Secret was its own; if not, delete the %s and apply it again", d.Kind)
 	}
 	j.ds.Errorf(plan.CodeSecretAbsent, j.Pos, hint, "%s does not exist%s", j, why)
 	j.tell(nil)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -38,6 +39,7 @@ func TestCluster(t *testing.T) {
 	c := startCluster(t)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
+	t.Run("verify", func(t *testing.T) { testVerify(t, c) })
 }
 
 // cluster is the control plane of Kubernetes: an API server and its etcd.
@@ -95,11 +97,11 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
-// namespace makes a namespace.
+// namespace makes a namespace, unless an earlier story has.
 func (c *cluster) namespace(t *testing.T, name string) {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err := c.core.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{}); err != nil {
+	if _, err := c.core.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
 }
