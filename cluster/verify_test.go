@@ -201,6 +201,11 @@ func TestVerify(t *testing.T) {
 			lock: "{optional: {changed: 2029-12-30T00:00:00Z}}",
 			want: "error VG5101: secret apps/sealed in kind does not exist: its SealedSecret does not exist", line: 10,
 		},
+		"all keys may be left out, and something delivers them": {
+			plan:  func(p *plan.Plan) { p.Secrets[0].Keys = p.Secrets[0].Keys[3:4] },
+			state: func(s *State) { sealed(s).State, sealed(s).Data = value.Absent, nil },
+			want:  "error VG5101: secret apps/sealed in kind does not exist, though its SealedSecret is all right: somebody has deleted it", line: 10,
+		},
 		"it may not be read": {
 			state: func(s *State) { *sealed(s) = Live{} },
 		},
@@ -300,6 +305,28 @@ error VG5103: key "more" of secret apps/sealed in kind is declared nowhere`, lin
 			state: func(s *State) { sealed(s).Changed = now },
 			want:  "error VG2011: TOKEN is 10 days old (secret apps/tokens in kind): its rotation is due after 24h", line: 5,
 		},
+		"old, in one of two Secrets": {
+			plan: func(p *plan.Plan) {
+				p.Secrets[1].Keys[0].Input, p.Inputs[3].Constraints = "PASSWORD", plan.Constraints{}
+			},
+			state: func(s *State) {
+				sealed(s).Changed, tokens(s).Changed = now.Add(-day), now.Add(-100*day)
+			},
+			want: "error VG2011: PASSWORD is 100 days old (secret apps/tokens in kind): its rotation is due after 90 days", line: 4,
+		},
+		"old, in the other of two Secrets": {
+			plan: func(p *plan.Plan) {
+				p.Secrets[1].Keys[0].Input, p.Inputs[3].Constraints = "PASSWORD", plan.Constraints{}
+			},
+			state: func(s *State) {
+				sealed(s).Changed, tokens(s).Changed = now.Add(-100*day), now.Add(-day)
+			},
+			want: "error VG2011: PASSWORD is 100 days old (secret apps/sealed in kind): its rotation is due after 90 days", line: 4,
+		},
+		"old, in a template that may have none of it": {
+			plan:  func(p *plan.Plan) { p.Inputs[2].MaxAge = day },
+			state: func(s *State) { set(sealed(s), "with", "x") },
+		},
 		"old, and absent": {
 			plan: func(p *plan.Plan) { p.Inputs[2].MaxAge = day },
 		},
@@ -345,6 +372,12 @@ error VG5103: key "more" of secret apps/sealed in kind is declared nowhere`, lin
 				sealed(s).Delivery.Conditions = synced("False", `template: url:1:2: executing "url" at <fromJson>: error: invalid character 'c' in `+canaries["url"]+"-new")
 			},
 			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: template: (the rest is not shown, for it could quote a value)`, line: 10,
+		},
+		"a message that quotes what was refused": {
+			state: func(s *State) {
+				sealed(s).Delivery.Conditions = synced("False", `Secret "sealed" is invalid: data[token]: Invalid value: "c4nary-new"`)
+			},
+			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: Secret "sealed" is invalid: data[token]: Invalid value: (the rest is not shown, for it could quote a value)`, line: 10,
 		},
 		"a message that shows a value": {
 			state: func(s *State) {

@@ -113,6 +113,10 @@ func (c *fakeCluster) get(path string) (status int, body any) {
 	if m == nil {
 		return http.StatusNotFound, statusOf(404, metav1.StatusReasonNotFound)
 	}
+	if m[2] == "services" && m[4] == "" {
+		return http.StatusOK, corev1.Service{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: m[1], Name: m[3]}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}}
+	}
 	if m[2] == "services" {
 		b, err := os.ReadFile("../../examples/victor/demo-sealing-cert.pem")
 		if err != nil {

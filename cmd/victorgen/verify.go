@@ -73,7 +73,7 @@ judges presence and age: no right to read or decrypt a value is needed then.`,
 	f.Lookup("timeout").Usage = "how long the cluster or the sources of an environment may take"
 	f.BoolVar(&o.noValues, "no-values", false, "with --source: ask for metadata alone: presence and age")
 	f.BoolVar(&o.detailed, "detailed", false, "also show the keys with their lengths, what they are made from and their age, and the owner of each secret")
-	f.BoolVar(&o.direct, "direct", false, "judge what `victorgen apply` has written: no SealedSecret and no ExternalSecret")
+	f.BoolVar(&o.direct, "direct", false, "judge what victorgen apply has written: no SealedSecret and no ExternalSecret")
 	clusterFlags(cmd, &o.target)
 	outputFlag(cmd, &o.format, ciFormats...)
 	check(cmd, func() error {
