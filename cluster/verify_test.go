@@ -23,7 +23,7 @@ import (
 
 var now = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-const day = 24 * time.Hour
+const days = 24 * time.Hour
 
 // canaries are the values that the Secrets hold; none may be found in what is
 // said.
@@ -43,7 +43,7 @@ func testPlan() *plan.Plan {
 			{Name: "CERTIFICATE", Class: plan.Required, Encoding: plan.Base64, Pos: at(1), Constraints: plan.Constraints{MaxLength: 28}},
 			{Name: "HOST", Class: plan.Setting, Default: &host, Pos: at(2)},
 			{Name: "OPTIONAL", Class: plan.Optional, Pos: at(3)},
-			{Name: "PASSWORD", Class: plan.Generated, MaxAge: 90 * day, Pos: at(4), Constraints: plan.Constraints{MinStrength: 60}},
+			{Name: "PASSWORD", Class: plan.Generated, MaxAge: 90 * days, Pos: at(4), Constraints: plan.Constraints{MinStrength: 60}},
 			{Name: "TOKEN", Class: plan.Required, Pos: at(5), Constraints: plan.Constraints{Pattern: regexp.MustCompile("^tok-")}},
 		},
 		Sources: []plan.Source{{Name: "default", Kind: plan.AWSSSM, Store: plan.Store{Name: "shop"}, Pos: at(30)}},
@@ -95,12 +95,12 @@ func testState() *State {
 		Secrets: []Live{
 			{
 				State: value.Present, Type: "Opaque", Labels: labels("team", "shop"), Annotations: map[string]string{"note": "a", "other": "b"},
-				Owners: []string{"SealedSecret/sealed"}, Created: now.Add(-30 * day), Changed: now.Add(-10 * day),
+				Owners: []string{"SealedSecret/sealed"}, Created: now.Add(-30 * days), Changed: now.Add(-10 * days),
 				Data:     data("certificate", "host=db.internal", "literal=1", "password", "url"),
 				Delivery: Delivery{Kind: sealedSecret, State: value.Present, Scope: plan.Strict, Conditions: []Condition{{Type: "Synced", Status: "True"}}},
 			},
 			{
-				State: value.Present, Type: "Opaque", Labels: labels(), Created: now.Add(-30 * day), Changed: now.Add(-10 * day), Data: data("token"),
+				State: value.Present, Type: "Opaque", Labels: labels(), Created: now.Add(-30 * days), Changed: now.Add(-10 * days), Data: data("token"),
 				Delivery: Delivery{
 					Kind: externalSecret, State: value.Present, Refreshed: now.Add(-30 * time.Minute),
 					Conditions: []Condition{{Type: "Ready", Status: "True", Reason: "SecretSynced", Message: "secret synced"}},
@@ -293,15 +293,15 @@ error VG5103: key "more" of secret apps/sealed in kind is declared nowhere`, lin
 			want: "error VG2011: PASSWORD is 123 days old (victorgen.lock, of secret apps/sealed in kind): its rotation is due after 90 days", line: 4,
 		},
 		"young, by the lock": {
-			state: func(s *State) { sealed(s).Changed = now.Add(-100 * day) },
+			state: func(s *State) { sealed(s).Changed = now.Add(-100 * days) },
 			lock:  recent + "}",
 		},
 		"old, by the Secret": {
-			state: func(s *State) { sealed(s).Changed = now.Add(-100 * day) },
+			state: func(s *State) { sealed(s).Changed = now.Add(-100 * days) },
 			want:  "error VG2011: PASSWORD is 100 days old (secret apps/sealed in kind): its rotation is due after 90 days", line: 4,
 		},
 		"old, in the Secret of the operator": {
-			plan:  func(p *plan.Plan) { p.Inputs[4].MaxAge = day },
+			plan:  func(p *plan.Plan) { p.Inputs[4].MaxAge = days },
 			state: func(s *State) { sealed(s).Changed = now },
 			want:  "error VG2011: TOKEN is 10 days old (secret apps/tokens in kind): its rotation is due after 24h", line: 5,
 		},
@@ -310,7 +310,7 @@ error VG5103: key "more" of secret apps/sealed in kind is declared nowhere`, lin
 				p.Secrets[1].Keys[0].Input, p.Inputs[3].Constraints = "PASSWORD", plan.Constraints{}
 			},
 			state: func(s *State) {
-				sealed(s).Changed, tokens(s).Changed = now.Add(-day), now.Add(-100*day)
+				sealed(s).Changed, tokens(s).Changed = now.Add(-days), now.Add(-100*days)
 			},
 			want: "error VG2011: PASSWORD is 100 days old (secret apps/tokens in kind): its rotation is due after 90 days", line: 4,
 		},
@@ -319,16 +319,16 @@ error VG5103: key "more" of secret apps/sealed in kind is declared nowhere`, lin
 				p.Secrets[1].Keys[0].Input, p.Inputs[3].Constraints = "PASSWORD", plan.Constraints{}
 			},
 			state: func(s *State) {
-				sealed(s).Changed, tokens(s).Changed = now.Add(-100*day), now.Add(-day)
+				sealed(s).Changed, tokens(s).Changed = now.Add(-100*days), now.Add(-days)
 			},
 			want: "error VG2011: PASSWORD is 100 days old (secret apps/sealed in kind): its rotation is due after 90 days", line: 4,
 		},
 		"old, in a template that may have none of it": {
-			plan:  func(p *plan.Plan) { p.Inputs[2].MaxAge = day },
+			plan:  func(p *plan.Plan) { p.Inputs[2].MaxAge = days },
 			state: func(s *State) { set(sealed(s), "with", "x") },
 		},
 		"old, and absent": {
-			plan: func(p *plan.Plan) { p.Inputs[2].MaxAge = day },
+			plan: func(p *plan.Plan) { p.Inputs[2].MaxAge = days },
 		},
 
 		// Its type, labels and annotations.
@@ -549,7 +549,7 @@ func TestReport(t *testing.T) {
 func TestStaleIsNotOK(t *testing.T) {
 	t.Parallel()
 	p, s := testPlan(), testState()
-	s.Secrets[0].Changed = now.Add(-100 * day)
+	s.Secrets[0].Changed = now.Add(-100 * days)
 	if r, _ := Verify(p, s, emit.History{}, now); r.Secrets[0].Verdict != VerdictNotOK || r.Secrets[1].Verdict != VerdictOK {
 		t.Errorf("%s, %s", r.Secrets[0].Verdict, r.Secrets[1].Verdict)
 	}
