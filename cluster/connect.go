@@ -9,6 +9,7 @@ package cluster
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -17,6 +18,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // how kubectl logs in
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 )
 
 // Target names a cluster as kubectl does.
@@ -44,6 +46,9 @@ func Connect(t Target) (*Client, error) {
 	config.UserAgent = "victorgen"
 	config.WarningHandler = rest.NoWarnings{} // a webhook's may quote what was sent
 	config.QPS = -1                           // there are few requests, and the server says when they are too many
+	// What client-go would log its errors tell, too, and they are told in our words.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)

@@ -46,6 +46,7 @@ func TestCluster(t *testing.T) {
 	startExternalSecrets(t, c)
 	startGarbageCollector(t, c)
 	t.Run("sealed", func(t *testing.T) { testSealed(t, c) })
+	t.Run("verify", func(t *testing.T) { testVerify(t, c) })
 	t.Run("cert", func(t *testing.T) { testCert(t, c) })
 	t.Run("external", func(t *testing.T) { testExternal(t, c) })
 	t.Run("direct", func(t *testing.T) { testApply(t, c) })

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,4 +159,33 @@ secrets: "victor-ai-secrets": keys: {
 	})
 	run("build", production, "--check") // which is no business of the tree's
 	c.unchanged(t, tree)
+
+	// verify sees what the operator sees.
+	kubeconfig := []string{"KUBECONFIG=" + c.kubeconfig(t, c.admin.BearerToken)}
+	green := func() error {
+		out, errs, code := victorgen(t, dir, kubeconfig, "verify", production)
+		if code != 0 || errs != "" || !strings.Contains(out, "ExternalSecret delivered  ok") {
+			return fmt.Errorf("exit %d\n%s%s", code, out, errs)
+		}
+		return nil
+	}
+	await(t, "verify", green)
+	parameter := aws.String("/victor-ai/anthropic-api-key")
+	if _, err := client.DeleteParameter(t.Context(), &ssm.DeleteParameterInput{Name: parameter}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a parameter that is gone", func() error {
+		_, errs, code := victorgen(t, dir, kubeconfig, "verify", production)
+		const want = "error VG5107: ExternalSecret external/victor-ai-secrets in e2e is not ready: could not get secret data from provider (SecretSyncedError)"
+		if code != 1 || !strings.Contains(errs, want) {
+			return fmt.Errorf("exit %d\n%s", code, errs)
+		}
+		return nil
+	})
+	_, err = client.PutParameter(t.Context(), &ssm.PutParameterInput{
+		Name: parameter, Value: aws.String(v["ANTHROPIC_API_KEY"]), Type: types.ParameterTypeSecureString})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the parameter", green)
 }

@@ -124,7 +124,7 @@ func (a *Alerts) aboutSecrets() []alert {
 func (e *emission) aboutRotation(l *lock) []alert {
 	var alerts []alert
 	for _, in := range e.plan.Inputs {
-		changed, secrets := e.lastChange(in, l)
+		changed, secrets := historyOf(e.plan, l).LastChange(in)
 		if in.MaxAge == 0 || len(secrets) == 0 {
 			continue
 		}
@@ -138,33 +138,6 @@ func (e *emission) aboutRotation(l *lock) []alert {
 		})
 	}
 	return alerts
-}
-
-// lastChange returns when in changed last, as far as the lock knows, and the
-// secrets that have it. A key changes with each of its inputs, so the key that
-// has been the same for the longest tells best.
-func (e *emission) lastChange(in plan.Input, l *lock) (changed time.Time, secrets []string) {
-	for _, s := range e.plan.Secrets {
-		i := slices.IndexFunc(l.Secrets, func(locked lockedSecret) bool { return locked.Namespace == s.Namespace && locked.Name == s.Name })
-		if i < 0 {
-			continue // it is external
-		}
-		had := len(secrets)
-		for _, k := range s.Keys {
-			entry := l.Secrets[i].Keys[k.Name]
-			// Whether a template had an input that may be absent, the lock does not tell.
-			if entry.Omitted || !slices.Contains(k.Inputs(), in.Name) || in.MayBeAbsent() && k.Template != nil {
-				continue
-			}
-			if len(secrets) == 0 || entry.Changed.Before(changed) {
-				changed = entry.Changed
-			}
-			if len(secrets) == had {
-				secrets = append(secrets, secretID{s.Namespace, s.Name}.String())
-			}
-		}
-	}
-	return changed, secrets
 }
 
 // aboutExternalRotation are the rules about inputs that have a maxAge and are in

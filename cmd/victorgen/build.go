@@ -85,7 +85,7 @@ fails leaves the old tree as it was.`,
 	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
 	outputDirFlag(cmd, &o.output)
 	o.sourceOptions.flags(cmd)
-	outputFlag(cmd, &o.format)
+	outputFlag(cmd, &o.format, ciFormats...)
 	return cmd
 }
 

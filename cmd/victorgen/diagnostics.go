@@ -41,6 +41,7 @@ func isTerminal(w io.Writer) bool {
 type finding struct {
 	plan.Diagnostic
 	environments []string
+	directory    string // of the first of them
 }
 
 // findings merges what several environments have to say.
@@ -53,7 +54,7 @@ func findings(results []result) []finding {
 			})
 			if i < 0 {
 				i = len(fs)
-				fs = append(fs, finding{Diagnostic: d})
+				fs = append(fs, finding{Diagnostic: d, directory: r.Directory})
 			}
 			fs[i].environments = append(fs[i].environments, r.name())
 		}

@@ -31,6 +31,7 @@ type result struct {
 	Changes     []emit.Change        `json:"changes,omitempty"`
 	Report      *emit.Report         `json:"report,omitempty"`
 	Applied     *cluster.ApplyReport `json:"applied,omitempty"`
+	Verified    *cluster.Report      `json:"verified,omitempty"`
 	Diagnostics plan.Diagnostics     `json:"diagnostics,omitempty"`
 
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
@@ -51,9 +52,18 @@ func (r *result) name() string {
 // diagnostics and, through text, the results.
 func forEach(cmd *cobra.Command, patterns []string, o compiler.Options, format, doing string,
 	do func(context.Context, *result), text func(io.Writer, *printer, *result)) error {
+	results, err := collect(cmd, patterns, o, doing, do)
+	if err != nil {
+		return err
+	}
+	return show(cmd, results, format, text)
+}
+
+// collect is forEach up to what it prints.
+func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing string, do func(context.Context, *result)) ([]result, error) {
 	dirs, err := compiler.Find(patterns...)
 	if err != nil {
-		return usageError{err}
+		return nil, usageError{err}
 	}
 	results := make([]result, len(dirs))
 	parallel := func(f func(r *result)) {
@@ -86,18 +96,26 @@ func forEach(cmd *cobra.Command, patterns []string, o compiler.Options, format, 
 		if do != nil && !r.Diagnostics.HasErrors() {
 			do(cmd.Context(), r)
 		}
-		r.OK = !r.Diagnostics.HasErrors()
 	})
 	pr.clear()
+	return results, nil
+}
 
+// show is forEach from what it prints on.
+func show(cmd *cobra.Command, results []result, format string, text func(io.Writer, *printer, *result)) error {
+	for i := range results {
+		results[i].OK = !results[i].Diagnostics.HasErrors()
+	}
 	p := newPrinter(cmd.ErrOrStderr())
-	if format == "json" {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(map[string]any{"version": 1, "environments": results}); err != nil {
-			return err
-		}
-	} else {
+	var err error
+	switch format {
+	case "json":
+		err = encode(cmd.OutOrStdout(), map[string]any{"version": 1, "environments": results})
+	case "sarif":
+		err = encode(cmd.OutOrStdout(), sarifOf(findings(results)))
+	case "github":
+		err = annotate(cmd.OutOrStdout(), findings(results))
+	default:
 		for i := range results {
 			if text != nil {
 				text(cmd.OutOrStdout(), p, &results[i])
@@ -105,7 +123,17 @@ func forEach(cmd *cobra.Command, patterns []string, o compiler.Options, format, 
 		}
 		p.print(findings(results), len(results))
 	}
+	if err != nil {
+		return err
+	}
 	return exitOf(results)
+}
+
+// encode prints JSON.
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 // refuseSameName adds an error to each of the environments that share a name,

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -118,17 +120,24 @@ func environments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// outputFlag adds -o to a verb that has a result.
-func outputFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVarP(format, "format", "o", "text", "how to print the result: text or json")
-	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+// outputFlag adds -o to a verb that has a result. more are formats that not
+// every verb has.
+func outputFlag(cmd *cobra.Command, format *string, more ...string) {
+	formats := append([]string{"text", "json"}, more...)
+	last := len(formats) - 1
+	list := strings.Join(formats[:last], ", ") + " or " + formats[last]
+	cmd.Flags().StringVarP(format, "format", "o", "text", "how to print the result: "+list)
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	check(cmd, func() error {
-		if *format != "text" && *format != "json" {
-			return fmt.Errorf("-o takes text or json, not %q", *format)
+		if !slices.Contains(formats, *format) {
+			return fmt.Errorf("-o takes %s, not %q", list, *format)
 		}
 		return nil
 	})
 }
+
+// ciFormats are those that a service for CI shows beside the lines of a contract.
+var ciFormats = []string{"sarif", "github"}
 
 // completeDirs completes the names of environments.
 func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -3,48 +3,56 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/internal/dirlock"
 )
 
 // fromContract is the value of a --source without one.
 const fromContract = "contract"
 
 func verifyCommand() *cobra.Command {
-	var o struct {
-		sourceOptions
-		format   string
-		noValues bool
-	}
+	o := &verifyOptions{}
 	cmd := &cobra.Command{
-		Use:   "verify --source[=KIND] ENV...",
-		Short: "Judge what the sources hold",
-		Long: `Verify asks the sources of each environment for all inputs and judges them: what
-is missing, a placeholder, weak, against the contract, or older than its maxAge.
-It writes nothing, and prints names, ages and verdicts, never a value.
+		Use:   "verify ENV...",
+		Short: "Judge a live cluster, or what the sources hold",
+		Long: `Verify judges a live cluster against the contract: whether each Secret is there,
+with the keys, the type and the labels that it should have; whether its values
+satisfy their inputs, and are no placeholder, not weak and not older than their
+maxAge; what the controllers say that make them; and whether two inputs have the
+same value, in one environment or across those that are named.
 
-With --no-values it asks for metadata alone, and judges presence and age: no
-right to read or decrypt a value is needed then.`,
-		Example: `  victorgen verify --source envs/production
+It writes nothing, and prints names, lengths, ages and verdicts, never a value.
+The right to get the Secrets by name is enough; that to get what delivers them,
+and the controller's certificate, adds to what it can tell.
+
+With --source it asks no cluster but the sources of each environment, for all
+inputs, and judges these. With --no-values it asks them for metadata alone, and
+judges presence and age: no right to read or decrypt a value is needed then.`,
+		Example: `  victorgen verify envs/production                        # the cluster of the current context
+  victorgen verify envs/production envs/staging --context kind-victor --detailed
+  victorgen verify envs/production -o sarif > verify.sarif
+  victorgen verify envs/dev --direct                      # what victorgen apply has written
+
+  victorgen verify --source envs/production
   victorgen verify --source ./envs/... -o json
   victorgen verify --source --no-values envs/production   # in a job that may not read secrets
   victorgen verify --source=env envs/production           # the dotenv file, whatever the contract says`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if !cmd.Flags().Changed("source") {
-				return usageError{errors.New("write --source, to judge what the sources hold")}
-			}
 			if len(args) > 0 && o.kind == fromContract && slices.Contains(plan.SourceKinds, args[0]) {
 				return usageError{fmt.Errorf("write --source=%s, to judge a source of that kind", args[0])}
 			}
@@ -52,20 +60,176 @@ right to read or decrypt a value is needed then.`,
 		},
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "verifying", func(ctx context.Context, r *result) {
-				now := time.Now()
-				values, ds := source.Verify(ctx, r.plan, openSources(r.plan), o.noValues, now, source.Options{Timeout: o.timeout})
-				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Inputs = tellValues(r.plan, values, now)
-			}, verifyText)
+			if cmd.Flags().Changed("source") {
+				return o.sources(cmd, args)
+			}
+			return o.cluster(cmd, args)
 		},
 	}
-	o.flags(cmd)
-	cmd.Flags().Lookup("source").NoOptDefVal = fromContract
-	cmd.Flags().Lookup("source").Usage = "judge the sources; with a KIND, the default one is of that kind in the place of the contract's"
-	cmd.Flags().BoolVar(&o.noValues, "no-values", false, "ask for metadata alone: presence and age")
-	outputFlag(cmd, &o.format)
+	o.sourceOptions.flags(cmd)
+	f := cmd.Flags()
+	f.Lookup("source").NoOptDefVal = fromContract
+	f.Lookup("source").Usage = "judge the sources; with a KIND, the default one is of that kind in the place of the contract's"
+	f.Lookup("timeout").Usage = "how long the cluster or the sources of an environment may take"
+	f.BoolVar(&o.noValues, "no-values", false, "with --source: ask for metadata alone: presence and age")
+	f.BoolVar(&o.detailed, "detailed", false, "also show the keys with their lengths, what they are made from and their age, and the owner of each secret")
+	f.BoolVar(&o.direct, "direct", false, "judge what victorgen apply has written: no SealedSecret and no ExternalSecret")
+	clusterFlags(cmd, &o.target)
+	outputFlag(cmd, &o.format, ciFormats...)
+	check(cmd, func() error {
+		other, why := []string{"no-values"}, "judges sources: write --source"
+		if f.Changed("source") {
+			other, why = []string{"kubeconfig", "context", "detailed", "direct"}, "is about a cluster: leave out --source"
+		}
+		for _, flag := range other {
+			if f.Changed(flag) {
+				return fmt.Errorf("--%s %s", flag, why)
+			}
+		}
+		return nil
+	})
 	return cmd
+}
+
+type verifyOptions struct {
+	sourceOptions
+	target   cluster.Target
+	format   string
+	noValues bool
+	detailed bool
+	direct   bool
+}
+
+// sources judges what the sources hold.
+func (o *verifyOptions) sources(cmd *cobra.Command, args []string) error {
+	return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "verifying", func(ctx context.Context, r *result) {
+		now := time.Now()
+		values, ds := source.Verify(ctx, r.plan, openSources(r.plan), o.noValues, now, source.Options{Timeout: o.timeout})
+		r.Diagnostics = append(r.Diagnostics, ds...)
+		r.Inputs = tellValues(r.plan, values, now)
+	}, verifyText)
+}
+
+// cluster judges a live cluster.
+func (o *verifyOptions) cluster(cmd *cobra.Command, args []string) error {
+	client, err := cluster.Connect(o.target)
+	var mu sync.Mutex
+	states := map[string]*cluster.State{} // by the directory of the environment
+	now := time.Now()
+	results, failed := collect(cmd, args, compiler.Options{Direct: o.direct}, "verifying", func(ctx context.Context, r *result) {
+		if err != nil {
+			r.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name one with --context or --kubeconfig", "%v", err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+		state := o.judge(ctx, client, r, now)
+		mu.Lock()
+		defer mu.Unlock()
+		states[r.Directory] = state
+	})
+	if failed != nil {
+		return failed
+	}
+	plans, inOrder := make([]*plan.Plan, len(results)), make([]*cluster.State, len(results))
+	for i, r := range results {
+		plans[i], inOrder[i] = r.plan, states[r.Directory]
+	}
+	for i, ds := range cluster.Reuse(plans, inOrder) {
+		results[i].Diagnostics = append(results[i].Diagnostics, ds...)
+	}
+	return show(cmd, results, o.format, func(w io.Writer, _ *printer, r *result) { o.text(w, r, now) })
+}
+
+// judge judges one environment, and returns what the cluster holds of it.
+func (o *verifyOptions) judge(ctx context.Context, client *cluster.Client, r *result, now time.Time) *cluster.State {
+	history, ds := historyOf(ctx, r.plan)
+	r.Diagnostics = append(r.Diagnostics, ds...)
+	state, ds := client.Read(ctx, r.plan, now)
+	report, more := cluster.Verify(r.plan, state, history, now)
+	r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
+	if !o.detailed {
+		report = report.Brief()
+	}
+	r.Verified = &report
+	return state
+}
+
+// historyOf reads what the lock of the tree knows, while nobody builds it.
+func historyOf(ctx context.Context, p *plan.Plan) (emit.History, plan.Diagnostics) {
+	if unlock, err := dirlock.Lock(ctx, p.Dir); err == nil {
+		defer unlock()
+	}
+	tree, ds := emit.ReadTree(treeOf(p))
+	history, more := tree.History(p)
+	return history, append(ds, more...)
+}
+
+// text shows a table of the secrets, or one of the keys of each.
+func (o *verifyOptions) text(w io.Writer, r *result, now time.Time) {
+	if r.Verified == nil {
+		return
+	}
+	counts := map[cluster.Verdict]int{}
+	for _, s := range r.Verified.Secrets {
+		counts[s.Verdict]++
+	}
+	var parts []string
+	for _, v := range []cluster.Verdict{cluster.VerdictOK, cluster.VerdictNotOK, cluster.VerdictLeftOut, cluster.VerdictUnknown} {
+		if n := counts[v]; n > 0 {
+			parts = append(parts, fmt.Sprint(n, " ", v))
+		}
+	}
+	fmt.Fprintf(w, "%s: %s in %s (%s: %s)\n", r.name(), verdictOn(r), r.Verified.Cluster, plural(len(r.Verified.Secrets), "secret"), strings.Join(parts, ", "))
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer tw.Flush()
+	if !o.detailed {
+		fmt.Fprintln(tw, "  SECRET\tTYPE\tKEYS\tDELIVERY\tVERDICT")
+	}
+	for _, s := range r.Verified.Secrets {
+		there, declared := 0, 0
+		for _, k := range s.Keys {
+			if k.State == cluster.KeyPresent {
+				there++
+			}
+			if k.State != cluster.KeyUndeclared {
+				declared++
+			}
+		}
+		delivery := cmp.Or(strings.TrimSpace(s.Delivery+" "+s.DeliveryState), "direct")
+		if !o.detailed {
+			fmt.Fprintf(tw, "  %s/%s\t%s\t%d/%d\t%s\t%s\n", s.Namespace, s.Name, s.Type, there, declared, delivery, s.Verdict)
+			continue
+		}
+		fmt.Fprintf(tw, "  %s/%s: %s, %s, %s\n", s.Namespace, s.Name, s.Verdict, s.Type, delivery)
+		if s.Created != nil {
+			fmt.Fprintf(tw, "    owner %s, created %s ago, changed %s ago\n", cmp.Or(strings.Join(s.Owners, ", "), "none"), age(s.Created, now), age(s.Changed, now))
+		}
+		fmt.Fprintln(tw, "    KEY\tSTATE\tBYTES\tAGE\tMADE FROM")
+		for _, k := range s.Keys {
+			bytes := "-"
+			if k.Bytes != nil {
+				bytes = fmt.Sprint(*k.Bytes)
+			}
+			fmt.Fprintf(tw, "    %s\t%s\t%s\t%s\t%s\n", k.Name, k.State, bytes, age(k.Changed, now), cmp.Or(k.MadeFrom, "-"))
+		}
+		tw.Flush() // each has a table of its own
+	}
+}
+
+// age writes how long ago something was.
+func age(t *time.Time, now time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return plan.Age(now.Sub(*t))
+}
+
+func verdictOn(r *result) string {
+	if r.OK {
+		return "ok"
+	}
+	return "not ok"
 }
 
 // inputState is what verify has found out about one input.
@@ -119,11 +283,7 @@ func verifyText(w io.Writer, _ *printer, r *result) {
 			parts = append(parts, fmt.Sprint(n, " ", states[state]))
 		}
 	}
-	verdict := "ok"
-	if !r.OK {
-		verdict = "not ok"
-	}
-	fmt.Fprintf(w, "%s: %s (%s: %s)\n", r.name(), verdict, plural(len(r.Inputs), "input"), strings.Join(parts, ", "))
+	fmt.Fprintf(w, "%s: %s (%s: %s)\n", r.name(), verdictOn(r), plural(len(r.Inputs), "input"), strings.Join(parts, ", "))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
 	fmt.Fprintln(tw, "  INPUT\tCLASS\tSTATE\tAGE\tMAX AGE\tFROM")

@@ -45,6 +45,6 @@ before a commit, or on a pull request from a fork.`,
 			})
 		},
 	}
-	outputFlag(cmd, &format)
+	outputFlag(cmd, &format, ciFormats...)
 	return cmd
 }

@@ -99,3 +99,21 @@ const (
 	CodeCertificateWrite   Code = "VG5203"
 	CodeTwoControllers     Code = "VG5204"
 )
+
+// What verify says of a live cluster.
+const (
+	CodeSecretAbsent    Code = "VG5101"
+	CodeKeyAbsent       Code = "VG5102"
+	CodeKeyUndeclared   Code = "VG5103"
+	CodeKeyDiffers      Code = "VG5104"
+	CodeTypeDiffers     Code = "VG5105"
+	CodeMetadataDiffers Code = "VG5106"
+	CodeNotDelivered    Code = "VG5107"
+	CodeNotReconciled   Code = "VG5108"
+	CodeStoreNotReady   Code = "VG5109"
+	CodeScopeDiffers    Code = "VG5110"
+	CodeNotNewest       Code = "VG5111"
+	CodeNewestUnknown   Code = "VG5112"
+	CodeReused          Code = "VG5113"
+	CodeKindUnknown     Code = "VG5114"
+)

@@ -171,4 +171,33 @@ https://github.com/bitnami-labs/sealed-secrets#sealing-key-renewal.`,
 A file that holds anything else than certificates is never replaced: delivery.certificate may name the wrong one.`,
 	CodeTwoControllers: `one file is to hold the certificates of two controllers.
 Secrets that are for different controllers need a delivery.certificate each.`,
+
+	CodeSecretAbsent: `a Secret of the contract is not in the cluster.
+The message says why, if the object that delivers it does. A secret of which all keys may be left out need not be there.`,
+	CodeKeyAbsent: `a Secret lacks a key, or has it without a value.
+A key may be absent only if its input may be, or if its template may render to nothing. victorgen.lock of the tree, if
+it is there, knows which keys were sealed: these must be there.`,
+	CodeKeyUndeclared: `a Secret has a key that the contract does not declare.
+Somebody has put it there by hand, or it is left over. Where an ExternalSecret merges its keys into a Secret of
+somebody else (creationPolicy: "Merge"), other keys are no concern of the contract.`,
+	CodeKeyDiffers:  `a key holds something else than the literal, or the default of the setting, that the contract has for it.`,
+	CodeTypeDiffers: `a Secret is of another type than the contract says. Kubernetes can't change the type: delete the Secret first.`,
+	CodeMetadataDiffers: `a Secret lacks labels or annotations of the contract, or is not immutable though it should be.
+Labels and annotations that others have added are no concern of the contract.`,
+	CodeNotDelivered: `a SealedSecret or ExternalSecret is not in the cluster, or its controller could not make the Secret of it.
+The message is the controller's own, but for parts that could quote a value. What can't be decrypted was sealed for
+another certificate, or for another name, namespace or scope.`,
+	CodeNotReconciled: `no controller has looked at a SealedSecret or ExternalSecret, at its last change, or for too long.
+Either the controller does not run, or it does not watch this namespace.`,
+	CodeStoreNotReady: `a SecretStore or ClusterSecretStore that an ExternalSecret refers to is missing or can't be used.`,
+	CodeScopeDiffers:  `a SealedSecret in the cluster has another scope than the contract says. What it was sealed for no longer holds.`,
+	CodeNotNewest: `the environment seals for a certificate that is not the newest of its controller (warning).
+The controller still unseals what was sealed for an older one, as long as nobody deletes the key.`,
+	CodeNewestUnknown: `the controller's newest certificate can't be asked for (warning).
+That takes the right to get services/proxy, and an API server that reaches the controller. All else is judged without.`,
+	CodeReused: `several secret inputs have the same value, in one environment or across environments.
+Who learns one has them all. Inputs that name the same remote at the same source are one on purpose. Values of
+less than 8 bytes and those of a fixed list are not compared.`,
+	CodeKindUnknown: `the cluster does not know SealedSecrets, ExternalSecrets or their stores, in the version that victorgen writes.
+The CustomResourceDefinitions of the controller are not installed, or too old.`,
 }

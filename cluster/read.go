@@ -1,0 +1,430 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit"
+)
+
+// State is what a cluster holds of a plan. What could not be read is
+// Unreadable in it, and judged by nobody.
+type State struct {
+	Cluster      string        // its name, for people
+	Secrets      []Live        // in the order of the plan
+	Stores       []Store       // that the ExternalSecrets refer to, sorted
+	Certificates []Certificate // that something is sealed for
+}
+
+// Live is one Secret, and the object that delivers it.
+type Live struct {
+	State       value.State
+	Type        string
+	Labels      map[string]string
+	Annotations map[string]string
+	Immutable   bool
+	Owners      []string  // KIND/NAME
+	Created     time.Time // of the Secret
+	Changed     time.Time // when its data last changed; see dataChanged
+	Data        map[string]value.Value
+	Delivery    Delivery
+}
+
+// Delivery is the SealedSecret or the ExternalSecret of a Secret; the zero
+// Delivery is that of one which has none.
+type Delivery struct {
+	Kind       string // empty if there is none
+	State      value.State
+	Behind     bool        // its controller has not seen its last change
+	Conditions []Condition // none if no controller has looked at it
+	Scope      string      // of a SealedSecret
+	Refreshed  time.Time   // an ExternalSecret
+	stores     []storeRef
+}
+
+// Condition is what a controller says of an object. Its message may quote what
+// it failed on: see spoken.
+type Condition struct {
+	Type, Status, Reason, Message string
+}
+
+// condition returns the one of that type.
+func condition(all []Condition, of string) (Condition, bool) {
+	i := slices.IndexFunc(all, func(c Condition) bool { return c.Type == of })
+	if i < 0 {
+		return Condition{}, false
+	}
+	return all[i], true
+}
+
+// Store is a SecretStore, or a ClusterSecretStore, which has no namespace.
+type Store struct {
+	Kind, Namespace, Name string
+	State                 value.State
+	Conditions            []Condition
+}
+
+// storeRef names a store; the namespace is that of who refers to it.
+type storeRef struct{ kind, namespace, name string }
+
+// Certificate is one that secrets are sealed for, beside the newest that their
+// controller has.
+type Certificate struct {
+	Controller plan.Controller
+	Path       string     // of the environment's
+	Pos        []plan.Pos // where the contract names it
+	SHA256     string     // of the environment's; empty if it cannot be read
+	Newest     string     // SHA-256 of the controller's; empty if it is not known
+	Unknown    error      // why it is not
+}
+
+// parallel is how many requests are under way at a time: enough to hide their
+// latency, and few for an API server.
+const parallel = 10
+
+// Read gets what Verify judges of p: each Secret by its name, the object that
+// delivers it, the stores that this refers to, and the newest certificate of each
+// controller. It writes nothing, and lists nothing.
+//
+// A right that is missing is an error only if it is that to get a Secret: all
+// the rest can be judged without. That the cluster does not answer at all is
+// said once.
+func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State, plan.Diagnostics) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &reading{Client: c, cancel: cancel, troubles: map[trouble][]string{}}
+	s := &State{Cluster: c.Name, Secrets: make([]Live, len(p.Secrets))}
+	s.Certificates, r.ds = certificatesIn(p, now)
+
+	var first errgroup.Group
+	first.SetLimit(parallel)
+	for i, secret := range p.Secrets {
+		live := &s.Secrets[i]
+		first.Go(func() error { r.secret(ctx, secret, live); return nil })
+		first.Go(func() error { r.delivery(ctx, secret, &live.Delivery); return nil })
+	}
+	controllers := map[plan.Controller][]*Certificate{}
+	for i := range s.Certificates {
+		of := s.Certificates[i].Controller
+		controllers[of] = append(controllers[of], &s.Certificates[i])
+	}
+	for controller, certificates := range controllers {
+		first.Go(func() error { r.newest(ctx, controller, certificates); return nil })
+	}
+	first.Wait()
+
+	var second errgroup.Group
+	second.SetLimit(parallel)
+	s.Stores = storesOf(s.Secrets)
+	for i := range s.Stores {
+		second.Go(func() error { r.store(ctx, &s.Stores[i]); return nil })
+	}
+	second.Wait()
+	if ctx.Err() != nil { // which is told once
+		for i := range s.Certificates {
+			s.Certificates[i].Unknown = nil
+		}
+	}
+	return s, r.diagnostics(ctx)
+}
+
+// certificatesIn returns the certificates of p, each once for each controller,
+// with what is wrong with them.
+func certificatesIn(p *plan.Plan, now time.Time) ([]Certificate, plan.Diagnostics) {
+	var all []Certificate
+	var ds plan.Diagnostics
+	for _, s := range p.Secrets {
+		d := s.Delivery
+		known := slices.ContainsFunc(all, func(c Certificate) bool { return c.Controller == d.Controller && c.Path == d.Certificate })
+		if d.Kind != plan.Sealed || known {
+			continue
+		}
+		c := Certificate{Controller: d.Controller, Path: d.Certificate, Pos: d.Pos}
+		own, problems := emit.ReadCertificate(d.Certificate, d.Pos, now)
+		if ds = append(ds, problems...); own != nil {
+			c.SHA256 = own.SHA256
+		}
+		all = append(all, c)
+	}
+	return all, ds
+}
+
+// storesOf returns the stores that ExternalSecrets refer to, each once.
+func storesOf(secrets []Live) []Store {
+	refs := map[storeRef]bool{}
+	for _, s := range secrets {
+		for _, ref := range s.Delivery.stores {
+			refs[ref] = true
+		}
+	}
+	var stores []Store
+	for _, ref := range slices.SortedFunc(maps.Keys(refs), func(a, b storeRef) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
+	}) {
+		stores = append(stores, Store{Kind: ref.kind, Namespace: ref.namespace, Name: ref.name})
+	}
+	return stores
+}
+
+// reading is one call of Read.
+type reading struct {
+	*Client
+	cancel   context.CancelCauseFunc
+	mu       sync.Mutex
+	troubles map[trouble][]string // the names of what could not be read
+	ds       plan.Diagnostics
+}
+
+// trouble is why objects could not be read.
+type trouble struct {
+	resource  schema.GroupVersionResource
+	namespace string
+	forbidden bool
+	unknown   bool   // the cluster does not know such objects
+	reason    string // if it is neither
+}
+
+// unreachable is why nothing can be read at all.
+type unreachable struct{ reason, remedy string }
+
+func (u *unreachable) Error() string { return u.reason }
+
+// get fills in an object.
+func (r *reading) get(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, object any) value.State {
+	got, err := r.dynamic.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	var t trouble
+	var said apierrors.APIStatus
+	switch ok := errors.As(err, &said); {
+	case err == nil:
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(got.Object, object) == nil {
+			return value.Present
+		}
+		t.reason = "it is not what the API of this kind promises" // the error could quote it
+	case !ok:
+		r.cancel(noAnswer(err))
+		return value.Unreadable
+	case apierrors.IsUnauthorized(err):
+		r.cancel(&unreachable{"it does not know who asks (401 Unauthorized)", "log in, or look at the kubeconfig"})
+		return value.Unreadable
+	case apierrors.IsForbidden(err):
+		t.forbidden = true
+	case unexpected(said):
+		if resource == secrets { // which every cluster knows
+			r.cancel(&unreachable{"what answers there is no API server of Kubernetes", "look at the kubeconfig"})
+			return value.Unreadable
+		}
+		t.unknown, namespace = true, ""
+	case apierrors.IsNotFound(err):
+		return value.Absent
+	default:
+		t.reason = oneLine(said.Status().Message)
+	}
+	t.resource, t.namespace = resource, namespace
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.troubles[t] = append(r.troubles[t], name)
+	return value.Unreadable
+}
+
+// unexpected reports whether it was not the API of that kind which answered
+// "not found", but something that knows no such path.
+func unexpected(said apierrors.APIStatus) bool {
+	details := said.Status().Details
+	return said.Status().Reason == metav1.StatusReasonNotFound && details != nil && slices.ContainsFunc(details.Causes, func(c metav1.StatusCause) bool {
+		return c.Type == metav1.CauseTypeUnexpectedServerResponse
+	})
+}
+
+// noAnswer explains a request that no API server has answered.
+func noAnswer(err error) *unreachable {
+	link, ok := errors.AsType[*url.Error](err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &unreachable{"it was interrupted", ""}
+	case errors.Is(err, context.DeadlineExceeded), ok && link.Timeout():
+		return &unreachable{"there was no answer in time", "look at the network, or at the address in the kubeconfig; --timeout gives it longer"}
+	case ok:
+		return &unreachable{oneLine(link.Err.Error()), "look at the network, or at the kubeconfig"}
+	}
+	return &unreachable{"its answer cannot be read", "look at the address in the kubeconfig"}
+}
+
+// oneLine makes a message fit for a diagnostic.
+func oneLine(message string) string {
+	s := strings.Join(strings.Fields(message), " ")
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "..."
+	}
+	return strings.TrimSuffix(s, ".")
+}
+
+func (r *reading) secret(ctx context.Context, s plan.Secret, into *Live) {
+	var secret corev1.Secret
+	if into.State = r.get(ctx, secrets, s.Namespace, s.Name, &secret); into.State != value.Present {
+		return
+	}
+	into.Type, into.Labels, into.Annotations = string(secret.Type), secret.Labels, secret.Annotations
+	into.Immutable = secret.Immutable != nil && *secret.Immutable
+	for _, o := range secret.OwnerReferences {
+		into.Owners = append(into.Owners, o.Kind+"/"+o.Name)
+	}
+	into.Created, into.Changed = secret.CreationTimestamp.UTC(), dataChanged(secret.ObjectMeta)
+	into.Data = map[string]value.Value{}
+	for key, b := range secret.Data {
+		into.Data[key] = value.New(b)
+	}
+}
+
+// dataChanged returns when the data of a Secret last changed, as far as the
+// API server has kept a record: of who owns which field, with one time for
+// each manager. A manager that changes a label of a Secret whose data it has
+// written moves that time, too; so the data may be older, and is never newer
+// (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management).
+func dataChanged(meta metav1.ObjectMeta) time.Time {
+	changed := meta.CreationTimestamp.UTC()
+	for _, m := range meta.ManagedFields {
+		var owned map[string]json.RawMessage
+		if m.Time == nil || m.FieldsV1 == nil || json.Unmarshal(m.FieldsV1.Raw, &owned) != nil {
+			continue
+		}
+		if _, ok := owned["f:data"]; ok && m.Time.After(changed) {
+			changed = m.Time.UTC()
+		}
+	}
+	return changed
+}
+
+// The kinds of object that deliver.
+const (
+	sealedSecret   = "SealedSecret"
+	externalSecret = "ExternalSecret"
+)
+
+func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
+	switch s.Delivery.Kind {
+	case plan.Sealed:
+		var sealed v1alpha1.SealedSecret
+		into.Kind, into.State = sealedSecret, r.get(ctx, sealedSecrets, s.Namespace, s.Name, &sealed)
+		scope := v1alpha1.SecretScope(&sealed)
+		into.Scope = scope.String()
+		if sealed.Status == nil {
+			return
+		}
+		into.Behind = sealed.Status.ObservedGeneration != sealed.Generation
+		for _, c := range sealed.Status.Conditions {
+			into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
+		}
+	case plan.External:
+		var external esv1.ExternalSecret
+		into.Kind, into.State = externalSecret, r.get(ctx, externalSecrets, s.Namespace, s.Name, &external)
+		into.Refreshed = external.Status.RefreshTime.Time
+		// It is GENERATION-DIGEST of what was last made a Secret.
+		if seen, _, ok := strings.Cut(external.Status.SyncedResourceVersion, "-"); ok {
+			into.Behind = seen != fmt.Sprint(external.Generation)
+		}
+		for _, c := range external.Status.Conditions {
+			into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
+		}
+		refs := []esv1.SecretStoreRef{external.Spec.SecretStoreRef}
+		for _, d := range external.Spec.Data {
+			if d.SourceRef != nil {
+				refs = append(refs, d.SourceRef.SecretStoreRef)
+			}
+		}
+		for _, ref := range refs {
+			store := storeRef{cmp.Or(ref.Kind, esv1.SecretStoreKind), s.Namespace, ref.Name}
+			if store.kind == esv1.ClusterSecretStoreKind {
+				store.namespace = ""
+			}
+			if store.name != "" {
+				into.stores = append(into.stores, store)
+			}
+		}
+	}
+}
+
+func (r *reading) store(ctx context.Context, into *Store) {
+	resource := secretStores
+	if into.Kind == esv1.ClusterSecretStoreKind {
+		resource = clusterSecretStores
+	}
+	var store esv1.SecretStore // of the same form as the other kind
+	into.State = r.get(ctx, resource, into.Namespace, into.Name, &store)
+	for _, c := range store.Status.Conditions {
+		into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
+	}
+}
+
+// newest asks a controller for its newest certificate.
+func (r *reading) newest(ctx context.Context, controller plan.Controller, certificates []*Certificate) {
+	text, err := r.SealingCertificate(ctx, controller)
+	block, _ := pem.Decode(text)
+	if err == nil && block == nil {
+		err = errors.New("what it answers is no certificate")
+	}
+	for _, c := range certificates {
+		if c.Unknown = err; err == nil {
+			sum := sha256.Sum256(block.Bytes)
+			c.Newest = hex.EncodeToString(sum[:])
+		}
+	}
+}
+
+// diagnostics tells what could not be read. Objects of one kind and namespace
+// that have the same trouble share a diagnostic.
+func (r *reading) diagnostics(ctx context.Context) plan.Diagnostics {
+	if cause := context.Cause(ctx); cause != nil {
+		u, ok := errors.AsType[*unreachable](cause)
+		if !ok {
+			u = noAnswer(cause)
+		}
+		r.ds.Errorf(plan.CodeClusterRead, nil, u.remedy, "cannot read cluster %s: %s", r.Name, u.reason)
+		return r.ds
+	}
+	for t, names := range r.troubles {
+		slices.Sort(names)
+		what, in, tell := t.resource.GroupResource().String(), "", r.ds.Errorf
+		if t.namespace != "" {
+			in = " in namespace " + t.namespace
+		}
+		switch {
+		case t.unknown:
+			r.ds.Errorf(plan.CodeKindUnknown, nil, "install the controller, with its CustomResourceDefinitions",
+				"cluster %s does not know %s of version %s, so nothing makes a Secret of %s", r.Name, what, t.resource.Version, plan.And(names))
+		case t.forbidden:
+			hint := "`access: readers` in the contract makes a Role that allows it, and binds it"
+			if t.resource != secrets {
+				tell = r.ds.Warnf
+				hint = "a Role that allows it by resourceNames is enough; all else is judged without"
+			}
+			tell(plan.CodeClusterRead, nil, hint, "not allowed in cluster %s: to get %s %s%s", r.Name, what, plan.And(names), in)
+		default:
+			tell(plan.CodeClusterRead, nil, "", "cannot get %s %s%s from cluster %s: %s", what, plan.And(names), in, r.Name, t.reason)
+		}
+	}
+	r.ds.Sort()
+	return r.ds
+}

@@ -1,0 +1,80 @@
+package emit
+
+import (
+	"slices"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// History is what the lock of a tree knows of the sealed secrets of a plan:
+// which keys they have, and when the values of these last changed.
+// The zero History knows nothing.
+type History struct {
+	of      []plan.Secret
+	secrets []lockedSecret
+}
+
+// History reads the lock of t. Without one, or with that of another
+// environment, nothing is known.
+func (t *Tree) History(p *plan.Plan) (History, plan.Diagnostics) {
+	var h History
+	data, ok := t.files()[LockFile]
+	if !ok {
+		return h, nil
+	}
+	l, ds := parseLock(data, "")
+	if l != nil && l.Environment == p.Environment {
+		h = historyOf(p, l)
+	}
+	return h, ds
+}
+
+func historyOf(p *plan.Plan, l *lock) History { return History{p.Secrets, l.Secrets} }
+
+// Key returns when the value of a key last changed, and whether it was sealed
+// at all: what is left out is not. It is not known of a key that the lock does
+// not have.
+func (h History) Key(s plan.Secret, key string) (changed time.Time, sealed, known bool) {
+	locked, ok := h.secret(s)
+	if !ok {
+		return time.Time{}, false, false
+	}
+	entry, known := locked.Keys[key]
+	return entry.Changed, known && !entry.Omitted, known
+}
+
+// LastChange returns when in changed last, as far as the lock knows, and the
+// secrets that have it. A key changes with each of its inputs, so the key that
+// has been the same for the longest tells best.
+func (h History) LastChange(in plan.Input) (changed time.Time, secrets []string) {
+	for _, s := range h.of {
+		locked, ok := h.secret(s)
+		if !ok {
+			continue // it is external
+		}
+		had := len(secrets)
+		for _, k := range s.Keys {
+			entry, known := locked.Keys[k.Name]
+			// Whether a template had an input that may be absent, the lock does not tell.
+			if !known || entry.Omitted || !slices.Contains(k.Inputs(), in.Name) || in.MayBeAbsent() && k.Template != nil {
+				continue
+			}
+			if len(secrets) == 0 || entry.Changed.Before(changed) {
+				changed = entry.Changed
+			}
+			if len(secrets) == had {
+				secrets = append(secrets, secretID{s.Namespace, s.Name}.String())
+			}
+		}
+	}
+	return changed, secrets
+}
+
+func (h History) secret(s plan.Secret) (lockedSecret, bool) {
+	i := slices.IndexFunc(h.secrets, func(l lockedSecret) bool { return l.Namespace == s.Namespace && l.Name == s.Name })
+	if i < 0 {
+		return lockedSecret{}, false
+	}
+	return h.secrets[i], true
+}
