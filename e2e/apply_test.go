@@ -277,8 +277,10 @@ secrets: "victor-postgres": {
 		}
 		dsn := func() string { return texts(c.secret(t, namespace, name, ""))["sentry-dsn"] }
 		yes := true
+		owner := c.apply(t, objects(t, `{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: `+name+`, namespace: `+namespace+`},
+			spec: {encryptedData: {sentry-dsn: AAAA}}}`))[0] // which does not unseal
 		replace(func(s *corev1.Secret) {
-			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "bitnami.com/v1alpha1", Kind: "SealedSecret", Name: name, UID: "1", Controller: &yes}}
+			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "bitnami.com/v1alpha1", Kind: "SealedSecret", Name: name, UID: owner.GetUID(), Controller: &yes}}
 		})
 		refused("error VG5003: Secret direct/monitoring-credentials belongs to SealedSecret monitoring-credentials")
 		refused("error VG5003", "--dry-run")
