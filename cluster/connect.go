@@ -9,10 +9,10 @@ package cluster
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // how kubectl logs in
@@ -47,8 +47,7 @@ func Connect(t Target) (*Client, error) {
 	config.WarningHandler = rest.NoWarnings{} // a webhook's may quote what was sent
 	config.QPS = -1                           // there are few requests, and the server says when they are too many
 	// What client-go would log its errors tell, too, and they are told in our words.
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	klog.SetLogger(logr.Discard())
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
