@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -34,8 +35,13 @@ type Client struct {
 	dynamic dynamic.Interface
 }
 
+// quiet silences client-go: what it would log its errors tell, too, and they are
+// told in our words.
+var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
+
 // Connect finds a cluster. It does not talk to it yet.
 func Connect(t Target) (*Client, error) {
+	quiet()
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = t.Kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.Context})
@@ -46,8 +52,6 @@ func Connect(t Target) (*Client, error) {
 	config.UserAgent = "victorgen"
 	config.WarningHandler = rest.NoWarnings{} // a webhook's may quote what was sent
 	config.QPS = -1                           // there are few requests, and the server says when they are too many
-	// What client-go would log its errors tell, too, and they are told in our words.
-	klog.SetLogger(logr.Discard())
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
@@ -65,6 +69,7 @@ func Connect(t Target) (*Client, error) {
 // Contexts returns the names of the contexts of the kubeconfig, sorted; none if
 // it cannot be read.
 func Contexts(t Target) []string {
+	quiet()
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = t.Kubeconfig
 	config, err := rules.Load()

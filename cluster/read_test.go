@@ -43,6 +43,13 @@ func newServer(t *testing.T, objects map[string]string) *apiServer {
 	return s
 }
 
+// asked returns the requests so far.
+func (s *apiServer) asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.RequestURI())
@@ -185,7 +192,7 @@ func TestRead(t *testing.T) {
 	}
 
 	delete(server.objects, serviceAt) // who asks for the certificate may look at it first
-	requests := slices.DeleteFunc(slices.Sorted(slices.Values(server.requests)), func(r string) bool { return strings.HasSuffix(r, serviceAt) })
+	requests := slices.DeleteFunc(slices.Sorted(slices.Values(server.asked())), func(r string) bool { return strings.HasSuffix(r, serviceAt) })
 	var asked []string
 	for path := range maps.Keys(server.objects) {
 		asked = append(asked, "GET "+path)
@@ -319,7 +326,7 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 			if test.check != nil && !test.check(s) {
 				t.Errorf("the state is another: %+v", s)
 			}
-			for _, r := range server.requests {
+			for _, r := range server.asked() {
 				if !strings.HasPrefix(r, "GET ") || strings.Contains(r, "?") {
 					t.Errorf("a request that is no get: %s", r)
 				}

@@ -66,7 +66,7 @@ secrets: "victor-postgres": {
 		t.Helper()
 		var out, errs bytes.Buffer
 		cmd := exec.Command(built(t), args...)
-		cmd.Env = []string{"KUBECONFIG=" + kubeconfig} // values of whoever runs the test do not belong here
+		cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")} // values of whoever runs the test do not belong here
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 			t.Fatal(err)
@@ -93,6 +93,13 @@ secrets: "victor-postgres": {
 		args = append([]string{"apply", production, "-n", namespace}, args...)
 		if out, errs, code := run(admin, args...); code != 1 || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
+		}
+	}
+	verify := func(wantCode int, want string) {
+		t.Helper()
+		out, errs, code := run(admin, "verify", production, "--direct", "-n", namespace)
+		if code != wantCode || !strings.Contains(out+errs, want) {
+			t.Errorf("verify: exit %d without %q\n%s%s", code, want, out, errs)
 		}
 	}
 	secrets := c.core.CoreV1().Secrets(namespace)
@@ -155,6 +162,7 @@ secrets: "victor-postgres": {
 			t.Errorf("fields of %s are managed by %v", name, f)
 		}
 	}
+	verify(0, "production: ok in e2e (5 secrets: 5 ok)")
 	first := versions()
 	if out := apply("--restart", "--prune"); !strings.Contains(out, "production: unchanged in e2e (5 secrets: 5 unchanged)") || !cmp.Equal(first, versions()) {
 		t.Errorf("a second time changes something\n%s", out)

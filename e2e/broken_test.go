@@ -93,7 +93,7 @@ func firing(t *testing.T, prometheus string) []string {
 
 // testBroken: a cluster in which one thing after another breaks and is repaired.
 // Prometheus, which scrapes the real metrics, fires the alerts of what is broken
-// and no others, and resolves them.
+// and no others, and resolves them; verify names the cause.
 func testBroken(t *testing.T, c *cluster) {
 	const namespace = "broken"
 	c.namespace(t, namespace)
@@ -123,7 +123,7 @@ sources: default: {kind: "aws-ssm", region: "us-east-1", prefix: "/broken"}
 delivery: {certificate: "cert.pem", refreshInterval: "1s"}
 inputs: DB_PASSWORD:   schema.#Generated & {generate: {kind: "password"}}
 inputs: JOBS_TOKEN:    schema.#Generated & {generate: {kind: "bytes"}}
-inputs: PARTNER_TOKEN: schema.#Required & {maxAge: "2s"}
+inputs: PARTNER_TOKEN: schema.#Required
 secrets: {
 	shop: keys: password: input: "DB_PASSWORD"
 	jobs: keys: token: input: "JOBS_TOKEN"
@@ -132,10 +132,7 @@ secrets: {
 		keys: token: input: "PARTNER_TOKEN"
 	}
 }
-alerts: {
-	for: "2s"
-	rules: SecretStale: enabled: false
-}
+alerts: for: "2s"
 `,
 	} {
 		file := filepath.Join(dir, name)
@@ -198,16 +195,37 @@ alerts: {
 		})
 	}
 
+	kubeconfig := []string{"KUBECONFIG=" + c.kubeconfig(t, c.admin.BearerToken)}
+	verifies := func(want ...string) { // nothing is all that is well
+		t.Helper()
+		wantCode := min(len(want), 1)
+		out, errs, code := victorgen(t, dir, kubeconfig, "verify", ".")
+		for _, w := range want {
+			if !strings.Contains(errs, w) {
+				t.Errorf("verify does not say %q", w)
+			}
+		}
+		if code != wantCode {
+			t.Errorf("verify: exit %d, not %d", code, wantCode)
+		}
+		if t.Failed() {
+			t.Logf("verify:\n%s%s", out, errs)
+		}
+	}
+
 	fires("ExternalSecretNotReconciled partner", "SealedSecretNotReconciled jobs", "SealedSecretNotReconciled shop",
 		"SecretMissing jobs", "SecretMissing partner", "SecretMissing shop") // nothing is there yet
+	verifies("VG5101: secret broken/jobs", "VG5101: secret broken/partner", "VG5101: secret broken/shop")
 	c.apply(t, tree)
 	fires()
+	verifies()
 
 	// Somebody deletes a Secret: the controller makes it again. Somebody deletes its SealedSecret: both are gone.
 	remove(secret("jobs"))
 	fires()
 	remove(named("SealedSecret", "jobs"))
 	fires("SealedSecretNotReconciled jobs", "SecretMissing jobs")
+	verifies("VG5101: secret broken/jobs in e2e does not exist: its SealedSecret does not exist")
 	c.apply(t, tree)
 	fires()
 
@@ -220,6 +238,7 @@ alerts: {
 	c.apply(t, []*unstructured.Unstructured{wrong}) // of another name, so that it does not unseal
 	past = append(past, "SealedSecretUnsealErrors")
 	fires("SealedSecretNotSynced jobs")
+	verifies("VG5107: SealedSecret broken/jobs in e2e is not synced: no key could decrypt secret")
 	c.apply(t, tree)
 	fires()
 
@@ -228,12 +247,15 @@ alerts: {
 		t.Fatal(err)
 	}
 	fires("ExternalSecretNotReady partner")
+	verifies("VG5107: ExternalSecret broken/partner in e2e is not ready")
 	put()
 	fires()
+	verifies()
 
 	// The ExternalSecret is gone, and with it the Secret.
 	remove(named("ExternalSecret", "partner"))
 	fires("ExternalSecretNotReconciled partner", "SecretMissing partner")
+	verifies("VG5101: secret broken/partner in e2e does not exist: its ExternalSecret does not exist")
 	c.apply(t, tree)
 	fires()
 
@@ -244,6 +266,7 @@ alerts: {
 	}
 	c.apply(t, []*unstructured.Unstructured{store})
 	fires("ExternalSecretNotReady partner", "SecretStoreNotReady app-default")
+	verifies("VG5107: ExternalSecret broken/partner", "VG5109: SecretStore broken/app-default in e2e is not ready")
 	c.apply(t, tree)
 	fires()
 

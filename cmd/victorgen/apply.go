@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
@@ -72,7 +71,7 @@ read; in that of the server, the API server says what it would refuse.`,
 	}
 	f := cmd.Flags()
 	clusterFlags(cmd, &o.target)
-	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of all Secrets, in the place of the contract's")
+	namespaceFlag(cmd, &o.namespace)
 	f.BoolVar(&o.CreateNamespace, "create-namespace", false, "create the namespaces that are missing")
 	f.StringVar(&o.DryRun, "dry-run", "", "mint and write nothing; show what would change: client (the default), or server, which also says what it would refuse")
 	f.Lookup("dry-run").NoOptDefVal = cluster.DryRunClient
@@ -86,11 +85,6 @@ read; in that of the server, the API server says what it would refuse.`,
 	check(cmd, func() error {
 		if f.Changed("dry-run") && !slices.Contains(dryRuns, o.DryRun) {
 			return fmt.Errorf("--dry-run takes client or server, not %q", o.DryRun)
-		}
-		if o.namespace != "" || f.Changed("namespace") {
-			if problems := validation.IsDNS1123Label(o.namespace); len(problems) > 0 {
-				return fmt.Errorf("--namespace %q is not a name that Kubernetes accepts", o.namespace)
-			}
 		}
 		o.ApplyOptions.Timeout = o.timeout
 		return nil

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/victor-ai/victorgen/cluster"
 )
@@ -13,5 +16,16 @@ func clusterFlags(cmd *cobra.Command, t *cluster.Target) {
 	f.StringVar(&t.Context, "context", "", "context of the kubeconfig (default: its current one)")
 	cmd.RegisterFlagCompletionFunc("context", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return cluster.Contexts(*t), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// namespaceFlag adds the flag that puts all Secrets into one namespace.
+func namespaceFlag(cmd *cobra.Command, namespace *string) {
+	cmd.Flags().StringVarP(namespace, "namespace", "n", "", "namespace of all Secrets, in the place of the contract's")
+	check(cmd, func() error {
+		if problems := validation.IsDNS1123Label(*namespace); cmd.Flags().Changed("namespace") && len(problems) > 0 {
+			return fmt.Errorf("--namespace %q is not a name that Kubernetes accepts", *namespace)
+		}
+		return nil
 	})
 }

@@ -74,8 +74,9 @@ func newRoot() *cobra.Command {
 		Short: "Compile a contract of secrets into a kustomize tree",
 		Long: `victorgen compiles a contract, written in CUE, that says which secrets an
 application needs in each environment. It validates the contract, resolves each
-value from the place where it lives, and writes a kustomize tree of
-SealedSecrets that Argo CD or kubectl can apply.
+value from the place where it lives, and writes a kustomize tree of SealedSecrets
+or ExternalSecrets that Argo CD or kubectl can apply, or the Secrets themselves
+to a cluster. It judges what the sources and the cluster hold.
 
 An environment (ENV) is a directory such as envs/production, or a pattern such
 as ./envs/... for all environments below a directory.
@@ -83,7 +84,8 @@ as ./envs/... for all environments below a directory.
 Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed.`,
 		Example: `  victorgen init
   victorgen vet ./envs/...
-  victorgen build envs/production`,
+  victorgen build envs/production
+  victorgen verify envs/production`,
 		Version:       thisVersion().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -75,16 +76,21 @@ judges presence and age: no right to read or decrypt a value is needed then.`,
 	f.BoolVar(&o.detailed, "detailed", false, "also show the keys with their lengths, what they are made from and their age, and the owner of each secret")
 	f.BoolVar(&o.direct, "direct", false, "judge what victorgen apply has written: no SealedSecret and no ExternalSecret")
 	clusterFlags(cmd, &o.target)
+	namespaceFlag(cmd, &o.namespace)
+	f.Lookup("namespace").Usage = "with --direct: namespace of all Secrets, as victorgen apply has it"
 	outputFlag(cmd, &o.format, ciFormats...)
 	check(cmd, func() error {
 		other, why := []string{"no-values"}, "judges sources: write --source"
 		if f.Changed("source") {
-			other, why = []string{"kubeconfig", "context", "detailed", "direct"}, "is about a cluster: leave out --source"
+			other, why = []string{"kubeconfig", "context", "detailed", "direct", "namespace"}, "is about a cluster: leave out --source"
 		}
 		for _, flag := range other {
 			if f.Changed(flag) {
 				return fmt.Errorf("--%s %s", flag, why)
 			}
+		}
+		if f.Changed("namespace") && !o.direct {
+			return errors.New("--namespace is for what victorgen apply has written: write --direct")
 		}
 		return nil
 	})
@@ -98,6 +104,8 @@ type verifyOptions struct {
 	noValues bool
 	detailed bool
 	direct   bool
+
+	namespace string
 }
 
 // sources judges what the sources hold.
@@ -116,7 +124,7 @@ func (o *verifyOptions) cluster(cmd *cobra.Command, args []string) error {
 	var mu sync.Mutex
 	states := map[string]*cluster.State{} // by the directory of the environment
 	now := time.Now()
-	results, failed := collect(cmd, args, compiler.Options{Direct: o.direct}, "verifying", func(ctx context.Context, r *result) {
+	results, failed := collect(cmd, args, compiler.Options{Direct: o.direct, Namespace: o.namespace}, "verifying", func(ctx context.Context, r *result) {
 		if err != nil {
 			r.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name one with --context or --kubeconfig", "%v", err)
 			return
