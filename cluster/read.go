@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -260,16 +259,13 @@ func unexpected(said apierrors.APIStatus) bool {
 
 // noAnswer explains a request that no API server has answered.
 func noAnswer(err error) *unreachable {
-	link, ok := errors.AsType[*url.Error](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return &unreachable{"it was interrupted", ""}
-	case errors.Is(err, context.DeadlineExceeded), ok && link.Timeout():
-		return &unreachable{"there was no answer in time", "look at the network, or at the address in the kubeconfig; --timeout gives it longer"}
-	case ok:
-		return &unreachable{oneLine(link.Err.Error()), "look at the network, or at the kubeconfig"}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &unreachable{network(err), "look at the network, or at the address in the kubeconfig; --timeout gives it longer"}
 	}
-	return &unreachable{"its answer cannot be read", "look at the address in the kubeconfig"}
+	return &unreachable{network(err), "look at the network, a proxy or a VPN, or name another context with --context"}
 }
 
 // oneLine makes a message fit for a diagnostic.

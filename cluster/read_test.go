@@ -271,7 +271,7 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 		},
 		"no JSON": {
 			change: func(objects map[string]string) { objects[tokensPath] = canaries["token"] },
-			want:   "error VG5001: cannot read cluster kind: its answer cannot be read",
+			want:   "error VG5001: cannot read cluster kind: its answer is not that of an API server",
 		},
 		"no API server": {
 			change: func(objects map[string]string) { objects[tokensPath] = "404 page not found" },
@@ -364,10 +364,10 @@ func TestReadOnce(t *testing.T) {
 		address string
 		want    string
 	}{
-		"nobody listens": {t.Context(), gone.URL, "connect: connection refused"},
+		"nobody listens": {t.Context(), gone.URL, "nobody listens at " + gone.Listener.Addr().String()},
 		"no answer":      {short, silent.URL, "there was no answer in time"},
 		"interrupted":    {interrupted, silent.URL, "it was interrupted"},
-		"not trusted":    {t.Context(), untrusted.URL, "tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+		"not trusted":    {t.Context(), untrusted.URL, "its TLS certificate is not trusted: x509: certificate signed by unknown authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
