@@ -132,7 +132,7 @@ secrets: {
 		keys: token: input: "PARTNER_TOKEN"
 	}
 }
-alerts: for: "2s"
+alerts: for: "1s"
 `,
 	} {
 		file := filepath.Join(dir, name)
@@ -188,7 +188,7 @@ alerts: for: "2s"
 				steady = 0
 				return fmt.Errorf("firing (-want +got)\n%s", diff)
 			}
-			if steady++; steady < 40 { // two seconds and more, which is as long as `for`
+			if steady++; steady < 30 { // longer than `for`
 				return errors.New("not for long enough")
 			}
 			return nil
