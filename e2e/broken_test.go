@@ -188,7 +188,7 @@ alerts: for: "1s"
 				steady = 0
 				return fmt.Errorf("firing (-want +got)\n%s", diff)
 			}
-			if steady++; steady < 30 { // longer than `for`
+			if steady++; steady < 20 { // longer than `for`
 				return errors.New("not for long enough")
 			}
 			return nil

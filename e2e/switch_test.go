@@ -170,11 +170,11 @@ func (s *switching) deliver(t *testing.T, kind, more string, o order) {
 	}
 	if o == pruneFirst {
 		prune()
-		time.Sleep(time.Second)
+		time.Sleep(time.Second / 2)
 	}
 	s.apply(t, s.tree)
 	if o == applyFirst {
-		time.Sleep(time.Second) // both are there
+		time.Sleep(time.Second / 2) // both are there
 		prune()
 	}
 	for _, o := range s.tree {
