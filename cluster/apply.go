@@ -26,9 +26,6 @@ const (
 	DryRunServer = "server" // let the API server do all but keep it
 )
 
-// atOnce is how many requests to read or to try are under way at a time.
-const atOnce = 10
-
 // ApplyOptions say how to apply.
 type ApplyOptions struct {
 	DryRun          string           // DryRunClient, DryRunServer, or empty to write
@@ -151,7 +148,7 @@ func (a *application) steps() []*step {
 func each[T any](things []T, do func(T) error) []error {
 	errs := make([]error, len(things))
 	var g errgroup.Group
-	g.SetLimit(atOnce)
+	g.SetLimit(parallel)
 	for i, t := range things {
 		g.Go(func() error {
 			errs[i] = do(t)

@@ -100,8 +100,8 @@ type Certificate struct {
 	Unknown    error      // why it is not
 }
 
-// parallel is how many requests are under way at a time: enough to hide their
-// latency, and few for an API server.
+// parallel is how many requests that keep nothing are under way at a time:
+// enough to hide their latency, and few for an API server.
 const parallel = 10
 
 // Read gets what Verify judges of p: each Secret by its name, the object that

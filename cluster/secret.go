@@ -141,7 +141,7 @@ func texts(m map[string]string) map[string]any {
 // owner returns the controller that s belongs to.
 func (s secret) owner() (metav1.OwnerReference, bool) {
 	i := slices.IndexFunc(s.owners, func(o metav1.OwnerReference) bool {
-		return o.Controller != nil && *o.Controller || o.Kind == "SealedSecret" || o.Kind == "ExternalSecret"
+		return o.Controller != nil && *o.Controller || o.Kind == sealedSecret || o.Kind == externalSecret
 	})
 	if i < 0 {
 		return metav1.OwnerReference{}, false

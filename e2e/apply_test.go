@@ -127,21 +127,7 @@ secrets: "victor-postgres": {
 
 	apply()
 	v := values()
-	want := map[string]map[string]string{
-		"victor-ai-secrets": {
-			"database-url":   "postgresql://victor:" + v["DB_PASSWORD"] + "@victor-postgres:5432/victor",
-			"redis-url":      "redis://:fake%20p%40ss%2Fword%3Awith%3Fsigns%238d31@victor-redis:6379/0",
-			"encryption-key": v["ENCRYPTION_KEY"], "jwt-secret": v["JWT_SECRET"],
-			"anthropic-api-key": v["ANTHROPIC_API_KEY"], "openai-api-key": v["OPENAI_API_KEY"], "groq-api-key": v["GROQ_API_KEY"],
-		},
-		"grafana-credentials": {"admin-user": "admin", "admin-password": v["GRAFANA_ADMIN_PASSWORD"]},
-		"alerting-credentials": {
-			"smtp-host": v["SMTP_HOST"], "smtp-port": "587", "smtp-user": v["SMTP_USER"], "smtp-from": v["SMTP_FROM"],
-			"smtp-password": v["SMTP_PASSWORD"], "slack-webhook-url": v["SLACK_WEBHOOK_URL"],
-		},
-		"monitoring-credentials": {"sentry-dsn": v["SENTRY_DSN"]},
-		"victor-postgres":        {"username": "victor", "password": v["DB_PASSWORD"]},
-	}
+	want := victorSecrets(v)
 	for name, data := range want {
 		secret := c.secret(t, namespace, name, "")
 		if diff := cmp.Diff(data, texts(secret)); diff != "" {
