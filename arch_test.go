@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"schema":                            {},
 	"compiler/plan":                     {},
 	"compiler/value":                    {"compiler/plan"},
+	"compiler/value/derive":             {"compiler/plan", "compiler/value"},
 	"compiler/permissions":              {"compiler/plan"},
 	"compiler":                          {"schema", "compiler/plan", "compiler/value"},
 	"compiler/source":                   {"compiler/plan", "compiler/value"},

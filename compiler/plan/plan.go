@@ -182,15 +182,19 @@ const (
 	UUID     = "uuid"     // a random UUID (RFC 9562, version 4)
 	RSA      = "rsa"      // an RSA private key of Bits bits, PEM
 	Ed25519  = "ed25519"  // an Ed25519 private key, PEM
+	ECDSA    = "ecdsa"    // an ECDSA private key on Curve, PEM or raw
 )
 
 // Generate says how a missing input is minted.
 type Generate struct {
 	Kind     string
-	Length   int    // of a password, in characters
-	Alphabet string // of a password: the characters to draw from, each equally likely
-	Bits     int    // of bytes (a multiple of 8) and rsa
-	Encoding string // of bytes: base64, base64url, hex; of a key: pkcs8, openssh
+	Length   int      // of a password, in characters
+	Alphabet string   // of a password: the characters to draw from, each equally likely
+	Require  []string // of a password: lower, upper, digit, symbol; of each at least one character
+	Bits     int      // of bytes (a multiple of 8) and rsa
+	Curve    string   // of ecdsa: P-256, P-384, P-521
+	Encoding string   // of bytes: base64, base64url, hex; of a key: pkcs8, openssh, raw; of a public key: pem, openssh, jwk, raw
+	Child    *Child   // what it is made from, if that is other inputs
 	// InCluster says that the External Secrets Operator does it, and nobody else.
 	InCluster bool
 }

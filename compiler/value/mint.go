@@ -2,7 +2,9 @@ package value
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -46,6 +48,11 @@ func Mint(g plan.Generate, rnd io.Reader) (Value, error) {
 	case plan.Ed25519:
 		var key ed25519.PrivateKey
 		if _, key, err = ed25519.GenerateKey(rnd); err == nil {
+			b, err = encodeKey(key, g.Encoding)
+		}
+	case plan.ECDSA:
+		var key *ecdsa.PrivateKey
+		if key, err = newECDSA(g.Curve, rnd); err == nil {
 			b, err = encodeKey(key, g.Encoding)
 		}
 	default:
@@ -107,6 +114,17 @@ func mintUUID(rnd io.Reader) ([]byte, error) {
 	return fmt.Appendf(nil, "%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), nil
 }
 
+// curves are those of NIST that a contract may name.
+var curves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
+
+func newECDSA(curve string, rnd io.Reader) (*ecdsa.PrivateKey, error) {
+	c, ok := curves[curve]
+	if !ok {
+		return nil, fmt.Errorf("there is no curve %q", curve)
+	}
+	return ecdsa.GenerateKey(c, rnd)
+}
+
 func encodeKey(key crypto.PrivateKey, encoding string) ([]byte, error) {
 	switch encoding {
 	case "pkcs8":
@@ -121,6 +139,14 @@ func encodeKey(key crypto.PrivateKey, encoding string) ([]byte, error) {
 			return nil, err
 		}
 		return pem.EncodeToMemory(block), nil
+	case "raw": // as Web Push has it: https://www.rfc-editor.org/rfc/rfc8292#section-3.2
+		if key, ok := key.(*ecdsa.PrivateKey); ok {
+			b, err := key.Bytes()
+			if err != nil {
+				return nil, err
+			}
+			return base64.RawURLEncoding.AppendEncode(nil, b), nil
+		}
 	}
 	return nil, fmt.Errorf("cannot encode a key as %q", encoding)
 }

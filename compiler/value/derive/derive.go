@@ -1,0 +1,128 @@
+// Package derive makes values from other values, and tells whether a value
+// still belongs to those that it was made from: a hash to its password, a token
+// to its key, a certificate to its key and issuer. There is a file for each kind
+// of child, and one table of them.
+//
+// Plaintext goes in and out as [value.Value] alone. No error holds a part of
+// one: what a library says of a value is left out.
+package derive
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// Family is what a child is made of and checked with.
+type Family struct {
+	Generate plan.Generate          // of the child; Child is set
+	Parents  map[string]value.Value // by the name of the input; all of them
+	Rand     io.Reader              // crypto/rand.Reader wherever the child will be used
+	Now      time.Time
+}
+
+// of is the value of the parent.
+func (f *Family) of() []byte { return f.Parents[f.Generate.Child.Of].Reveal() }
+
+// kind makes one kind of child.
+type kind struct {
+	// make returns a new child. Its errors say what is wrong with a parent, in
+	// words that follow "is made from NAME, ".
+	make func(f *Family) ([]byte, error)
+	// check returns nil if child belongs to the parents and is what the
+	// definition says, or else why not, in words that follow "it".
+	check func(f *Family, child []byte) error
+	// ends is when a child has to be made anew for it ends; nil is never.
+	ends func(f *Family, child []byte) (time.Time, bool)
+	// slow says that check costs so much that it is worth remembering.
+	slow bool
+}
+
+// kinds is the one table of them.
+var kinds = map[string]kind{
+	plan.Bcrypt:      {make: makeBcrypt, check: checkBcrypt, slow: true},
+	plan.Argon2id:    {make: makeArgon2id, check: checkArgon2id, slow: true},
+	plan.SHA512Crypt: {make: makeSHA512Crypt, check: checkSHA512Crypt, slow: true},
+	plan.SCRAM:       {make: makeSCRAM, check: checkSCRAM, slow: true},
+	plan.RabbitMQ:    {make: makeRabbitMQ, check: checkRabbitMQ},
+	plan.Htpasswd:    {make: makeHtpasswd, check: checkHtpasswd, slow: true},
+	plan.JWT:         {make: makeJWT, check: checkJWT, ends: endsJWT},
+	plan.PublicKey:   {make: makePublicKey, check: checkPublicKey},
+	plan.X509:        {make: makeCertificate, check: checkCertificate, ends: endsCertificate},
+	plan.PKCS12:      {make: makePKCS12, check: checkPKCS12, slow: true},
+	plan.JKS:         {make: makeJKS, check: checkJKS},
+}
+
+// Kinds reports whether there is a kind of child of that name, and whether to
+// check one is slow.
+func Kinds(name string) (known, slow bool) {
+	k, known := kinds[name]
+	return known, k.slow
+}
+
+// Make makes a new child. The error says what is wrong with its parents, or
+// that there are no random numbers; it is for people and holds no value.
+func Make(f Family) (value.Value, error) {
+	k, ok := kinds[f.Generate.Kind]
+	if !ok {
+		return value.Value{}, fmt.Errorf("there is no kind %q of value that is made from others", f.Generate.Kind)
+	}
+	b, err := k.make(&f)
+	if err != nil {
+		return value.Value{}, err
+	}
+	return value.New(b), nil
+}
+
+// Check returns nil if child belongs to its parents, is what its definition
+// says, and does not end soon. The error says why not, in words that follow
+// "it": "does not fit DB_PASSWORD".
+func Check(f Family, child value.Value) error {
+	k, ok := kinds[f.Generate.Kind]
+	if !ok {
+		return fmt.Errorf("is of the unknown kind %q", f.Generate.Kind)
+	}
+	if err := k.check(&f, child.Reveal()); err != nil {
+		return err
+	}
+	return Ends(f, child)
+}
+
+// Ends returns nil if child does not end soon. It is the part of [Check] that
+// depends on the time, and never slow.
+func Ends(f Family, child value.Value) error {
+	k := kinds[f.Generate.Kind]
+	if k.ends == nil {
+		return nil
+	}
+	end, ok := k.ends(&f, child.Reveal())
+	switch renew := f.Generate.Child.RenewBefore; {
+	case !ok:
+		return nil
+	case !f.Now.Before(end):
+		return fmt.Errorf("ended on %s", end.UTC().Format(time.DateOnly))
+	case !f.Now.Add(renew).Before(end):
+		return fmt.Errorf("ends on %s, and is renewed %s before that", end.UTC().Format(time.DateOnly), plan.Age(renew))
+	}
+	return nil
+}
+
+// unfit is what check says of a child that does not belong to the parent.
+func unfit(f *Family) error { return fmt.Errorf("does not fit %s", f.Generate.Child.Of) }
+
+// errForm is what check says of a child that is not of its kind at all.
+func errForm(f *Family) error { return fmt.Errorf("is not a %s", nouns[f.Generate.Kind]) }
+
+// nouns name the kinds for people.
+var nouns = map[string]string{
+	plan.Bcrypt: "bcrypt hash", plan.Argon2id: "hash of Argon2id", plan.SHA512Crypt: "SHA-512 crypt hash",
+	plan.SCRAM: "SCRAM-SHA-256 verifier", plan.RabbitMQ: "RabbitMQ password hash", plan.Htpasswd: "line of an htpasswd file",
+	plan.JWT: "signed JSON Web Token", plan.PublicKey: "public key", plan.X509: "certificate",
+	plan.PKCS12: "PKCS #12 keystore", plan.JKS: "Java keystore",
+}
+
+var errRandom = errors.New("the system has no random numbers")
