@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"compiler/value/derive":             {"compiler/plan", "compiler/value"},
 	"compiler/permissions":              {"compiler/plan"},
 	"compiler":                          {"schema", "compiler/plan", "compiler/value"},
+	"compiler/trust":                    {"compiler/plan", "compiler/source/sops"},
 	"compiler/source":                   {"compiler/plan", "compiler/value"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
 	"compiler/source/sops":              {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
@@ -44,7 +45,7 @@ var arrows = map[string][]string{
 	"cluster":                           {"emit", "compiler/plan", "compiler/value"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "emit", "cluster", "internal/dirlock", "compiler/permissions"},
+		"compiler/source/sops", "compiler/trust", "emit", "cluster", "internal/dirlock", "compiler/permissions"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

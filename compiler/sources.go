@@ -76,6 +76,24 @@ var sourceKinds = map[string]sourceKind{
 	},
 }
 
+// fieldForms are what fields can be of which a client makes a part of the host,
+// or of the path, that it asks: nothing that leads elsewhere.
+var fieldForms = map[string]struct {
+	valid *regexp.Regexp
+	rule  string
+}{
+	// https://docs.aws.amazon.com/general/latest/gr/rande.html#region-names-codes
+	"region": {regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), `write a region such as "us-east-1"`},
+	// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#vault-name-and-object-name
+	"vault": {regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`), "write 3 to 24 letters, digits and hyphens, or https://HOST"},
+	// https://cloud.google.com/resource-manager/docs/creating-managing-projects#before_you_begin
+	"project": {regexp.MustCompile(`^([a-z0-9.-]+:)?[a-z0-9-]+$`), `write the ID or the number of the project, such as "victor-ai-prod"`},
+}
+
+// systemMounts are the paths that no KV engine can be mounted at
+// (https://developer.hashicorp.com/vault/docs/secrets#mount-paths).
+var systemMounts = []string{"auth", "sys", "identity", "cubbyhole", "audit"}
+
 // source checks one source and returns it as the plan has it.
 func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	src := plan.Source{
@@ -95,6 +113,16 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, field)),
 				"it has "+plan.And(kind.fields), "source %s has a %s, which means nothing at kind %s", name, field, s.Kind)
 		}
+	}
+	for field, value := range set {
+		if form, ok := fieldForms[field]; ok && value != "" && slices.Contains(kind.fields, field) && !(field == "vault" && strings.Contains(value, "/")) && !form.valid.MatchString(value) {
+			c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, field)), form.rule, "%s of source %s is not one", field, name)
+		}
+	}
+	if mount := strings.Trim(s.Mount, "/"); mount != "" && slices.ContainsFunc(strings.Split(mount, "/"), func(p string) bool { return p == "" || p == "." || p == ".." }) ||
+		slices.Contains(systemMounts, strings.Split(mount, "/")[0]) {
+		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, "mount")), `write the path of the engine, as in mount: "secret"`,
+			"mount of source %s is not a KV engine: what is there is Vault's own, tokens among it", name)
 	}
 	for field, link := range map[string]string{"vault": s.Vault, "address": s.Address} {
 		if u, err := url.Parse(link); (field == "address" && link != "" || strings.Contains(link, "/")) &&

@@ -17,6 +17,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/dirlock"
 )
@@ -170,11 +171,15 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 
 // treeIn is where the tree of an environment is below dir, the value of --output.
 func treeIn(p *plan.Plan, dir string) (string, error) {
-	if dir == "" {
-		return treeOf(p), nil
+	tree := treeOf(p)
+	if dir != "" {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return "", err
+		}
+		tree = filepath.Join(abs, p.Environment)
 	}
-	dir, err := filepath.Abs(dir)
-	return filepath.Join(dir, p.Environment), err
+	return tree, trust.Tree(p, tree, dir != "").Err()
 }
 
 // outputDirFlag adds --output to a verb.

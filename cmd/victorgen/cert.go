@@ -18,6 +18,7 @@ import (
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/emit"
 )
 
@@ -77,6 +78,10 @@ else sees of the cluster.`,
 					r.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name a cluster with --context, or a kubeconfig with --kubeconfig", "%v", err)
 					return
 				}
+				if ds := trust.Writes(r.plan, grantOf(cmd)); ds.HasErrors() {
+					r.Diagnostics = append(r.Diagnostics, ds...)
+					return
+				}
 				fetched, ds := fetch.Fetch(ctx, r.plan)
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				locked := lockedOf(r, o.output)
@@ -86,6 +91,8 @@ else sees of the cluster.`,
 			}, fetchText)
 		},
 	}
+	permitFlags(cmd)
+	asksNoSource(cmd)
 	clusterFlags(cmd, &o.Target)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would change")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long the cluster may take")
@@ -132,6 +139,8 @@ A FILE is shown by itself. No cluster is asked.`,
 			}, inspectText)
 		},
 	}
+	permitFlags(cmd)
+	asksNoSource(cmd)
 	outputDirFlag(cmd, &output)
 	outputFlag(cmd, &format)
 	return cmd

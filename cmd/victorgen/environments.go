@@ -83,6 +83,7 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	parallel(func(r *result) {
 		if r.plan, r.Diagnostics = compiler.Compile(r.Directory, o); r.plan != nil {
 			r.Environment = r.plan.Environment
+			r.Diagnostics = append(r.Diagnostics, permit(cmd, r.plan)...)
 		}
 	})
 	refuseSameName(results)

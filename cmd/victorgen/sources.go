@@ -65,6 +65,7 @@ type sourceOptions struct {
 
 func (o *sourceOptions) flags(cmd *cobra.Command) {
 	kindFlag(cmd, &o.kind)
+	permitFlags(cmd)
 	cmd.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "how long the sources of an environment may take")
 	check(cmd, func() error {
 		if o.timeout <= 0 {

@@ -45,6 +45,8 @@ before a commit, or on a pull request from a fork.`,
 			})
 		},
 	}
+	permitFlags(cmd)
+	asksNoSource(cmd)
 	outputFlag(cmd, &format, ciFormats...)
 	return cmd
 }

@@ -39,6 +39,15 @@ const (
 	CodeExternal      Code = "VG1307"
 )
 
+// What is said of what a contract would do with the rights of others.
+const (
+	CodeAddress   Code = "VG1401"
+	CodePlainHTTP Code = "VG1402"
+	CodeOutside   Code = "VG1403"
+	CodeInTree    Code = "VG1404"
+	CodeTreeLink  Code = "VG1405"
+)
+
 // What resolution says of values.
 const (
 	CodeMissing       Code = "VG2001"

@@ -81,6 +81,20 @@ annotations that victorgen sets are its own.`,
 A name, a version or a property that there cannot be, binary values where there is only text, or a generated input
 where nothing can be written without the danger to overwrite something.`,
 
+	CodeAddress: `a credential would go to an address that only the contract gives.
+Anybody may propose a contract, so its word is not enough. The process environment must name the same address
+(VAULT_ADDR, AZURE_KEY_VAULT), or --allow ADDRESS, or a policy under allow: addresses. That also holds for the
+addresses that an encrypted file gives for its keys, to which sops would go. ` + "`vet`" + ` asks nobody, and warns.`,
+	CodePlainHTTP: `an address in the contract has plain http, and is not on this machine.
+Whoever is on the way could read the credential and the values. Use https. Where nobody else can be on the way, allow
+it by name: --allow http://HOST, or in a policy.`,
+	CodeOutside: `a file that the contract names is outside of the repository, also by way of links.
+Files of sources and certificates lie in the Git work tree, or in the module where there is no Git; a certificate that
+` + "`cert fetch`" + ` writes lies in the module. --allow PATH, or a policy under allow: files, lets one lie elsewhere.`,
+	CodeInTree: `a source's file, or a certificate to write, is in a tree, in .git or in cue.mod.
+What is generated would be committed in plain text, or Git or CUE would read it. Keep it elsewhere.`,
+	CodeTreeLink: `the directory of a tree is a symbolic link.
+What it leads to is not victorgen's, and a build would replace it. Remove the link, or name the directory with --output.`,
 	CodeExternal: `an external secret asks for more than the External Secrets Operator can do.
 It can't reach env and sops; it has no variables to take a region, a vault, a project or an address from; its webhook
 refuses some policies together and an ExternalSecret that takes nothing from a source; and it mints passwords and

@@ -26,6 +26,7 @@ type encrypted struct {
 	text       []byte
 	format     format
 	values     map[string]any // by the keys of the root, but for those of sops itself
+	metadata   map[string]any // what sops itself keeps there
 	recipients []string       // who can open the file, as far as it tells
 }
 
@@ -86,7 +87,7 @@ func (s *Source) load() (encrypted, error) {
 	if !ok {
 		return broken("if it holds what it shall hold: sops encrypt --in-place "+s.file, "is not encrypted")
 	}
-	f.recipients = recipients(ours)
+	f.metadata, f.recipients = ours, recipients(ours)
 	delete(f.values, "sops")
 	return f, nil
 }
