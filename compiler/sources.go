@@ -30,7 +30,7 @@ type sourceKind struct {
 
 // sourceKinds are the rules of the services themselves.
 var sourceKinds = map[string]sourceKind{
-	plan.Env: {fields: []string{"file"}},
+	plan.Env: {fields: []string{"file", "environment"}},
 	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html (names) and
 	// https://docs.aws.amazon.com/general/latest/gr/ssm.html (sizes; that of an advanced parameter)
 	plan.AWSSSM: {
@@ -124,6 +124,11 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, "mount")), `write the path of the engine, as in mount: "secret"`,
 			"mount of source %s is not a KV engine: what is there is Vault's own, tokens among it", name)
 	}
+	if s.Environment != nil && !slices.Contains(kind.fields, "environment") {
+		c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, "environment")),
+			"it has "+plan.And(kind.fields), "source %s says environment, which means nothing at kind %s", name, s.Kind)
+	}
+	src.ProcessEnv = s.Environment
 	for field, link := range map[string]string{"vault": s.Vault, "address": s.Address} {
 		if u, err := url.Parse(link); (field == "address" && link != "" || strings.Contains(link, "/")) &&
 			(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil) {

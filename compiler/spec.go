@@ -41,6 +41,8 @@ type sourceSpec struct {
 	Mount   string     `json:"mount"`
 	Version string     `json:"version"`
 	Store   *storeSpec `json:"store"`
+
+	Environment *bool `json:"environment"`
 }
 
 type storeSpec struct {

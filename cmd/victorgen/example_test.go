@@ -17,7 +17,6 @@ import (
 	"github.com/bitnami-labs/sealed-secrets/pkg/crypto"
 	"github.com/bitnami-labs/sealed-secrets/pkg/kubeseal"
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/go-envparse"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
@@ -170,15 +169,7 @@ func unseal(t *testing.T, tree string) map[string]map[string]string {
 func TestExampleUnseals(t *testing.T) {
 	for env, host := range map[string]string{"production": "victor-postgres", "staging": "victor-postgres", "dev": "localhost"} {
 		t.Run(env, func(t *testing.T) {
-			f, err := os.Open("../../fixtures/victor/" + env + ".env")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			in, err := envparse.Parse(f)
-			if err != nil {
-				t.Fatal(err)
-			}
+			in := dotenv(t, "../../fixtures/victor/"+env+".env")
 			got := unseal(t, filepath.Join(example, "deploy", env))
 
 			db, err := url.Parse(got["victor-ai-secrets"]["database-url"])

@@ -28,7 +28,7 @@ func openSources(p *plan.Plan) map[string]source.Source {
 	for _, s := range p.Sources {
 		switch s.Kind {
 		case plan.Env:
-			sources[s.Name] = env.New(s.File, os.LookupEnv)
+			sources[s.Name] = env.New(s, os.LookupEnv)
 		case plan.AWSSSM:
 			sources[s.Name] = awsssm.New(s)
 		case plan.AWSSecretsManager:

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/go-envparse"
 
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/source/env"
 	"github.com/victor-ai/victorgen/internal/awstest"
 )
 
@@ -33,22 +35,40 @@ func parameterStore(t testing.TB) *awstest.ParameterStore {
 	return p
 }
 
+// dotenv returns what a dotenv file assigns.
+func dotenv(t *testing.T, file string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(t.TempDir(), ".secrets") // Git knows no mode 0600
+	if err := os.WriteFile(private, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := env.New(plan.Source{File: private}, func(string) (string, bool) { return "", false })
+	listed, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{}
+	for _, l := range listed {
+		a := s.Read(t.Context(), []source.Ref{{Input: l.Name}})[0]
+		if len(a.Warnings) > 0 {
+			t.Errorf("%s: %v", file, a.Warnings)
+		}
+		values[l.Name] = string(a.Value.Reveal())
+	}
+	return values
+}
+
 // TestBuildFromParameterStore: the example's production at AWS, with the values
 // from which the committed tree was built, gives that tree.
 func TestBuildFromParameterStore(t *testing.T) {
 	p := parameterStore(t)
 	dir := copyExample(t)
 	env := filepath.Join(dir, "envs", "production-aws")
-	f, err := os.Open("../../fixtures/victor/production.env")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	values, err := envparse.Parse(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, v := range values {
+	for name, v := range dotenv(t, "../../fixtures/victor/production.env") {
 		remote := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 		if name == "DB_PASSWORD" {
 			remote = "database-password"

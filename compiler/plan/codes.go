@@ -67,6 +67,8 @@ const (
 	CodeFileSyntax    Code = "VG2104"
 	CodeUnknownName   Code = "VG2105"
 	CodeLockKey       Code = "VG2106"
+	CodeDotenvDiffers Code = "VG2120"
+	CodeTwoPlaces     Code = "VG2123"
 )
 
 // What the emitter says of certificates, the lock and the tree.

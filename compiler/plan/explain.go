@@ -122,12 +122,21 @@ If it is out of reach or refuses (warning), sealed values stay as they are. A so
 new value: absent and unreachable are different things.`,
 	CodeSourceWrite: `a generated input is missing, and a new value can't be stored at its source.
 A value that nobody keeps would be lost with the cluster, so it is not used.`,
-	CodeFileMode:   `the dotenv file can be read or changed by others than its owner.`,
-	CodeFileSyntax: `a line of the dotenv file can't be read. The line is not shown, for it may hold a secret.`,
+	CodeFileMode: `the dotenv file can be read or changed by others than its owner.`,
+	CodeFileSyntax: `a line of the dotenv file can't be read, or different programs would read it differently.
+A value is what POSIX sh, Docker Compose, Node's dotenv and python-dotenv agree that it is; single quotes around it
+mostly settle it. The line is not shown, for it may hold a secret.`,
 	CodeUnknownName: `the dotenv file sets a name that nothing reads (warning).
 It is no input but much like one that is absent, or it is a setting whose default in the contract wins.`,
 	CodeLockKey: `VICTORGEN_LOCK_KEY is missing and can't be stored (warning).
 Without it a build can't tell which values are unchanged, and seals all of them anew each time.`,
+
+	CodeDotenvDiffers: `programs that read dotenv files would read different values (warning).
+victorgen takes each character as it stands: it expands neither $ nor a command in backticks, and splits nothing. Put the
+values in single quotes, and all of sh, Docker Compose, Node's dotenv and python-dotenv read the same.`,
+	CodeTwoPlaces: `an input is in the process environment and in the dotenv file, with different values (warning).
+The process environment wins: in every environment of the run, whosever the value is. ` + "`environment: false`" + ` at the source lets the
+file alone count; names that every shell sets, such as USER or HOME, count with ` + "`environment: true`" + ` alone.`,
 
 	CodeCertificateRead:    "the sealing certificate can't be read, or is no PEM certificate.\n`victorgen cert fetch ENV` gets it from the cluster, as `kubeseal --fetch-cert` does.",
 	CodeCertificateExpired: `the sealing certificate is past its validity, or not yet in it.`,

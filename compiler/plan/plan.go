@@ -270,18 +270,21 @@ var SourceKinds = []string{Env, AWSSSM, AWSSecretsManager, AzureKeyVault, GCPSec
 // is empty; the source then takes what its own tools take from the process
 // environment.
 type Source struct {
-	Name    string // "default", or the name that inputs select it by
-	Kind    string
-	File    string // env, sops: absolute path of the file
-	Region  string // aws-*
-	KMSKey  string // aws-*: ID, ARN or alias of the key that encrypts what is written
-	Vault   string // azure-keyvault: name of the vault, or its URL
-	Project string // gcp-secretmanager: ID of the project
-	Address string // vault: URL of the server
-	Mount   string // vault: path of the KV engine
-	Version string // vault: version of the KV engine, "v1" or "v2"
-	Store   Store  // how external delivery reaches it
-	Pos     []Pos
+	Name string // "default", or the name that inputs select it by
+	Kind string
+	File string // env, sops: absolute path of the file
+	// ProcessEnv of kind env says whether the environment of the process counts;
+	// nil is yes, but for names that every shell sets.
+	ProcessEnv *bool
+	Region     string // aws-*
+	KMSKey     string // aws-*: ID, ARN or alias of the key that encrypts what is written
+	Vault      string // azure-keyvault: name of the vault, or its URL
+	Project    string // gcp-secretmanager: ID of the project
+	Address    string // vault: URL of the server
+	Mount      string // vault: path of the KV engine
+	Version    string // vault: version of the KV engine, "v1" or "v2"
+	Store      Store  // how external delivery reaches it
+	Pos        []Pos
 }
 
 // String names the source for people: `default (aws-ssm)`.

@@ -276,6 +276,7 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 	failed := map[trouble][]string{}
 	for i, a := range answers {
 		in := inputs[i]
+		r.ds = append(r.ds, a.Warnings...)
 		var own plan.Diagnostics
 		var f *Failure
 		switch {

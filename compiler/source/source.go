@@ -46,6 +46,9 @@ type Answer struct {
 	Origin  string      // where it was found, for people: ".secrets:12"; of an absent one, where to put it
 	Changed time.Time   // when the value last changed; zero if the source cannot say
 	Err     error
+	// Warnings are what else there is to say of where the value was found, or of
+	// the place itself: what is the same in many answers is said once.
+	Warnings plan.Diagnostics
 }
 
 // Source is a place where inputs live. Its methods may be called concurrently,

@@ -14,25 +14,28 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/dirlock"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Source reads inputs from the environment of the process, and what is not
 // there from a dotenv file, which it also writes. It knows inputs by their
 // names, and does not look at their remote ones.
 //
-// The file is read by go-envparse, but for one thing: a # that follows an
-// unquoted value without a space is refused, for a shell takes it as a part of
-// the value. A file that does not exist has no values. One that others than
-// its owner may open, that is no regular file or has a line that cannot be
-// understood is an error for all inputs, also for those in the environment.
+// What the file says is what POSIX sh, Docker Compose, Node's dotenv and
+// python-dotenv agree on; see parse. A file that does not exist has no values.
+// One that others than its owner may open, that is no regular file or has a
+// line on which they do not agree is an error for all inputs, also for those in
+// the environment.
+//
+// Names that every shell sets ([everyShell]) are not looked up in the environment
+// of the process, unless the contract says so.
 type Source struct {
 	file   string
+	always *bool // what the contract says of the process environment
 	lookup func(name string) (string, bool)
 }
 
@@ -42,16 +45,38 @@ var (
 	_ source.Lister = (*Source)(nil)
 )
 
-// New returns the source of the dotenv file under the environment that lookup
-// knows, which is [os.LookupEnv] but in tests. The file's name is absolute.
-func New(file string, lookup func(string) (string, bool)) *Source {
-	return &Source{file: file, lookup: lookup}
+// New returns the source of the dotenv file of s, whose name is absolute, under
+// the environment that lookup knows, which is [os.LookupEnv] but in tests.
+func New(s plan.Source, lookup func(string) (string, bool)) *Source {
+	return &Source{file: s.File, always: s.ProcessEnv, lookup: lookup}
+}
+
+// everyShell are the names that a login shell, POSIX
+// (https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html), a
+// desktop session or a container sets for purposes of its own.
+var everyShell = map[string]bool{
+	"USER": true, "LOGNAME": true, "USERNAME": true, "HOME": true, "PATH": true, "PWD": true, "OLDPWD": true, "SHELL": true,
+	"SHLVL": true, "TERM": true, "COLORTERM": true, "LANG": true, "LANGUAGE": true, "LC_ALL": true, "LC_CTYPE": true,
+	"HOST": true, "HOSTNAME": true, "HOSTTYPE": true, "MACHTYPE": true, "OSTYPE": true, "UID": true, "EUID": true, "GID": true,
+	"GROUPS": true, "MAIL": true, "EDITOR": true, "VISUAL": true, "PAGER": true, "DISPLAY": true, "TZ": true, "TMPDIR": true,
+	"TMP": true, "TEMP": true, "IFS": true, "PS1": true, "COLUMNS": true, "LINES": true, "SSH_AUTH_SOCK": true, "_": true,
+}
+
+// process returns the value of name in the environment of the process, as far as
+// it counts.
+func (s *Source) process(name string) string {
+	if s.always != nil && !*s.always || s.always == nil && everyShell[name] {
+		return ""
+	}
+	val, _ := s.lookup(name)
+	return val
 }
 
 // Read implements source.Source. An answer's Changed is always zero: the time
 // of a file says nothing about one of its values.
 func (s *Source) Read(_ context.Context, refs []source.Ref) []source.Answer {
 	answers := make([]source.Answer, len(refs))
+	s.sweep()
 	d, err := s.read()
 	for i, ref := range refs {
 		if err != nil {
@@ -59,6 +84,7 @@ func (s *Source) Read(_ context.Context, refs []source.Ref) []source.Answer {
 			continue
 		}
 		answers[i] = s.find(d, ref.Input)
+		answers[i].Warnings = append(answers[i].Warnings, d.differ...)
 	}
 	return answers
 }
@@ -98,7 +124,7 @@ func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (sou
 // Replace implements source.Writer, as Create does. A value in the environment
 // of the process cannot be replaced: it would still win over the file.
 func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
-	if val, _ := s.lookup(ref.Input); val != "" {
+	if s.process(ref.Input) != "" {
 		return source.Answer{}, &source.Failure{
 			Reason: "the process environment sets it, over the file",
 			Remedy: "unset " + ref.Input + " in the environment",
@@ -108,13 +134,13 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 }
 
 func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
-	file, err := s.target()
+	file, err := safefile.Follow(s.file)
 	if err != nil {
-		return source.Answer{}, err
+		return source.Answer{}, fmt.Errorf("cannot open %s: %w", s.file, err)
 	}
 	f, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE|syscall.O_NONBLOCK, 0o600) // there must be one to lock
 	if err != nil {
-		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, reason(err))
+		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, safefile.Reason(err))
 	}
 	f.Close()
 	unlock, err := dirlock.Lock(ctx, file)
@@ -122,6 +148,7 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 		return source.Answer{}, err
 	}
 	defer unlock()
+	safefile.Sweep(file) // what is left of others is no reason not to write
 	d, err := s.read()
 	if err != nil {
 		return source.Answer{}, err
@@ -129,25 +156,53 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	if a := s.find(d, ref.Input); a.Err == nil && !replace {
 		return a, nil
 	}
-	line, err := d.set(ref.Input, string(v.Reveal()))
-	if err != nil {
-		return source.Answer{}, err
+	d, line, ok := d.set(ref.Input, string(v.Reveal()))
+	if !ok {
+		return source.Answer{}, &source.Failure{
+			Reason: "no way to write it in a dotenv file is read alike by all readers of such files",
+			Remedy: "leave ', \", \\, $ and ` out of what it is made of; or keep it at another source, such as one of kind files",
+		}
 	}
-	if err := write(file, d.text()); err != nil {
-		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, reason(err))
+	if err := safefile.Replace(file, []byte(d.text), 0o600); err != nil {
+		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, safefile.Reason(err))
 	}
 	return source.Answer{Value: v, Origin: s.origin(line)}, nil
 }
 
 // find answers for the input called name.
 func (s *Source) find(d *dotenv, name string) source.Answer {
-	if val, _ := s.lookup(name); val != "" {
-		return source.Answer{Value: value.New([]byte(val)), Origin: "the process environment"}
-	}
-	if a := d.values[name]; a.value != "" {
+	a, val := d.values[name], s.process(name)
+	switch {
+	case val != "":
+		answer := source.Answer{Value: value.New([]byte(val)), Origin: processEnvironment}
+		if a.value != "" && a.value != val {
+			answer.Warnings.Warnf(plan.CodeTwoPlaces, []plan.Pos{{File: s.file, Line: a.line, Column: 1}},
+				"unset "+name+" in the process environment, or remove the line; `environment: false` at the source lets the file alone count",
+				"%s is taken from the process environment, and %s has another value", name, s.origin(a.line))
+			answer.Warnings[0].Mask = true
+		}
+		return answer
+	case a.value != "":
 		return source.Answer{Value: value.New([]byte(a.value)), Origin: s.origin(a.line)}
 	}
-	return source.Answer{Err: source.ErrAbsent, Origin: filepath.Base(s.file) + " or the process environment"}
+	return source.Answer{Err: source.ErrAbsent, Origin: s.place(d, name)}
+}
+
+const processEnvironment = "the process environment"
+
+// place says where to put an input that is absent.
+func (s *Source) place(d *dotenv, name string) string {
+	place := filepath.Base(s.file)
+	if d.missing {
+		place = s.file + ", which does not exist,"
+	}
+	if set, _ := s.lookup(name); s.always == nil && everyShell[name] && set != "" {
+		return place + " (the process environment has one, as each shell does; it counts with `environment: true` at the source)"
+	}
+	if s.always != nil && !*s.always {
+		return place
+	}
+	return place + " or " + processEnvironment
 }
 
 func (s *Source) origin(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(s.file), line) }
@@ -161,17 +216,21 @@ func (s *Source) read() (*dotenv, error) {
 	// O_NONBLOCK: opening a named pipe must not wait for a writer.
 	f, err := os.OpenFile(s.file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &dotenv{values: map[string]assignment{}}, nil
+		_, link := safefile.Follow(s.file)
+		if link == nil {
+			return &dotenv{values: map[string]assignment{}, missing: true}, nil
+		}
+		err = link
 	}
 	if err != nil {
-		ds.Errorf(plan.CodeSourceRead, nil, "it must be a file that you may read", "cannot open %s: %v", s.file, reason(err))
+		ds.Errorf(plan.CodeSourceRead, nil, "it must be a file that you may read", "cannot open %s: %v", s.file, safefile.Reason(err))
 		return nil, ds
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		ds.Errorf(plan.CodeSourceRead, nil, "", "cannot read %s: %v", s.file, reason(err))
+		ds.Errorf(plan.CodeSourceRead, nil, "", "cannot read %s: %v", s.file, safefile.Reason(err))
 		return nil, ds
 	case !info.Mode().IsRegular():
 		ds.Errorf(plan.CodeSourceRead, nil, "a dotenv file must be a regular one, or a link to one", "%s is not a regular file", s.file)
@@ -187,49 +246,24 @@ func (s *Source) read() (*dotenv, error) {
 		return nil, ds
 	}
 	if err != nil {
-		ds.Errorf(plan.CodeSourceRead, nil, "", "cannot read %s: %v", s.file, reason(err))
+		ds.Errorf(plan.CodeSourceRead, nil, "", "cannot read %s: %v", s.file, safefile.Reason(err))
 		return nil, ds
 	}
 	d, ds := parse(s.file, string(text))
 	return d, ds.Err()
 }
 
-// target returns the file itself where s.file is a symbolic link.
-func (s *Source) target() (string, error) {
-	file, err := filepath.EvalSymlinks(s.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(s.file); err == nil {
-			return "", fmt.Errorf("%s is a symbolic link to a file that does not exist", s.file)
-		}
-		return s.file, nil
+// sweep removes what a killed process has left of a new content of the file,
+// unless somebody is writing it.
+func (s *Source) sweep() {
+	file, err := safefile.Follow(s.file)
+	if err != nil || !safefile.Stale(file) {
+		return
 	}
-	if err != nil {
-		return "", fmt.Errorf("cannot open %s: %w", s.file, reason(err))
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if unlock, err := dirlock.Lock(now, file); err == nil { // it does not wait
+		defer unlock()
+		safefile.Sweep(file)
 	}
-	return file, nil
-}
-
-// write puts text in the place of file, so that after a crash there is either
-// the old content or all of the new, and when it returns, the new.
-func write(file, text string) error {
-	dir := filepath.Dir(file)
-	// In the same directory: not in the temporary one, which others can see.
-	if err := renameio.WriteFile(file, []byte(text), 0o600, renameio.WithTempDir(dir)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir) // renameio leaves it to the caller to make the rename last
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-// reason is what err says but for the name of the file.
-func reason(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	return err
 }

@@ -40,6 +40,9 @@ type Store struct {
 	// or of the largest to try if it is Unlimited.
 	MaxValue  int
 	Unlimited bool
+	// Refuses reports whether the store has no way to hold a value, so that
+	// writing it is an error. Nil is none but those above MaxValue.
+	Refuses func(v []byte) bool
 	// ReadOnly says that the source is no source.Writer.
 	ReadOnly bool
 	// Wire is what can be made to go wrong, nil if nothing can.
@@ -285,13 +288,25 @@ func (c *checker) values() {
 	if c.Bytes {
 		values["BYTES"] = []byte{0xff, 0x00, 0xfe, '\n', 0x80, 0x01}
 	}
+	refused := map[string][]byte{}
 	for input, v := range values {
+		if c.Refuses != nil && c.Refuses(v) {
+			refused[input] = v
+			delete(values, input)
+			continue
+		}
 		c.hold(input, v)
 	}
 	for input, v := range values {
 		c.present(input, source.Read(c.Context(), c.Open(), c.refs(input))[0], v)
 	}
 	w := c.writer()
+	for input, v := range refused {
+		c.put = append(c.put, string(v))
+		_, err := w.Create(c.Context(), c.ref("OUR_"+input), value.New(v))
+		c.failed("OUR_"+input, err)
+		c.absent("OUR_"+input, source.Read(c.Context(), c.Open(), c.refs("OUR_"+input))[0])
+	}
 	for input, v := range values {
 		a, err := w.Create(c.Context(), c.ref("OUR_"+input), value.New(v))
 		if err != nil {
