@@ -156,6 +156,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	c.inputs = map[string]plan.Input{}
 	c.sources = map[string]plan.Source{}
 	c.partOf = p.PartOf
+	p.Substituted = c.options.Source != "" && s.Sources["default"].Kind != c.options.Source
 	c.useKind(s, c.options.Source)
 	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
 		c.sources[name] = c.source(name, s.Sources[name])

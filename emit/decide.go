@@ -75,16 +75,24 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	if !c.known() || !lockKeyKnown {
 		hidden := c.unreadable
 		if c.known() {
-			hidden = []unreadable{{plan.LockKey, e.values[plan.LockKey].Reason}}
+			r := e.values[plan.LockKey]
+			hidden = []unreadable{{plan.LockKey, r.Reason, r.Remedy}}
 		}
 		if len(stale) > 0 {
 			names, text := describe(hidden)
 			hint := "build where " + names + " can be read"
+			if i := slices.IndexFunc(hidden, func(h unreadable) bool { return h.remedy != "" }); i >= 0 {
+				hint = hidden[i].remedy
+			}
 			if edited {
 				hint += ", or restore " + w.previous.File + " from Git"
 			}
 			w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, hint,
 				"key %q of secret %s: %s, and a sealed copy cannot stand in: %s", k.Name, w.id(), text, strings.Join(stale, ", "))
+			return
+		}
+		if lockKeyKnown && lockKey != nil && !e.stamped(w, k.Name) && !e.rekeyed {
+			e.forged(w, k)
 			return
 		}
 		keep("it cannot be read, and nothing else has changed")
@@ -106,11 +114,17 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	case old.Tag == "":
 		stale = append(stale, "it was sealed without "+plan.LockKey)
 	case verifyTag(lockKey, w.previous, k.Name, old, c.bytes):
+		if !e.stamped(w, k.Name) {
+			e.forged(w, k)
+			return
+		}
 		if len(stale) == 0 {
 			keep("unchanged")
 			return
 		}
 		entry.Changed = old.Changed
+	case e.rekeyed:
+		stale = append(stale, plan.LockKey+" changed")
 	default:
 		stale = append(stale, "the value changed")
 	}
@@ -119,6 +133,35 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	}
 	w.pending = append(w.pending, &pendingKey{name: k.Name, content: c.bytes, entry: entry})
 	report(Sealed, strings.Join(stale, ", "))
+}
+
+// stamped reports whether the old entry of a key is one that was written: those
+// of version 1 had no stamps, and are believed once.
+func (e *emission) stamped(w *work, key string) bool {
+	lockKey, _ := e.lockKey()
+	old := w.previous.Keys[key]
+	return e.oldLock.Version < 2 || old.Tag == "" && old.Stamp == "" || verifyStamp(lockKey, w.previous, key, old)
+}
+
+// forged reports an entry of which the value is as it was, and something else is not.
+func (e *emission) forged(w *work, k plan.Key) {
+	w.diagnostics.Errorf(plan.CodeLockTimes, k.Pos, "restore "+LockFile+" from Git; if that is not to be had, `victorgen rotate` makes a value that is new in any case",
+		"%s: what it says of key %q of secret %s is not what was written, such as when its value last changed", LockFile, k.Name, w.id())
+}
+
+// stamp stamps the entries of a secret. What was made with another lock key, and
+// could not be compared, keeps what it has.
+func (w *work) stamp(lockKey []byte) {
+	for name, k := range w.entry.Keys {
+		if sealed := w.isPending(name); lockKey != nil && k.Tag != "" && (sealed || !w.rekeyed) {
+			k.Stamp = stampOf(lockKey, w.entry, name, k)
+			w.entry.Keys[name] = k
+		}
+	}
+}
+
+func (w *work) isPending(key string) bool {
+	return slices.ContainsFunc(w.pending, func(p *pendingKey) bool { return p.name == key })
 }
 
 // mayBeOmitted reports whether the contract still allows that k is left out: an

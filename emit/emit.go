@@ -86,7 +86,7 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 	if old == nil {
 		old = &Tree{}
 	}
-	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), functions: functions()}
+	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), functions: functions(), oldLock: &lock{}}
 	t, ds := e.run(ctx)
 	ds.Sort()
 	if ds.HasErrors() {
@@ -103,7 +103,8 @@ type emission struct {
 	sealer    Sealer
 	now       time.Time
 	functions template.FuncMap
-	locked    map[string]lockedInput // of the old lock
+	oldLock   *lock // an empty one if there is none
+	rekeyed   bool  // the old lock was made with another lock key
 	secrets   []*work
 	alerts    *Alerts
 }
@@ -120,6 +121,7 @@ type work struct {
 	entry       lockedSecret // for the new lock
 	keys        []KeyReport
 	pending     []*pendingKey
+	rekeyed     bool         // the old lock was made with another lock key
 	edited      []string     // the keys whose ciphertext is not what the old lock says
 	unread      []string     // the keys that were kept unread, and not just for being offline
 	unreadFor   []unreadable // why
@@ -147,7 +149,7 @@ func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
 	if ds.HasErrors() {
 		return nil, ds // all that follows would but say that it misses the lock
 	}
-	ds = e.prepare(previous)
+	ds = append(e.prepare(previous), e.oldLock.checkPlace(e.plan)...)
 	parallel(ctx, e.secrets, func(w *work) {
 		if w.Delivery.Kind == plan.External {
 			e.refer(w)
@@ -198,7 +200,11 @@ func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
 		for _, s := range l.Secrets {
 			secrets[secretID{s.Namespace, s.Name}] = s
 		}
-		e.locked = l.Inputs
+		ds = append(ds, l.checkTimes(e.now)...)
+		e.oldLock = l
+		if key, known := e.lockKey(); known && key != nil {
+			e.rekeyed = l.stampsFail(key)
+		}
 	}
 	return secrets, ds
 }
@@ -250,6 +256,7 @@ func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics 
 			previous:    previous[secretID{s.Namespace, s.Name}],
 			entry:       lockedSecret{Namespace: s.Namespace, Name: s.Name, Scope: s.Delivery.Scope, Keys: map[string]lockedKey{}},
 			ciphertexts: map[string]string{},
+			rekeyed:     e.rekeyed,
 		}
 		if cert != nil {
 			w.entry.Certificate = cert.SHA256
@@ -323,6 +330,7 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 			w.entry.Keys[k.name] = k.entry
 			w.ciphertexts[k.name] = k.ciphertext
 		}
+		w.stamp(lockKey)
 		if len(w.ciphertexts) > 0 {
 			w.manifest, w.err = sealedSecret(w.Secret, e.plan, w.ciphertexts)
 		}
@@ -330,7 +338,8 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	var ds plan.Diagnostics
 	t := &Tree{Files: map[string][]byte{}}
 	var secrets []secretID // in the tree
-	l := &lock{Version: lockVersion, Environment: e.plan.Environment, Inputs: e.presence()}
+	version := e.version()
+	l := &lock{Version: version, Environment: e.plan.Environment, Inputs: e.registry(version)}
 	for _, w := range e.secrets {
 		if w.err != nil {
 			ds.Errorf(plan.CodeCannotSeal, w.Pos, "", "secret %s cannot be written: %v", w.id(), w.err)

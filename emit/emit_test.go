@@ -296,7 +296,7 @@ func TestQuiet(t *testing.T) {
 	want := map[string][]string{
 		"secrets/app.yaml": {"password: " + ciphertext},
 		LockFile: {
-			fmt.Sprintf("ciphertext: %q", e.Ciphertext), fmt.Sprintf("tag: %q", e.Tag),
+			fmt.Sprintf("ciphertext: %q", e.Ciphertext), fmt.Sprintf("tag: %q", e.Tag), fmt.Sprintf("stamp: %q", e.Stamp),
 			"sealed: 2026-02-08T04:05:06Z", "changed: 2026-02-08T04:05:06Z",
 		},
 	}
@@ -382,7 +382,7 @@ func TestReseal(t *testing.T) {
 			return edit(t, old, LockFile, ciphertextDigest(text), ciphertextDigest("AAAA"))
 		},
 	}, {
-		name: "lock key", why: "the value changed", others: true, changed: true,
+		name: "lock key", why: "VICTORGEN_LOCK_KEY changed", others: true, changed: true,
 		change: func(_ *testing.T, _ *plan.Plan, values value.Set, old *Tree) *Tree {
 			values[plan.LockKey] = present("another")
 			return old

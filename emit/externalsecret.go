@@ -79,7 +79,7 @@ func (e *emission) refer(w *work) {
 // lock, which knows what it said before.
 func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
 	r := e.values[in.Name]
-	locked, known := e.locked[in.Name]
+	locked, known := e.oldLock.Inputs[in.Name]
 	place := placeOf(in, e.plan)
 	switch {
 	case r.State == value.Absent && !in.MayBeAbsent():
@@ -87,6 +87,9 @@ func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
 		w.diagnostics.Errorf(plan.CodeMissing, k.Pos, "give it a value", "key %q of secret %s: its %s input %s is absent", k.Name, w.id(), in.Class, in.Name)
 	case r.State != value.Unreadable:
 		return r.State == value.Present
+	case r.Remedy != "" && known && locked.Place != "" && locked.Place != place:
+		w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, r.Remedy, "key %q of secret %s: %s (%s), and the operator would look for it at another place than before",
+			k.Name, w.id(), in.Name, r.Reason)
 	case !in.MayBeAbsent():
 	case known && locked.Place == place:
 		return locked.Present
@@ -112,7 +115,7 @@ func (e *emission) presence() map[string]lockedInput {
 		}
 		entry := lockedInput{Place: placeOf(in, e.plan), Present: e.values[name].State == value.Present}
 		if e.values[name].State == value.Unreadable {
-			entry = e.locked[name]
+			entry = e.oldLock.Inputs[name]
 		}
 		known[name] = entry
 	}

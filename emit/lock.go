@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,7 +26,9 @@ import (
 )
 
 const (
-	lockVersion = 1
+	// lockVersion is what is written. Version 1 had no stamps, and knew of no
+	// inputs but those of external secrets that may be absent; see lock.renewed.
+	lockVersion = 2
 	// maxLockFile is some thirty thousand keys.
 	maxLockFile = 16 << 20
 )
@@ -38,13 +41,15 @@ type lock struct {
 	Environment string         `yaml:"environment"`
 	Files       []string       `yaml:"files"`   // of the tree, sorted; the lock itself is not among them
 	Secrets     []lockedSecret `yaml:"secrets"` // the sealed ones
-	// Inputs are those of external secrets that need not be there, by name.
+	// Inputs are those of which a later build may have to know whether they have
+	// been there, by name: generated ones, for none that was there is generated
+	// anew, and those of external secrets that may be absent.
 	Inputs map[string]lockedInput `yaml:"inputs"`
 }
 
 // lockedInput is what a source has last said of an input.
 type lockedInput struct {
-	Place   string `yaml:"place"` // see placeOf
+	Place   string `yaml:"place"` // see placeOf; empty if it is not known
 	Present bool   `yaml:"present"`
 }
 
@@ -65,6 +70,7 @@ type lockedKey struct {
 	Omitted    bool      `yaml:"omitted"`    // the key is left out; what follows is empty then
 	Ciphertext string    `yaml:"ciphertext"` // digest of the ciphertext as it stands in the file
 	Tag        string    `yaml:"tag"`        // see tagOf; none without a lock key
+	Stamp      string    `yaml:"stamp"`      // see stampOf; none without a tag, or in version 1
 	Sealed     time.Time `yaml:"sealed"`     // when this ciphertext was made
 	Changed    time.Time `yaml:"changed"`    // when the value last changed
 }
@@ -149,6 +155,9 @@ func (l *lock) marshal() []byte {
 			if k.Tag != "" {
 				fmt.Fprintf(b, "        tag: %q\n", k.Tag)
 			}
+			if k.Stamp != "" && l.Version > 1 {
+				fmt.Fprintf(b, "        stamp: %q\n", k.Stamp)
+			}
 			fmt.Fprintf(b, "        sealed: %s\n        changed: %s\n", k.Sealed.UTC().Format(time.RFC3339), k.Changed.UTC().Format(time.RFC3339))
 		}
 	}
@@ -178,8 +187,8 @@ func parseLock(data []byte, file string) (*lock, plan.Diagnostics) {
 	}
 	// The version comes first: the fields of another one would look unknown.
 	var v struct{ Version int }
-	if err := yaml.Unmarshal(data, &v); err == nil && v.Version != lockVersion {
-		problem(1, "it has version %d, and this victorgen reads version %d", v.Version, lockVersion)
+	if err := yaml.Unmarshal(data, &v); err == nil && (v.Version < 1 || v.Version > lockVersion) {
+		problem(1, "it has version %d, and this victorgen reads versions 1 to %d", v.Version, lockVersion)
 		return nil, ds
 	}
 	l := new(lock)
@@ -295,10 +304,22 @@ func definitionOf(k plan.Key, p *plan.Plan) string {
 }
 
 // placeOf is the digest of where in is. What is known of another place says
-// nothing of this one.
+// nothing of this one. Of a file outside the module it is empty: the name of that
+// one may be another on each machine.
 func placeOf(in plan.Input, p *plan.Plan) string {
 	src, _ := p.Source(in.Source)
-	return digest(sha256.New(), src.Kind, src.Region, src.Vault, src.Project, src.Address, src.Mount, in.Remote.String())
+	parts := []string{src.Kind, src.Region, src.Vault, src.Project, src.Address, src.Mount, in.Remote.String()}
+	if src.File != "" {
+		file, err := filepath.Rel(p.Module, src.File)
+		if err != nil || !filepath.IsLocal(file) {
+			return ""
+		}
+		parts = append(parts, filepath.ToSlash(file))
+	}
+	if in.Remote.Name == "" { // it is there under its own name
+		parts = append(parts, in.Name)
+	}
+	return digest(sha256.New(), parts...)
 }
 
 // tagOf authenticates with the lock key that content is what the ciphertext
@@ -312,6 +333,17 @@ func tagOf(lockKey []byte, s lockedSecret, key string, k lockedKey, content []by
 
 func verifyTag(lockKey []byte, s lockedSecret, key string, k lockedKey, content []byte) bool {
 	return hmac.Equal([]byte(tagOf(lockKey, s, key, k, content)), []byte(k.Tag))
+}
+
+// stampOf authenticates with the lock key all that the entry of k says, its times
+// included. Unlike a tag it takes no value to verify it.
+func stampOf(lockKey []byte, s lockedSecret, key string, k lockedKey) string {
+	return digest(hmac.New(sha256.New, lockKey), "stamp", s.Certificate, s.Scope, s.Namespace, s.Name, key, k.Definition, k.Ciphertext, k.Tag,
+		k.Sealed.UTC().Format(time.RFC3339), k.Changed.UTC().Format(time.RFC3339))
+}
+
+func verifyStamp(lockKey []byte, s lockedSecret, key string, k lockedKey) bool {
+	return hmac.Equal([]byte(stampOf(lockKey, s, key, k)), []byte(k.Stamp))
 }
 
 // ciphertextDigest is public data: the ciphertext stands in Git beside it.

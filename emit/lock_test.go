@@ -39,7 +39,7 @@ func TestParseLock(t *testing.T) {
 	tests := []struct{ name, data, want string }{
 		{"good", goodLock, ""},
 		{"empty", "", "/lock:1:1: error VG4001: victorgen.lock: it is empty"},
-		{"version", replace("version: 1", "version: 2"), "/lock:1:1: error VG4001: victorgen.lock: it has version 2, and this victorgen reads version 1"},
+		{"version", replace("version: 1", "version: 3"), "/lock:1:1: error VG4001: victorgen.lock: it has version 3, and this victorgen reads versions 1 to 2"},
 		{"not YAML", "}", "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
 		{"a list", "[1]", "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
 		{"merge conflict", replace("environment: production\n", "<<<<<<< HEAD\nenvironment: production\n=======\n"), "/lock:2:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
@@ -82,7 +82,7 @@ func TestMarshalLock(t *testing.T) {
 		Inputs: map[string]lockedInput{"TRUE": {Place: "0x1f", Present: true}, "null": {Place: "no"}},
 		Secrets: []lockedSecret{
 			{Namespace: "null", Name: "true", Scope: plan.Strict, Certificate: strings.Repeat("1e", 32), File: "secrets/true.yaml", Keys: map[string]lockedKey{
-				"1":    {Definition: strings.Repeat("0", 64), Ciphertext: "2", Tag: "3", Sealed: now, Changed: now.AddDate(0, 0, -1)},
+				"1":    {Definition: strings.Repeat("0", 64), Ciphertext: "2", Tag: "3", Stamp: "4", Sealed: now, Changed: now.AddDate(0, 0, -1)},
 				"null": {Definition: "x", Ciphertext: "2", Sealed: now, Changed: now},
 				"~":    {Definition: "0x1f", Omitted: true},
 			}},

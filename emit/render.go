@@ -140,7 +140,10 @@ type content struct {
 	unreadable []unreadable
 }
 
-type unreadable struct{ input, reason string }
+type unreadable struct {
+	input, reason string
+	remedy        string // if it is lost
+}
 
 func (c content) known() bool { return len(c.unreadable) == 0 }
 
@@ -176,7 +179,7 @@ func contentOf(k plan.Key, of string, p *plan.Plan, values value.Set, fns templa
 			ds.Errorf(plan.CodeMissing, k.Pos, "give it a value", "key %q of secret %s: its %s input %s is absent", k.Name, of, in.Class, name)
 			return content{}, false
 		default:
-			c.unreadable = append(c.unreadable, unreadable{name, r.Reason})
+			c.unreadable = append(c.unreadable, unreadable{name, r.Reason, r.Remedy})
 		}
 	}
 	switch {

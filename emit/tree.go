@@ -139,6 +139,18 @@ func Diff(old, new *Tree) []Change {
 	return changes
 }
 
+// OnlyRenews reports whether all that leads from old to new is that the lock is
+// written in a later version.
+func OnlyRenews(old, new *Tree) bool {
+	changes := Diff(old, new)
+	if len(changes) != 1 || changes[0] != (Change{LockFile, Changed}) {
+		return false
+	}
+	was, _ := parseLock(old.Files[LockFile], "")
+	is, _ := parseLock(new.Files[LockFile], "")
+	return was != nil && is != nil && was.Version < is.Version
+}
+
 func (t *Tree) files() map[string][]byte {
 	if t == nil {
 		return nil

@@ -356,3 +356,34 @@ func TestApplyShowsNoValue(t *testing.T) {
 		}
 	}
 }
+
+// TestApplyGeneratesNothingAnew (issue 10, 5): what a Secret in the cluster or a
+// lock has a value of is not generated anew where its source has lost it.
+func TestApplyGeneratesNothingAnew(t *testing.T) {
+	t.Parallel()
+	_, kubeconfig, dir := applyModule(t)
+	env := filepath.Join(dir, "envs", "test")
+	apply := func(args ...string) (int, string, string) {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append([]string{"apply", env, "--kubeconfig", kubeconfig}, args...), &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	if code, out, errs := apply(); code != 0 || !strings.Contains(out, "minted KEY") {
+		t.Fatalf("exit %d\n%s%s", code, out, errs)
+	}
+	const lost = "TOKEN=tok-7f3k29dk20sk3\n"
+	setSecrets(t, dir, lost)
+	for _, args := range [][]string{nil, {"--dry-run"}, {"--force-conflicts"}} {
+		code, out, errs := apply(args...)
+		if want := "error VG2107: source default (env) does not have KEY, and Secret apps/minted of cluster test has a value of it"; code != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, ".secrets")); err != nil || string(b) != lost {
+		t.Errorf("%v: %s", err, b)
+	}
+	// Another namespace has no such Secret: there it is the first time.
+	if code, out, errs := apply("-n", "other", "--create-namespace"); code != 0 {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}

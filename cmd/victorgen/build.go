@@ -117,7 +117,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if !o.offline {
 		sources = openFor(p, o.check || o.dryRun || ds.HasErrors()) // a build that fails anyway mints nothing
 	}
-	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout})
+	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout, Known: lockKnows(p, r.Tree)})
 	if ds.HasErrors() || more.HasErrors() {
 		r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
 		return
@@ -134,7 +134,10 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	switch {
 	case o.dryRun:
 	case o.check:
-		if len(r.Changes) > 0 {
+		if emit.OnlyRenews(old, tree) {
+			r.Diagnostics.Warnf(plan.CodeLockOld, nil, "build once where the values can be read, and commit the result",
+				"the tree in %s is what a build would write, but its lock is of an earlier version", r.Tree)
+		} else if len(r.Changes) > 0 {
 			r.Diagnostics.Errorf(plan.CodeTreeDiffers, nil, "run `victorgen build` and commit the result",
 				"the tree in %s is not what a build would write", r.Tree)
 		}
@@ -167,6 +170,20 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 		return err
 	}
 	return os.WriteFile(file, tests, 0o644)
+}
+
+// lockKnows asks the lock of the tree in dir, that of the tree where it is by
+// default, and those beside them, of which inputs there have been values.
+func lockKnows(p *plan.Plan, dir string) func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics) {
+	return func(_ context.Context, inputs []plan.Input) (map[string]string, plan.Diagnostics) {
+		known, ds := emit.KnownInputs(p, inputs, dir, treeOf(p))
+		for name, file := range known {
+			if rel, err := filepath.Rel(p.Module, file); err == nil && filepath.IsLocal(rel) {
+				known[name] = filepath.ToSlash(rel)
+			}
+		}
+		return known, ds
+	}
 }
 
 // treeIn is where the tree of an environment is below dir, the value of --output.

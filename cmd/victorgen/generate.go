@@ -21,6 +21,7 @@ func generateCommand() *cobra.Command {
 		sourceOptions
 		format string
 		dryRun bool
+		renew  []string
 	}
 	cmd := &cobra.Command{
 		Use:   "generate ENV...",
@@ -29,16 +30,31 @@ func generateCommand() *cobra.Command {
 there. A value that is there stays as it is, and of two that generate at once one
 wins. Nothing else is asked for, so the required inputs may be missing still.
 
+An input that is missing at its source though victorgen.lock has a value of it is
+not generated anew: that would take the place of what is in use. Bring it back,
+with victorgen recover for one; --renew INPUT makes a new one on purpose.
+
 A build does the same for itself; generate is for a job that may write to a
 source, beside builds that may only read it.`,
 		Example: `  victorgen generate envs/production
   victorgen generate ./envs/... --dry-run
+  victorgen generate envs/dev --renew DB_PASSWORD         # the old one is lost for good
   victorgen generate envs/production --source aws-ssm -o json`,
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "generating", func(ctx context.Context, r *result) {
-				values, ds := source.Generate(ctx, r.plan, openFor(r.plan, o.dryRun), source.Options{Timeout: o.timeout})
+				named(r, o.renew)
+				if r.Diagnostics.HasErrors() {
+					return
+				}
+				known := lockKnows(r.plan, treeOf(r.plan))
+				values, ds := source.Generate(ctx, r.plan, openFor(r.plan, o.dryRun), source.Options{
+					Timeout: o.timeout,
+					Known: func(ctx context.Context, inputs []plan.Input) (map[string]string, plan.Diagnostics) {
+						return known(ctx, slices.DeleteFunc(inputs, func(in plan.Input) bool { return slices.Contains(o.renew, in.Name) }))
+					},
+				})
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				r.Minted = minted(r.plan, values)
 			}, mintedText("nothing is missing"))
@@ -46,6 +62,7 @@ source, beside builds that may only read it.`,
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be minted")
+	cmd.Flags().StringSliceVar(&o.renew, "renew", nil, "inputs to generate anew if they are missing, though the lock knows a value of them")
 	outputFlag(cmd, &o.format)
 	return cmd
 }

@@ -38,6 +38,7 @@ before a commit, or on a pull request from a fork.`,
 					overlays[r.plan.Module] = o
 				}
 				r.Diagnostics = append(r.Diagnostics, o.Check(r.plan, treeOf(r.plan))...)
+				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan))...)
 			}, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {
 					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(len(r.plan.Inputs), "input"), plural(len(r.plan.Secrets), "secret"))

@@ -67,6 +67,7 @@ const (
 	CodeFileSyntax    Code = "VG2104"
 	CodeUnknownName   Code = "VG2105"
 	CodeLockKey       Code = "VG2106"
+	CodeLost          Code = "VG2107"
 	CodeDotenvDiffers Code = "VG2120"
 	CodeTwoPlaces     Code = "VG2123"
 )
@@ -92,6 +93,9 @@ const (
 	CodeKustomize          Code = "VG4005"
 	CodeTreeDiffers        Code = "VG4006"
 	CodeOverlay            Code = "VG4007"
+	CodeLockTimes          Code = "VG4008"
+	CodeLockOld            Code = "VG4009"
+	CodeLockKeyMoved       Code = "VG4010"
 )
 
 // What is said of a cluster.

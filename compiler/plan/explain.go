@@ -130,6 +130,15 @@ mostly settle it. The line is not shown, for it may hold a secret.`,
 It is no input but much like one that is absent, or it is a setting whose default in the contract wins.`,
 	CodeLockKey: `VICTORGEN_LOCK_KEY is missing and can't be stored (warning).
 Without it a build can't tell which values are unchanged, and seals all of them anew each time.`,
+	CodeLost: `a generated input is not at its source, though a value of it is known.
+victorgen.lock has it sealed, or a Secret in the cluster has it, so it was generated before: in another clone, by a CI
+job, at another account, region or prefix. What was there before is never generated anew by a build or an apply: the
+application would get another password than its database has, and what was encrypted could be read by nobody. What is
+sealed of it stays as it is (warning), and what must be sealed anew is an error.
+
+Bring the value back: ` + "`victorgen recover ENV`" + ` reads it from the cluster; a colleague or a backup may have it; the
+contract may name another file, account, region or prefix than before. To have a new one on purpose, and to tell it to
+whatever knows the old one: ` + "`victorgen generate ENV --renew INPUT`" + `.`,
 
 	CodeDotenvDiffers: `programs that read dotenv files would read different values (warning).
 victorgen takes each character as it stands: it expands neither $ nor a command in backticks, and splits nothing. Put the
@@ -167,6 +176,16 @@ Restore it from Git. If it is lost, remove the tree with it: all is sealed anew 
 A secret of scope strict unseals under its own name in its own namespace alone, one of scope namespace-wide in its own
 namespace. An ExternalSecret refers to its stores by name, which kustomize does not know. So no namePrefix, nameSuffix
 or other namespace there.`,
+	CodeLockTimes: `a time in victorgen.lock is not the one that was written, or is yet to come.
+Each entry of the lock is authenticated with VICTORGEN_LOCK_KEY, the times at which its value was sealed and changed
+included: who moves them hides that a rotation is due. Restore the file from Git. If the file is right and the value
+is to count as new, ` + "`victorgen rotate`" + ` makes one.`,
+	CodeLockOld: `victorgen.lock is of version 1 (warning of --check).
+It is valid, and nothing is sealed anew because of it. The next build that can read VICTORGEN_LOCK_KEY writes version
+2, which also authenticates times and knows which generated inputs have a value, and where.`,
+	CodeLockKeyMoved: `VICTORGEN_LOCK_KEY has another place than the tree was built with (warning).
+Who has the lock key can test guesses of each sealed value against the tags in victorgen.lock. If the contract moves it
+to another source, then whoever can read that one can do so: is that meant?`,
 	CodeClusterRead: `an object could not be read from the cluster.
 The message says what the API server said. A permission that is missing is named; ` + "`victorgen explain --permissions`" + `
 is about sources, and ` + "`access: readers`" + ` in a contract gives the right to get the Secrets of an environment.`,

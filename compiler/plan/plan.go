@@ -37,6 +37,8 @@ type Plan struct {
 	Alerts      *Alerts  // nil if there are to be no alerting rules
 	ESOVersion  [3]int   // of the External Secrets Operator in the cluster
 	ArgoCD      *ArgoCD  // nil if the contract says nothing of it
+	// Substituted says that the default source is not the contract's, for one run.
+	Substituted bool
 }
 
 // Input returns the input called name.

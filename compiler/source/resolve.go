@@ -30,6 +30,11 @@ type Options struct {
 	// SkipValidation says that a value is used even if it is wrong: what Resolve
 	// has to say of values, but for one that cannot be decoded, are warnings.
 	SkipValidation bool
+	// Known tells of which of some generated inputs, which are absent at their
+	// sources, a value is known all the same, by name: what knows it. Of these
+	// none is generated, for absent now is not the same as never there. nil knows
+	// of none. It is asked only if there are such inputs.
+	Known func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics)
 }
 
 // Resolve finds out about every input of p. sources holds the sources by their
@@ -42,7 +47,9 @@ type Options struct {
 // contract itself says whether they are, or they are minted in the cluster:
 // being Present they have no value. Only if nothing is wrong so far, generated
 // inputs that are absent are minted, written to their source and then used: a
-// build that fails for another reason changes nothing.
+// build that fails for another reason changes nothing. One of which o.Known
+// knows a value is never generated: it is Unreadable, so that a sealed copy of it
+// stays.
 //
 // The diagnostics are sorted. If they have errors, the set is not to be used.
 func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
@@ -53,6 +60,7 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 	}
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
+		r.lose(ctx, o)
 		for _, in := range p.Inputs {
 			r.check(in, o)
 		}
@@ -75,6 +83,7 @@ func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Op
 	r.unreadable = plan.Error
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
+		r.lose(ctx, o)
 		if !r.ds.HasErrors() {
 			r.mint(ctx, o)
 		}
@@ -115,6 +124,7 @@ func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove 
 	o.NoGenerate = true
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
+		r.lose(ctx, o)
 		for _, in := range p.Inputs {
 			r.check(in, o)
 		}
@@ -161,13 +171,14 @@ type resolution struct {
 	lenient    bool            // what is wrong with a value is a warning
 	set        value.Set
 	places     map[string]string // of an absent input: where to put it, if its source says so
+	lost       map[string]string // absent inputs of which a value is known: what knows it
 	ds         plan.Diagnostics
 }
 
 func newResolution(p *plan.Plan, sources map[string]Source, inputs []plan.Input) *resolution {
 	return &resolution{
 		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, mintedBy: "leave out --no-generate to have it minted",
-		set: value.Set{}, places: map[string]string{},
+		set: value.Set{}, places: map[string]string{}, lost: map[string]string{},
 	}
 }
 
@@ -320,6 +331,74 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 	}
 }
 
+// lose finds out which absent inputs have been there before.
+func (r *resolution) lose(ctx context.Context, o Options) {
+	var absent []plan.Input
+	for _, in := range r.inputs {
+		if in.Class == plan.Generated && !inCluster(in) && r.set[in.Name].State == value.Absent {
+			absent = append(absent, in)
+		}
+	}
+	if o.Known == nil || len(absent) == 0 || r.ds.HasErrors() && ctx.Err() != nil {
+		return
+	}
+	known, ds := o.Known(ctx, absent)
+	r.ds = append(r.ds, ds...)
+	type lot struct{ source, by string }
+	lots := map[lot][]string{}
+	fresh := false // something is to be generated
+	for _, in := range absent {
+		by := known[in.Name]
+		if by == "" {
+			fresh = true
+			continue
+		}
+		r.lost[in.Name] = by
+		lots[lot{in.Source, by}] = append(lots[lot{in.Source, by}], in.Name)
+	}
+	if o.NoGenerate { // each is an error of its own
+		return
+	}
+	for l, names := range lots {
+		src, _ := r.plan.Source(l.source)
+		for _, name := range names {
+			r.set[name] = value.Resolved{Reason: "absent at source " + src.String(), Remedy: broughtBack([]string{name}, src)}
+		}
+		report := r.ds.Warnf
+		if r.unreadable == plan.Error || fresh && slices.Contains(names, plan.LockKey) {
+			report = r.ds.Errorf // without the lock key nothing new can be sealed, and it may be the wrong place
+		}
+		has := "has a value of it"
+		if len(names) > 1 {
+			has = "has values of them"
+		}
+		report(plan.CodeLost, r.declared(names, src), broughtBack(names, src), "source %s does not have %s, and %s %s: nothing is generated in its place",
+			src, plan.And(names), l.by, has)
+	}
+}
+
+// declared is where a contract says that inputs of src are.
+func (r *resolution) declared(names []string, src plan.Source) []plan.Pos {
+	if len(src.Pos) > 0 || len(names) == 0 {
+		return src.Pos
+	}
+	in, _ := r.plan.Input(names[0])
+	return in.Pos
+}
+
+// broughtBack says what to do about inputs that are lost.
+func broughtBack(names []string, src plan.Source) string {
+	where := "is it the right account, region and prefix?"
+	if src.File != "" {
+		where = "is it the right file?"
+	}
+	cluster := "`victorgen recover ENV` reads it from the cluster, or a colleague or a backup may have it"
+	if slices.Equal(names, []string{plan.LockKey}) {
+		cluster = "a colleague or a backup may have it"
+	}
+	return "bring it back: " + where + " " + cluster + "; `victorgen generate ENV --renew " + strings.Join(names, ",") + "` makes a new one on purpose"
+}
+
 // check looks at one input on its own.
 func (r *resolution) check(in plan.Input, o Options) {
 	if in.Default != nil || r.set[in.Name].State == value.Present && r.prove {
@@ -341,6 +420,9 @@ func (r *resolution) check(in plan.Input, o Options) {
 		switch {
 		case in.Class == plan.Required:
 			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
+		case r.lost[in.Name] != "":
+			src, _ := r.plan.Source(in.Source)
+			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name])
 		case in.Class == plan.Generated && o.NoGenerate && !inCluster(in):
 			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or "+r.mintedBy,
 				"generated input %s is missing", in.Name)

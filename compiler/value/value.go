@@ -89,6 +89,7 @@ type Resolved struct {
 	Changed time.Time // when the source says that it last changed; zero if it does not say
 	Minted  bool      // it was made in this run
 	Reason  string    // if Unreadable: why
+	Remedy  string    // if Unreadable because it is lost: how to bring it back
 }
 
 // Set is what resolution found out about all inputs of a plan, by input name.

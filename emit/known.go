@@ -1,0 +1,231 @@
+package emit
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// KnownInputs tells of which of inputs a lock knows that they have a value, and
+// which one: absent now is not the same as never there. trees are the directories
+// where the tree of p may be. A tree beside them counts where it has taken the
+// input from the same place. The diagnostics have the code [plan.CodeLockRead].
+func KnownInputs(p *plan.Plan, inputs []plan.Input, trees ...string) (map[string]string, plan.Diagnostics) {
+	var ds plan.Diagnostics
+	known := map[string]string{}
+	seen := map[string]bool{}
+	look := func(dir string, own bool) {
+		if seen[dir] {
+			return
+		}
+		seen[dir] = true
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return // there is none
+		}
+		defer root.Close()
+		l, problems := readLock(root)
+		ds = append(ds, problems...)
+		if l == nil {
+			return
+		}
+		own = own && l.Environment == p.Environment
+		for _, in := range inputs {
+			if known[in.Name] == "" && (own && l.knows(in, p) || l.hasFrom(in, p)) {
+				known[in.Name] = filepath.Join(dir, LockFile)
+			}
+		}
+	}
+	for _, dir := range trees {
+		look(dir, true)
+	}
+	for _, dir := range trees {
+		entries, _ := os.ReadDir(filepath.Dir(dir))
+		for _, e := range entries {
+			if e.IsDir() {
+				look(filepath.Join(filepath.Dir(dir), e.Name()), false)
+			}
+		}
+	}
+	return known, ds
+}
+
+// hasFrom reports whether the lock has a value of in from the place where p has it.
+func (l *lock) hasFrom(in plan.Input, p *plan.Plan) bool {
+	had, ok := l.Inputs[in.Name]
+	place := placeOf(in, p)
+	return ok && had.Present && place != "" && had.Place == place
+}
+
+// knows reports whether the lock of p knows that in had a value: by its name, or
+// because something is sealed that is made from it. Names of keys and secrets may
+// have changed since, and so may that of an input.
+func (l *lock) knows(in plan.Input, p *plan.Plan) bool {
+	if l.Inputs[in.Name].Present {
+		return true
+	}
+	had := map[string]bool{}        // definitions
+	keys := map[[3]string]string{}  // definition, by namespace, secret and key
+	tagged, renamed := false, false // some input that had a value is gone from the contract
+	for _, s := range l.Secrets {
+		for name, k := range s.Keys {
+			if !k.Omitted {
+				had[k.Definition] = true
+				keys[[3]string{s.Namespace, s.Name, name}] = k.Definition
+				tagged = tagged || k.Tag != ""
+			}
+		}
+	}
+	for name, input := range l.Inputs {
+		if _, ok := p.Input(name); input.Present && !ok {
+			renamed = true
+		}
+	}
+	if in.Name == plan.LockKey {
+		return tagged
+	}
+	if had[definitionOf(plan.Key{Input: in.Name}, p)] {
+		return true
+	}
+	files := fileNames(p)
+	for i, s := range p.Secrets {
+		for _, k := range s.Keys {
+			if !slices.Contains(k.Inputs(), in.Name) {
+				continue
+			}
+			_, sealed := keys[[3]string{s.Namespace, s.Name, k.Name}]
+			switch {
+			case had[definitionOf(k, p)]:
+				return true
+			case sealed && (renamed || l.Version == 1): // version 1 does not say what the key was made from
+				return true
+			case l.Version == 1 && s.Delivery.Kind == plan.External && slices.Contains(l.Files, files[i]):
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// registry is what the new lock says of inputs.
+func (e *emission) registry(version int) map[string]lockedInput {
+	known := e.presence()
+	if version == 1 {
+		return known
+	}
+	for _, in := range e.plan.Inputs {
+		if in.Class != plan.Generated || in.Generate != nil && in.Generate.InCluster {
+			continue
+		}
+		entry, had := e.oldLock.Inputs[in.Name]
+		switch r := e.values[in.Name]; {
+		case r.State == value.Present && !e.plan.Substituted:
+			entry = lockedInput{Place: placeOf(in, e.plan), Present: true}
+		case r.State == value.Present:
+			entry.Present = true // where it is otherwise, is not known
+		case !had && !e.oldLock.knows(in, e.plan):
+			continue
+		default:
+			entry.Present = true
+		}
+		known[in.Name] = entry
+	}
+	return known
+}
+
+// version is that of the new lock. One of version 1 stays what it is as long as
+// its entries cannot be stamped, so that a build without values changes nothing.
+func (e *emission) version() int {
+	if _, known := e.lockKey(); e.oldLock.Version == 1 && e.plan.Seals() && !known {
+		return 1
+	}
+	if e.oldLock.Version == 1 && !e.plan.Seals() && len(e.unreadInputs()) > 0 {
+		return 1
+	}
+	return lockVersion
+}
+
+// unreadInputs are those of which nothing could be found out.
+func (e *emission) unreadInputs() (names []string) {
+	for _, in := range e.plan.Inputs {
+		if in.Default == nil && in.Name != plan.LockKey && e.values[in.Name].State == value.Unreadable {
+			names = append(names, in.Name)
+		}
+	}
+	return names
+}
+
+// clockSkew is how far the clocks of two machines may be apart: more than any
+// that asks for the time, and nothing beside a maxAge.
+const clockSkew = time.Hour
+
+// checkTimes says which times of the lock are yet to come.
+func (l *lock) checkTimes(now time.Time) plan.Diagnostics {
+	var ds plan.Diagnostics
+	for _, s := range l.Secrets {
+		for name, k := range s.Keys {
+			for _, at := range []time.Time{k.Sealed, k.Changed} {
+				if at.After(now.Add(clockSkew)) {
+					ds.Errorf(plan.CodeLockTimes, nil, "restore "+LockFile+" from Git, and look at the clock of this machine",
+						"%s: a time of key %q of secret %s is yet to come: %s", LockFile, name, secretID{s.Namespace, s.Name}, at.UTC().Format(time.RFC3339))
+					break
+				}
+			}
+		}
+	}
+	ds.Sort()
+	return ds
+}
+
+// stampsFail reports whether the lock has stamps and none is of this lock key:
+// it was made with another.
+func (l *lock) stampsFail(lockKey []byte) bool {
+	if l.Version < 2 {
+		return false
+	}
+	stamps := 0
+	for _, s := range l.Secrets {
+		for name, k := range s.Keys {
+			if k.Stamp == "" {
+				continue
+			}
+			if stamps++; verifyStamp(lockKey, s, name, k) {
+				return false
+			}
+		}
+	}
+	return stamps > 0
+}
+
+// CheckLock says what the lock of the tree in dir shows of a contract before a
+// build: that the lock key has another place. It reads no values. A lock that
+// cannot be read is the business of a build.
+func CheckLock(p *plan.Plan, dir string) plan.Diagnostics {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	l, _ := readLock(root)
+	if l == nil || l.Environment != p.Environment {
+		return nil
+	}
+	return l.checkPlace(p)
+}
+
+// checkPlace warns of a lock key that has another place than when the lock was made.
+func (l *lock) checkPlace(p *plan.Plan) plan.Diagnostics {
+	var ds plan.Diagnostics
+	in, ok := p.Input(plan.LockKey)
+	had := l.Inputs[plan.LockKey]
+	if place := placeOf(in, p); ok && !p.Substituted && had.Place != "" && place != "" && had.Place != place {
+		src, _ := p.Source(in.Source)
+		ds.Warnf(plan.CodeLockKeyMoved, src.Pos, "see that whoever can read that source may know the values; then copy the key there and build",
+			"%s is not where the tree was built with it: now it is at source %s, and who has it can test guesses of the sealed values", plan.LockKey, src)
+	}
+	return ds
+}

@@ -1,0 +1,210 @@
+package emit
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// version1 makes the tree what the victorgen before stamps wrote.
+func version1(t *testing.T, tree *Tree) *Tree {
+	t.Helper()
+	old := &Tree{Files: map[string][]byte{}}
+	for name, data := range tree.Files {
+		old.Files[name] = data
+	}
+	text := string(tree.Files[LockFile])
+	text = strings.Replace(text, "version: 2", "version: 1", 1)
+	text = regexp.MustCompile(`(?m)^ +stamp: .*\n`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`(?s)inputs:\n.*secrets:\n`).ReplaceAllString(text, "secrets:\n")
+	old.Files[LockFile] = []byte(text)
+	return old
+}
+
+// TestVersion1: an unchanged tree of the version before is not sealed anew, and
+// not changed at all by those who have no values.
+func TestVersion1(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	first, _ := mustEmit(t, p, testValues(), nil, at(day))
+	old := version1(t, first)
+	again, report := mustEmit(t, p, testValues(), old, at(day.AddDate(0, 0, 1)))
+	if !bytes.Equal(again.Files[LockFile], first.Files[LockFile]) {
+		t.Errorf("the lock is not what it would be:\n%s", again.Files[LockFile])
+	}
+	if !OnlyRenews(old, again) || OnlyRenews(first, again) || OnlyRenews(again, old) {
+		t.Error("it is not seen that the lock alone is renewed")
+	}
+	for _, s := range states(report) {
+		if strings.Contains(s, ": sealed") {
+			t.Error(s)
+		}
+	}
+	offline, _ := mustEmit(t, p, value.Set{}, old, at(day))
+	if changes := Diff(old, offline); len(changes) > 0 {
+		t.Errorf("offline, it changes %v", changes)
+	}
+}
+
+// TestForgedTimes (issue 18, 14): who moves a time in the lock hides that a
+// rotation is due.
+func TestForgedTimes(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	first, _ := mustEmit(t, p, testValues(), nil, at(day))
+	later := day.AddDate(0, 0, 5)
+	unread := testValues()
+	unread["DB_PASSWORD"] = value.Resolved{Reason: "no network"}
+	for name, test := range map[string]struct {
+		old, new string
+		values   value.Set
+		want     string
+	}{
+		"changed":          {"changed: 2026-02-03T04:05:06Z", "changed: 2026-02-04T04:05:06Z", testValues(), "is not what was written"},
+		"sealed":           {"sealed: 2026-02-03T04:05:06Z", "sealed: 2026-02-04T04:05:06Z", testValues(), "is not what was written"},
+		"unread":           {"changed: 2026-02-03T04:05:06Z", "changed: 2026-02-04T04:05:06Z", unread, "is not what was written"},
+		"to come":          {"changed: 2026-02-03T04:05:06Z", "changed: 2099-02-04T04:05:06Z", testValues(), "is yet to come: 2099-02-04T04:05:06Z"},
+		"offline, to come": {"sealed: 2026-02-03T04:05:06Z", "sealed: 2099-02-04T04:05:06Z", value.Set{}, "is yet to come"},
+		"no stamp":         {`stamp: "`, `# "`, testValues(), "is not what was written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forged := &Tree{Files: map[string][]byte{}}
+			for file, data := range first.Files {
+				forged.Files[file] = data
+			}
+			lock := string(first.Files[LockFile])
+			at0 := strings.Index(lock, `"password":`)
+			if at0 < 0 || !strings.Contains(lock[at0:], test.old) {
+				t.Fatalf("no %q in the lock", test.old)
+			}
+			forged.Files[LockFile] = []byte(lock[:at0] + strings.Replace(lock[at0:], test.old, test.new, 1))
+			tree, _, ds := Emit(context.Background(), p, test.values, forged, at(later))
+			i := slices.IndexFunc(ds, func(d plan.Diagnostic) bool { return d.Code == plan.CodeLockTimes })
+			if tree != nil || i < 0 || !strings.Contains(ds[i].Message, test.want) {
+				t.Errorf("%v", ds)
+			}
+		})
+	}
+}
+
+// TestKnownInputs: a lock knows the inputs that it has values of, whatever has
+// been renamed since.
+func TestKnownInputs(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	write := func(dir string, tree *Tree) string {
+		dir = filepath.Join(root, dir)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, LockFile), tree.Files[LockFile], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	sources := []plan.Source{{Name: "default", Kind: plan.Env, File: filepath.Join(root, ".secrets")}}
+	cert := certFile(t, 0)
+	makePlan := func() *plan.Plan {
+		p := testPlan(t, cert)
+		p.Module, p.Sources = root, sources
+		for i := range p.Inputs {
+			p.Inputs[i].Source = "default"
+		}
+		return p
+	}
+	p := makePlan()
+	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	v2, v1 := write("one/v2", tree), write("two/v1", version1(t, tree))
+	other := makePlan()
+	other.Environment = "staging"
+	elsewhere := makePlan()
+	elsewhere.Environment = "staging"
+	elsewhere.Sources = []plan.Source{{Name: "default", Kind: plan.Env, File: filepath.Join(root, ".secrets.staging")}}
+	moved := makePlan()
+	moved.Sources = elsewhere.Sources
+	renamedKey := makePlan()
+	renamedKey.Secrets = []plan.Secret{secret(t, cert, plan.Strict, "other", "new-name", "KEY")}
+	renamedInput := makePlan()
+	renamedInput.Inputs[3].Name = "KEY2"
+	renamedInput.Secrets = []plan.Secret{secret(t, cert, plan.ClusterWide, "cluster", "key", "KEY2")}
+	added := makePlan()
+	added.Inputs = slices.Insert(added.Inputs, 4, plan.Input{Name: "KEY2", Class: plan.Generated, Source: "default"})
+	added.Secrets = append(added.Secrets, secret(t, cert, plan.Strict, "zebra", "key", "KEY2"))
+	for name, test := range map[string]struct {
+		p    *plan.Plan
+		dir  string
+		ask  string
+		know bool
+	}{
+		"its own":                              {p, v2, "KEY", true},
+		"its own, version 1":                   {p, v1, "KEY", true},
+		"the lock key":                         {p, v2, plan.LockKey, true},
+		"the lock key, version 1":              {p, v1, plan.LockKey, true},
+		"another place":                        {moved, v2, "KEY", true},
+		"a renamed key and secret":             {renamedKey, v2, "KEY", true},
+		"a renamed key and secret, version 1":  {renamedKey, v1, "KEY", true},
+		"a renamed input":                      {renamedInput, v2, "KEY2", true},
+		"a renamed input, version 1":           {renamedInput, v1, "KEY2", true},
+		"a new input":                          {added, v2, "KEY2", false},
+		"a new input, version 1":               {added, v1, "KEY2", false},
+		"no lock":                              {p, filepath.Join(root, "three", "none"), "KEY", false},
+		"another environment, the same place":  {other, filepath.Join(root, "one", "none"), "KEY", true},
+		"another environment, another place":   {elsewhere, filepath.Join(root, "one", "none"), "KEY", false},
+		"another environment's lock in itself": {elsewhere, v2, "KEY", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in, ok := test.p.Input(test.ask)
+			if !ok {
+				t.Fatalf("no input %s", test.ask)
+			}
+			known, ds := KnownInputs(test.p, []plan.Input{in}, test.dir)
+			if got := known[test.ask] != ""; got != test.know || len(ds) > 0 {
+				t.Errorf("known: %v, want %v; %v", got, test.know, ds)
+			}
+		})
+	}
+	broken := write("one/broken", &Tree{Files: map[string][]byte{LockFile: []byte("<<<<<<< HEAD\n")}})
+	if _, ds := KnownInputs(p, p.Inputs, broken); !ds.HasErrors() {
+		t.Error("a lock that cannot be read knows nothing")
+	}
+}
+
+// TestLockKeyMoved (issue 18, 16).
+func TestLockKeyMoved(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	p := testPlan(t, certFile(t, 0))
+	p.Sources = []plan.Source{{Name: "default", Kind: plan.AWSSSM, Region: "eu-west-1"}}
+	for i := range p.Inputs {
+		p.Inputs[i].Source = "default"
+	}
+	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	dir := filepath.Join(root, "production")
+	if err := tree.Write(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if ds := CheckLock(p, dir); len(ds) > 0 {
+		t.Errorf("nothing moved: %v", ds)
+	}
+	p.Substituted = true
+	p.Sources = []plan.Source{{Name: "default", Kind: plan.Vault, Address: "https://vault.elsewhere.example"}}
+	again, _ := mustEmit(t, p, testValues(), tree, at(day))
+	if changes := Diff(tree, again); len(changes) > 0 {
+		t.Errorf("--source changes %v", changes)
+	}
+	p.Substituted = false
+	_, _, ds := Emit(t.Context(), p, testValues(), tree, at(day))
+	for _, ds := range []plan.Diagnostics{ds, CheckLock(p, dir)} {
+		if len(ds) != 1 || ds[0].Code != plan.CodeLockKeyMoved || ds[0].Severity != plan.Warning {
+			t.Errorf("%v", ds)
+		}
+	}
+}
