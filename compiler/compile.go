@@ -53,6 +53,10 @@ func Compile(dir string, o Options) (*plan.Plan, plan.Diagnostics) {
 	if c.ds.HasErrors() {
 		return nil, c.ds
 	}
+	if o.Source != "" {
+		o.Source = ""
+		p.Own, _ = Compile(dir, o) // nil if the contract's own sources are wrong, which this run does not need
+	}
 	return p, c.ds
 }
 
@@ -156,7 +160,6 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	c.inputs = map[string]plan.Input{}
 	c.sources = map[string]plan.Source{}
 	c.partOf = p.PartOf
-	p.Substituted = c.options.Source != "" && s.Sources["default"].Kind != c.options.Source
 	c.useKind(s, c.options.Source)
 	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
 		c.sources[name] = c.source(name, s.Sources[name])

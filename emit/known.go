@@ -111,6 +111,18 @@ func (l *lock) knows(in plan.Input, p *plan.Plan) bool {
 	return false
 }
 
+// ownPlace is where the contract has an input, whatever stands in for that place in this run.
+func ownPlace(name string, p *plan.Plan) string {
+	if p.Own != nil {
+		p = p.Own
+	}
+	in, ok := p.Input(name)
+	if !ok {
+		return ""
+	}
+	return placeOf(in, p)
+}
+
 // registry is what the new lock says of inputs.
 func (e *emission) registry(version int) map[string]lockedInput {
 	known := e.presence()
@@ -123,10 +135,8 @@ func (e *emission) registry(version int) map[string]lockedInput {
 		}
 		entry, had := e.oldLock.Inputs[in.Name]
 		switch r := e.values[in.Name]; {
-		case r.State == value.Present && !e.plan.Substituted:
-			entry = lockedInput{Place: placeOf(in, e.plan), Present: true}
 		case r.State == value.Present:
-			entry.Present = true // where it is otherwise, is not known
+			entry = lockedInput{Place: ownPlace(in.Name, e.plan), Present: true}
 		case !had && !e.oldLock.knows(in, e.plan):
 			continue
 		default:
@@ -220,9 +230,12 @@ func CheckLock(p *plan.Plan, dir string) plan.Diagnostics {
 // checkPlace warns of a lock key that has another place than when the lock was made.
 func (l *lock) checkPlace(p *plan.Plan) plan.Diagnostics {
 	var ds plan.Diagnostics
+	if p.Own != nil {
+		p = p.Own
+	}
 	in, ok := p.Input(plan.LockKey)
 	had := l.Inputs[plan.LockKey]
-	if place := placeOf(in, p); ok && !p.Substituted && had.Place != "" && place != "" && had.Place != place {
+	if place := placeOf(in, p); ok && had.Place != "" && place != "" && had.Place != place {
 		src, _ := p.Source(in.Source)
 		ds.Warnf(plan.CodeLockKeyMoved, src.Pos, "see that whoever can read that source may know the values; then copy the key there and build",
 			"%s is not where the tree was built with it: now it is at source %s, and who has it can test guesses of the sealed values", plan.LockKey, src)

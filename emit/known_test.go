@@ -194,13 +194,14 @@ func TestLockKeyMoved(t *testing.T) {
 	if ds := CheckLock(p, dir); len(ds) > 0 {
 		t.Errorf("nothing moved: %v", ds)
 	}
-	p.Substituted = true
+	own := *p
+	p.Own = &own
 	p.Sources = []plan.Source{{Name: "default", Kind: plan.Vault, Address: "https://vault.elsewhere.example"}}
 	again, _ := mustEmit(t, p, testValues(), tree, at(day))
 	if changes := Diff(tree, again); len(changes) > 0 {
 		t.Errorf("--source changes %v", changes)
 	}
-	p.Substituted = false
+	p.Own = nil
 	_, _, ds := Emit(t.Context(), p, testValues(), tree, at(day))
 	for _, ds := range []plan.Diagnostics{ds, CheckLock(p, dir)} {
 		if len(ds) != 1 || ds[0].Code != plan.CodeLockKeyMoved || ds[0].Severity != plan.Warning {

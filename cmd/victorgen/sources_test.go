@@ -94,7 +94,7 @@ func TestVerifyParameterStore(t *testing.T) {
 	env := filepath.Join(dir, "envs", "production-aws")
 	p.Put("/victor-ai/anthropic-api-key", "sk-ant-fake-0000-3f9c1e7a2b5d")
 	p.Put("/victor-ai/groq-api-key", "changeme")
-	if code, stdout, stderr := victorgen(t, "generate", env); code != 0 || strings.Count(stdout, "minted") != 5 {
+	if code, stdout, stderr := victorgen(t, "generate", env, "--renew", "DB_PASSWORD,ENCRYPTION_KEY,GRAFANA_ADMIN_PASSWORD,JWT_SECRET,VICTORGEN_LOCK_KEY"); code != 0 || strings.Count(stdout, "minted") != 5 {
 		t.Fatalf("generate: exit %d\n%s%s", code, stdout, stderr)
 	}
 	old := time.Now().Add(-100 * 24 * time.Hour)

@@ -37,8 +37,9 @@ type Plan struct {
 	Alerts      *Alerts  // nil if there are to be no alerting rules
 	ESOVersion  [3]int   // of the External Secrets Operator in the cluster
 	ArgoCD      *ArgoCD  // nil if the contract says nothing of it
-	// Substituted says that the default source is not the contract's, for one run.
-	Substituted bool
+	// Own is the plan with the default source that the contract has, if another
+	// stands in for that one, for this run.
+	Own *Plan
 }
 
 // Input returns the input called name.
