@@ -26,8 +26,8 @@ var arrows = map[string][]string{
 	"compiler/permissions":              {"compiler/plan"},
 	"compiler":                          {"schema", "compiler/plan", "compiler/value"},
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops"},
-	"compiler/source":                   {"compiler/plan", "compiler/value"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
+	"compiler/source":                   {"compiler/plan", "compiler/value", "internal/crash"},
 	"compiler/source/sops":              {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
 	"compiler/source/awsssm":            {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
@@ -40,13 +40,14 @@ var arrows = map[string][]string{
 	"compiler/source/sourcetest":        {"compiler/source", "compiler/plan", "compiler/value"},
 	"internal/dirlock":                  {},
 	"internal/safefile":                 {},
+	"internal/crash":                    {},
 	"fixtures":                          {},
-	"emit":                              {"compiler/plan", "compiler/value"},
+	"emit":                              {"compiler/plan", "compiler/value", "internal/crash"},
 	"emit/emittest":                     {},
-	"cluster":                           {"emit", "compiler/plan", "compiler/value"},
+	"cluster":                           {"emit", "compiler/plan", "compiler/value", "internal/crash"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "compiler/trust", "emit", "cluster", "internal/dirlock", "compiler/permissions"},
+		"compiler/source/sops", "compiler/trust", "emit", "cluster", "internal/dirlock", "internal/crash", "compiler/permissions"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.
@@ -55,6 +56,8 @@ var standardOnly = []string{"schema", "compiler/plan"}
 // onlyIn are the modules that one package alone knows.
 var onlyIn = map[string]string{
 	"cuelang.org/go": "compiler",
+	// A panic in a bare goroutine would end the process, and print its value.
+	"golang.org/x/sync": "internal/crash",
 }
 
 // vague are names that say nothing of what a package is for.

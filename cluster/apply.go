@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // The dry runs of kubectl.
@@ -147,13 +147,10 @@ func (a *application) steps() []*step {
 // came of it.
 func each[T any](things []T, do func(T) error) []error {
 	errs := make([]error, len(things))
-	var g errgroup.Group
+	var g crash.Group
 	g.SetLimit(parallel)
 	for i, t := range things {
-		g.Go(func() error {
-			errs[i] = do(t)
-			return nil
-		})
+		g.Go(func() { errs[i] = do(t) })
 	}
 	g.Wait()
 	return errs

@@ -17,7 +17,6 @@ import (
 
 	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +26,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // State is what a cluster holds of a plan. What could not be read is
@@ -118,12 +118,12 @@ func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State,
 	s := &State{Cluster: c.Name, Secrets: make([]Live, len(p.Secrets))}
 	s.Certificates, r.ds = certificatesIn(p, now)
 
-	var first errgroup.Group
+	var first crash.Group
 	first.SetLimit(parallel)
 	for i, secret := range p.Secrets {
 		live := &s.Secrets[i]
-		first.Go(func() error { r.secret(ctx, secret, live); return nil })
-		first.Go(func() error { r.delivery(ctx, secret, &live.Delivery); return nil })
+		first.Go(func() { r.secret(ctx, secret, live) })
+		first.Go(func() { r.delivery(ctx, secret, &live.Delivery) })
 	}
 	controllers := map[plan.Controller][]*Certificate{}
 	for i := range s.Certificates {
@@ -131,15 +131,15 @@ func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State,
 		controllers[of] = append(controllers[of], &s.Certificates[i])
 	}
 	for controller, certificates := range controllers {
-		first.Go(func() error { r.newest(ctx, controller, certificates); return nil })
+		first.Go(func() { r.newest(ctx, controller, certificates) })
 	}
 	first.Wait()
 
-	var second errgroup.Group
+	var second crash.Group
 	second.SetLimit(parallel)
 	s.Stores = storesOf(s.Secrets)
 	for i := range s.Stores {
-		second.Go(func() error { r.store(ctx, &s.Stores[i]); return nil })
+		second.Go(func() { r.store(ctx, &s.Stores[i]) })
 	}
 	second.Wait()
 	if ctx.Err() != nil { // which is told once

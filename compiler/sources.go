@@ -277,6 +277,9 @@ func (c *compilation) useKind(s *spec, kind string) {
 	}
 	switch len(declared) {
 	case 0:
+		if s.Sources == nil { // a mistake elsewhere has kept CUE from filling in the default
+			s.Sources = map[string]sourceSpec{}
+		}
 		s.Sources["default"] = sourceSpec{Kind: kind}
 	case 1:
 		c.defaultSource = declared[0]

@@ -21,10 +21,10 @@ import (
 	"time"
 
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // Options are what a test may want to hold still. The zero value is for use.
@@ -174,14 +174,13 @@ func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
 
 // parallel calls do for each item, on all cores, until ctx is done.
 func parallel[T any](ctx context.Context, items []T, do func(T)) {
-	var g errgroup.Group
+	var g crash.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, item := range items {
-		g.Go(func() error {
+		g.Go(func() {
 			if ctx.Err() == nil {
 				do(item)
 			}
-			return nil
 		})
 	}
 	g.Wait()

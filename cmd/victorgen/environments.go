@@ -12,12 +12,12 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // result is what one environment came to. It is also what -o json prints.
@@ -67,12 +67,13 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	}
 	results := make([]result, len(dirs))
 	parallel := func(f func(r *result)) {
-		var g errgroup.Group
+		var g crash.Group
 		g.SetLimit(runtime.GOMAXPROCS(0))
 		for i := range results {
-			g.Go(func() error {
-				f(&results[i])
-				return nil
+			g.Go(func() {
+				if err := crash.Catch(func() { f(&results[i]) }); err != nil {
+					results[i].Diagnostics = append(results[i].Diagnostics, crashed(err))
+				}
 			})
 		}
 		g.Wait()
@@ -191,7 +192,7 @@ func exitOf(results []result) error {
 			switch {
 			case d.Severity != plan.Error:
 			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite,
-				d.Code == plan.CodeNoController:
+				d.Code == plan.CodeNoController || d.Code == plan.CodeCrash:
 				code = exitSource
 			case (d.Code == plan.CodeCannotSeal || d.Code == plan.CodePresence) && unread: // for nothing known of before could stand in
 				code = exitSource

@@ -98,6 +98,9 @@ const (
 	CodeLockKeyMoved       Code = "VG4010"
 )
 
+// What is said of the program itself.
+const CodeCrash Code = "VG1430"
+
 // What is said of a cluster.
 const (
 	CodeClusterRead  Code = "VG5001"

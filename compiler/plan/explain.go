@@ -240,6 +240,9 @@ That takes the right to get services/proxy, and an API server that reaches the c
 	CodeReused: `several secret inputs have the same value, in one environment or across environments.
 Who learns one has them all. Inputs that name the same remote at the same source are one on purpose. Values of
 less than 8 bytes and those of a fixed list are not compared.`,
+	CodeCrash: `victorgen itself has a fault.
+The message tells the place in its source and the version, which is what a report of it needs; it never tells what the
+program held. The exit code is 3. A value that was written to its source, and a tree that was complete, stay.`,
 	CodeKindUnknown: `the cluster does not know SealedSecrets, ExternalSecrets or their stores, in the version that victorgen writes.
 The CustomResourceDefinitions of the controller are not installed, or too old.`,
 }

@@ -8,10 +8,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // Parallel is how many calls a source has under way at a time. It is far below
@@ -120,19 +119,18 @@ func lookup(object []byte, property string) (json.RawMessage, error) {
 // answered for by what [Network] says of that.
 func Batches(ctx context.Context, refs []Ref, size int, ask func(context.Context, []Ref) []Answer) []Answer {
 	answers := make([]Answer, len(refs))
-	var g errgroup.Group
+	var g crash.Group
 	g.SetLimit(Parallel)
 	at := 0
 	for batch := range slices.Chunk(refs, size) {
 		into := answers[at : at+len(batch)]
 		at += len(batch)
-		g.Go(func() error {
+		g.Go(func() {
 			if err := ctx.Err(); err != nil {
 				copy(into, Failed(batch, Network(err)))
-				return nil
+				return
 			}
 			copy(into, ask(ctx, batch))
-			return nil
 		})
 	}
 	g.Wait()

@@ -13,10 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // Options say how to resolve.
@@ -554,7 +553,7 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 	outcomes := make([]outcome, len(names))
 	// Some services take seconds to be sure that no other build has won. A file
 	// is written by one at a time, and so in order.
-	var files, services errgroup.Group
+	var files, services crash.Group
 	files.SetLimit(1)
 	services.SetLimit(Parallel)
 	for i, name := range names {
@@ -563,10 +562,7 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 		if src, _ := r.plan.Source(in.Source); src.File != "" {
 			g = &files
 		}
-		g.Go(func() error {
-			outcomes[i].answer, outcomes[i].err = r.write(ctx, in, minted[name].Value)
-			return nil
-		})
+		g.Go(func() { outcomes[i].answer, outcomes[i].err = r.write(ctx, in, minted[name].Value) })
 	}
 	files.Wait()
 	services.Wait()
