@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -25,6 +26,9 @@ type Failure struct {
 	// reports ErrUnreadable.
 	Unreadable bool
 }
+
+// tooLate is the Reason that Network gives when time is up.
+const tooLate = "there was no answer in time"
 
 // Error implements error: it is the reason.
 func (f *Failure) Error() string { return f.Reason }
@@ -49,7 +53,7 @@ func Network(err error) *Failure {
 	case errors.Is(err, context.Canceled):
 		reason, remedy = "it was interrupted", ""
 	case errors.Is(err, context.DeadlineExceeded):
-		reason, remedy = "there was no answer in time", remedy+"; --timeout gives it longer"
+		reason, remedy = tooLate, remedy+"; --timeout gives it longer"
 	case errors.As(err, &dns):
 		reason = "the name " + dns.Name + " cannot be resolved"
 	case errors.As(err, &untrusted), errors.As(err, &unknown):
@@ -66,6 +70,52 @@ func Network(err error) *Failure {
 		return nil
 	}
 	return &Failure{Reason: reason, Remedy: remedy, Unreadable: true}
+}
+
+// NotStored says of a service that its answer to a write, though no error,
+// does not name what it has stored: an empty one, of a proxy that swallowed the
+// request, say. Nothing counts as stored then.
+func NotStored(service string) *Failure {
+	return &Failure{
+		Reason: service + " answers without an error, but does not say what it has stored",
+		Remedy: "see whether the value is there, and whether the address is that of the service and no proxy's; then try again",
+	}
+}
+
+// Nonsense says of a service that it answers as it never would. What it
+// answered is not told, and nothing follows from it: not that an input is absent.
+func Nonsense(service string) *Failure {
+	return &Failure{
+		Reason: "the answer is not one of " + service, Remedy: "look at the address of the service, and at a proxy on the way there", Unreadable: true,
+	}
+}
+
+// delay is what the calls below a context were tried again for last.
+type delay struct{ why atomic.Pointer[Failure] }
+
+type delayKey struct{}
+
+// Delayed notes why a call is tried again, or waits: the service throttles it.
+// If time is up before it succeeds, that is what its answer says, rather than
+// that there was none in time. A source calls it with the context of the call.
+func Delayed(ctx context.Context, why *Failure) {
+	if d, ok := ctx.Value(delayKey{}).(*delay); ok {
+		d.why.Store(why)
+	}
+}
+
+// patiently makes calls by ask, below a context that notes why they are delayed,
+// and returns what to say of an error that they have come to.
+func patiently(ctx context.Context, ask func(context.Context)) (explain func(error) error) {
+	var d delay
+	ask(context.WithValue(ctx, delayKey{}, &d))
+	return func(err error) error {
+		var f *Failure
+		if why := d.why.Load(); why != nil && errors.As(err, &f) && f.Reason == tooLate {
+			return why
+		}
+		return err
+	}
 }
 
 // Line makes a message of a service fit for a Reason: one line, and not long.

@@ -116,24 +116,29 @@ func lookup(object []byte, property string) (json.RawMessage, error) {
 
 // Batches asks for refs in batches of size, Parallel of them at a time, and
 // returns the answers in order. Batches that have not begun when ctx ends are
-// answered for by what [Network] says of that.
+// answered for by what [Network] says of that, or by what has delayed the others.
 func Batches(ctx context.Context, refs []Ref, size int, ask func(context.Context, []Ref) []Answer) []Answer {
 	answers := make([]Answer, len(refs))
-	var g crash.Group
-	g.SetLimit(Parallel)
-	at := 0
-	for batch := range slices.Chunk(refs, size) {
-		into := answers[at : at+len(batch)]
-		at += len(batch)
-		g.Go(func() {
-			if err := ctx.Err(); err != nil {
-				copy(into, Failed(batch, Network(err)))
-				return
-			}
-			copy(into, ask(ctx, batch))
-		})
+	explain := patiently(ctx, func(ctx context.Context) {
+		var g crash.Group
+		g.SetLimit(Parallel)
+		at := 0
+		for batch := range slices.Chunk(refs, size) {
+			into := answers[at : at+len(batch)]
+			at += len(batch)
+			g.Go(func() {
+				if err := ctx.Err(); err != nil {
+					copy(into, Failed(batch, Network(err)))
+					return
+				}
+				copy(into, ask(ctx, batch))
+			})
+		}
+		g.Wait()
+	})
+	for i := range answers {
+		answers[i].Err = explain(answers[i].Err)
 	}
-	g.Wait()
 	return answers
 }
 

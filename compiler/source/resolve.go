@@ -591,15 +591,17 @@ func draw(in plan.Input, rnd io.Reader) (v value.Value, ds plan.Diagnostics) {
 }
 
 // write writes v to the source of in, and returns what the source holds then.
-func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value) (Answer, error) {
+func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value) (a Answer, err error) {
 	w, ok := r.sources[in.Source].(Writer)
-	switch {
-	case !ok:
+	if !ok {
 		return Answer{}, errors.New("it can only be read")
-	case r.replace:
-		return w.Replace(ctx, refOf(in), v)
 	}
-	return w.Create(ctx, refOf(in), v)
+	put := w.Create
+	if r.replace {
+		put = w.Replace
+	}
+	explain := patiently(ctx, func(ctx context.Context) { a, err = put(ctx, refOf(in), v) })
+	return a, explain(err)
 }
 
 // written puts into the set what came of writing v: what the source holds then,

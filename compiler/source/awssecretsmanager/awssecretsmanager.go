@@ -116,6 +116,9 @@ func (s *Source) batch(ctx context.Context, client *secretsmanager.Client, refs 
 			return source.Failed(refs, awsapi.Failure(err, "secretsmanager:BatchGetSecretValue", false))
 		}
 		for _, v := range page.SecretValues {
+			if v.SecretString == nil && v.SecretBinary == nil {
+				continue
+			}
 			found[aws.ToString(v.Name)], found[aws.ToString(v.ARN)] = v, v
 		}
 		for _, e := range page.Errors {
@@ -156,6 +159,9 @@ func (s *Source) get(ctx context.Context, client *secretsmanager.Client, ref sou
 	}
 	if err != nil {
 		return source.Answer{Err: failure(err, ref)}
+	}
+	if out.SecretString == nil && out.SecretBinary == nil {
+		return source.Answer{Err: source.Nonsense("Secrets Manager")}
 	}
 	return source.Answer{Value: held(out.SecretString, out.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(out.CreatedDate)}
 }
@@ -228,6 +234,9 @@ func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs [
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return source.Failed(refs, awsapi.Failure(err, "secretsmanager:ListSecrets", false))
+		}
+		if page.SecretList == nil { // it lists none as an empty list
+			return source.Failed(refs, source.Nonsense("Secrets Manager"))
 		}
 		for _, e := range page.SecretList {
 			found[aws.ToString(e.Name)], found[aws.ToString(e.ARN)] = e, e
@@ -312,7 +321,10 @@ func (s *Source) create(ctx context.Context, client *secretsmanager.Client, ref 
 	if s.kmsKey != "" {
 		in.KmsKeyId = aws.String(s.kmsKey)
 	}
-	_, err := client.CreateSecret(ctx, in)
+	out, err := client.CreateSecret(ctx, in)
+	if err == nil && aws.ToString(out.VersionId) == "" {
+		return source.NotStored("Secrets Manager")
+	}
 	return err
 }
 
@@ -323,7 +335,10 @@ func (s *Source) put(ctx context.Context, client *secretsmanager.Client, ref sou
 	if token != "" {
 		in.ClientRequestToken = aws.String(token)
 	}
-	_, err := client.PutSecretValue(ctx, in)
+	out, err := client.PutSecretValue(ctx, in)
+	if err == nil && aws.ToString(out.VersionId) == "" {
+		return source.NotStored("Secrets Manager")
+	}
 	return err
 }
 
@@ -339,6 +354,9 @@ func kept(v value.Value) (text *string, binary []byte) {
 func (s *Source) written(ref source.Ref, v value.Value, err error, action string) (source.Answer, error) {
 	if err == nil {
 		return source.Answer{Value: v, Origin: origin(ref)}, nil
+	}
+	if own := (*source.Failure)(nil); errors.As(err, &own) {
+		return source.Answer{}, own
 	}
 	f := awsapi.Failure(err, action, true)
 	if awsapi.Is(err, retired) {

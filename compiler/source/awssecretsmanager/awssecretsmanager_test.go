@@ -206,7 +206,7 @@ func (m *manager) handle(operation string, body json.RawMessage) (any, *awstest.
 		}
 		m.secrets[in.Name] = &secret{key: in.KmsKeyId}
 		m.secrets[in.Name].versions = []version{{in.ClientRequestToken, in.SecretString, in.SecretBinary, time.Now()}}
-		return map[string]any{"Name": in.Name, "ARN": arn(in.Name)}, nil
+		return map[string]any{"Name": in.Name, "ARN": arn(in.Name), "VersionId": in.ClientRequestToken}, nil
 	case "PutSecretValue":
 		s := m.secrets[in.SecretId]
 		if m.denied[in.SecretId] {
@@ -217,13 +217,13 @@ func (m *manager) handle(operation string, body json.RawMessage) (any, *awstest.
 		}
 		for _, v := range s.versions {
 			if v.id == in.ClientRequestToken && cmp.Equal(v.text, in.SecretString) && cmp.Equal(v.binary, in.SecretBinary) {
-				return map[string]any{}, nil
+				return map[string]any{"VersionId": in.ClientRequestToken}, nil
 			} else if v.id == in.ClientRequestToken {
 				return nil, awstest.Errorf("ResourceExistsException", "A resource with the ID you requested already exists.")
 			}
 		}
 		s.versions = append(s.versions, version{in.ClientRequestToken, in.SecretString, in.SecretBinary, time.Now()})
-		return map[string]any{"Name": in.SecretId}, nil
+		return map[string]any{"Name": in.SecretId, "VersionId": in.ClientRequestToken}, nil
 	}
 	return nil, awstest.Errorf("UnknownOperationException", "")
 }

@@ -91,7 +91,7 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 		for _, p := range out.Parameters {
 			// A parameter that is shared is asked for, and answered, by its ARN.
 			asked := []string{aws.ToString(p.Name) + aws.ToString(p.Selector), aws.ToString(p.ARN) + aws.ToString(p.Selector)}
-			if slices.Contains(asked, names[i]) {
+			if slices.Contains(asked, names[i]) && p.Value != nil {
 				answers[i] = source.Answer{
 					Value: value.New([]byte(aws.ToString(p.Value))), Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate),
 				}
@@ -139,6 +139,9 @@ func (s *Source) describe(ctx context.Context, client *ssm.Client, refs []source
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return source.Failed(refs, awsapi.Failure(err, "ssm:DescribeParameters", false))
+		}
+		if page.Parameters == nil { // it lists none as an empty list
+			return source.Failed(refs, source.Nonsense("Parameter Store"))
 		}
 		for _, p := range page.Parameters {
 			found[aws.ToString(p.Name)] = p
@@ -199,7 +202,10 @@ func (s *Source) put(ctx context.Context, ref source.Ref, v value.Value, overwri
 	if v.Len() > maxStandard {
 		in.Tier = types.ParameterTierAdvanced
 	}
-	_, err = client.PutParameter(ctx, in)
+	out, err := client.PutParameter(ctx, in)
+	if err == nil && out.Version < 1 {
+		return source.NotStored("Parameter Store")
+	}
 	return err
 }
 

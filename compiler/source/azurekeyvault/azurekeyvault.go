@@ -272,6 +272,9 @@ func passes(r *http.Response, err error) bool {
 	if err != nil {
 		return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	}
+	if runtime.HasStatusCode(r, http.StatusTooManyRequests) {
+		source.Delayed(r.Request.Context(), throttles())
+	}
 	return runtime.HasStatusCode(r, http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout)
 }
@@ -282,6 +285,20 @@ func (v *vault) id(name string, version *azsecrets.ID) string {
 		return v.url + "/secrets/" + name
 	}
 	return string(*version)
+}
+
+// named reports whether id is that of a version of a secret, as the service
+// gives one to each. The SDK hands on whatever it is sent.
+func named(id *azsecrets.ID) bool {
+	if id == nil {
+		return false
+	}
+	u, err := url.Parse(string(*id))
+	if err != nil {
+		return false
+	}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	return u.Host != "" && len(parts) == 3 && parts[0] == "secrets" && parts[1] != "" && parts[2] != ""
 }
 
 // found is a version of a secret.
@@ -298,10 +315,10 @@ func (v *vault) get(ctx context.Context, name, version string) found {
 	if err != nil {
 		return found{Answer: source.Answer{Origin: v.id(name, nil), Err: v.failure(err, "get")}}
 	}
-	a := source.Answer{Origin: v.id(name, got.ID), Changed: created(got.Attributes)}
-	if got.Value != nil {
-		a.Value = value.New([]byte(*got.Value))
+	if got.Value == nil || !named(got.ID) {
+		return found{Answer: source.Answer{Origin: v.id(name, nil), Err: source.Nonsense("a key vault")}}
 	}
+	a := source.Answer{Origin: v.id(name, got.ID), Changed: created(got.Attributes), Value: value.New([]byte(*got.Value))}
 	now, _ := http.ParseTime(r.Header.Get("Date"))
 	return found{a, isClaim(got.Tags), now.Sub(a.Changed)}
 }
@@ -315,6 +332,9 @@ func (v *vault) set(ctx context.Context, name string, val value.Value, tags map[
 	got, err := v.client.SetSecret(ctx, name, azsecrets.SetSecretParameters{Value: &text, Tags: tags}, nil)
 	if err != nil {
 		return source.Answer{}, v.failure(err, "set")
+	}
+	if !named(got.ID) {
+		return source.Answer{}, source.NotStored("the key vault")
 	}
 	return source.Answer{Value: val, Origin: v.id(name, got.ID), Changed: created(got.Attributes)}, nil
 }
@@ -332,7 +352,12 @@ func (v *vault) versions(ctx context.Context, name string) ([]*azsecrets.SecretP
 			}
 			return nil, nil // the service itself answers with an empty list
 		}
-		all = append(all, page.Value...)
+		for _, p := range page.Value {
+			if p == nil || !named(p.ID) {
+				return nil, source.Nonsense("a key vault")
+			}
+			all = append(all, p)
+		}
 	}
 	claims := func(p *azsecrets.SecretProperties) int {
 		if isClaim(p.Tags) {

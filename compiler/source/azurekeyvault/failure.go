@@ -24,6 +24,10 @@ func disabled() *source.Failure {
 	return &source.Failure{Reason: "it is disabled", Remedy: "enable it with `az keyvault secret set-attributes --enabled true`"}
 }
 
+func throttles() *source.Failure {
+	return &source.Failure{Reason: "there are too many requests to the vault", Remedy: "try again in a minute", Unreadable: true}
+}
+
 // failure explains the error of a call that needs a secret permission: get,
 // list or set. Its codes are those of
 // https://learn.microsoft.com/azure/key-vault/general/rest-error-codes.
@@ -81,7 +85,7 @@ func (v *vault) failure(err error, permission string) error {
 			Remedy: "allow secrets/" + permission + " with `az keyvault set-policy --secret-permissions " + permission + "`",
 		}
 	case status == http.StatusTooManyRequests:
-		f = &source.Failure{Reason: "there are too many requests to the vault", Remedy: "try again in a minute"}
+		f = throttles()
 	case status >= http.StatusInternalServerError:
 		f = &source.Failure{Reason: "the service fails: " + r.RawResponse.Status, Remedy: "try again later"}
 	case permission == "set":

@@ -69,7 +69,7 @@ func (c *connection) failure(err error, ref source.Ref, of call) *source.Failure
 	case code == codes.Unauthenticated:
 		f.Reason, f.Remedy = "the login to Google Cloud has expired or is not valid"+said, login
 	case code == codes.ResourceExhausted:
-		f.Reason, f.Remedy = "Google throttles the calls", "try again later, or give it longer with --timeout; or raise the quotas of the API"
+		return throttles()
 	case code == codes.FailedPrecondition && !of.write:
 		return c.retired(ref, source.Line(s.Message()))
 	case code == codes.Unavailable, code == codes.Internal, code == codes.Unknown, code == codes.Aborted:
@@ -84,6 +84,12 @@ func (c *connection) failure(err error, ref source.Ref, of call) *source.Failure
 		}
 	}
 	return f
+}
+
+func throttles() *source.Failure {
+	return &source.Failure{
+		Reason: "Google throttles the calls", Remedy: "try again later, or give it longer with --timeout; or raise the quotas of the API", Unreadable: true,
+	}
 }
 
 // retired says of a version that somebody has switched it off.

@@ -90,15 +90,19 @@ func connect(project string, options []option.ClientOption) (*connection, error)
 // times, with pauses that grow and are drawn by lot. What is throttled has a
 // quota a minute (https://cloud.google.com/secret-manager/quotas), and may wait
 // for 30 s; where nobody listens, there will be nobody soon.
-var retry = gax.WithRetry(func() gax.Retryer {
-	return &retryer{
-		left:    map[codes.Code]int{codes.ResourceExhausted: 8, codes.Unavailable: 3},
-		backoff: gax.Backoff{Initial: 200 * time.Millisecond, Max: 8 * time.Second, Multiplier: 2},
-	}
-})
+func retry(ctx context.Context) gax.CallOption {
+	return gax.WithRetry(func() gax.Retryer {
+		return &retryer{
+			ctx:     ctx,
+			left:    map[codes.Code]int{codes.ResourceExhausted: 8, codes.Unavailable: 3},
+			backoff: gax.Backoff{Initial: 200 * time.Millisecond, Max: 8 * time.Second, Multiplier: 2},
+		}
+	})
+}
 
 // retryer is the retrying of one call.
 type retryer struct {
+	ctx     context.Context    // of the call
 	left    map[codes.Code]int // how often to try again after an error
 	backoff gax.Backoff
 }
@@ -106,6 +110,9 @@ type retryer struct {
 // Retry implements gax.Retryer.
 func (r *retryer) Retry(err error) (time.Duration, bool) {
 	code := status.Code(err)
+	if code == codes.ResourceExhausted {
+		source.Delayed(r.ctx, throttles())
+	}
 	r.left[code]--
 	return r.backoff.Pause(), r.left[code] >= 0
 }
@@ -167,7 +174,7 @@ func (c *connection) read(ctx context.Context, ref source.Ref) source.Answer {
 	// The age of a value needs another right than the value and has a quota 150
 	// times smaller, so it is told if it can be had at once.
 	if meta, err := c.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: name}); err == nil {
-		a.Changed = meta.GetCreateTime().AsTime()
+		a.Changed = created(meta)
 	}
 	return a
 }
@@ -180,7 +187,7 @@ func checksum(data []byte) int64 {
 // access reads one version, and returns its name with its number. Its error is
 // source.ErrAbsent or a *source.Failure.
 func (c *connection) access(ctx context.Context, ref source.Ref, version string) (value.Value, string, error) {
-	out, err := c.client.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: c.version(ref, version)}, retry)
+	out, err := c.client.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: c.version(ref, version)}, retry(ctx))
 	if status.Code(err) == codes.NotFound {
 		return value.Value{}, "", source.ErrAbsent
 	}
@@ -188,6 +195,9 @@ func (c *connection) access(ctx context.Context, ref source.Ref, version string)
 		return value.Value{}, "", c.failure(err, ref, accessVersion)
 	}
 	payload := out.GetPayload()
+	if out.GetName() == "" {
+		return value.Value{}, "", source.Nonsense("Secret Manager")
+	}
 	if payload != nil && payload.DataCrc32C != nil && *payload.DataCrc32C != checksum(payload.Data) {
 		return value.Value{}, "", &source.Failure{Reason: "it was damaged on its way: its checksum is another", Remedy: "try again", Unreadable: true}
 	}
@@ -195,16 +205,18 @@ func (c *connection) access(ctx context.Context, ref source.Ref, version string)
 }
 
 func (c *connection) prove(ctx context.Context, ref source.Ref) source.Answer {
-	meta, err := c.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: c.version(ref, current(ref))}, retry)
+	meta, err := c.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: c.version(ref, current(ref))}, retry(ctx))
 	switch {
 	case status.Code(err) == codes.NotFound:
 		return c.absent(ref)
 	case err != nil:
 		return source.Answer{Err: c.failure(err, ref, getVersion)}
+	case meta.GetName() == "":
+		return source.Answer{Err: source.Nonsense("Secret Manager")}
 	case meta.GetState() != secretmanagerpb.SecretVersion_ENABLED:
 		return source.Answer{Err: c.retired(ref, "version "+path.Base(meta.GetName())+" is "+meta.GetState().String())}
 	}
-	return source.Answer{Origin: c.origin(ref), Changed: meta.GetCreateTime().AsTime()}
+	return source.Answer{Origin: c.origin(ref), Changed: created(meta)}
 }
 
 // Create implements source.Writer. The service can't add a version on the
@@ -312,7 +324,7 @@ func (c *connection) createSecret(ctx context.Context, ref source.Ref) error {
 		Secret: &secretmanagerpb.Secret{Replication: &secretmanagerpb.Replication{
 			Replication: &secretmanagerpb.Replication_Automatic_{Automatic: &secretmanagerpb.Replication_Automatic{}},
 		}},
-	}, retry)
+	}, retry(ctx))
 	return err
 }
 
@@ -322,10 +334,21 @@ func (c *connection) add(ctx context.Context, ref source.Ref, v value.Value) (so
 	meta, err := c.client.AddSecretVersion(ctx, &secretmanagerpb.AddSecretVersionRequest{
 		Parent:  c.secret(ref),
 		Payload: &secretmanagerpb.SecretPayload{Data: v.Reveal(), DataCrc32C: &sum},
-	}, retry)
+	}, retry(ctx))
 	if err != nil {
 		return source.Answer{}, 0, err
 	}
-	number, err := strconv.Atoi(path.Base(meta.GetName()))
-	return source.Answer{Value: v, Origin: c.origin(ref), Changed: meta.GetCreateTime().AsTime()}, number, err
+	number, _ := strconv.Atoi(path.Base(meta.GetName()))
+	if number < 1 { // versions have numbers, from 1
+		return source.Answer{}, 0, source.NotStored("Secret Manager")
+	}
+	return source.Answer{Value: v, Origin: c.origin(ref), Changed: created(meta)}, number, nil
+}
+
+// created is when a version was made, or zero if the service does not say.
+func created(meta *secretmanagerpb.SecretVersion) time.Time {
+	if meta.GetCreateTime() == nil {
+		return time.Time{} // not 1970
+	}
+	return meta.GetCreateTime().AsTime()
 }

@@ -209,7 +209,13 @@ func (s *Source) decrypt(ctx context.Context) (map[string]json.RawMessage, error
 		return nil, err
 	}
 	var values map[string]json.RawMessage
-	if json.Unmarshal(out, &values) != nil {
+	ours := json.Unmarshal(out, &values) == nil
+	// A key that stands in the file and is not printed is not absent.
+	for key, encrypted := range f.values {
+		_, printed := values[key]
+		ours = ours && (printed || empty(encrypted))
+	}
+	if !ours {
 		return nil, &source.Failure{
 			Reason: "sops has printed something else than a JSON object", Unreadable: true,
 			Remedy: "see what is called sops in PATH, and: " + s.byHand(),

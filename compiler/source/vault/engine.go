@@ -117,6 +117,9 @@ func worthwhile(ctx context.Context, resp *http.Response, err error) (bool, erro
 	if err == nil && resp.StatusCode == http.StatusServiceUnavailable {
 		return false, nil
 	}
+	if err == nil && resp.StatusCode == http.StatusTooManyRequests {
+		source.Delayed(ctx, throttles())
+	}
 	return api.DefaultRetryPolicy(ctx, resp, err)
 }
 
@@ -247,7 +250,7 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 		f.Remedy = fmt.Sprintf("let a policy of the token say: path %q { capabilities = [\"%s\"] }",
 			e.mount+"/"+below, strings.Join(capabilities, `", "`))
 	case code == http.StatusTooManyRequests:
-		f.Reason, f.Remedy = "Vault throttles the calls", "try again later, or raise its rate limit quota"
+		return throttles()
 	case code == http.StatusServiceUnavailable:
 		f.Reason, f.Remedy = "Vault is sealed, or down for maintenance", "unseal it with `vault operator unseal`: `vault status` tells"
 	default:
@@ -258,6 +261,10 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 		}
 	}
 	return f
+}
+
+func throttles() *source.Failure {
+	return &source.Failure{Reason: "Vault throttles the calls", Remedy: "try again later, or raise its rate limit quota", Unreadable: true}
 }
 
 // unknown reports whether Vault does not know the token, which it does not tell

@@ -68,7 +68,7 @@ func (s *kv1) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
 		lists[dir] = sync.OnceValues(func() ([]string, error) {
 			data, err := s.secret(ctx, dir, url.Values{"list": {"true"}}, "list")
 			var list struct{ Keys []string }
-			if err == nil && json.Unmarshal(data, &list) != nil {
+			if err == nil && (json.Unmarshal(data, &list) != nil || list.Keys == nil) {
 				err = strange()
 			}
 			return list.Keys, err
@@ -173,14 +173,14 @@ func (s *kv2) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
 			return a
 		}
 		var metadata struct {
-			Current  int `json:"current_version"`
+			Current  *int `json:"current_version"`
 			Versions map[string]version
 		}
-		if json.Unmarshal(data, &metadata) != nil {
+		if json.Unmarshal(data, &metadata) != nil || metadata.Current == nil {
 			a.Err = strange()
 			return a
 		}
-		n := metadata.Current
+		n := *metadata.Current
 		if r.Version != "" {
 			n, _ = strconv.Atoi(r.Version)
 		}
@@ -237,7 +237,10 @@ func (s *kv2) put(ctx context.Context, ref source.Ref, v value.Value, replace bo
 		}
 		written, err := client.KVv2(s.mount).Put(ctx, name, properties, api.WithCheckAndSet(n))
 		if err == nil {
-			return source.Answer{Value: v, Origin: whole.Origin, Changed: written.VersionMetadata.CreatedTime}, nil
+			if made := written.VersionMetadata; made != nil && made.Version > n {
+				return source.Answer{Value: v, Origin: whole.Origin, Changed: made.CreatedTime}, nil
+			}
+			return source.Answer{}, source.NotStored("Vault")
 		}
 		// Somebody else was faster. That another version has come into being is
 		// progress, so this ends when there are no others left, or no time.

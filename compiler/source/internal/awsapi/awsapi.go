@@ -3,6 +3,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,12 +21,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/victor-ai/victorgen/compiler/source"
 )
 
-// attempts is how often a call is made that is throttled, unless
-// AWS_MAX_ATTEMPTS says otherwise. Between them the SDK waits up to 20 s, so
+// attempts is how often a call is made that is throttled, unless AWS_MAX_ATTEMPTS
+// or max_attempts of the profile says otherwise. Between them the SDK waits up to 20 s, so
 // that it is rather the deadline that ends them.
 const attempts = 10
 
@@ -46,13 +48,6 @@ type Connection struct {
 func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 	c.once.Do(func() {
 		c.config, c.err = config.LoadDefaultConfig(ctx, append([]func(*config.LoadOptions) error{
-			config.WithRetryer(func() aws.Retryer {
-				return retry.NewStandard(func(o *retry.StandardOptions) {
-					o.MaxAttempts = attempts
-					o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(hopeless)}, o.Retryables...)
-					o.RateLimiter = ratelimit.None // which would give up early: this process ends soon
-				})
-			}),
 			config.WithRegion(c.Region),
 			config.WithLogger(logging.Nop{}), // it would warn on the standard error
 		}, c.Options...)...)
@@ -63,6 +58,15 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 			}
 			return
 		}
+		// Not an option above, with which the SDK reads no number of attempts.
+		c.config.Retryer = func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts = cmp.Or(c.config.RetryMaxAttempts, attempts)
+				o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(hopeless)}, o.Retryables...)
+				o.RateLimiter = ratelimit.None // which would give up early: this process ends soon
+			})
+		}
+		c.config.APIOptions = append(c.config.APIOptions, noteThrottling)
 		if c.config.Region == "" {
 			c.err = &source.Failure{
 				Reason: "no AWS region is set", Remedy: "write region into the contract, or set AWS_REGION", Unreadable: true,
@@ -85,6 +89,26 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 		return aws.Config{}, noCredentials(err)
 	}
 	return c.config, nil
+}
+
+// noteThrottling tells [source.Delayed] of each attempt that is throttled.
+func noteThrottling(stack *middleware.Stack) error {
+	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("NoteThrottling",
+		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+			out, metadata, err := next.HandleFinalize(ctx, in)
+			var api smithy.APIError
+			if errors.As(err, &api) && throttled(err) {
+				source.Delayed(ctx, throttles(api.ErrorCode()))
+			}
+			return out, metadata, err
+		}), "Retry", middleware.After)
+}
+
+func throttles(code string) *source.Failure {
+	return &source.Failure{
+		Reason: "AWS throttles the calls (" + code + ")", Unreadable: true,
+		Remedy: "try again later, or give it longer with --timeout, or more attempts with AWS_MAX_ATTEMPTS",
+	}
 }
 
 // hopeless says not to try again where nobody listens, no such host is, or who
@@ -156,7 +180,7 @@ func Failure(err error, action string, write bool) *source.Failure {
 	case invalid[code]:
 		f.Reason, f.Remedy = "the AWS credentials are not valid ("+code+")", "look at AWS_PROFILE or AWS_ACCESS_KEY_ID, and the clock"
 	case throttled(err):
-		f.Reason, f.Remedy = "AWS throttles the calls ("+code+")", "try again later, or give it longer with --timeout"
+		return throttles(code)
 	case api.ErrorFault() == smithy.FaultServer:
 		f.Reason, f.Remedy = "AWS failed ("+code+")", "try again later"
 	default:
