@@ -60,9 +60,12 @@ func New(t testing.TB, handle func(operation string, in json.RawMessage) (any, *
 func (s *Server) URL() string { return s.http.URL }
 
 // Options connect the SDK to the server, with its own retries but no waiting.
-func (s *Server) Options() []func(*config.LoadOptions) error {
+func (s *Server) Options() []func(*config.LoadOptions) error { return OptionsFor(s.http.URL) }
+
+// OptionsFor connect the SDK to the server at an address.
+func OptionsFor(url string) []func(*config.LoadOptions) error {
 	return []func(*config.LoadOptions) error{
-		config.WithBaseEndpoint(s.http.URL), config.WithRegion("us-east-1"),
+		config.WithBaseEndpoint(url), config.WithRegion("us-east-1"),
 		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("AKIDTEST", "secret", "")),
 		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil),
 	}

@@ -239,6 +239,9 @@ func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs [
 			return source.Failed(refs, source.Nonsense("Secrets Manager"))
 		}
 		for _, e := range page.SecretList {
+			if e.Name == nil {
+				return source.Failed(refs, source.Nonsense("Secrets Manager"))
+			}
 			found[aws.ToString(e.Name)], found[aws.ToString(e.ARN)] = e, e
 		}
 	}

@@ -144,6 +144,9 @@ func (s *Source) describe(ctx context.Context, client *ssm.Client, refs []source
 			return source.Failed(refs, source.Nonsense("Parameter Store"))
 		}
 		for _, p := range page.Parameters {
+			if p.Name == nil {
+				return source.Failed(refs, source.Nonsense("Parameter Store"))
+			}
 			found[aws.ToString(p.Name)] = p
 		}
 	}

@@ -352,6 +352,9 @@ func (v *vault) versions(ctx context.Context, name string) ([]*azsecrets.SecretP
 			}
 			return nil, nil // the service itself answers with an empty list
 		}
+		if page.Value == nil { // it lists none as an empty list
+			return nil, source.Nonsense("a key vault")
+		}
 		for _, p := range page.Value {
 			if p == nil || !named(p.ID) {
 				return nil, source.Nonsense("a key vault")

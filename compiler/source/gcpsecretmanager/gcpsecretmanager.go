@@ -211,7 +211,7 @@ func (c *connection) prove(ctx context.Context, ref source.Ref) source.Answer {
 		return c.absent(ref)
 	case err != nil:
 		return source.Answer{Err: c.failure(err, ref, getVersion)}
-	case meta.GetName() == "":
+	case numberOf(meta) < 1:
 		return source.Answer{Err: source.Nonsense("Secret Manager")}
 	case meta.GetState() != secretmanagerpb.SecretVersion_ENABLED:
 		return source.Answer{Err: c.retired(ref, "version "+path.Base(meta.GetName())+" is "+meta.GetState().String())}
@@ -338,11 +338,17 @@ func (c *connection) add(ctx context.Context, ref source.Ref, v value.Value) (so
 	if err != nil {
 		return source.Answer{}, 0, err
 	}
-	number, _ := strconv.Atoi(path.Base(meta.GetName()))
-	if number < 1 { // versions have numbers, from 1
+	number := numberOf(meta)
+	if number < 1 {
 		return source.Answer{}, 0, source.NotStored("Secret Manager")
 	}
 	return source.Answer{Value: v, Origin: c.origin(ref), Changed: created(meta)}, number, nil
+}
+
+// numberOf is the number of a version, from 1; the service names each by it.
+func numberOf(meta *secretmanagerpb.SecretVersion) int {
+	n, _ := strconv.Atoi(path.Base(meta.GetName()))
+	return n
 }
 
 // created is when a version was made, or zero if the service does not say.

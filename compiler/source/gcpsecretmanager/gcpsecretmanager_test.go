@@ -270,7 +270,7 @@ func TestFailures(t *testing.T) {
 	}{
 		"API not enabled": {
 			func(s *server) {
-				s.refuse = detailed(s.T, codes.PermissionDenied, "SERVICE_DISABLED", "Secret Manager API has not been used in project "+number+" before or it is disabled.")
+				s.refuse = detailed(s.TB, codes.PermissionDenied, "SERVICE_DISABLED", "Secret Manager API has not been used in project "+number+" before or it is disabled.")
 			},
 			read,
 			source.Failure{

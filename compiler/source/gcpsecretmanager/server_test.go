@@ -39,7 +39,7 @@ const (
 // are those of the service, in code and form.
 type server struct {
 	secretmanagerpb.UnimplementedSecretManagerServiceServer
-	*testing.T
+	testing.TB
 	grpc    *grpc.Server
 	options []option.ClientOption // that lead a client here
 
@@ -49,10 +49,11 @@ type server struct {
 
 	mu        sync.Mutex
 	secrets   map[string][]*version
-	calls     map[string]int  // by method, refused ones included
-	denied    map[string]bool // names whose values nobody may read
-	forbidden map[string]bool // methods that nobody may call
-	refuse    error           // what every call is answered
+	calls     map[string]int      // by method, refused ones included
+	denied    map[string]bool     // names whose values nobody may read
+	forbidden map[string]bool     // methods that nobody may call
+	refuse    error               // what every call is answered
+	raw       func(proto.Message) // fills in what every call is answered
 	throttle  int
 	damage    bool          // of values on their way
 	hang      chan struct{} // not nil: no call is answered; it is closed when the first has arrived
@@ -66,9 +67,9 @@ type version struct {
 	created time.Time
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t testing.TB) *server {
 	s := &server{
-		T: t, secrets: map[string][]*version{}, calls: map[string]int{}, denied: map[string]bool{}, forbidden: map[string]bool{},
+		TB: t, secrets: map[string][]*version{}, calls: map[string]int{}, denied: map[string]bool{}, forbidden: map[string]bool{},
 		before: map[string]func(int){}, after: map[string]func(int) error{},
 	}
 	web := httptest.NewTLSServer(nil) // for its certificate
@@ -169,6 +170,14 @@ func (s *server) intercept(ctx context.Context, req any, info *grpc.UnaryServerI
 		<-ctx.Done()
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
+	if s.raw != nil {
+		out := map[string]proto.Message{
+			"AccessSecretVersion": &secretmanagerpb.AccessSecretVersionResponse{}, "GetSecretVersion": &secretmanagerpb.SecretVersion{},
+			"CreateSecret": &secretmanagerpb.Secret{}, "AddSecretVersion": &secretmanagerpb.SecretVersion{},
+		}[method]
+		s.raw(out)
+		return out, nil
+	}
 	if before := s.before[method]; before != nil {
 		before(call)
 	}
@@ -205,7 +214,7 @@ func expired(t *testing.T) error {
 		"Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.")
 }
 
-func detailed(t *testing.T, code codes.Code, reason, message string) error {
+func detailed(t testing.TB, code codes.Code, reason, message string) error {
 	st, err := status.New(code, message).WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: "googleapis.com"})
 	if err != nil {
 		t.Fatal(err)
