@@ -236,6 +236,10 @@ func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
 			"key %q of an external secret is made from %s at source %s, which the operator cannot reach", k.Name, in.Name, src)
 		return
 	}
+	if in.Trim && k.Input == "" {
+		c.ds.Errorf(plan.CodeExternal, k.Pos[:min(1, len(k.Pos))], "write {{."+in.Name+" | trim}} in the template, and take trim away from the input",
+			"key %q of an external secret is a template over %s, of which the input says trim: the operator renders what the source holds", k.Name, in.Name)
+	}
 	if !selectable.MatchString(in.Remote.Property) {
 		c.ds.Errorf(plan.CodeExternal, last(c.ix.set("inputs", in.Name, "remote")), "give it a name of letters, digits, spaces and any of _./-",
 			"the operator takes property %q of input %s for a query", in.Remote.Property, in.Name)

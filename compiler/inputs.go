@@ -33,6 +33,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		Deprecated:  spec.Deprecated,
 		Source:      spec.Source,
 		Encoding:    spec.Encoding,
+		Trim:        spec.Trim,
 		Present:     spec.Present,
 		Default:     spec.Default,
 		Pos:         at,
@@ -81,6 +82,20 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 
 	if knownSecret.MatchString(in.Example) {
 		c.literalSecret(field("example"), "the example of input "+name, "has the form of a well-known credential")
+	}
+	if in.Trim {
+		why := ""
+		switch {
+		case in.Encoding != "":
+			why = "has an encoding: trim is for text"
+		case in.Class == plan.Generated:
+			why = "is generated, so there is nothing to take away"
+		case in.Default != nil:
+			why = "has a default, and no source is asked for it"
+		}
+		if why != "" {
+			c.ds.Errorf(plan.CodeMisplaced, field("trim"), "take trim away", "input %s says trim and %s", name, why)
+		}
 	}
 	c.checkDefault(in, spec)
 	c.checkGenerate(&in, spec)

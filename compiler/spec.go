@@ -112,6 +112,7 @@ type inputSpec struct {
 	Source      string        `json:"source"`
 	Remote      string        `json:"remote"`
 	Encoding    string        `json:"encoding"`
+	Trim        bool          `json:"trim"`
 	Present     *bool         `json:"present"`
 	Default     *string       `json:"default"`
 	Generate    *generateSpec `json:"generate"`

@@ -41,6 +41,9 @@ func (e *emission) refer(w *work) {
 			}
 		}
 		switch {
+		case len(read) > 0 && k.Input != "" && read[0].Trim:
+			w.references.templates[k.Name] = "{{ ." + read[0].Name + " | trim }}"
+			report(Referenced, "the operator renders it")
 		case len(read) > 0 && k.Input != "":
 			w.references.plain[k.Name] = read[0]
 			report(Referenced, "the operator reads it")

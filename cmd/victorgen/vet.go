@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/emit"
 )
 
@@ -19,7 +20,7 @@ func vetCommand() *cobra.Command {
 		Short: "Check contracts and environments, without values and without network",
 		Long: `Vet compiles environments and reports everything that is wrong with them. It
 also warns of kustomizations in the module that include a tree and would rename
-its sealed secrets. It reads no values and no network, so it can run anywhere:
+its sealed secrets, and of a file for values that Git has or would add. It reads no values and no network, so it can run anywhere:
 before a commit, or on a pull request from a fork.`,
 		Example: `  victorgen vet envs/production
   victorgen vet ./envs/...
@@ -29,7 +30,7 @@ before a commit, or on a pull request from a fork.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var once sync.Mutex
 			overlays := map[string]*emit.Overlays{} // by module, for its environments share them
-			return forEach(cmd, args, compiler.Options{}, format, "checking", func(_ context.Context, r *result) {
+			return forEach(cmd, args, compiler.Options{}, format, "checking", func(ctx context.Context, r *result) {
 				once.Lock()
 				defer once.Unlock()
 				o, ok := overlays[r.plan.Module]
@@ -37,6 +38,7 @@ before a commit, or on a pull request from a fork.`,
 					o = emit.FindOverlays(r.plan.Module)
 					overlays[r.plan.Module] = o
 				}
+				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
 				r.Diagnostics = append(r.Diagnostics, o.Check(r.plan, treeOf(r.plan))...)
 				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan))...)
 			}, func(w io.Writer, _ *printer, r *result) {

@@ -69,6 +69,8 @@ const (
 	CodeLockKey       Code = "VG2106"
 	CodeLost          Code = "VG2107"
 	CodeDotenvDiffers Code = "VG2120"
+	CodeStrayEnds     Code = "VG2121"
+	CodeInGit         Code = "VG2122"
 	CodeTwoPlaces     Code = "VG2123"
 )
 

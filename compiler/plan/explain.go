@@ -143,6 +143,13 @@ whatever knows the old one: ` + "`victorgen generate ENV --renew INPUT`" + `.`,
 	CodeDotenvDiffers: `programs that read dotenv files would read different values (warning).
 victorgen takes each character as it stands: it expands neither $ nor a command in backticks, and splits nothing. Put the
 values in single quotes, and all of sh, Docker Compose, Node's dotenv and python-dotenv read the same.`,
+	CodeStrayEnds: `a value begins or ends with white space or a line break, or is enclosed in quotes (warning).
+Nobody sees it, and hardly any application expects it: ` + "`echo`" + ` ends with a line break, and a paste brings quotes along. It
+is kept as it stands. Take it away at the source; or write ` + "`trim: true`" + ` at the input, which takes white space at the ends
+away. The line break that ends PEM is a part of it.`,
+	CodeInGit: `a file that holds values in plain text is tracked by Git, or no ignore rule covers it.
+What Git once has, everybody has who ever clones. It is a warning, and an error before a value is generated into it. Add
+the file to .gitignore; if it was committed, replace all that it holds. Without git in PATH nothing is said.`,
 	CodeTwoPlaces: `an input is in the process environment and in the dotenv file, with different values (warning).
 The process environment wins: in every environment of the run, whosever the value is. ` + "`environment: false`" + ` at the source lets the
 file alone count; names that every shell sets, such as USER or HOME, count with ` + "`environment: true`" + ` alone.`,

@@ -111,6 +111,7 @@ type Input struct {
 	Source      string  // the name of its source in Plan.Sources
 	Remote      Remote  // where it is there, if the source has names of its own
 	Encoding    string  // how the source holds it: Base64, Binary, or empty for text
+	Trim        bool    // white space at the ends of what the source holds is no part of it
 	Present     *bool   // what the contract says of whether it is at its source; nil is nothing
 	Default     *string // of a setting: its value, which no source is asked for
 	Generate    *Generate

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -260,6 +261,13 @@ func (r *resolution) read(ctx context.Context) {
 	}
 	for i, b := range batches {
 		r.answers(b, inputs[b], answers[i])
+		src, _ := r.plan.Source(b.source)
+		if _, err := os.Lstat(src.File); err != nil {
+			continue // there is nothing to be taken yet
+		}
+		if how := Exposed(ctx, src); how != "" {
+			r.ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", src.File, src.Name, how)
+		}
 	}
 }
 
@@ -287,6 +295,9 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 	for i, a := range answers {
 		in := inputs[i]
 		r.ds = append(r.ds, a.Warnings...)
+		if in.Trim {
+			a.Value = value.Trim(a.Value)
+		}
 		var own plan.Diagnostics
 		var f *Failure
 		switch {
@@ -407,6 +418,15 @@ func (r *resolution) check(in plan.Input, o Options) {
 	case value.Present:
 		if !r.unread[in.Name] {
 			ds := value.Judge(in, got.Value)
+			if stray := value.Stray(in, got.Value); stray != "" {
+				if value.Stray(in, value.Trim(got.Value)) == "" && len(value.Judge(in, value.Trim(got.Value))) == 0 {
+					for i := range ds {
+						ds[i].Hint = "it " + stray + ", and is valid without: take that away at the source, or write trim: true at the input; " + ds[i].Hint
+					}
+				}
+				r.ds.Warnf(plan.CodeStrayEnds, in.Pos, "take that away at the source, if it is no part of the value; trim: true at the input takes white space away",
+					"%s %s (from %s)", in.Name, stray, got.Origin)
+			}
 			for i := range ds {
 				ds[i].Message += " (from " + got.Origin + ")"
 			}
@@ -533,6 +553,7 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 	if rnd == nil {
 		rnd = rand.Reader
 	}
+	r.unexposed(ctx)
 	minted := value.Set{}
 	for _, in := range r.inputs {
 		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent {
@@ -569,6 +590,21 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 	for i, name := range names {
 		in, _ := r.plan.Input(name)
 		r.written(ctx, in, minted[name].Value, outcomes[i].answer, outcomes[i].err)
+	}
+}
+
+// unexposed reports an error if a value would be written where Git takes it.
+func (r *resolution) unexposed(ctx context.Context) {
+	asked := map[string]bool{}
+	for _, in := range r.inputs {
+		src, _ := r.plan.Source(in.Source)
+		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent || asked[in.Source] {
+			continue
+		}
+		asked[in.Source] = true
+		if how := Exposed(ctx, src); how != "" {
+			r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", src.File, how)
+		}
 	}
 }
 

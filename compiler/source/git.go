@@ -1,0 +1,87 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// Exposed says how Git has, or would take, the values that src keeps in plain
+// text in the file system: "is tracked by Git", or "is not ignored by Git". It is
+// empty if Git does neither, if there is no Git, or if it can't tell.
+func Exposed(ctx context.Context, src plan.Source) string {
+	if src.Kind != plan.Env || src.File == "" {
+		return ""
+	}
+	file := src.File
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	if err != nil {
+		return ""
+	}
+	switch git(ctx, dir, "check-ignore", "--quiet", "--", filepath.Base(file)) {
+	case 1: // 0 is ignored and not tracked; 128 is no work tree
+	default:
+		return ""
+	}
+	if git(ctx, dir, "ls-files", "--error-unmatch", "--", filepath.Base(file)) == 0 {
+		return "is tracked by Git"
+	}
+	return "is not ignored by Git, which would add it"
+}
+
+// git runs a command of Git that only looks, and returns its exit code, or -1. A
+// repository may be anybody's: nothing that its configuration names is run.
+func git(ctx context.Context, dir string, args ...string) int {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "git", append([]string{
+		"-C", dir, "-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit", "-c", "protocol.allow=never",
+	}, args...)...)
+	for _, v := range os.Environ() {
+		switch name, _, _ := strings.Cut(v, "="); name {
+		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX": // a hook's, for another directory perhaps
+		default:
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	if err != nil {
+		return -1
+	}
+	return 0
+}
+
+// gitHint says what to do about an exposed file.
+const gitHint = "add it to .gitignore; if it was committed, replace what it holds, and `git rm --cached` it"
+
+// Unignored warns of the sources of p whose values Git has or would take: those
+// that hold any, and those into which values would be generated.
+func Unignored(ctx context.Context, p *plan.Plan) plan.Diagnostics {
+	var ds plan.Diagnostics
+	for _, src := range p.Sources {
+		generates := false
+		for _, in := range p.Inputs {
+			generates = generates || in.Source == src.Name && in.Class == plan.Generated
+		}
+		if _, err := os.Lstat(src.File); err != nil && !generates {
+			continue
+		}
+		if how := Exposed(ctx, src); how != "" {
+			ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", src.File, src.Name, how)
+		}
+	}
+	return ds
+}
