@@ -28,7 +28,8 @@ var arrows = map[string][]string{
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
 	"compiler/source":                   {"compiler/plan", "compiler/value", "internal/crash"},
-	"compiler/source/sops":              {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock"},
+	"compiler/source/files":             {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
+	"compiler/source/sops":              {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
 	"compiler/source/awsssm":            {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/gcpsecretmanager":  {"compiler/source", "compiler/plan", "compiler/value"},
@@ -42,12 +43,12 @@ var arrows = map[string][]string{
 	"internal/safefile":                 {},
 	"internal/crash":                    {},
 	"fixtures":                          {},
-	"emit":                              {"compiler/plan", "compiler/value", "internal/crash"},
+	"emit":                              {"compiler/plan", "compiler/value", "internal/crash", "internal/safefile"},
 	"emit/emittest":                     {},
 	"cluster":                           {"emit", "compiler/plan", "compiler/value", "internal/crash"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "compiler/trust", "emit", "cluster", "internal/dirlock", "internal/crash", "compiler/permissions"},
+		"compiler/source/sops", "compiler/source/files", "compiler/trust", "emit", "cluster", "internal/dirlock", "internal/crash", "compiler/permissions"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

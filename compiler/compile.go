@@ -73,6 +73,7 @@ type compilation struct {
 	inputs        map[string]plan.Input
 	sources       map[string]plan.Source
 	partOf        string
+	environment   string
 	defaultSource string          // the name of the one where inputs live that name none
 	cueBroken     map[string]bool // the paths that CUE has complained of
 }
@@ -159,6 +160,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	c.names = slices.Sorted(maps.Keys(s.Inputs))
 	c.inputs = map[string]plan.Input{}
 	c.sources = map[string]plan.Source{}
+	c.environment = s.Environment
 	c.partOf = p.PartOf
 	c.useKind(s, c.options.Source)
 	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {

@@ -74,6 +74,11 @@ var sourceKinds = map[string]sourceKind{
 		name: regexp.MustCompile(`^[^\n?#]+$`), maxName: 512,
 		rule: "up to 512 characters on one line",
 	},
+	plan.Files: {
+		fields: []string{"dir"}, binary: true, maxValue: 1 << 20,
+		name: regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`), maxName: 200,
+		rule: "up to 200 letters, digits, and any of _.-, without a dot first",
+	},
 }
 
 // fieldForms are what fields can be of which a client makes a part of the host,
@@ -94,6 +99,10 @@ var fieldForms = map[string]struct {
 // (https://developer.hashicorp.com/vault/docs/secrets#mount-paths).
 var systemMounts = []string{"auth", "sys", "identity", "cubbyhole", "audit"}
 
+// filesDir is the directory of a source of kind files, at the root of the module,
+// where the contract names none.
+const filesDir = ".secrets.%s.d"
+
 // source checks one source and returns it as the plan has it.
 func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	src := plan.Source{
@@ -105,7 +114,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		return src // CUE has complained of it
 	}
 	set := map[string]string{
-		"prefix": s.Prefix, "file": s.File, "region": s.Region, "kmsKey": s.KMSKey, "vault": s.Vault, "project": s.Project,
+		"prefix": s.Prefix, "file": s.File, "dir": s.Dir, "region": s.Region, "kmsKey": s.KMSKey, "vault": s.Vault, "project": s.Project,
 		"address": s.Address, "mount": s.Mount, "version": s.Version,
 	}
 	for _, field := range sortedKeys(set) {
@@ -149,6 +158,12 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 				"file of source %s has a name of which sops can't tell the format", name)
 		}
 	}
+	if s.Kind == plan.Files {
+		src.Dir = filepath.Join(c.root, fmt.Sprintf(filesDir, c.environment))
+		if s.Dir != "" {
+			src.Dir = c.pathIn(s.Dir, "sources", name, "dir")
+		}
+	}
 	src.Store = c.store(src, s.Store, kind)
 	if s.File != "" {
 		src.File = c.pathIn(s.File, "sources", name, "file")
@@ -175,7 +190,11 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 	if kind.name == nil || src.Kind == plan.SOPS && filepath.Ext(src.File) == ".env" {
 		return plan.Remote{}
 	}
-	text := cmp.Or(spec.Remote, strings.ReplaceAll(strings.ToLower(in.Name), "_", "-"))
+	text := spec.Remote
+	if text == "" && src.Kind == plan.Files {
+		text = in.Name
+	}
+	text = cmp.Or(text, strings.ReplaceAll(strings.ToLower(in.Name), "_", "-"))
 	r := plan.Remote{}
 	text, r.Property, _ = strings.Cut(text, "#")
 	text, query, hasQuery := strings.Cut(text, "?")

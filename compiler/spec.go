@@ -33,6 +33,7 @@ type sourceSpec struct {
 	Kind    string     `json:"kind"`
 	Prefix  string     `json:"prefix"`
 	File    string     `json:"file"`
+	Dir     string     `json:"dir"`
 	Region  string     `json:"region"`
 	KMSKey  string     `json:"kmsKey"`
 	Vault   string     `json:"vault"`

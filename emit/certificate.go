@@ -18,9 +18,8 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 const (
@@ -270,11 +269,7 @@ func replace(file string, data []byte) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	dir := filepath.Dir(file)
-	if err := renameio.WriteFile(file, data, 0o644, renameio.WithTempDir(dir)); err != nil {
-		return err
-	}
-	return syncDir(dir) // renameio leaves it to the caller to make the rename last
+	return safefile.Replace(file, data, 0o644)
 }
 
 // errTooLarge is what readLimited says of a file over its limit.

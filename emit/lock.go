@@ -2,6 +2,7 @@ package emit
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -309,8 +310,8 @@ func definitionOf(k plan.Key, p *plan.Plan) string {
 func placeOf(in plan.Input, p *plan.Plan) string {
 	src, _ := p.Source(in.Source)
 	parts := []string{src.Kind, src.Region, src.Vault, src.Project, src.Address, src.Mount, in.Remote.String()}
-	if src.File != "" {
-		file, err := filepath.Rel(p.Module, src.File)
+	if at := cmp.Or(src.File, src.Dir); at != "" {
+		file, err := filepath.Rel(p.Module, at)
 		if err != nil || !filepath.IsLocal(file) {
 			return ""
 		}

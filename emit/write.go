@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Write puts the tree in place of the one in dir, all of it at once: whoever
@@ -237,7 +238,7 @@ func (at place) finishStage(modes map[string]fs.FileMode) error {
 		return err
 	}
 	for _, dir := range slices.Backward(dirs) { // deepest first: a mode may forbid to go below
-		if err := syncDir(dir); err != nil {
+		if err := safefile.SyncDir(dir); err != nil {
 			return err
 		}
 		if mode, ok := modes[dir]; ok {
@@ -285,20 +286,6 @@ func writeFile(name string, r io.Reader, mode fs.FileMode) error {
 	}
 	_, err = io.Copy(f, r)
 	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncDir makes the entries of a directory durable, where the file system
-// knows how to.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	return nil
 }
 
 // place is where a tree lies: the directory base in parent. Beside it there
@@ -376,7 +363,7 @@ func (at place) swap(exchange func(a, b string) error) error {
 	}
 	// The new tree is in place, and nothing below is a reason to say that it is
 	// not: the next Write cleans up what is left.
-	syncDir(at.parent)
+	safefile.SyncDir(at.parent)
 	at.clean()
 	return nil
 }

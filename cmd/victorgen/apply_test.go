@@ -101,14 +101,14 @@ func TestApply(t *testing.T) {
     created: key
 `
 	const dry = "a dry run, which keeps nothing"
-	before := files(t, dir)
+	before := filesOf(t, dir)
 	expect(0, fmt.Sprintf(created, "would apply", dry), "", "--dry-run")
 	expect(0, fmt.Sprintf(created, "would apply", dry), "", "--dry-run=server", "--context", "test")
-	if diff := cmp.Diff(before, files(t, dir)); diff != "" || s.Secret("apps", "app") != nil {
+	if diff := cmp.Diff(before, filesOf(t, dir)); diff != "" || s.Secret("apps", "app") != nil {
 		t.Error("a dry run has written something")
 	}
 	expect(0, fmt.Sprintf(created, "applied", ".secrets:2"), "")
-	if key := s.Secret("apps", "minted"); key == nil || !strings.Contains(files(t, dir)[".secrets"], string(key.Data["key"])) || key.Type != "example.com/minted" {
+	if key := s.Secret("apps", "minted"); key == nil || !strings.Contains(filesOf(t, dir)[".secrets"], string(key.Data["key"])) || key.Type != "example.com/minted" {
 		t.Error("what was minted is not what was applied")
 	}
 	expect(0, `test: unchanged in test (2 secrets: 2 unchanged)
@@ -236,7 +236,7 @@ func TestApplyFails(t *testing.T) {
 			if s.Secret("apps", "app") != nil || s.Secret("apps", "minted") != nil {
 				t.Error("something was written")
 			}
-			if minted := strings.Contains(files(t, dir)[".secrets"], "KEY="); minted && len(s.Requests()) == 0 {
+			if minted := strings.Contains(filesOf(t, dir)[".secrets"], "KEY="); minted && len(s.Requests()) == 0 {
 				t.Error("a value was minted for nothing")
 			}
 		})
@@ -335,7 +335,7 @@ func TestApplyShowsNoValue(t *testing.T) {
 				for _, args := range [][]string{{"--dry-run"}, {"--dry-run=server", "--prune", "--restart"}, {"-o", "json"}, {}, {"--skip-validation", "--create-namespace", "-n", "b", "--prune", "--restart"}} {
 					run(t.Context(), append([]string{"apply", env, "--kubeconfig", kubeconfig}, args...), &out, &out)
 				}
-				setSecrets(t, dir, strings.Replace(files(t, dir)[".secrets"], "WEAK='"+canaries["WEAK"], "WEAK='"+canaries["LONG"], 1))
+				setSecrets(t, dir, strings.Replace(filesOf(t, dir)[".secrets"], "WEAK='"+canaries["WEAK"], "WEAK='"+canaries["LONG"], 1))
 				for _, args := range [][]string{{"--restart"}, {"-o", "json"}} {
 					run(t.Context(), append([]string{"apply", env, "--kubeconfig", kubeconfig}, args...), &out, &out)
 				}

@@ -202,7 +202,7 @@ func checkNoCanary(t *testing.T, dir, printed string) {
 	for name, v := range canaries {
 		values[name] = v
 	}
-	all := files(t, dir)
+	all := filesOf(t, dir)
 	for line := range strings.Lines(all[".secrets"]) {
 		if name, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && (name == "MINTED" || name == "VICTORGEN_LOCK_KEY") {
 			values[name] = v

@@ -54,7 +54,7 @@ func copyExample(t *testing.T) string {
 }
 
 // files returns all files below dir.
-func files(t *testing.T, dir string) map[string]string {
+func filesOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	m := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -84,12 +84,12 @@ func victorgen(t *testing.T, args ...string) (code int, stdout, stderr string) {
 // committed trees. VICTORGEN_UPDATE=1 commits what it does change.
 func TestExampleIsCommitted(t *testing.T) {
 	dir := copyExample(t)
-	before := files(t, filepath.Join(dir, "deploy"))
+	before := filesOf(t, filepath.Join(dir, "deploy"))
 	// The variants at a cloud are built from the dotenv file of production.
 	if code, _, stderr := victorgen(t, "build", dir+"/envs/...", "--source", "env"); code != 0 {
 		t.Fatal(stderr)
 	}
-	after := files(t, filepath.Join(dir, "deploy"))
+	after := filesOf(t, filepath.Join(dir, "deploy"))
 	if os.Getenv("VICTORGEN_UPDATE") != "" {
 		if err := os.RemoveAll(filepath.Join(example, "deploy")); err != nil {
 			t.Fatal(err)

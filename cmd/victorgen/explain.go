@@ -264,6 +264,8 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		s.From = "the contract"
 	case src.Kind == plan.Env:
 		s.From = "the process environment or " + pr.rel(src.File)
+	case src.Kind == plan.Files:
+		s.From = pr.rel(filepath.Join(src.Dir, in.Remote.String())) + " at source " + src.String()
 	case in.Remote == plan.Remote{}: // a dotenv file of sops
 		s.From = pr.rel(src.File) + " at source " + src.String()
 	default:

@@ -16,6 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/awsssm"
 	"github.com/victor-ai/victorgen/compiler/source/azurekeyvault"
 	"github.com/victor-ai/victorgen/compiler/source/env"
+	"github.com/victor-ai/victorgen/compiler/source/files"
 	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
 	"github.com/victor-ai/victorgen/compiler/source/sops"
 	"github.com/victor-ai/victorgen/compiler/source/vault"
@@ -41,6 +42,8 @@ func openSources(p *plan.Plan) map[string]source.Source {
 			sources[s.Name] = vault.New(s)
 		case plan.SOPS:
 			sources[s.Name] = sops.New(s)
+		case plan.Files:
+			sources[s.Name] = files.New(s)
 		}
 	}
 	return sources

@@ -201,7 +201,7 @@ func TestUnreadableIsNotMinted(t *testing.T) {
 			for _, input := range []string{"anthropic-api-key", "sentry-dsn"} {
 				p.Put("/victor-ai/"+input, "sk-ant-https://fake3f9c1e7a@sentry.victor.example/1")
 			}
-			before := files(t, filepath.Join(dir, "deploy"))
+			before := filesOf(t, filepath.Join(dir, "deploy"))
 			trouble(p, t)
 			code, stdout, stderr := victorgen(t, "build", env, "--timeout", "500ms")
 			if n := len(p.Versions); n != 2 && name != "denied" {
@@ -210,7 +210,7 @@ func TestUnreadableIsNotMinted(t *testing.T) {
 			if _, minted := p.Versions["/victor-ai/database-password"]; minted {
 				t.Error("the database password was minted")
 			}
-			if diff := cmp.Diff(before, files(t, filepath.Join(dir, "deploy"))); diff != "" && name != "denied" {
+			if diff := cmp.Diff(before, filesOf(t, filepath.Join(dir, "deploy"))); diff != "" && name != "denied" {
 				t.Errorf("the tree changed:\n%s", diff)
 			}
 			if !strings.Contains(stderr, "VG2101") {
@@ -332,7 +332,7 @@ func TestCanariesAtSources(t *testing.T) {
 					values[fmt.Sprint(name, " ", i)] = v.Value
 				}
 			}
-			places := files(t, dir)
+			places := filesOf(t, dir)
 			places["the output"] = out.String()
 			for place, content := range places {
 				for _, found := range shown(values, content) {

@@ -33,8 +33,8 @@ const (
 )
 
 // Policy is what one source must allow for one use. It has one of IAM, HCL and
-// Commands, in the language of the source's service. A source of kind env or
-// sops is no service: it has one policy, for no use in particular, which is but
+// Commands, in the language of the source's service. A source of kind env,
+// sops or files is no service: it has one policy, for no use in particular, which is but
 // a note.
 type Policy struct {
 	Source   string   `json:"source"` // its name in the contract
@@ -66,7 +66,7 @@ func Of(p *plan.Plan) []Policy {
 	var all []Policy
 	for _, s := range p.Sources {
 		uses := []Use{Read, Prove, Write, Fetch, Push}
-		if s.Kind == plan.Env || s.Kind == plan.SOPS {
+		if s.Kind == plan.Env || s.Kind == plan.SOPS || s.Kind == plan.Files {
 			uses = []Use{""}
 		}
 		for _, use := range uses {
@@ -131,6 +131,9 @@ func policyOf(s plan.Source, use Use, names []string) Policy {
 		return vault(s, use, names)
 	case plan.SOPS:
 		return Policy{Note: "The program sops reads and writes the file, for whoever has it and one of the keys that it is encrypted for."}
+	}
+	if s.Kind == plan.Files {
+		return Policy{Note: "No service is asked: the values are in files that their owner alone may read."}
 	}
 	return Policy{Note: "No service is asked: the values are in the environment of the process, or in a file that its user alone may read."}
 }

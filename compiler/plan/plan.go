@@ -265,10 +265,11 @@ const (
 	GCPSecretManager  = "gcp-secretmanager"  // Google Secret Manager
 	Vault             = "vault"              // a KV engine of HashiCorp Vault or OpenBao
 	SOPS              = "sops"               // a file that SOPS has encrypted
+	Files             = "files"              // a directory in which each input is a file
 )
 
 // SourceKinds are all kinds of source.
-var SourceKinds = []string{Env, AWSSSM, AWSSecretsManager, AzureKeyVault, GCPSecretManager, Vault, SOPS}
+var SourceKinds = []string{Env, AWSSSM, AWSSecretsManager, AzureKeyVault, GCPSecretManager, Vault, SOPS, Files}
 
 // Source is one place where inputs live. A field that the contract leaves out
 // is empty; the source then takes what its own tools take from the process
@@ -277,6 +278,7 @@ type Source struct {
 	Name string // "default", or the name that inputs select it by
 	Kind string
 	File string // env, sops: absolute path of the file
+	Dir  string // files: absolute path of the directory
 	// ProcessEnv of kind env says whether the environment of the process counts;
 	// nil is yes, but for names that every shell sets.
 	ProcessEnv *bool

@@ -25,6 +25,8 @@ type Failure struct {
 	// Unreadable says that nothing is known of the input, so that errors.Is
 	// reports ErrUnreadable.
 	Unreadable bool
+	// Unsure says that what was written is there, and may not be after a crash.
+	Unsure bool
 }
 
 // tooLate is the Reason that Network gives when time is up.

@@ -16,26 +16,48 @@ import (
 // text in the file system: "is tracked by Git", or "is not ignored by Git". It is
 // empty if Git does neither, if there is no Git, or if it can't tell.
 func Exposed(ctx context.Context, src plan.Source) string {
-	if src.Kind != plan.Env || src.File == "" {
+	at := plainPlace(src)
+	if at == "" {
 		return ""
 	}
-	file := src.File
-	if target, err := filepath.EvalSymlinks(file); err == nil {
-		file = target
+	if target, err := filepath.EvalSymlinks(at); err == nil {
+		at = target
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	dir, err := filepath.EvalSymlinks(filepath.Dir(at))
 	if err != nil {
 		return ""
 	}
-	switch git(ctx, dir, "check-ignore", "--quiet", "--", filepath.Base(file)) {
+	file := filepath.Base(at)
+	if src.Kind == plan.Files {
+		file = filepath.Join(file, "VALUE") // for a rule may be about what is in the directory
+	}
+	switch git(ctx, dir, "check-ignore", "--quiet", "--", file) {
 	case 1: // 0 is ignored and not tracked; 128 is no work tree
 	default:
 		return ""
 	}
-	if git(ctx, dir, "ls-files", "--error-unmatch", "--", filepath.Base(file)) == 0 {
+	if git(ctx, dir, "ls-files", "--error-unmatch", "--", filepath.Base(at)) == 0 {
 		return "is tracked by Git"
 	}
 	return "is not ignored by Git, which would add it"
+}
+
+// plainPlace returns the file or directory in which src keeps values in plain
+// text; empty is none.
+func plainPlace(src plan.Source) string {
+	switch src.Kind {
+	case plan.Env:
+		return src.File
+	case plan.Files:
+		return src.Dir
+	}
+	return ""
+}
+
+// holdsPlain reports whether there is such a place, and something in it perhaps.
+func holdsPlain(src plan.Source) bool {
+	_, err := os.Lstat(plainPlace(src))
+	return err == nil
 }
 
 // git runs a command of Git that only looks, and returns its exit code, or -1. A
@@ -76,11 +98,11 @@ func Unignored(ctx context.Context, p *plan.Plan) plan.Diagnostics {
 		for _, in := range p.Inputs {
 			generates = generates || in.Source == src.Name && in.Class == plan.Generated
 		}
-		if _, err := os.Lstat(src.File); err != nil && !generates {
+		if !holdsPlain(src) && !generates {
 			continue
 		}
 		if how := Exposed(ctx, src); how != "" {
-			ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", src.File, src.Name, how)
+			ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", plainPlace(src), src.Name, how)
 		}
 	}
 	return ds

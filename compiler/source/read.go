@@ -30,12 +30,15 @@ func Prove(ctx context.Context, s Prover, refs []Ref) []Answer {
 
 // distinct asks for each name and version once and selects the properties.
 func distinct(refs []Ref, ask func([]Ref) []Answer) []Answer {
-	type key struct{ input, name, version string }
+	type key struct {
+		input, name, version string
+		binary               bool
+	}
 	index := map[key]int{}
 	var asked []Ref
 	which := make([]int, len(refs))
 	for i, ref := range refs {
-		k := key{ref.Input, ref.Remote.Name, ref.Remote.Version}
+		k := key{ref.Input, ref.Remote.Name, ref.Remote.Version, ref.Binary}
 		if k.name != "" {
 			k.input = "" // inputs that share a name
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -215,7 +214,9 @@ func (r *resolution) assumed(in plan.Input) (value.Resolved, bool) {
 	return value.Resolved{State: value.Present, Origin: "the contract"}, true
 }
 
-func refOf(in plan.Input) Ref { return Ref{Input: in.Name, Remote: in.Remote} }
+func refOf(in plan.Input) Ref {
+	return Ref{Input: in.Name, Remote: in.Remote, Binary: in.Encoding == plan.Binary}
+}
 
 // batch is what one source is asked at once.
 type batch struct {
@@ -262,11 +263,11 @@ func (r *resolution) read(ctx context.Context) {
 	for i, b := range batches {
 		r.answers(b, inputs[b], answers[i])
 		src, _ := r.plan.Source(b.source)
-		if _, err := os.Lstat(src.File); err != nil {
+		if !holdsPlain(src) {
 			continue // there is nothing to be taken yet
 		}
 		if how := Exposed(ctx, src); how != "" {
-			r.ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", src.File, src.Name, how)
+			r.ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", plainPlace(src), src.Name, how)
 		}
 	}
 }
@@ -603,7 +604,7 @@ func (r *resolution) unexposed(ctx context.Context) {
 		}
 		asked[in.Source] = true
 		if how := Exposed(ctx, src); how != "" {
-			r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", src.File, how)
+			r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", plainPlace(src), how)
 		}
 	}
 }
@@ -665,7 +666,7 @@ func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, 
 			"%s cannot be written to source %s, so every build seals all values anew: %v", in.Name, src, err)
 	case errors.As(err, &own):
 		r.ds = append(r.ds, own...)
-	case ctx.Err() != nil:
+	case ctx.Err() != nil || f != nil && f.Unsure:
 		// The source may have kept what it did not acknowledge.
 		if hint = "the next build uses what is there"; f != nil && f.Remedy != "" {
 			hint += "; " + f.Remedy

@@ -29,6 +29,7 @@ var ErrUnreadable = errors.New("unreadable")
 type Ref struct {
 	Input  string      // the name of the input
 	Remote plan.Remote // where it is at the source, if that has names of its own
+	Binary bool        // its bytes are the value, which need not be text
 }
 
 // String names the ref for people.

@@ -25,6 +25,9 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 	var ds plan.Diagnostics
 	root := workTree(p.Module)
 	for _, s := range used(p) {
+		if s.Kind == plan.Files {
+			s.File = s.Dir
+		}
 		if s.File == "" {
 			continue
 		}

@@ -163,7 +163,9 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 			Remedy: "leave ', \", \\, $ and ` out of what it is made of; or keep it at another source, such as one of kind files",
 		}
 	}
-	if err := safefile.Replace(file, []byte(d.text), 0o600); err != nil {
+	if err := safefile.Replace(file, []byte(d.text), 0o600); errors.Is(err, safefile.ErrUnsure) {
+		return source.Answer{}, &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
+	} else if err != nil {
 		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, safefile.Reason(err))
 	}
 	return source.Answer{Value: v, Origin: s.origin(line)}, nil

@@ -16,12 +16,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/dirlock"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Source is an encrypted file. In a .env file an input has its own name; in a
@@ -125,8 +124,8 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, path []str
 	} else {
 		w.Close()
 	}
-	dir := filepath.Dir(file)
-	pending, err := renameio.NewPendingFile(file, renameio.WithTempDir(dir), renameio.WithExistingPermissions())
+	safefile.Sweep(file) // what is left of others is no reason not to write
+	pending, err := safefile.Create(file, 0o600)
 	if err != nil {
 		return unwritable(err)
 	}
@@ -157,15 +156,9 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, path []str
 			}
 		}
 	}
-	if err := pending.CloseAtomicallyReplace(); err != nil {
-		return unwritable(err)
-	}
-	d, err := os.Open(dir) // renameio leaves it to the caller to make the rename last
-	if err != nil {
-		return unwritable(err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
+	if err := pending.Commit(file); errors.Is(err, safefile.ErrUnsure) {
+		return &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
+	} else if err != nil {
 		return unwritable(err)
 	}
 	return nil

@@ -116,8 +116,12 @@ func secret(input string) []byte { return []byte("c4nary-" + input + "-5f1d8e") 
 func name(i int) string { return fmt.Sprintf("NAME_%03d", i) }
 
 func (c *checker) ref(input string) source.Ref {
-	return source.Ref{Input: input, Remote: c.Remote(input)}
+	return source.Ref{Input: input, Remote: c.Remote(input), Binary: strings.HasSuffix(input, Binary)}
 }
+
+// Binary is the input, and the end of the name of another, that is no text where
+// the source holds bytes.
+const Binary = "BYTES"
 
 func (c *checker) refs(inputs ...string) []source.Ref {
 	refs := make([]source.Ref, len(inputs))
@@ -286,7 +290,7 @@ func (c *checker) values() {
 		"BIG":      bytes.Repeat([]byte("0123456789abcdef"), c.MaxValue/16),
 	}
 	if c.Bytes {
-		values["BYTES"] = []byte{0xff, 0x00, 0xfe, '\n', 0x80, 0x01}
+		values[Binary] = []byte{0xff, 0x00, 0xfe, '\n', 0x80, 0x01}
 	}
 	refused := map[string][]byte{}
 	for input, v := range values {
