@@ -184,6 +184,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	c.checkSecrets(p)
+	c.questions(p)
 	for i, r := range s.Access.Readers {
 		p.Readers = append(p.Readers, c.reader(i, r))
 	}

@@ -192,6 +192,14 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 	field := func(f ...string) []plan.Pos { return last(c.ix.set(append([]string{"inputs", in.Name}, f...)...)) }
 	inCluster := in.Generate != nil && in.Generate.InCluster
 	switch {
+	case in.Present == nil && unread && in.MayBeAbsent() && (in.Remote.Version != "" ||
+		in.Remote.Property != "" && (c.sources[in.Source].Kind != plan.Vault || in.Remote.Property != vaultProperty)):
+		what := "property " + in.Remote.Property
+		if in.Remote.Version != "" {
+			what = "version " + in.Remote.Version
+		}
+		c.ds.Errorf(plan.CodePresenceUnknown, field("remote"), "write present: true or present: false for it, or give it a remote of its own",
+			"whether %s input %s is there can't be known without reading it, for it is the %s of a name", in.Class, in.Name, what)
 	case in.Present == nil:
 	case in.Default != nil || inCluster:
 		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away", "input %s says whether it is present, but no source is asked for it", in.Name)

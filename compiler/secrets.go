@@ -93,7 +93,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 
 	sec.Delivery = c.delivery(id, s, spec)
 	for _, name := range sortedKeys(spec.Keys) {
-		sec.Keys = append(sec.Keys, c.key(id, name, spec.Keys[name]))
+		sec.Keys = append(sec.Keys, c.key(id, name, spec.Keys[name], sec.Delivery.Kind == plan.External))
 	}
 	switch {
 	case len(spec.Keys) == 0:
@@ -162,7 +162,7 @@ func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Deliver
 	return d
 }
 
-func (c *compilation) key(id, name string, spec keySpec) plan.Key {
+func (c *compilation) key(id, name string, spec keySpec, external bool) plan.Key {
 	path := []string{"secrets", id, "keys", name}
 	c.checkLabelled(path, "key", name, dataKey)
 	k := plan.Key{Name: name, Pos: c.ix.declared(path...)}
@@ -185,7 +185,7 @@ func (c *compilation) key(id, name string, spec keySpec) plan.Key {
 		var problems []plan.TemplateProblem
 		k.Template, problems = plan.ParseTemplate(*spec.Template, func(n string) (plan.Input, bool) {
 			return c.inputs[n], c.knows(n)
-		}, c.names)
+		}, c.names, external)
 		for _, p := range problems {
 			c.ds.Errorf(p.Code, c.inTemplate(pos, *spec.Template, p), p.Hint, "key %q of secret %q: %s", name, id, p.Message)
 		}

@@ -171,6 +171,9 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	return src
 }
 
+// vaultProperty is the property of an input at Vault that names none.
+const vaultProperty = "value"
+
 // remote says where in is at src, and checks that it can be there.
 func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, prefix string) plan.Remote {
 	kind, ok := sourceKinds[src.Kind]
@@ -209,7 +212,7 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 		r.Name = "/" + strings.TrimPrefix(r.Name, "/")
 	}
 	if src.Kind == plan.Vault && r.Property == "" {
-		r.Property = "value"
+		r.Property = vaultProperty
 	}
 	parts := strings.Split(r.Name, "/")
 	if len(r.Name) > kind.maxName || !kind.name.MatchString(r.Name) || slices.Contains(parts, ".") || slices.Contains(parts, "..") {

@@ -28,7 +28,7 @@ func (e *emission) decide(w *work) {
 	}
 	size := 0
 	for _, k := range w.Keys {
-		c, ok := contentOf(k, w.id(), e.plan, e.values, e.functions, &w.diagnostics)
+		c, ok := contentOf(k, w.id(), e.plan, e.values, &w.diagnostics)
 		if !ok {
 			continue
 		}

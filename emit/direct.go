@@ -23,12 +23,11 @@ func (r Rendered) String() string { return secretID{r.Namespace, r.Name}.String(
 func Render(p *plan.Plan, values value.Set) ([]Rendered, plan.Diagnostics) {
 	var all []Rendered
 	var ds plan.Diagnostics
-	fns := functions()
 	for _, s := range p.Secrets {
 		r := Rendered{Secret: s, Labels: ownLabels(p, s.Labels), Data: map[string]value.Value{}, LeftOut: map[string]string{}}
 		size := 0
 		for _, k := range s.Keys {
-			c, ok := contentOf(k, r.String(), p, values, fns, &ds)
+			c, ok := contentOf(k, r.String(), p, values, &ds)
 			switch {
 			case !ok:
 			case !c.known():

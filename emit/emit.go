@@ -17,7 +17,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"text/template"
 	"time"
 
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
@@ -86,7 +85,7 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 	if old == nil {
 		old = &Tree{}
 	}
-	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), functions: functions(), oldLock: &lock{}}
+	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), oldLock: &lock{}}
 	t, ds := e.run(ctx)
 	ds.Sort()
 	if ds.HasErrors() {
@@ -97,16 +96,15 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 
 // emission is one run of Emit.
 type emission struct {
-	plan      *plan.Plan
-	values    value.Set
-	old       *Tree
-	sealer    Sealer
-	now       time.Time
-	functions template.FuncMap
-	oldLock   *lock // an empty one if there is none
-	rekeyed   bool  // the old lock was made with another lock key
-	secrets   []*work
-	alerts    *Alerts
+	plan    *plan.Plan
+	values  value.Set
+	old     *Tree
+	sealer  Sealer
+	now     time.Time
+	oldLock *lock // an empty one if there is none
+	rekeyed bool  // the old lock was made with another lock key
+	secrets []*work
+	alerts  *Alerts
 }
 
 // work is one secret on its way into the tree. Each of the parallel steps has

@@ -80,7 +80,7 @@ func key(t testing.TB, name, from string) plan.Key {
 		k.Value = &lit
 	case strings.Contains(from, "{{"):
 		p := &plan.Plan{Inputs: inputs()}
-		tmpl, problems := plan.ParseTemplate(from, p.Input, nil)
+		tmpl, problems := plan.ParseTemplate(from, p.Input, nil, false)
 		if len(problems) > 0 {
 			t.Fatalf("template %s: %+v", from, problems)
 		}

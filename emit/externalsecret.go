@@ -58,7 +58,7 @@ func (e *emission) refer(w *work) {
 					values[name] = value.Resolved{State: value.Present, Value: value.New([]byte(text))}
 				}
 			}
-			c, ok := contentOf(k, w.id(), e.plan, values, e.functions, &w.diagnostics)
+			c, ok := contentOf(k, w.id(), e.plan, values, &w.diagnostics)
 			switch {
 			case !ok:
 			case c.leftOut != "":

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,13 +13,11 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// costly matches what makes a template run for long or print much: a contract
-// may do that to its own author, but a fuzzer finds nothing else then.
-var costly = regexp.MustCompile(`(?i)[0-9]{4}|[0-9][xobep_]|range[^}]*'`)
-
 // FuzzParseTemplate renders what the compiler accepts. Whatever optional inputs
-// there are, that must not fail for the lack of one, must not print text/template's
-// own word for nothing, and must depend on no input that the template does not list.
+// there are, that must not fail for the lack of one, must not go on without end, must
+// not print text/template's own word for nothing, and must depend on no input that
+// the template does not list; and whether the key is left out must depend on which
+// inputs are there, and not on what is in them.
 func FuzzParseTemplate(f *testing.F) {
 	for _, seed := range []string{
 		"", "{{/* nothing */}}",
@@ -52,17 +49,33 @@ func FuzzParseTemplate(f *testing.F) {
 		{Name: "D", Class: plan.Optional},
 	}}
 	names := []string{"A", "B", "C", "D"}
-	fns := functions()
+	fns := template.FuncMap(base())
+
+	for _, seed := range []string{
+		`{{(fromJson .A).user}}{{with (fromJson .B).x}}{{.}}{{end}}`, `{{if hasKey (fromJson .A) "a"}}x{{end}}`,
+		`{{(fromJson .A).a | default "x"}}{{or (fromJson .B).a .A}}`, `{{with fromJson .A}}{{.a.b}}{{range $k, $v := .}}{{$k}}{{$v}}{{end}}{{end}}`,
+		`{{with .A}}{{trim .}}{{end}}`, `{{range splitList "," .A}}{{trimPrefix "a" .}}{{end}}`, `{{.B | default ""}}`,
+		`{{if regexMatch "a" .A}}x{{end}}`, `{{$x := .A}}{{$x = trunc 1 $x}}{{if $x}}x{{end}}`, `{{.A | trunc 0}}`,
+		`{{$a := list .A}}{{$a = list $a $a}}{{$a = list $a $a}}{{toJson $a}}`, `{{range splitList "" .C}}{{range splitList "" $.C}}{{end}}{{end}}x`,
+		`{{if $x := .B}}{{$x}}{{else}}{{.A}}{{end}}`, `{{and}}`, `{{index (fromJson .A) "a" | urlquery}}`, `{{(split "," .A)._1}}`,
+		`{{(urlParse .A).host}}`, `{{ternary .A "" (empty .B)}}`, `{{print nil}}`, `{{printf "%*d" 9 1}}`,
+		`{{range $i, $e := splitList "," .A}}{{if $i}}{{$e}}{{end}}{{end}}`, `{{$x := ""}}{{range fromJson .A}}{{$x = "y"}}{{end}}{{if $x}}z{{end}}`,
+	} {
+		f.Add(seed)
+	}
 
 	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > 500 || costly.MatchString(text) || strings.Contains(text, "<no") {
+		if len(text) > 500 || strings.Contains(text, "<n") {
 			t.Skip()
 		}
-		checked, problems := plan.ParseTemplate(text, p.Input, names)
+		checked, problems := plan.ParseTemplate(text, p.Input, names, false)
 		if len(problems) > 0 {
 			return
 		}
 		key := plan.Key{Name: "key", Template: checked}
+		sameLeftOut(t, key, p)
+		_, problems = plan.ParseTemplate(text, p.Input, names, true)
+		external := len(problems) == 0
 		for presence := range 4 {
 			resolved := value.Set{"A": holds("a,1"), "B": {State: value.Absent}, "D": {State: value.Absent}}
 			if presence&1 != 0 {
@@ -72,7 +85,7 @@ func FuzzParseTemplate(f *testing.F) {
 				resolved["D"] = holds("d")
 			}
 			var ds plan.Diagnostics
-			c, ok := contentOf(key, "test/secret", p, resolved, fns, &ds)
+			c, ok := contentOf(key, "test/secret", p, resolved, &ds)
 			if !ok {
 				// A template may fail on values that it takes for something else.
 				if err := execute(t, checked, p, resolved, fns); err != nil && strings.Contains(err.Error(), "map has no entry") {
@@ -80,7 +93,7 @@ func FuzzParseTemplate(f *testing.F) {
 				}
 				continue
 			}
-			if bytes.Contains(c.bytes, []byte("<no value>")) {
+			if bytes.Contains(c.bytes, []byte("<no value>")) || bytes.Contains(c.bytes, []byte("<nil>")) {
 				t.Fatalf("%q renders to %q", text, c.bytes)
 			}
 
@@ -90,7 +103,7 @@ func FuzzParseTemplate(f *testing.F) {
 					resolved[name] = value.Resolved{State: value.Unreadable}
 				}
 			}
-			again, ok := contentOf(key, "test/secret", p, resolved, fns, &ds)
+			again, ok := contentOf(key, "test/secret", p, resolved, &ds)
 			if !ok || !again.known() || !bytes.Equal(again.bytes, c.bytes) {
 				t.Fatalf("%q with inputs %q depends on another", text, checked.Inputs)
 			}
@@ -98,13 +111,49 @@ func FuzzParseTemplate(f *testing.F) {
 			for _, name := range checked.Inputs {
 				all[name] = textOf(name, p, resolved)
 			}
-			if got, err := render(checked, fns, all); err != nil || !bytes.Equal(got, c.bytes) {
+			if got, _, err := render(checked, all); err != nil || !bytes.Equal(got, c.bytes) {
 				t.Fatalf("%q with inputs %q renders to %q, or %q (%v) when all others change", text, checked.Inputs, c.bytes, got, err)
 			}
-			sameInlined(t, checked, fns, all)
+			if external {
+				sameInlined(t, checked, fns, all)
+			}
+		}
+		if !external {
+			return
 		}
 		sameInlined(t, checked, fns, map[string]string{"A": "{", "B": "{{.A}}", "C": "\"`\n\xff{{", "D": "}}"})
 	})
+}
+
+// sameLeftOut holds key to what is left out of a tree: where it is left out with
+// some values it is left out with all, if the same inputs are there, unless it fails.
+func sameLeftOut(t *testing.T, key plan.Key, p *plan.Plan) {
+	t.Helper()
+	values := []string{"a,1", " ", "b", `{"a":"x","b":[1,null],"user":{"a":""}}`, `{"a":"yy","b":[],"user":{"a":"0"}}`, "YWJj", "0", "null", "[]"}
+	for presence := range 4 {
+		var left, written string
+		for _, a := range values {
+			resolved := value.Set{"A": holds(a), "B": {State: value.Absent}, "D": {State: value.Absent}}
+			if presence&1 != 0 {
+				resolved["B"] = holds(a)
+			}
+			if presence&2 != 0 {
+				resolved["D"] = holds(a)
+			}
+			var ds plan.Diagnostics
+			switch c, ok := contentOf(key, "test/secret", p, resolved, &ds); {
+			case !ok:
+			case c.leftOut != "":
+				left = a
+			default:
+				written = a
+			}
+		}
+		// What is there of JSON counts as what is there.
+		if left != "" && written != "" && !strings.Contains(key.Template.Text, "fromJson") {
+			t.Fatalf("%q is left out with %q and not with %q", key.Template.Text, left, written)
+		}
+	}
 }
 
 // sameInlined holds every way to inline some of the values to a rendering of
@@ -112,7 +161,7 @@ func FuzzParseTemplate(f *testing.F) {
 // adds.
 func sameInlined(t *testing.T, checked *plan.Template, fns template.FuncMap, data map[string]string) {
 	t.Helper()
-	want, err := render(checked, fns, data)
+	want, _, err := render(checked, data)
 	if err != nil {
 		return
 	}

@@ -57,7 +57,7 @@ Kubernetes stores no more: https://kubernetes.io/docs/concepts/configuration/sec
 	CodeUnknownSource: `an input names a source that is not declared under sources.`,
 	CodeTemplate: `a template does not parse, or uses a part of text/template that is not available.
 There are if, with, range, variables and comments, but no define, block and template. An input is {{.NAME}}; inside
-with and range it is {{$.NAME}}.`,
+with and range it is {{$.NAME}}. What fromJson, urlParse, split and dict return has fields: {{(fromJson .NAME).user}}.`,
 	CodeUnknownFunc: `a template calls a function that is not available.
 Available are the pure functions that every delivery has:
 `,
@@ -66,6 +66,34 @@ Ask first, with {{with .NAME}}...{{end}} or {{if .NAME}}...{{end}}, or say what 
 {{.NAME | default "..."}}. Or make the input required in the environment.`,
 	CodeUnusedInput: `no secret has a key that is made from the input (warning).`,
 	CodeDeprecated:  `an input that the contract calls deprecated still has a value (warning).`,
+	CodeContent: `a template asks what the value of a secret is.
+Whoever can propose a change to a contract sees which keys a build leaves out, where a template fails and how long each
+ciphertext is. So what a template does may depend on the contract, and on which inputs are there: {{if .NAME}},
+{{with .NAME}}, and, or, not, default, coalesce, empty and ternary of inputs as they are, or of what lower, upper, title,
+toString, b64enc, b32enc, html, js and urlquery make of them; {{eq .NAME ""}}. The same holds for properties of the JSON
+that an input is: hasKey (fromJson .NAME) "user", (fromJson .NAME).port | default "5432". A property that is null or the
+empty text counts as absent. All else that compares, matches or counts is for settings with a default alone. What is
+taken of a value (trunc, substr, slice, index, printf "%.3s"), is written as a literal, and only punctuation, white space
+and escapes like \n and %20 can be replaced or split at.`,
+	CodeQuestions: `templates do too many different things to one value.
+The length of a ciphertext, or that a template fails, tells a little of the value wherever something is cut out of it,
+replaced, split or decoded. There may be 8 such calls for one value in an environment; the same call in several templates
+counts once, and printing or escaping a value as it is does not count. Inputs with the same remote are one value.`,
+	CodeTemplateBig: `a template is bigger than what can be walked through safely: 1 MiB, or 10,000 actions or parentheses.`,
+	CodeSamePlace: `two inputs that are the same value at a source have different constraints.
+Each constraint is a question about the value that every build answers. Give both the same pattern, format, lengths,
+strength, list, encoding and example, or make one input of them. All versions of a name count as one value, and so does
+the same name in another region, project or vault.`,
+	CodeExternalTemplate: `a template of an external secret does what the operator would do otherwise.
+The External Secrets Operator renders it, without an error where something is wrong: it prints <no value> for a property
+or a part that is not there, rounds great numbers of JSON, and puts the text of an error in the place of what b64dec and
+b32dec can't decode, or 0. Let the input be the property itself (remote: "NAME#PROPERTY"), let encoding: "base64" decode
+it, or seal the secret.`,
+	CodePresenceUnknown: `whether an optional input is there can't be known without reading it.
+A build proves that the inputs of external secrets are there and reads none of them, and what it can prove is a name, not a
+property or a version of it. The operator fails the whole secret if one is missing. "present: true" or "present: false"
+at the input decides it; so does a remote of its own.`,
+	CodePrintsNothing: `a template never prints anything, so its key would always be left out.`,
 	CodeRule: `a rule can't be met, whatever values there are.
 Required and generated inputs and settings with a default are always present; the others may be present or absent.`,
 	CodeConstraint: `a constraint of an input makes no sense, or the contract's own default breaks it.`,
@@ -161,7 +189,8 @@ file alone count; names that every shell sets, such as USER or HOME, count with 
 	CodeCertificateEnds: `the sealing certificate ends within 30 days (warning).
 The controller renews its certificate every 30 days and keeps the old keys; fetch the new one.`,
 	CodeRender: `a template fails for the values at hand.
-The message of text/template is not shown, for it can quote a value.`,
+A value is not JSON, base64 or a number where the template takes it for that, a property of JSON or a part of a list is
+not there (hasKey and default allow it), or something has no text: a list, an object, null. The message of text/template is not shown, for it can quote a value.`,
 	CodeSecretTooBig: `a secret is over 1 MiB with the values at hand.`,
 	CodeCannotSeal: `a key must be sealed anew, but its value or VICTORGEN_LOCK_KEY is not known.
 Offline, and where a source can't be read, only what is unchanged in definition, certificate, scope and name keeps
@@ -172,6 +201,11 @@ its sealed copy.`,
 	CodePresence: `it is not known whether an input of an external secret is at its source.
 A key of an absent optional input must be left out, for the operator would fail the whole secret. The lock remembers
 what the source said, for builds that can't ask; "present: true" or "present: false" at the input decides it.`,
+	CodeRendersNothing: `a template renders to nothing although what it prints is there.
+A key is left out only if the contract says so: the input that it is made from is absent, or an if, with or default of the
+template turns out that way. A value of white space that is trimmed away, an empty part of a list or of JSON, is an error.`,
+	CodeRenderLimit: `a template does more than a template may.
+What it makes on the way may have 4 MiB, and all of its steps together may handle 64 MiB. A Secret has 1 MiB.`,
 	CodeLockRead: `victorgen.lock can't be read.
 Restore it from Git. If it is lost, remove the tree with it: all is sealed anew then.`,
 	CodeTreeRead:    `the directory of the tree can't be read.`,

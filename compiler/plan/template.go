@@ -18,13 +18,28 @@ type Template struct {
 	// MayBeEmpty says that it may render to nothing: all that it prints depends
 	// on something.
 	MayBeEmpty bool
+	// Content are, by the position of a pipeline that prints or ranges, the inputs
+	// whose content that does it with. If one of them is there, then something
+	// must come of it.
+	Content map[parse.Pos][]string
+	// Questions are, by input, the things that it does with the input's content
+	// of which the result tells something by its length or by failing.
+	Questions map[string][]string
 }
+
+// The limits of a template's text. They keep all that walks through it from
+// running out of stack: each parenthesis and each action may lie in the one before.
+const (
+	maxText  = 1 << 20
+	maxNodes = 10000
+)
 
 // Functions are the functions that a template may use: the pure ones among
 // those of text/template, and of sprig (https://masterminds.github.io/sprig/)
 // as far as the External Secrets Operator has them too, so that a template
 // means the same under every delivery. Left out is whatever is random, tells
-// the time, or reads the machine.
+// the time, or reads the machine, and set: what can be changed can be put into
+// itself, and can be changed where nobody looks.
 var Functions = map[string]bool{
 	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 	"len": true, "index": true, "slice": true, "print": true, "printf": true, "println": true,
@@ -34,7 +49,7 @@ var Functions = map[string]bool{
 	"contains": true, "default": true, "dict": true, "empty": true, "first": true, "fromJson": true, "get": true,
 	"hasKey": true, "hasPrefix": true, "hasSuffix": true, "indent": true, "int": true, "join": true, "last": true,
 	"list": true, "lower": true, "nindent": true, "quote": true, "regexMatch": true, "regexReplaceAll": true,
-	"replace": true, "set": true, "sha1sum": true, "sha256sum": true, "split": true, "splitList": true,
+	"replace": true, "sha1sum": true, "sha256sum": true, "split": true, "splitList": true,
 	"squote": true, "substr": true, "ternary": true, "title": true, "toJson": true, "toString": true, "trim": true,
 	"trimAll": true, "trimPrefix": true, "trimSuffix": true, "trunc": true, "upper": true, "urlJoin": true,
 	"urlParse": true,
@@ -50,10 +65,16 @@ type TemplateProblem struct {
 	Hint    string
 }
 
-// ParseTemplate checks text against the inputs of a plan. With problems, the
-// template that it returns still names the inputs that were found.
-func ParseTemplate(text string, input func(name string) (Input, bool), names []string) (*Template, []TemplateProblem) {
-	a := &analysis{input: input, names: names, used: map[string]bool{}}
+// ParseTemplate checks text against the inputs of a plan; external says that the
+// External Secrets Operator is to render it. With problems, the template that it
+// returns still names the inputs that were found.
+func ParseTemplate(text string, input func(name string) (Input, bool), names []string, external bool) (*Template, []TemplateProblem) {
+	a := &analysis{input: input, names: names, used: map[string]bool{}, text: text}
+	if len(text) > maxText || strings.Count(text, "{{") > maxNodes || strings.Count(text, "(") > maxNodes {
+		a.problem(0, "", CodeTemplateBig, "make several keys of it",
+			"template is too big: it may have %d bytes, %d actions and %d parentheses", maxText, maxNodes, maxNodes)
+		return &Template{Text: text}, a.problems
+	}
 	tree := parse.New("template")
 	tree.Mode = parse.SkipFuncCheck // all unknown functions at once, with a position
 	trees := map[string]*parse.Tree{}
@@ -67,17 +88,33 @@ func ParseTemplate(text string, input func(name string) (Input, bool), names []s
 		a.problem(0, "", CodeTemplate, "write the text where it is needed", "template uses define or block, which are not available")
 		return &Template{Text: text}, a.problems
 	}
+	t := &Template{Text: text, MayBeEmpty: !prints(tree.Root, false)}
 	if tree.Root != nil {
 		a.list(tree.Root, scope{root: true})
+		f := a.follow(tree.Root, external)
+		a.problems = append(a.problems, f.problems...)
+		t.Content, t.Questions = f.content, map[string][]string{}
+		for name, asked := range f.questions {
+			t.Questions[name] = slices.Sorted(maps.Keys(asked))
+		}
 	}
+	if len(a.problems) == 0 && !prints(tree.Root, true) {
+		a.problem(0, "", CodePrintsNothing, "write what the key is to hold, or take the key away", "template never prints anything")
+	}
+	t.Inputs = slices.Sorted(maps.Keys(a.used))
 	slices.SortStableFunc(a.problems, func(x, y TemplateProblem) int { return x.Offset - y.Offset })
-	return &Template{Text: text, Inputs: slices.Sorted(maps.Keys(a.used)), MayBeEmpty: !prints(tree.Root)}, a.problems
+	return t, a.problems
 }
 
-// prints reports whether l prints something in any case.
-func prints(l *parse.ListNode) bool {
+// prints reports whether l prints something in any case; with ever, whether it
+// does in some.
+func prints(l *parse.ListNode, ever bool) bool {
 	if l == nil {
 		return false
+	}
+	either := func(n *parse.BranchNode) bool {
+		yes, no := prints(n.List, ever), prints(n.ElseList, ever)
+		return yes && no || ever && (yes || no)
 	}
 	return slices.ContainsFunc(l.Nodes, func(n parse.Node) bool {
 		switch n := n.(type) {
@@ -86,9 +123,13 @@ func prints(l *parse.ListNode) bool {
 		case *parse.ActionNode:
 			return len(n.Pipe.Decl) == 0
 		case *parse.IfNode:
-			return prints(n.List) && prints(n.ElseList)
+			return either(&n.BranchNode)
 		case *parse.WithNode:
-			return prints(n.List) && prints(n.ElseList)
+			return either(&n.BranchNode)
+		case *parse.RangeNode:
+			return ever && either(&n.BranchNode)
+		case *parse.TemplateNode:
+			return ever
 		}
 		return false
 	})
@@ -124,6 +165,23 @@ func lineOffset(text string, line int) int {
 type scope struct {
 	root    bool            // dot is the set of all inputs
 	present map[string]bool // inputs that are known to be there
+	// vars has the inputs without which a variable may be nothing, of those that
+	// a condition has set and that have turned out to be false.
+	vars map[string]map[string]bool
+}
+
+// set returns s with a variable that needs the inputs in needs.
+func (s scope) set(name string, needs map[string]bool) scope {
+	if len(needs) == 0 && s.vars[name] == nil {
+		return s
+	}
+	vars := maps.Clone(s.vars)
+	if vars == nil {
+		vars = map[string]map[string]bool{}
+	}
+	vars[name] = needs
+	s.vars = vars
+	return s
 }
 
 func (s scope) with(names map[string]bool) scope {
@@ -132,15 +190,17 @@ func (s scope) with(names map[string]bool) scope {
 		p = map[string]bool{}
 	}
 	maps.Copy(p, names)
-	return scope{root: s.root, present: p}
+	return scope{root: s.root, present: p, vars: s.vars}
 }
 
-func (s scope) inner() scope { return scope{root: false, present: s.present} }
+func (s scope) inner() scope { return scope{root: false, present: s.present, vars: s.vars} }
 
 type analysis struct {
 	input    func(string) (Input, bool)
 	names    []string
 	used     map[string]bool
+	text     string
+	missed   map[string]bool // the inputs that were used though they may be absent, for a condition has asked
 	problems []TemplateProblem
 }
 
@@ -158,17 +218,20 @@ func (a *analysis) list(l *parse.ListNode, s scope) {
 		switch n := n.(type) {
 		case *parse.ActionNode:
 			a.pipe(n.Pipe, s, false)
+			for _, v := range n.Pipe.Decl {
+				s = s.set(v.Ident[0], nil)
+			}
 		case *parse.IfNode:
 			a.branch(&n.BranchNode, s, s)
 		case *parse.WithNode:
 			a.branch(&n.BranchNode, s, s.inner())
 		case *parse.RangeNode:
 			a.pipe(n.Pipe, s, true)
-			if c := n.Pipe.Cmds[len(n.Pipe.Cmds)-1]; !isFunc(c, lists...) {
-				a.problem(int(n.Pipe.Position()), "", CodeTemplate, "make a list of it: "+strings.Join(lists, ", "),
-					"range over %s, which is no list", n.Pipe)
+			body := s.inner()
+			for _, v := range n.Pipe.Decl {
+				body = body.set(v.Ident[0], nil)
 			}
-			a.list(n.List, s.inner())
+			a.list(n.List, body)
 			a.list(n.ElseList, s)
 		case *parse.TemplateNode:
 			a.problem(int(n.Position())+len(`"`), n.Name, CodeTemplate, "write the text where it is needed",
@@ -180,8 +243,14 @@ func (a *analysis) list(l *parse.ListNode, s scope) {
 // branch walks if and with: body is the scope of the first list but for what
 // the condition proves.
 func (a *analysis) branch(n *parse.BranchNode, s, body scope) {
+	a.missed = map[string]bool{}
 	a.pipe(n.Pipe, s, true)
+	missed := a.missed
+	a.missed = nil
 	yes, no := a.proves(n.Pipe, s)
+	for _, v := range n.Pipe.Decl {
+		body, s = body.set(v.Ident[0], nil), s.set(v.Ident[0], missed)
+	}
 	a.list(n.List, body.with(yes))
 	a.list(n.ElseList, s.with(no))
 }
@@ -200,7 +269,7 @@ func (a *analysis) pipe(p *parse.PipeNode, s scope, guarded bool) {
 			}
 		}
 		a.command(c, s, guarded)
-		guarded = isFunc(c, "default", "coalesce", "empty") || guarded && asks(c)
+		guarded = isFunc(c, "default", "coalesce", "or", "empty") || guarded && passesOn(c)
 	}
 }
 
@@ -216,9 +285,9 @@ var asking = map[string]bool{
 	"trimSuffix": true, "trunc": true, "upper": true, "urlquery": true,
 }
 
-// asks reports whether a command is a value alone, or a call of a function
+// passesOn reports whether a command is a value alone, or a call of a function
 // that asks.
-func asks(c *parse.CommandNode) bool {
+func passesOn(c *parse.CommandNode) bool {
 	id, ok := c.Args[0].(*parse.IdentifierNode)
 	return !ok || asking[id.Ident]
 }
@@ -238,15 +307,15 @@ func isFunc(c *parse.CommandNode, names ...string) bool {
 
 func (a *analysis) command(c *parse.CommandNode, s scope, guarded bool) {
 	last := len(c.Args) - 1
-	guarded = guarded && asks(c)
+	guarded = guarded && passesOn(c)
 	switch {
 	case guarded:
 	case isFunc(c, "empty"):
 		guarded = true
-	case isFunc(c, "default", "coalesce") && last > 0:
-		// What they fall back on, the first argument of default and the last of coalesce, must be there itself.
+	case isFunc(c, "default", "coalesce", "or") && last > 0:
+		// What they fall back on, the first argument of default and the last of the others, must be there itself.
 		fallback := 1
-		if isFunc(c, "coalesce") {
+		if !isFunc(c, "default") {
 			fallback = last
 		}
 		for i, arg := range c.Args {
@@ -262,7 +331,9 @@ func (a *analysis) command(c *parse.CommandNode, s scope, guarded bool) {
 func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 	switch n := n.(type) {
 	case *parse.IdentifierNode:
-		if !Functions[n.Ident] {
+		if n.Ident == "set" {
+			a.problem(int(n.Position()), n.Ident, CodeUnknownFunc, `make the dict with all its keys: dict "a" 1 "b" 2`, "unknown function %q", n.Ident)
+		} else if !Functions[n.Ident] {
 			a.problem(int(n.Position()), n.Ident, CodeUnknownFunc,
 				DidYouMean(n.Ident, slices.Sorted(maps.Keys(Functions)), "`victorgen explain VG1204` lists the functions"),
 				"unknown function %q", n.Ident)
@@ -272,16 +343,9 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 			a.problem(int(n.Position()), n.Text, CodeTemplate, "no secret is that long", "number %s is too great", n.Text)
 		}
 	case *parse.FieldNode:
-		at := int(n.Position())
-		if len(n.Ident) > 1 {
-			at -= len("." + n.Ident[0]) // the parser says where the second one stands
+		if s.root {
+			a.use(n.Ident, n, fieldOffset(n)+len("."), guarded, s)
 		}
-		if !s.root {
-			a.problem(at, n.String(), CodeTemplate, "inside with and range write $"+n.String(),
-				"%s is a field of the value that with or range has selected, and values have no fields", n)
-			return
-		}
-		a.use(n.Ident, n, at+len("."), guarded, s)
 	case *parse.VariableNode:
 		at := int(n.Position()) // of the first field, if there is one
 		switch {
@@ -289,8 +353,8 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 			a.whole(n)
 		case n.Ident[0] == "$":
 			a.use(n.Ident[1:], n, at+len("."), guarded, s)
-		case len(n.Ident) > 1:
-			a.problem(at-len(n.Ident[0]), n.String(), CodeTemplate, "use "+n.Ident[0]+" alone", "%s: values have no fields", n)
+		default:
+			a.variable(n, guarded, s)
 		}
 	case *parse.DotNode:
 		if s.root {
@@ -298,7 +362,6 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 		}
 	case *parse.ChainNode:
 		a.node(n.Node, s, guarded)
-		a.problem(int(n.Position()), "."+n.Field[0], CodeTemplate, "use the value alone", "%s: values have no fields", n)
 	case *parse.PipeNode:
 		a.pipe(n, s, guarded)
 	}
@@ -306,6 +369,24 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 
 func (a *analysis) whole(n parse.Node) {
 	a.problem(int(n.Position()), n.String(), CodeTemplate, "name one input, as in {{.DB_HOST}}", "%s is all inputs at once", n)
+}
+
+// variable checks that a variable which a condition has set is not printed where
+// that was false.
+func (a *analysis) variable(n *parse.VariableNode, guarded bool, s scope) {
+	for _, name := range slices.Sorted(maps.Keys(s.vars[n.Ident[0]])) {
+		switch {
+		case s.present[name]:
+		case guarded:
+			if a.missed != nil {
+				a.missed[name] = true
+			}
+		default:
+			a.problem(int(n.Position()), n.Ident[0], CodeUnguarded, "print something else there, or nothing",
+				"template prints %s where %s is absent", n.Ident[0], name)
+			return
+		}
+	}
 }
 
 // use checks the input path[0], whose name stands at offset at.
@@ -321,6 +402,9 @@ func (a *analysis) use(path []string, n parse.Node, at int, guarded bool, s scop
 	if len(path) > 1 {
 		a.problem(at, name, CodeTemplate, "use ."+name+" alone", "%s: values have no fields", n)
 		return
+	}
+	if in.MayBeAbsent() && guarded && !s.present[name] && a.missed != nil {
+		a.missed[name] = true
 	}
 	if in.MayBeAbsent() && !guarded && !s.present[name] {
 		a.problem(at, name, CodeUnguarded,
@@ -478,8 +562,8 @@ func inlineBranch(n *parse.BranchNode, known map[string]string) {
 	inlineList(n.ElseList, known)
 }
 
-// inlinePipe needs no scope: where dot is not the set of all inputs, a checked
-// template has no field of it.
+// inlinePipe needs no scope: where dot is not the set of all inputs, a template
+// that is checked for external delivery has no field of it.
 func inlinePipe(p *parse.PipeNode, known map[string]string) {
 	for _, c := range p.Cmds {
 		for i, arg := range c.Args {

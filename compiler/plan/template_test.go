@@ -28,7 +28,7 @@ func parseTemplate(text string) (*plan.Template, []plan.TemplateProblem) {
 	return plan.ParseTemplate(text, func(name string) (plan.Input, bool) {
 		in, ok := inputs[name]
 		return in, ok
-	}, inputNames)
+	}, inputNames, false)
 }
 
 func TestTemplateAccepted(t *testing.T) {
@@ -37,7 +37,6 @@ func TestTemplateAccepted(t *testing.T) {
 		text   string
 		inputs string // that it mentions, separated by spaces
 	}{
-		{"", ""},
 		{"only text, {/* no */} action", ""},
 		{"{{/* a comment */}}{{- print \"x\" -}}", ""},
 		{"{{.DB_USER}}:{{.DB_PASS | urlquery}}@{{.PORT}}", "DB_PASS DB_USER PORT"},
@@ -56,17 +55,15 @@ func TestTemplateAccepted(t *testing.T) {
 		{"{{with .OPTIONAL}}{{.}}{{else with .ANOTHER}}{{.}}{{else}}{{.DB_USER}}{{end}}", "ANOTHER DB_USER OPTIONAL"},
 		{"{{if .OPTIONAL}}a{{else if .ANOTHER}}{{.ANOTHER}}{{end}}", "ANOTHER OPTIONAL"},
 		{"{{if and .OPTIONAL .ANOTHER}}{{.OPTIONAL}}{{.ANOTHER}}{{end}}", "ANOTHER OPTIONAL"},
-		{"{{if and .OPTIONAL (eq .DB_USER \"x\")}}{{.OPTIONAL}}{{end}}", "DB_USER OPTIONAL"},
+		{"{{if and .OPTIONAL (eq .PORT \"x\")}}{{.OPTIONAL}}{{end}}", "OPTIONAL PORT"},
 		{"{{if not .OPTIONAL}}-{{else}}{{.OPTIONAL}}{{end}}", "OPTIONAL"},
 		{"{{if ((not .OPTIONAL))}}-{{else}}{{.OPTIONAL}}{{end}}", "OPTIONAL"},
 		{"{{if not (not .OPTIONAL)}}{{.OPTIONAL}}{{end}}", "OPTIONAL"},
 		{"{{if or (not .OPTIONAL) (not .ANOTHER)}}-{{else}}{{.OPTIONAL}}{{.ANOTHER}}{{end}}", "ANOTHER OPTIONAL"},
 		{"{{if or .OPTIONAL (and .OPTIONAL .ANOTHER)}}{{.OPTIONAL}}{{end}}", "ANOTHER OPTIONAL"},
 		{"{{if not (and .DB_USER .OPTIONAL)}}-{{else}}{{.OPTIONAL}}{{end}}", "DB_USER OPTIONAL"},
-		{`{{if eq .OPTIONAL "x"}}{{.OPTIONAL}}{{end}}`, "OPTIONAL"},
 		{`{{if eq .OPTIONAL ""}}-{{else}}{{.OPTIONAL}}{{end}}`, "OPTIONAL"},
 		{`{{if ne .OPTIONAL ""}}{{.OPTIONAL}}{{end}}`, "OPTIONAL"},
-		{`{{if ne .OPTIONAL "x"}}-{{else}}{{.OPTIONAL}}{{end}}`, "OPTIONAL"},
 		{"{{if .OPTIONAL}}{{if .ANOTHER}}{{.OPTIONAL}}{{.ANOTHER}}{{end}}{{.OPTIONAL}}{{end}}", "ANOTHER OPTIONAL"},
 		{"{{if .OPTIONAL}}{{with .ANOTHER}}{{.}}{{$.OPTIONAL}}{{end}}{{end}}", "ANOTHER OPTIONAL"},
 		{"{{if .OPTIONAL}}{{range list 1 2}}{{.}}{{$.OPTIONAL}}{{end}}{{end}}", "OPTIONAL"},
@@ -80,9 +77,10 @@ func TestTemplateAccepted(t *testing.T) {
 		{`{{coalesce .OPTIONAL .ANOTHER "x"}}`, "ANOTHER OPTIONAL"},
 		{`{{.OPTIONAL | coalesce .ANOTHER .PORT}}`, "ANOTHER OPTIONAL PORT"},
 		{`{{with coalesce .OPTIONAL .ANOTHER}}{{.}}{{end}}`, "ANOTHER OPTIONAL"},
-		{`{{.OPTIONAL | trim | upper | default "x"}}`, "OPTIONAL"},
+		{`{{.OPTIONAL | b64enc | upper | default "x"}}`, "OPTIONAL"},
 		{`{{with .OPTIONAL | urlquery}}{{.}}{{end}}`, "OPTIONAL"},
-		{`{{if hasPrefix "x" .OPTIONAL}}y{{end}}`, "OPTIONAL"},
+		{`{{if hasPrefix "x" .PORT}}y{{end}}`, "PORT"},
+		{"{{or .OPTIONAL .ANOTHER .DB_USER}}", "ANOTHER DB_USER OPTIONAL"},
 		{`{{if .ANOTHER}}{{coalesce .OPTIONAL .ANOTHER}}{{end}}`, "ANOTHER OPTIONAL"},
 		{`{{printf "%v" (empty .OPTIONAL)}}{{.ANOTHER | empty}}`, "ANOTHER OPTIONAL"},
 		{`{{$x := .OPTIONAL | default "x"}}{{$x}}`, "OPTIONAL"},
@@ -96,9 +94,94 @@ func TestTemplateAccepted(t *testing.T) {
 		if len(want.Inputs) == 0 {
 			want.Inputs = nil
 		}
-		want.MayBeEmpty = got.MayBeEmpty // see TestMayBeEmpty
+		want.MayBeEmpty, want.Content, want.Questions = got.MayBeEmpty, got.Content, got.Questions // see the tests of these
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.text, diff)
+		}
+	}
+}
+
+// TestContentAllowed: what may be done with a value, and asked of it.
+func TestContentAllowed(t *testing.T) {
+	t.Parallel()
+	for text, questions := range map[string]int{
+		`{{.DB_PASS | urlquery}}`:                                                                      0,
+		`{{.DB_PASS | urlquery | replace "+" "%20"}}`:                                                  1,
+		`{{.DB_PASS | replace "\\n" "\n"}}`:                                                            1,
+		`{{index (splitList ":" .DB_PASS) 0}}`:                                                         2,
+		`{{(fromJson .DB_PASS).user}}{{(fromJson .DB_PASS).a.b}}`:                                      0,
+		`{{with fromJson .DB_PASS}}{{.user}}{{end}}`:                                                   0,
+		`{{$j := fromJson .DB_PASS}}{{$j.user}}{{get $j "b"}}`:                                         0,
+		`{{if hasKey (fromJson .DB_PASS) "a"}}{{(fromJson .DB_PASS).a}}{{end}}`:                        0,
+		`{{(fromJson .DB_PASS).port | default "5432"}}`:                                                0,
+		`{{with (.DB_PASS | fromJson).a}}{{.}}{{end}}`:                                                 0,
+		`{{index (fromJson .DB_PASS) "hosts" 0 | quote}}`:                                              1,
+		`{{.DB_PASS | b64dec | fromJson | toJson}}`:                                                    2,
+		`{{(urlParse .DB_PASS).host}}`:                                                                 1,
+		`{{(split "," .DB_PASS)._0}}`:                                                                  1,
+		`{{range $i, $e := splitList "," .DB_PASS}}{{if $i}};{{end}}{{trim $e}}{{end}}`:                2,
+		`{{toJson (dict "a" .DB_PASS "b" (list .DB_USER))}}`:                                           1,
+		`{{printf "%s:%-8q" .DB_PASS .DB_PASS}}`:                                                       1,
+		`{{if and .OPTIONAL (eq .PORT "1")}}{{.OPTIONAL | b64enc}}{{else}}-{{end}}`:                    0,
+		`{{$x := .DB_PASS}}{{$x = print $x $x}}{{$x = print $x $x}}{{$x | urlquery}}{{$x | urlquery}}`: 2,
+	} {
+		got, problems := parseTemplate(text)
+		if len(problems) > 0 {
+			t.Errorf("%s: %+v", text, problems)
+		}
+		if n := len(got.Questions["DB_PASS"]); n != questions {
+			t.Errorf("%s: %d questions, want %d: %q", text, n, questions, got.Questions["DB_PASS"])
+		}
+	}
+}
+
+// TestExternalTemplate: what the operator would do otherwise is said at compile time.
+func TestExternalTemplate(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		`{{.DB_PASS | urlquery}}`: false, `{{index (splitList "," .DB_PASS) 0}}`: false, `{{first (splitList "," .DB_PASS)}}`: false,
+		`{{(fromJson .DB_PASS).a}}`: true, `{{.DB_PASS | b64dec}}`: true, `{{.DB_PASS | b32dec}}`: true, `{{.DB_PASS | atoi}}`: true,
+		`{{(urlParse .DB_PASS).userinfo}}`: true, `{{(split "," .DB_PASS)._9}}`: true, `{{index (dict "a" .DB_PASS) "b"}}`: true,
+		`{{get (dict "a" .DB_PASS) "b"}}`: true, `{{$j := urlParse .DB_PASS}}{{$j.userinfo}}`: true, `{{b64dec "eA=="}}{{.DB_PASS}}`: false,
+	} {
+		_, problems := plan.ParseTemplate(text, func(name string) (plan.Input, bool) {
+			in, ok := inputs[name]
+			return in, ok
+		}, inputNames, true)
+		if got := len(problems) > 0; got != want {
+			t.Errorf("%s: %+v", text, problems)
+		}
+		for _, p := range problems {
+			if p.Code != plan.CodeExternalTemplate {
+				t.Errorf("%s: %+v", text, p)
+			}
+		}
+	}
+}
+
+// TestTemplateBombs: what would take the compiler long or its stack does not compile, or compiles at once.
+func TestTemplateBombs(t *testing.T) {
+	t.Parallel()
+	doubled := "{{$a := .DB_PASS}}"
+	for range 60 {
+		doubled += "{{$a = print $a $a}}"
+	}
+	nested := ""
+	for range 3000 {
+		nested += "{{range list 1 2}}"
+	}
+	for text, code := range map[string]plan.Code{
+		doubled + "{{$a}}": "",
+		nested + "x" + strings.Repeat("{{end}}", 3000):                           "",
+		"{{" + strings.Repeat("(", 20000) + strings.Repeat(")", 20000) + "}}":    plan.CodeTemplateBig,
+		strings.Repeat("{{if .PORT}}", 20000) + strings.Repeat("{{end}}", 20000): plan.CodeTemplateBig,
+		strings.Repeat("x", 1<<20+1):                                             plan.CodeTemplateBig,
+	} {
+		switch _, problems := parseTemplate(text); {
+		case code == "" && len(problems) > 0:
+			t.Errorf("%.40s: %+v", text, problems[0])
+		case code != "" && (len(problems) != 1 || problems[0].Code != code):
+			t.Errorf("%.40s: want %s", text, code)
 		}
 	}
 }
@@ -133,10 +216,52 @@ func TestTemplateProblems(t *testing.T) {
 		code                 plan.Code
 		token, message, hint string // parts of the message and the hint
 	}
+	content := func(token string) problem { return problem{plan.CodeContent, token, "what the value of", ""} }
 	tests := []struct {
 		text string
 		want []problem
 	}{
+		// Never anything.
+		{"^", []problem{{plan.CodePrintsNothing, "", "never prints", ""}}},
+		{"^{{/* c */}}{{$x := .DB_USER}}{{if .OPTIONAL}}{{end}}", []problem{{plan.CodePrintsNothing, "", "never prints", ""}}},
+
+		// The content of a secret decides nothing.
+		{`{{if ^regexMatch ".{3}[A-M]" .DB_PASS}}x{{end}}`, []problem{content("regexMatch")}},
+		{`{{if ^eq .DB_PASS "x"}}x{{end}}`, []problem{content("eq")}},
+		{`{{if ^eq (.DB_PASS | trim) ""}}x{{end}}`, []problem{content("eq")}},
+		{`{{^len .DB_PASS}}`, []problem{content("len")}},
+		{`{{if .HOST}}{{^eq .HOST "m"}}{{end}}`, []problem{content("eq")}}, // a setting without a default
+		{`{{^lt .DB_PASS "m"}}`, []problem{content("lt")}},
+		{`{{^contains "a" .DB_PASS | ternary "a" "bb"}}`, []problem{content("contains")}},
+		{`{{with .DB_PASS | ^trimPrefix "a"}}x{{end}}`, []problem{content("trimPrefix")}},
+		{`{{if .DB_PASS | ^trunc 4}}x{{end}}`, []problem{content("trunc")}},
+		{`{{$x := .DB_PASS | trimPrefix "a"}}{{if ^$x}}x{{end}}`, []problem{{plan.CodeContent, "", "what the value of", ""}}},
+		{`{{^regexReplaceAll "[a-m].*" .DB_PASS ""}}`, []problem{content("regexReplaceAll")}},
+		{`{{^index (dict "a" 1 "b" 22) (trunc 1 .DB_PASS)}}`, []problem{content("index")}},
+		{`{{^indent (atoi .DB_PASS) "x"}}`, []problem{content("indent")}},
+		{`{{^printf .DB_PASS 1}}`, []problem{content("printf")}},
+		{`{{^replace "a" "aa" .DB_PASS}}`, []problem{{plan.CodeContent, "replace", "letters and digits would show", ""}}},
+		{`{{^splitList "" .DB_PASS | join ","}}`, []problem{{plan.CodeContent, "splitList", "letters and digits would show", ""}}},
+		{`{{^replace (upper "-") "" .DB_PASS}}`, []problem{{plan.CodeContent, "replace", "letters and digits would show", ""}}},
+		{`{{range $i := list 1 2}}{{^trunc $i $.DB_PASS}}{{end}}`, []problem{{plan.CodeContent, "trunc", "other than a literal", ""}}},
+		{`{{$x := .DB_PASS}}{{range list 1 2}}{{^$x = substr 1 -1 $x}}{{$x}}{{end}}`, []problem{{plan.CodeContent, "$x", "again and again", ""}}},
+		{`{{^printf "%d" .DB_PASS}}`, []problem{{plan.CodeContent, "printf", "a verb", ""}}},
+		{`{{^printf "% x" .DB_PASS}}`, []problem{{plan.CodeContent, "printf", "a verb", ""}}},
+		{`{{if ^hasKey (fromJson (printf "{%q:1}" .DB_PASS)) "a"}}x{{end}}`, []problem{content("hasKey")}},
+		{`{{if ^eq (fromJson .DB_PASS).a "x"}}x{{end}}`, []problem{content("eq")}},
+		{`{{range (splitList "," .DB_PASS)}}{{if ^.}}x{{end}}{{end}}`, []problem{{plan.CodeContent, "", "what the value of", ""}}},
+		{`{{range $k, $v := fromJson .DB_PASS}}{{if ^$k}}x{{end}}{{end}}`, []problem{{plan.CodeContent, "", "what the value of", ""}}},
+
+		// Arguments.
+		{"{{^and}}", []problem{{plan.CodeTemplate, "and", "takes at least 1 argument, and gets 0", ""}}},
+		{"{{if ^or}}x{{end}}", []problem{{plan.CodeTemplate, "or", "takes at least 1 argument", ""}}},
+		{"{{^upper .DB_USER .PORT}}", []problem{{plan.CodeTemplate, "upper", "takes 1 argument, and gets 2", ""}}},
+		{`{{.PORT | ^replace "a"}}`, []problem{{plan.CodeTemplate, "replace", "takes 3 arguments, and gets 2", ""}}},
+		{`{{^dict "a" | toJson}}`, []problem{{plan.CodeTemplate, "dict", "keys and values", ""}}},
+		{`{{^.PORT "x"}}`, []problem{{plan.CodeTemplate, "", "takes no arguments", ""}}},
+		{`{{print (^quote)}}`, []problem{{plan.CodeTemplate, "quote", "takes at least 1", ""}}},
+		{`{{$d := dict}}{{$_ := ^set $d "a" $d}}{{$d}}`, []problem{{plan.CodeUnknownFunc, "set", `"set"`, "all its keys"}}},
+
 		// Unknown inputs and functions, all at once.
 		{"{{.^DB_USR}}", []problem{{plan.CodeUnknownInput, "DB_USR", `unknown input "DB_USR"`, `did you mean "DB_USER"?`}}},
 		{"{{$.^db_user}}", []problem{{plan.CodeUnknownInput, "db_user", `unknown input "db_user"`, `did you mean "DB_USER"?`}}},
@@ -169,18 +294,17 @@ func TestTemplateProblems(t *testing.T) {
 		{"{{if or .OPTIONAL .ANOTHER}}{{.^OPTIONAL}}{{end}}", []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
 		{"{{if and .OPTIONAL .ANOTHER}}{{else}}{{.^OPTIONAL}}{{end}}", []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
 		{`{{if eq .OPTIONAL ""}}{{.^OPTIONAL}}{{end}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
-		{`{{if ne .OPTIONAL "x"}}{{.^OPTIONAL}}{{end}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
-		{`{{if eq .OPTIONAL .ANOTHER}}{{.^OPTIONAL}}{{end}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
-		{`{{if eq .OPTIONAL "x" ""}}{{.^OPTIONAL}}{{end}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
 		{`{{range list 1}}{{$.^OPTIONAL}}{{end}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
-		{"{{or .^OPTIONAL .^ANOTHER}}", []problem{
-			{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}, {plan.CodeUnguarded, "ANOTHER", unguarded, ""},
-		}},
+		{"{{or .OPTIONAL .^ANOTHER}}", []problem{{plan.CodeUnguarded, "ANOTHER", unguarded, ""}}},
+		{"{{if $x := .OPTIONAL}}{{$x}}{{else}}{{^$x}}{{end}}", []problem{{plan.CodeUnguarded, "$x", "where OPTIONAL is absent", ""}}},
+		{"{{with $x := or .OPTIONAL .ANOTHER}}{{$x}}{{else}}{{^$x}}{{end}}", []problem{{plan.CodeUnguarded, "$x", "is absent", ""}}},
+		{"{{if $x := .OPTIONAL}}{{else}}{{$x := .PORT}}{{$x}}{{end}}{{if $x := .OPTIONAL}}a{{else if .ANOTHER}}{{upper ^$x}}{{end}}",
+			[]problem{{plan.CodeUnguarded, "$x", "where OPTIONAL is absent", ""}}},
 		// What is made from nothing would pass for a value.
-		{`{{with printf "x%s" .^OPTIONAL}}{{.}}{{end}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
+		{`{{with ^printf "x%s" .^OPTIONAL}}{{.}}{{end}}`, []problem{content("printf"), {plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
 		{"{{range list .^OPTIONAL}}{{.}}{{end}}", []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
-		{`{{printf "x%s" .^OPTIONAL | default "y"}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
-		{`{{.^OPTIONAL | quote | default "y"}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}}},
+		{`{{printf "x%s" .^OPTIONAL | ^default "y"}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}, content("default")}},
+		{`{{.^OPTIONAL | quote | ^default "y"}}`, []problem{{plan.CodeUnguarded, "OPTIONAL", unguarded, ""}, content("default")}},
 		// A fallback that may itself be absent is none: coalesce would print <no value>.
 		{"{{coalesce .OPTIONAL .^ANOTHER}}", []problem{{plan.CodeUnguarded, "ANOTHER", unguarded, ""}}},
 		{"{{.OPTIONAL | coalesce .^ANOTHER}}", []problem{{plan.CodeUnguarded, "ANOTHER", unguarded, ""}}},
@@ -196,7 +320,7 @@ func TestTemplateProblems(t *testing.T) {
 		{"{{0 | ^$.DB_USER}}", []problem{{plan.CodeTemplate, "", "$.DB_USER stands behind | and is no function", "function"}}},
 		{"{{range ^.DB_USER}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over .DB_USER, which is no list", "splitList"}}},
 		{"{{range ^$i := 99999}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over $i := 99999, which is no list", ""}}},
-		{"{{range ^len .DB_USER}}x{{end}}", []problem{{plan.CodeTemplate, "", "which is no list", ""}}},
+		{"{{range ^len .PORT}}x{{end}}", []problem{{plan.CodeTemplate, "", "which is no list", ""}}},
 		{"{{.DB_USER | indent ^99999999}}", []problem{{plan.CodeTemplate, "99999999", "number 99999999 is too great", ""}}},
 		{"{{with .DB_USER}}{{^$}}{{end}}", []problem{{plan.CodeTemplate, "$", whole, ""}}},
 		{"{{with .DB_USER}}{{else}}{{^.}}{{end}}", []problem{{plan.CodeTemplate, ".", whole, ""}}},

@@ -1,0 +1,97 @@
+package compiler
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// A contract asks something of a value wherever it constrains it, or does
+// something to it of which the result shows. Whoever can propose a change to a
+// contract could read a value out by many such questions, all in one build; so of
+// one value there are few. See compiler/plan/flow.go for what templates may do.
+
+var (
+	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+	// https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+	arn         = regexp.MustCompile(`^arn:[^:]*:[^:]*:[^:]*:[^:]*:(?:parameter|secret:)(.*)$`)
+	arnOfSecret = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+)
+
+// valueOf names the value that in is, whatever the contract calls it and its
+// source. A name is taken for the same in every region, vault and version: that
+// two places hold one value, a contract can't rule out.
+func (c *compilation) valueOf(in plan.Input) string {
+	src := c.sources[in.Source]
+	name := in.Remote.Name
+	if name == "" {
+		return in.Source + "\x00" + in.Name
+	}
+	if m := arn.FindStringSubmatch(name); m != nil {
+		name = m[1]
+		if src.Kind == plan.AWSSecretsManager {
+			name = arnOfSecret.ReplaceAllString(name, "")
+		}
+	}
+	name = strings.Trim(name, "/")
+	if src.Kind == plan.AzureKeyVault {
+		name = strings.ToLower(name)
+	}
+	return src.Kind + "\x00" + src.File + "\x00" + name + "\x00" + in.Remote.Property
+}
+
+// questions reports values of which a contract asks too much.
+func (c *compilation) questions(p *plan.Plan) {
+	constraints := func(in plan.Input) string {
+		k, pattern := in.Constraints, ""
+		if k.Pattern != nil {
+			pattern = k.Pattern.String()
+		}
+		return fmt.Sprintf("%q %q %d %d %g %q %q %q", pattern, k.Format, k.MinLength, k.MaxLength, k.MinStrength, k.OneOf, in.Encoding, in.Example)
+	}
+	values := map[string][]plan.Input{}
+	var names []string
+	for _, in := range p.Inputs {
+		if in.Default != nil {
+			continue
+		}
+		v := c.valueOf(in)
+		if values[v] == nil {
+			names = append(names, v)
+		}
+		values[v] = append(values[v], in)
+	}
+	for _, v := range names {
+		first := values[v][0]
+		for _, in := range values[v][1:] {
+			if constraints(in) != constraints(first) {
+				c.ds.Errorf(plan.CodeSamePlace, append(slices.Clone(last(in.Pos)), last(first.Pos)...),
+					"give both the same pattern, format, lengths, minStrength, oneOf, encoding and example, or make one input of them",
+					"inputs %s and %s are the same value, %q, with different constraints", first.Name, in.Name, cmp.Or(in.Remote.String(), in.Name))
+				break
+			}
+		}
+		asked := map[string]bool{}
+		for _, s := range p.Secrets {
+			for _, k := range s.Keys {
+				if k.Template == nil {
+					continue
+				}
+				for _, in := range values[v] {
+					for _, q := range k.Template.Questions[in.Name] {
+						asked[q] = true
+					}
+				}
+			}
+		}
+		if len(asked) > plan.MaxQuestions {
+			c.ds.Errorf(plan.CodeQuestions, last(first.Pos), "let the application take it apart, or let its source hold the parts",
+				"templates cut, replace or decode the value of input %s in %d different ways, and the results tell something of it; %d are allowed",
+				first.Name, len(asked), plan.MaxQuestions)
+		}
+	}
+}
