@@ -132,7 +132,9 @@ UUIDs alone. Other delivery, or another source, is the way out.`,
 	CodeMissingMinted: "a generated input is missing and --no-generate forbids to mint it.",
 	CodeRuleBroken:    `the values that are present break a rule of the contract.`,
 	CodePlaceholder: `a value is a placeholder that somebody forgot to replace.
-Such as changeme, your-key-here, xxx, <key>, ${KEY}, TODO, or the input's own example.`,
+Such as changeme, your-key-here, xxx, <key>, ${KEY}, TODO, or the input's own example. Where the input needs strength,
+also what public sample files print: the words of such files, a repeated or keyboard pattern, a key that is known to be
+public; the message tells which. If the value is right all the same, oneOf names it, or minStrength: 0 accepts it.`,
 	CodeWeak: `a value is too easy to guess.
 Strength is estimated from the length and the kinds of characters, in bits; values made from common words are
 refused at any length. minStrength in the contract sets the limit, 60 if it does not; 0 accepts any.`,

@@ -55,7 +55,7 @@ func TestVerify(t *testing.T) {
 		"2 error VG2011: OLDER is 90 days old (s:OLDER): its rotation is due after 30 days; ask whoever gave it for a new one, and replace it",
 		"4 error VG2002: generated input UNMADE is missing; set it in the store s; or `victorgen generate` mints it",
 		"5 error VG2001: required input MISSING is missing; set it in the store s",
-		"6 error VG2005: WEAK is weak: about 3 bits of strength, 60 are needed (from s:WEAK); use a long random one, as `openssl rand -hex 24` makes it",
+		"6 error VG2005: WEAK is weak: about 3 bits of strength, 60 are needed (from s:WEAK); use a long random one, as `openssl rand -hex 24` makes it; a login, a host or a flag is no secret: make it a schema.#Setting",
 		"50 error VG2003: rule both is broken: all or none of GONE, OLD must be set, but these are missing: GONE; set all of them or none",
 	}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {

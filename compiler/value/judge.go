@@ -31,6 +31,13 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 		ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place", "%s is a placeholder", in.Name)
 		return ds
 	}
+	if in.Secret() && c.MinStrength > 0 && !slices.Contains(c.OneOf, s) {
+		if why := published(s); why != "" {
+			ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place; `openssl rand -hex 24` makes a random one",
+				"%s is a placeholder: %s", in.Name, why)
+			return ds
+		}
+	}
 	switch {
 	case in.Encoding == plan.Base64 && (unwrap(s) == "" || !isBase64(unwrap(s))):
 		ds.Errorf(plan.CodeValueEncoding, in.Pos, "store it as `base64` prints it, or take encoding from the contract",
@@ -61,7 +68,7 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	}
 	if c.MinStrength > 0 && len(ds) == 0 { // of a value that is wrong, its strength does not matter
 		if bits := strength(s); bits < c.MinStrength {
-			ds.Errorf(plan.CodeWeak, in.Pos, "use a long random one, as `openssl rand -hex 24` makes it",
+			ds.Errorf(plan.CodeWeak, in.Pos, "use a long random one, as `openssl rand -hex 24` makes it; a login, a host or a flag is no secret: make it a schema.#Setting",
 				"%s is weak: about %d bits of strength, %g are needed", in.Name, int(bits), c.MinStrength)
 		}
 	}
@@ -211,11 +218,11 @@ var common = sync.OnceValue(func() map[string]bool {
 var placeholders = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile("(?:" + strings.Join([]string{
 		// your-api-key-here, insert_token, dummy, my-example-password: nothing but such words, one of them telling
-		`(?i)^(` + filler + `)*(` + telling + `)(` + filler + `|` + telling + `)*$`,
-		`(?i)^your[-_ ]`,
+		`(?i)^(` + fillerPart + `)*(` + tellingPart + `)(` + fillerPart + `|` + tellingPart + `)*$`,
+		`(?i)^your([-_ ][a-z0-9]+){1,3}$`,
 		`(?i)(^|[^a-z])your[-_ ]?(api|key|token|secret|password)`,
 		`(?i)(^|[^a-z])(change|replace)[-_ ]?(me|it|this)([^a-z]|$)`,
-		`EXAMPLE(KEY)?$`, // as the AWS documentation ends its keys
+		`EXAMPLE`, // as the AWS documentation ends its keys
 		`(?i)^(todo|fixme|tbd)\s*(:.*)?$`,
 		`^(TODO|FIXME|TBD)[^A-Za-z0-9+/=]`,
 		`(?i)^(none|null|nil|undefined|n/a)$`,
@@ -223,7 +230,7 @@ var placeholders = sync.OnceValue(func() *regexp.Regexp {
 		`^([xX]{3,}|\*{3,}|[xX]+([-_. ][xX]+)+)$`,
 		`[-_.:/ ](x{4,}|X{4,})$`,
 		`x{8}|X{8}`,
-		`^[A-Za-z0-9_-]{0,16}(\.{3,}|…)$`, // ..., sk-ant-...
+		`^[A-Za-z0-9_.-]{0,40}(\.{3,}|…)$`, // ..., sk-ant-...
 		`^<[\pL0-9 _.-]*>$`,
 		`^\$\{[A-Za-z_][A-Za-z0-9_]*(:?[-+=?][^{}]*)?\}$`,
 		`^\$\{[ .]*\}$`,
@@ -233,8 +240,8 @@ var placeholders = sync.OnceValue(func() *regexp.Regexp {
 })
 
 const (
-	telling = `(?:your|here|examples?|placeholder|dummy|fake|insert|sample|lorem|ipsum)[-_ ]*`
-	filler  = `(?:my|the|an?|some|api|access|auth|client|db|database|secret|private|key|token|pass|passwd|password|value|string|text|id|enter|put|add|goes)[-_ ]*`
+	tellingPart = `(?:your|here|examples?|placeholder|dummy|fake|insert|sample|lorem|ipsum)[-_ ]*`
+	fillerPart  = `(?:my|the|an?|some|api|access|auth|client|db|database|secret|private|key|token|pass|passwd|password|value|string|text|id|enter|put|add|goes)[-_ ]*`
 )
 
 // isPlaceholder reports whether s stands for a value that is not there yet.

@@ -113,7 +113,7 @@ func TestJudgeSays(t *testing.T) {
 		"DB_PASSWORD is none of the values that it may have; use one of: one, two",
 	}
 	in.Constraints = plan.Constraints{MinStrength: 60} // judged of a value that is right otherwise
-	want = append(want, "DB_PASSWORD is weak: about 5 bits of strength, 60 are needed; use a long random one, as `openssl rand -hex 24` makes it")
+	want = append(want, "DB_PASSWORD is weak: about 5 bits of strength, 60 are needed; use a long random one, as `openssl rand -hex 24` makes it; a login, a host or a flag is no secret: make it a schema.#Setting")
 	for _, d := range Judge(in, New([]byte("hunter2"))) {
 		got = append(got, d.Message+"; "+d.Hint)
 	}
