@@ -21,14 +21,14 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 		Labels:           s.Labels,
 		AlertLabels:      s.AlertLabels,
 		Runbook:          s.Runbook,
-		CertificateEnds:  c.promDuration(s.CertificateEnds, "alerts", "certificateEnds"),
-		RotationOverdue:  c.promDuration(s.RotationOverdue, "alerts", "rotationOverdue"),
+		CertificateEnds:  c.duration(s.CertificateEnds, "alerts", "certificateEnds"),
+		RotationOverdue:  c.duration(s.RotationOverdue, "alerts", "rotationOverdue"),
 		KubeStateMetrics: plan.Exporter(s.KubeStateMetrics),
 		SealedSecrets:    plan.Exporter(s.SealedSecrets),
 		ExternalSecrets:  plan.Exporter(s.ExternalSecrets),
 		Rules:            map[string]plan.Alert{},
 	}
-	usual := c.promDuration(s.For, "alerts", "for")
+	usual := c.duration(s.For, "alerts", "for")
 	for name, r := range map[string]alertSpec{
 		plan.SecretMissing:                s.Rules.SecretMissing,
 		plan.SecretMetricsMissing:         s.Rules.SecretMetricsMissing,
@@ -45,7 +45,7 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 	} {
 		rule := plan.Alert{For: usual, Severity: cmp.Or(r.Severity, s.Severity)}
 		if r.For != "" {
-			rule.For = c.promDuration(r.For, "alerts", "rules", name, "for")
+			rule.For = c.duration(r.For, "alerts", "rules", name, "for")
 		}
 		if r.Enabled {
 			a.Rules[name] = rule
@@ -70,13 +70,23 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 	return a
 }
 
-// promDuration reads a duration of Prometheus' own from the field at path. An
-// empty one is one that CUE has complained of.
-func (c *compilation) promDuration(text string, path ...string) time.Duration {
-	d, err := model.ParseDuration(text)
-	if err != nil && text != "" {
-		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set(path...)), `write it as Prometheus does: "90s", "15m", "1h30m", "30d"`,
-			"%s is %q, which is no duration of Prometheus", dotted(path), text)
+// duration reads a duration from the field at path. An empty one is one that CUE
+// has complained of.
+func (c *compilation) duration(text string, path ...string) time.Duration {
+	d, err := parseDuration(text)
+	if (err != nil || d < 0) && text != "" {
+		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set(path...)), durationHint, "%s is %q, which is not a duration", dotted(path), text)
 	}
-	return time.Duration(d)
+	return d
+}
+
+const durationHint = `write it as in "90s", "15m", "1h30m" or "30d"`
+
+// parseDuration reads a duration in the one syntax that all fields have: as
+// Prometheus writes it, with days, or as Go does.
+func parseDuration(text string) (time.Duration, error) {
+	if d, err := model.ParseDuration(text); err == nil {
+		return time.Duration(d), nil
+	}
+	return time.ParseDuration(text)
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -26,9 +25,9 @@ func (c *compilation) externalDelivery(d *plan.Delivery, id string, env, own del
 	d.DeletionPolicy = cmp.Or(own.DeletionPolicy, env.DeletionPolicy, "Retain")
 	interval := cmp.Or(own.RefreshInterval, env.RefreshInterval, "1h")
 	var err error
-	if d.RefreshInterval, err = time.ParseDuration(interval); err != nil || d.RefreshInterval < 0 {
-		c.ds.Errorf(plan.CodeConstraint, where("refreshInterval", own.RefreshInterval), `write hours, minutes and seconds, as in "1h" or "15m"`,
-			"refreshInterval %q is no duration", interval)
+	if d.RefreshInterval, err = parseDuration(interval); err != nil || d.RefreshInterval < 0 {
+		c.ds.Errorf(plan.CodeConstraint, where("refreshInterval", own.RefreshInterval), durationHint,
+			"refreshInterval %q is not a duration", interval)
 	}
 	if d.DeletionPolicy == "Delete" && d.CreationPolicy != "Owner" {
 		c.ds.Errorf(plan.CodeExternal, where("deletionPolicy", own.DeletionPolicy), `write creationPolicy: "Owner", or deletionPolicy: "Retain"`,

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -59,10 +58,10 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 	}
 	in.Remote = c.remote(in, spec, c.sources[in.Source], s.Sources[in.Source].Prefix)
 	if spec.MaxAge != "" {
-		d, err := time.ParseDuration(spec.MaxAge)
+		d, err := parseDuration(spec.MaxAge)
 		if err != nil || d <= 0 {
-			c.ds.Errorf(plan.CodeConstraint, field("maxAge"), `write hours, minutes and seconds: "2160h" is 90 days`,
-				"maxAge of %s is %q, which is no positive duration", name, spec.MaxAge)
+			c.ds.Errorf(plan.CodeConstraint, field("maxAge"), durationHint,
+				"maxAge of %s is %q, which is not a positive duration", name, spec.MaxAge)
 		}
 		in.MaxAge = d
 	}
@@ -200,7 +199,7 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		return
 	}
 	in.Generate = &plan.Generate{
-		Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Bits: g.Bits, Encoding: g.Encoding, InCluster: g.InCluster,
+		Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Bits: g.Bits, Encoding: g.Encoding, Padding: g.Padding, InCluster: g.InCluster,
 	}
 	switch g.Kind {
 	case plan.Password:

@@ -133,6 +133,7 @@ type generateSpec struct {
 	Alphabet  string `json:"alphabet"`
 	Bits      int    `json:"bits"`
 	Encoding  string `json:"encoding"`
+	Padding   bool   `json:"padding"`
 }
 
 type ruleSpec struct {

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"crypto/rand"
 	"maps"
 	"path"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -59,7 +61,7 @@ func TestSpec(t *testing.T) {
 		{"#Reader", nil, reflect.TypeFor[readerSpec]()},
 		{"#Input", nil, reflect.TypeFor[inputSpec]()},
 		{"#Generate", []string{
-			`{kind: "password"}`, `{kind: "bytes"}`, `{kind: "uuid"}`, `{kind: "rsa"}`, `{kind: "ed25519"}`,
+			`{kind: "password"}`, `{kind: "bytes"}`, `{kind: "bytes", encoding: "base64url"}`, `{kind: "uuid"}`, `{kind: "rsa"}`, `{kind: "ed25519"}`,
 		}, reflect.TypeFor[generateSpec]()},
 		{"#Rule", nil, reflect.TypeFor[ruleSpec]()},
 		{"#Secret", nil, reflect.TypeFor[secretSpec]()},
@@ -170,6 +172,86 @@ func TestSpecWords(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-Go +schema):\n%s", tt.field, diff)
 		}
+	}
+}
+
+// TestTables holds each table by which Go acts to what the schema allows: an
+// entry that is missing would let a contract ask for what then never happens.
+func TestTables(t *testing.T) {
+	t.Parallel()
+	root := compiledSchema(t)
+	field := func(definition, with, name string) []string {
+		v := root.LookupPath(cue.ParsePath(definition))
+		if with != "" {
+			v = v.Unify(cuecontext.New().CompileString(with))
+		}
+		fields, err := v.Fields(cue.Optional(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for fields.Next() {
+			if fields.Selector().Unquoted() == name {
+				return words(t, fields.Value())
+			}
+		}
+		t.Fatalf("%s has no field %s", definition, name)
+		return nil
+	}
+
+	for _, format := range field("#Input", "", "format") {
+		in := plan.Input{Name: "X", Class: plan.Setting, Constraints: plan.Constraints{Format: format}}
+		// No format lets this through, and none but one that is judged says what it wants.
+		ds := value.Judge(in, value.New([]byte("\x01 {")))
+		if len(ds) != 1 || !strings.HasPrefix(ds[0].Hint, "it must be ") {
+			t.Errorf("format %s is not judged: %v", format, ds)
+		}
+	}
+	in := plan.Input{Name: "X", Class: plan.Setting, Constraints: plan.Constraints{Format: "new"}}
+	if ds := value.Judge(in, value.New([]byte("anything"))); !ds.HasErrors() {
+		t.Error("a format that nothing judges lets a value through")
+	}
+
+	kinds := field("#Source", "", "kind")
+	if diff := cmp.Diff(slices.Sorted(slices.Values(kinds)), slices.Sorted(maps.Keys(sourceKinds))); diff != "" {
+		t.Errorf("sourceKinds (-schema +Go):\n%s", diff)
+	}
+
+	for _, kind := range field("#Generate", "", "kind") {
+		g := plan.Generate{Kind: kind, Length: 8, Alphabet: "abcd", Bits: 2048}
+		encodings := []string{""}
+		if kind != plan.Password && kind != plan.UUID {
+			encodings = field("#Generate", "{kind: \""+kind+"\"}", "encoding")
+		}
+		for _, g.Encoding = range encodings {
+			if v, err := value.Mint(g, rand.Reader); err != nil || v.Len() == 0 {
+				t.Errorf("generate %s %s: %v", kind, g.Encoding, err)
+			}
+		}
+	}
+
+	for _, kind := range field("#Rule", "", "kind") {
+		if clauses := clausesOf(plan.Rule{Kind: plan.RuleKind(kind), Inputs: []string{"A", "B"}}); len(clauses) == 0 {
+			t.Errorf("a rule of kind %s demands nothing", kind)
+		}
+	}
+
+	// Each alert of the schema is in the plan, under its own name.
+	rules, err := root.LookupPath(cue.ParsePath("#AlertRules")).Fields(cue.Optional(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alerts []string
+	for rules.Next() {
+		alerts = append(alerts, rules.Selector().Unquoted())
+	}
+	spec := &alertsSpec{For: "1m"}
+	for _, v := range reflect.ValueOf(&spec.Rules).Elem().Fields() {
+		v.Set(reflect.ValueOf(alertSpec{Enabled: true}))
+	}
+	got := slices.Sorted(maps.Keys((&compilation{ix: &index{}}).alerts(spec).Rules))
+	slices.Sort(alerts)
+	if diff := cmp.Diff(alerts, got); diff != "" {
+		t.Errorf("alerts (-schema +plan):\n%s", diff)
 	}
 }
 

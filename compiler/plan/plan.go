@@ -198,6 +198,7 @@ type Generate struct {
 	Bits     int      // of bytes (a multiple of 8) and rsa
 	Curve    string   // of ecdsa: P-256, P-384, P-521
 	Encoding string   // of bytes: base64, base64url, hex; of a key: pkcs8, openssh, raw; of a public key: pem, openssh, jwk, raw
+	Padding  bool     // of base64url: it ends with =, as Python and Fernet want it
 	Child    *Child   // what it is made from, if that is other inputs
 	// InCluster says that the External Secrets Operator does it, and nobody else.
 	InCluster bool

@@ -52,7 +52,10 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 		ds.Errorf(plan.CodeValuePattern, in.Pos, "it must match "+c.Pattern.String(),
 			"%s does not match its pattern", in.Name)
 	}
-	if f, ok := formats[c.Format]; ok && !f.match(s) {
+	if f, ok := formats[c.Format]; c.Format != "" && !ok {
+		// A contract can't ask for it unless the table is behind the schema.
+		ds.Errorf(plan.CodeValueFormat, in.Pos, "use a format that this victorgen knows", "%s has the format %s, which nothing here can judge", in.Name, c.Format)
+	} else if ok && !f.match(s) {
 		ds.Errorf(plan.CodeValueFormat, in.Pos, "it must be "+f.what, "%s is not in the format %s", in.Name, c.Format)
 	}
 	if n := utf8.RuneCountInString(s); n < c.MinLength {

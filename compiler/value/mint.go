@@ -96,6 +96,9 @@ func mintBytes(g plan.Generate, rnd io.Reader) ([]byte, error) {
 	case "base64":
 		return base64.StdEncoding.AppendEncode(nil, b), nil
 	case "base64url":
+		if g.Padding {
+			return base64.URLEncoding.AppendEncode(nil, b), nil
+		}
 		return base64.RawURLEncoding.AppendEncode(nil, b), nil
 	case "hex":
 		return hex.AppendEncode(nil, b), nil

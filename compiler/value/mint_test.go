@@ -188,3 +188,17 @@ func TestRandomIsNoPlaceholder(t *testing.T) {
 		}
 	}
 }
+
+// TestMintPadding: Fernet takes 32 bytes in base64url with its padding alone.
+func TestMintPadding(t *testing.T) {
+	t.Parallel()
+	for _, padding := range []bool{false, true} {
+		v, err := Mint(plan.Generate{Kind: plan.Bytes, Bits: 256, Encoding: "base64url", Padding: padding}, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.HasSuffix(v.Reveal(), []byte("=")); got != padding || padding && v.Len() != 44 {
+			t.Errorf("padding %v: %d characters, padded %v", padding, v.Len(), got)
+		}
+	}
+}
