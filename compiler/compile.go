@@ -5,11 +5,9 @@
 package compiler
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,8 +15,10 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/schema"
@@ -47,7 +47,7 @@ type Options struct {
 // errors; the diagnostics are sorted and may hold warnings beside a plan. It
 // may be called concurrently.
 func Compile(dir string, o Options) (*plan.Plan, plan.Diagnostics) {
-	c := &compilation{options: o, lines: map[string][]string{}, defaultSource: "default"}
+	c := &compilation{options: o, defaultSource: "default"}
 	p := c.compile(dir)
 	c.finish()
 	if c.ds.HasErrors() {
@@ -68,8 +68,8 @@ type compilation struct {
 	files         []*ast.File
 	ix            *index
 	ds            plan.Diagnostics
-	lines         map[string][]string // of files read for messages
-	names         []string            // of all inputs, sorted; those with errors too
+	module        *module
+	names         []string // of all inputs, sorted; those with errors too
 	inputs        map[string]plan.Input
 	sources       map[string]plan.Source
 	partOf        string
@@ -97,17 +97,32 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	c.root = root
 
-	inst := loadInstance(root, abs, &c.ds)
+	if c.module, err = openModule(root, abs); err != nil {
+		c.ds.Errorf(plan.CodeNotAModule, nil, "", "the module can't be opened: %s", reason(err))
+		return nil
+	}
+
+	c.checkSchema()
+	inst := c.loadInstance()
 	c.files = inst.Files
-	c.ix = newIndex(inst.Files, abs)
+	c.ix = newIndex(inst.Files, abs, c.module)
+	c.checkFiles(inst.PkgName)
+	if c.module.files["cue.mod/module.cue"].err != nil {
+		return nil // what CUE says then is that nothing can be imported
+	}
 	if inst.Err != nil {
 		c.loadError(inst.Err)
 		return nil
 	}
-	v := cuecontext.New().BuildInstance(inst)
+	lang := c.schemaOf(inst, map[*build.Instance]bool{})
+	if c.ds.HasErrors() {
+		return nil
+	}
+	ctx := cuecontext.New()
+	v := ctx.BuildInstance(inst)
 	c.ix.value = v
 	c.cueBroken = c.cueErrors(c.validate(v))
-	if !v.LookupPath(cue.MakePath(cue.Str("inputs"), cue.Str(plan.LockKey))).Exists() {
+	if lang == nil || !v.LookupPath(cue.MakePath(cue.Str("inputs"), cue.Str(plan.LockKey))).Exists() {
 		if !c.ds.HasErrors() {
 			c.ds.Errorf(plan.CodeNoEnvironment, c.whereMissing([]string{"schema"}),
 				"import the schema and write `schema.#Environment` on a line of its own in the contract",
@@ -122,7 +137,71 @@ func (c *compilation) compile(dir string) *plan.Plan {
 		}
 		return nil
 	}
+	if !c.ds.HasErrors() && !embedsSchema(c.files) {
+		// What counts is the schema, whatever the contract made of it.
+		u := v.Unify(ctx.BuildInstance(lang).LookupPath(cue.MakePath(cue.Def("Environment"))))
+		c.cueBroken = c.cueErrors(c.validate(u))
+		if !c.ds.HasErrors() {
+			if s, err = decode(u, c.ix, c.cueBroken, c.unknownField); err != nil {
+				c.ds.Errorf(plan.CodeConflict, nil, "", "the environment is not what the schema says: %s", maskLiterals(err.Error()))
+				return nil
+			}
+		}
+	}
 	return c.plan(s, inst.PkgName)
+}
+
+// schemaOf returns the schema among what inst imports. Whatever else is
+// imported by its path is an error.
+func (c *compilation) schemaOf(inst *build.Instance, seen map[*build.Instance]bool) *build.Instance {
+	if seen[inst] {
+		return nil
+	}
+	seen[inst] = true
+	var found *build.Instance
+	for _, in := range inst.Imports {
+		if ast.ParseImportPath(in.ImportPath).Path == schema.ImportPath {
+			for _, f := range in.Files {
+				if !schema.Contains(f.Filename) {
+					c.ds.Errorf(plan.CodeSchemaStale, []plan.Pos{c.module.at(f.Filename, 1, 1)}, "give the module another path in cue.mod/module.cue, or the directory another name",
+						"%s is imported in the place of the schema", f.Filename)
+				}
+			}
+			found = in
+		} else {
+			found = cmp.Or(found, c.schemaOf(in, seen))
+		}
+	}
+	return found
+}
+
+// embedsSchema reports whether one of a package's files plainly embeds
+// schema.#Environment, as most do: then CUE has held it to the schema.
+func embedsSchema(files []*ast.File) bool {
+	var is func(ast.Expr) bool
+	is = func(e ast.Expr) bool {
+		switch e := e.(type) {
+		case *ast.BinaryExpr:
+			return e.Op == token.AND && (is(e.X) || is(e.Y))
+		case *ast.SelectorExpr:
+			x, ok := e.X.(*ast.Ident)
+			if !ok {
+				return false
+			}
+			spec, ok := x.Node.(*ast.ImportSpec)
+			name, _, err := ast.LabelName(e.Sel)
+			return ok && err == nil && name == "#Environment" && spec.Path.Value == strconv.Quote(schema.ImportPath)
+		}
+		return false
+	}
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if embed, ok := d.(*ast.EmbedDecl); ok && is(embed.Expr) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // loadError reports why the package could not be loaded: CUE's parser gives up
@@ -204,7 +283,7 @@ func (c *compilation) pathIn(file string, where ...string) string {
 	base := c.dir
 	// Where the value says that it comes from; the syntax cannot tell which side of a default or a condition holds.
 	v, _ := c.ix.value.LookupPath(cuePath(where)).Default()
-	if at := position(v.Pos()); at.IsValid() && !schema.Contains(at.File) {
+	if at := c.module.position(v.Pos()); at.IsValid() && !schema.Contains(at.File) {
 		return filepath.Join(filepath.Dir(at.File), filepath.FromSlash(file))
 	}
 	if at := last(c.ix.set(where...)); len(at) > 0 {
@@ -217,7 +296,7 @@ func (c *compilation) pathIn(file string, where ...string) string {
 func (c *compilation) finish() {
 	for i := range c.ds {
 		for _, p := range c.ds[i].Pos {
-			if lineLooksSecret(c.line(p)) {
+			if lineLooksSecret(p.Text) {
 				c.ds[i].Mask = true
 			}
 		}
@@ -249,33 +328,12 @@ func (c *compilation) knows(input string) bool {
 	return c.ds.HasErrors() && c.ix.value.LookupPath(cuePath([]string{"inputs", input})).Exists()
 }
 
-// line returns the source line at p, or "".
-func (c *compilation) line(p plan.Pos) string {
-	lines, ok := c.lines[p.File]
-	if !ok {
-		if f, err := os.Open(p.File); err == nil {
-			sc := bufio.NewScanner(f)
-			sc.Buffer(nil, 1<<20)
-			for sc.Scan() {
-				lines = append(lines, sc.Text())
-			}
-			f.Close()
-		}
-		c.lines[p.File] = lines
-	}
-	if p.Line < 1 || p.Line > len(lines) {
-		return ""
-	}
-	return lines[p.Line-1]
-}
-
 // textAt returns the source line from p on.
 func (c *compilation) textAt(p plan.Pos) string {
-	line := c.line(p)
-	if p.Column < 1 || p.Column > len(line) {
+	if p.Column < 1 || p.Column > len(p.Text) {
 		return ""
 	}
-	return line[p.Column-1:]
+	return p.Text[p.Column-1:]
 }
 
 // unquoteSelector takes the quotes off a label as CUE writes it in a path.

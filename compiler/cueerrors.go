@@ -10,6 +10,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/schema"
@@ -156,15 +157,18 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 // cueSyntax reports an error of loading, parsing or resolving references,
 // which CUE itself places well.
 func (c *compilation) cueSyntax(e errors.Error) {
-	msg := maskLiterals(messageOf(e))
-	pos := []plan.Pos{position(e.Position())}
+	pos := []plan.Pos{c.module.position(e.Position())}
 	for _, p := range e.InputPositions() {
-		if q := position(p); !schema.Contains(q.File) {
+		if q := c.module.position(p); !schema.Contains(q.File) {
 			pos = append(pos, q)
 		}
 	}
 	pos = slices.DeleteFunc(pos, func(p plan.Pos) bool { return !p.IsValid() })
 	pos = slices.Compact(pos)
+	msg := c.module.words(maskLiterals(messageOf(e)))
+	if len(pos) > 0 && !c.module.parsed(pos[0].File) {
+		msg = withoutText(e)
+	}
 	code, hint := plan.CodeSyntax, ""
 	if len(pos) > 0 && msg == "import failed" {
 		msg = "can't import " + stringLiteral.FindString(c.textAt(pos[0]))
@@ -184,6 +188,28 @@ func (c *compilation) cueSyntax(e errors.Error) {
 	}
 	c.ds.Errorf(code, pos, hint, "%s", msg)
 }
+
+// withoutText is what CUE says of a file that it can't parse, which may be
+// anything: words of CUE's own, and none of the file's.
+func withoutText(e errors.Error) string {
+	format, args := e.Msg()
+	said := slices.Clone(args)
+	switch {
+	case format == "expected %s, found '%s' %s": // the last is the file's
+		format, said = strings.TrimSuffix(format, " %s"), said[:2]
+	case strings.HasPrefix(format, "expected "), strings.HasPrefix(format, "missing ','"):
+	default:
+		for i, a := range said {
+			if _, ok := a.(token.Token); !ok {
+				said[i] = "[not shown]"
+			}
+		}
+		format = verb.ReplaceAllString(format, "%v")
+	}
+	return fmt.Sprintf(format, said...)
+}
+
+var verb = regexp.MustCompile(`%[#+]?[a-zA-Z]`)
 
 func (c *compilation) unknownField(path, known []string) {
 	n := len(path)
@@ -241,7 +267,7 @@ func (c *compilation) whereMissing(path []string) []plan.Pos {
 	}
 	for _, f := range c.files {
 		if filepath.Dir(f.Filename) == c.dir {
-			return []plan.Pos{{File: f.Filename, Line: max(1, position(f.Pos()).Line), Column: 1}}
+			return []plan.Pos{c.module.at(f.Filename, max(1, c.module.position(f.Pos()).Line), 1)}
 		}
 	}
 	return nil

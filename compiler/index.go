@@ -23,12 +23,13 @@ type index struct {
 	values map[string][]plan.Pos // where what it is set to stands
 	value  cue.Value
 	dir    string // of the environment
+	module *module
 }
 
 func pathKey(path []string) string { return strings.Join(path, "\x00") }
 
-func newIndex(files []*ast.File, dir string) *index {
-	ix := &index{labels: map[string][]plan.Pos{}, values: map[string][]plan.Pos{}, dir: dir}
+func newIndex(files []*ast.File, dir string, m *module) *index {
+	ix := &index{labels: map[string][]plan.Pos{}, values: map[string][]plan.Pos{}, dir: dir, module: m}
 	for _, f := range files {
 		ix.decls(nil, f.Decls)
 	}
@@ -45,8 +46,8 @@ func (ix *index) decls(path []string, decls []ast.Decl) {
 			}
 			p := append(path[:len(path):len(path)], name)
 			key := pathKey(p)
-			ix.labels[key] = append(ix.labels[key], position(d.Label.Pos()))
-			ix.values[key] = append(ix.values[key], position(d.Value.Pos()))
+			ix.labels[key] = append(ix.labels[key], ix.module.position(d.Label.Pos()))
+			ix.values[key] = append(ix.values[key], ix.module.position(d.Value.Pos()))
 			ix.expr(p, d.Value)
 		case *ast.EmbedDecl:
 			ix.expr(path, d.Expr)
@@ -72,7 +73,7 @@ func (ix *index) expr(path []string, e ast.Expr) {
 	case *ast.ListLit:
 		for i, elt := range e.Elts {
 			p := append(path[:len(path):len(path)], strconv.Itoa(i))
-			ix.values[pathKey(p)] = append(ix.values[pathKey(p)], position(elt.Pos()))
+			ix.values[pathKey(p)] = append(ix.values[pathKey(p)], ix.module.position(elt.Pos()))
 			ix.expr(p, elt)
 		}
 	}
@@ -102,7 +103,7 @@ func (ix *index) declared(path ...string) []plan.Pos {
 		var ps []plan.Pos
 		_, conjuncts := v.Expr()
 		for _, c := range conjuncts {
-			ps = append(ps, position(c.Pos()))
+			ps = append(ps, ix.module.position(c.Pos()))
 		}
 		return ps
 	})
@@ -112,7 +113,7 @@ func (ix *index) declared(path ...string) []plan.Pos {
 // own word last.
 func (ix *index) set(path ...string) []plan.Pos {
 	return ix.find(ix.values, path, func(v cue.Value) []plan.Pos {
-		return []plan.Pos{position(v.Pos())}
+		return []plan.Pos{ix.module.position(v.Pos())}
 	})
 }
 
@@ -152,11 +153,4 @@ func cuePath(path []string) cue.Path {
 		sels[i] = cue.Str(s)
 	}
 	return cue.MakePath(sels...)
-}
-
-func position(p token.Pos) plan.Pos {
-	if !p.IsValid() {
-		return plan.Pos{}
-	}
-	return plan.Pos{File: p.Filename(), Line: p.Line(), Column: p.Column()}
 }

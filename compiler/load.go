@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
@@ -22,7 +25,10 @@ import (
 // Find returns the absolute directories of the environments that patterns
 // name, sorted and without duplicates. A pattern is a directory, or a
 // directory followed by "/...", which stands for every environment in it and
-// below: every directory with a CUE file that sets the field environment.
+// below: every directory with a CUE file that sets the field environment, and
+// every one below a contract that is of its package and has nothing further
+// below, for it is an environment that does not say so. Links to directories
+// of the module are followed.
 func Find(patterns ...string) ([]string, error) {
 	var dirs []string
 	for _, pattern := range patterns {
@@ -48,56 +54,155 @@ func Find(patterns ...string) ([]string, error) {
 			dirs = append(dirs, root)
 			continue
 		}
-		before := len(dirs)
-		err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case !d.IsDir():
-				return nil
-			case path != root && (d.Name() == "cue.mod" || strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_")):
-				return fs.SkipDir // as CUE's own patterns do
-			case isEnvironment(path):
-				dirs = append(dirs, path)
-			}
-			return nil
-		})
+		w := walker{seen: map[string]bool{}}
+		module, ok := moduleRoot(root)
+		if !ok {
+			module = root
+		}
+		if w.module, err = newModule(module); err != nil {
+			return nil, err
+		}
+		_, err = w.walk(root, w.above(root))
+		w.module.root.Close()
 		if err != nil {
 			return nil, err
 		}
-		if len(dirs) == before {
+		if len(w.dirs) == 0 {
 			return nil, fmt.Errorf("%s matches no environment: no CUE file there sets the field environment", pattern)
 		}
+		dirs = append(dirs, w.dirs...)
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs), nil
 }
 
-// isEnvironment reports whether a CUE file in dir sets the field environment.
-// A file that does not parse counts, so that its errors are seen.
-func isEnvironment(dir string) bool {
-	files, _ := filepath.Glob(filepath.Join(dir, "*.cue"))
-	for _, file := range files {
-		f, err := parser.ParseFile(file, nil)
-		if err != nil {
-			return true
+// walker looks for environments.
+type walker struct {
+	module *module
+	seen   map[string]bool
+	dirs   []string
+}
+
+// walk looks in dir and below. contracts are the packages of the contracts
+// above. It reports whether there is an environment, or what should be one.
+func (w *walker) walk(dir string, contracts []string) (bool, error) {
+	if w.seen[dir] {
+		return false, nil
+	}
+	w.seen[dir] = true
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	here := w.look(dir)
+	contracts = append(contracts[:len(contracts):len(contracts)], here.contracts...)
+	below := false
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if e.Name() == "cue.mod" || strings.HasPrefix(e.Name(), ".") || strings.HasPrefix(e.Name(), "_") {
+			continue // as CUE's own patterns do
 		}
-		for _, d := range f.Decls {
+		if e.Type()&fs.ModeSymlink != 0 {
+			target, err := filepath.EvalSymlinks(name)
+			if err != nil {
+				continue // of a file, which is told when it is read
+			}
+			if info, err := os.Stat(target); err != nil || !info.IsDir() {
+				continue
+			}
+			if !inside(w.module.dir, target) {
+				if isPackage(target) {
+					return false, fmt.Errorf("%s is a link out of the module, to %s; name the directory itself if it is an environment", name, target)
+				}
+				continue
+			}
+			if inside(target, dir) {
+				continue // it leads above itself
+			}
+			name = target
+		} else if !e.IsDir() {
+			continue
+		}
+		under := contracts
+		if _, err := os.Lstat(filepath.Join(name, "cue.mod", "module.cue")); err == nil {
+			under = nil // another module
+		}
+		found, err := w.walk(name, under)
+		if err != nil {
+			return false, err
+		}
+		below = below || found
+	}
+	if here.environment || !below && slices.ContainsFunc(here.packages, func(p string) bool { return slices.Contains(contracts, p) }) && len(here.contracts) == 0 {
+		w.dirs = append(w.dirs, dir)
+		return true, nil
+	}
+	return below, nil
+}
+
+// above returns the packages of the contracts in the directories above dir.
+func (w *walker) above(dir string) (contracts []string) {
+	for dir != w.module.dir && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		contracts = append(contracts, w.look(dir).contracts...)
+	}
+	return contracts
+}
+
+// found is what the .cue files of one directory are.
+type found struct {
+	environment bool     // one sets the field environment, or can't be read, so that its errors are seen
+	packages    []string // their packages
+	contracts   []string // those that embed the schema
+}
+
+func (w *walker) look(dir string) (f found) {
+	rel, err := filepath.Rel(w.module.dir, dir)
+	if err != nil {
+		return f
+	}
+	rel = filepath.ToSlash(rel)
+	for _, name := range w.module.list(rel) {
+		file := w.module.load(path.Join(rel, name))
+		if file.syntax == nil {
+			f.environment = true
+			continue
+		}
+		pkg := file.syntax.PackageName()
+		f.packages = append(f.packages, pkg)
+		for spec := range file.syntax.ImportSpecs() {
+			if spec.Path.Value == strconv.Quote(schema.ImportPath) && slices.ContainsFunc(file.syntax.Decls, isEmbedding) {
+				f.contracts = append(f.contracts, pkg)
+			}
+		}
+		for _, d := range file.syntax.Decls {
 			if field, ok := d.(*ast.Field); ok {
 				if name, _, _ := ast.LabelName(field.Label); name == "environment" {
-					return true
+					f.environment = true
 				}
 			}
 		}
 	}
-	return false
+	return f
+}
+
+func isEmbedding(d ast.Decl) bool {
+	_, ok := d.(*ast.EmbedDecl)
+	return ok
+}
+
+// isPackage reports whether dir has .cue files.
+func isPackage(dir string) bool {
+	entries, _ := os.ReadDir(dir)
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isCUE(e.Name()) })
 }
 
 // moduleRoot returns the nearest directory at or above dir that holds
 // cue.mod/module.cue.
 func moduleRoot(dir string) (string, bool) {
 	for d := dir; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "cue.mod", "module.cue")); err == nil {
+		// One that can't be read counts, so that it is told.
+		if _, err := os.Lstat(filepath.Join(d, "cue.mod", "module.cue")); err == nil {
 			return d, true
 		}
 		if d == filepath.Dir(d) {
@@ -106,27 +211,151 @@ func moduleRoot(dir string) (string, bool) {
 	}
 }
 
-// loadInstance loads the CUE package in dir with the embedded schema laid over
-// the module's own copy, and no registry: a compilation never touches the
-// network.
-func loadInstance(root, dir string, ds *plan.Diagnostics) *build.Instance {
-	overlay := map[string]load.Source{}
+// loadInstance loads the CUE package in the environment's directory, from what
+// the module shows of the disk and with no registry: a compilation never
+// touches the network.
+func (c *compilation) loadInstance() *build.Instance {
+	m := c.module
+	return load.Instances([]string{"."}, &load.Config{
+		Overlay:    m.overlay(),
+		ModuleRoot: m.mount,
+		Dir:        path.Join(append([]string{m.mount}, m.as...)...),
+		ParseFile: func(name string, src any, cfg parser.Config) (*ast.File, error) {
+			return parseWithout(m.display(name), src, cfg)
+		},
+		Env: append(os.Environ(), "CUE_REGISTRY=none"),
+	})[0]
+}
+
+// forbidden are the attributes with which CUE reads files, takes values from
+// outside, or passes over a file: what each one would do.
+var forbidden = map[string]string{
+	"embed":  "reads a file",
+	"extern": "lets a file read others",
+	"if":     "leaves the file out unless a tag is given",
+	"ignore": "leaves the file out",
+	"tag":    "takes a value from the command line of cue",
+	"test":   "is a test of cue itself",
+}
+
+// parseWithout parses a file for CUE, which never sees the attributes that
+// [compilation.checkFiles] reports.
+func parseWithout(name string, src any, cfg parser.Config) (*ast.File, error) {
+	f, err := parser.ParseFile(name, src, cfg)
+	if f == nil || err != nil {
+		return f, err
+	}
+	isForbidden := func(d ast.Decl) bool {
+		a, ok := d.(*ast.Attribute)
+		return ok && forbidden[a.Name()] != ""
+	}
+	f.Decls = slices.DeleteFunc(f.Decls, isForbidden)
+	ast.Walk(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.StructLit:
+			n.Elts = slices.DeleteFunc(n.Elts, isForbidden)
+		case *ast.Field:
+			n.Attrs = slices.DeleteFunc(n.Attrs, func(a *ast.Attribute) bool { return forbidden[a.Name()] != "" })
+		}
+		return true
+	}, nil)
+	return f, nil
+}
+
+// checkFiles reports the files that CUE was not shown, and what the others say
+// that would make CUE read more than them.
+func (c *compilation) checkFiles(pkg string) {
+	m := c.module
+	for _, rel := range slices.Sorted(maps.Keys(m.files)) {
+		f := m.files[rel]
+		name := filepath.Join(m.dir, filepath.FromSlash(rel))
+		if f.err != nil && !errors.Is(f.err, fs.ErrNotExist) {
+			c.ds.Errorf(plan.CodeNotCUE, []plan.Pos{{File: name, Line: 1, Column: 1}},
+				"make it a regular file of the module, or give it a name that does not end in .cue", "%s %v", path.Base(rel), f.err)
+		}
+		if f.syntax == nil || f.schema {
+			continue
+		}
+		if pkg != "" && f.syntax.PackageName() != pkg && rel != "cue.mod/module.cue" && inside(filepath.Dir(name), c.dir) {
+			continue // another package beside this one, which CUE passes over
+		}
+		ast.Walk(f.syntax, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Attribute:
+				if does := forbidden[n.Name()]; does != "" {
+					c.ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take it away, and write the value into the contract",
+						"@%s is not allowed: it %s", n.Name(), does)
+				}
+			case *ast.ImportSpec:
+				if name, err := strconv.Unquote(n.Path.Value); err == nil && strings.HasPrefix(name, "tool/") {
+					c.ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take the import away",
+						"%q can't be imported: it is for cue's commands, which read files and run programs", name)
+				}
+			}
+			return true
+		}, nil)
+	}
+}
+
+// checkSchema reports what the module has beside or instead of the embedded
+// schema: CUE and editors would unify it into the language.
+func (c *compilation) checkSchema() {
+	for _, f := range StrangeSchema(c.module.dir) {
+		c.ds.Errorf(plan.CodeSchemaStale, []plan.Pos{{File: filepath.Join(c.module.dir, filepath.FromSlash(f.Path)), Line: 1, Column: 1}},
+			"run `victorgen init` in the module: it renews the schema, and removes what is not of it", "%s", f.Why)
+	}
+}
+
+// Strange is a file that stands where only the embedded schema may.
+type Strange struct {
+	Path string // below the module, slash-separated
+	Why  string
+	Old  bool // a file of the schema with another content; else there is none like it
+}
+
+// StrangeSchema returns the files of the module in root that CUE would take for
+// a part of the schema, and that are not the embedded one.
+func StrangeSchema(root string) []Strange {
+	files := map[string][]byte{}
 	for name, content := range schema.Files() {
-		path := filepath.Join(root, filepath.FromSlash(schema.Dir), name)
-		overlay[path] = load.FromBytes(content)
-		vendored, err := os.ReadFile(path)
-		if err == nil && !bytes.Equal(vendored, content) {
-			ds.Warnf(plan.CodeSchemaStale, []plan.Pos{{File: path, Line: 1, Column: 1}},
-				"run `victorgen init` in the module to renew it",
-				"the module's copy of the schema is not the one of this victorgen; it is not used")
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			ds.Warnf(plan.CodeSchemaStale, nil, "", "the module's copy of the schema can't be read: %v", err)
+		files[path.Join(schema.Dir, name)] = content
+	}
+	var all []Strange
+	note := func(rel string, d fs.DirEntry) {
+		name := filepath.Join(root, filepath.FromSlash(rel))
+		want, ours := files[rel]
+		switch {
+		case !ours:
+			all = append(all, Strange{rel, path.Base(rel) + " is no part of the schema of this victorgen", false})
+		case !d.Type().IsRegular():
+			all = append(all, Strange{rel, "the module's copy of the schema is not a regular file", true})
+		default:
+			if info, err := d.Info(); err == nil && info.Size() == int64(len(want)) {
+				if have, err := os.ReadFile(name); err == nil && bytes.Equal(have, want) {
+					return
+				}
+			}
+			all = append(all, Strange{rel, "the module's copy of the schema is not the one of this victorgen", true})
 		}
 	}
-	return load.Instances([]string{"."}, &load.Config{
-		Dir:        dir,
-		ModuleRoot: root,
-		Overlay:    overlay,
-		Env:        append(os.Environ(), "CUE_REGISTRY=none"),
-	})[0]
+	for _, d := range dependencies {
+		dir := path.Join(d, schema.ImportPath)
+		// Above it CUE reads the files of the same package.
+		for up := path.Dir(dir); up != "cue.mod"; up = path.Dir(up) {
+			entries, _ := os.ReadDir(filepath.Join(root, filepath.FromSlash(up)))
+			for _, e := range entries {
+				if isCUE(e.Name()) && !e.IsDir() {
+					note(path.Join(up, e.Name()), e)
+				}
+			}
+		}
+		filepath.WalkDir(filepath.Join(root, filepath.FromSlash(dir)), func(name string, d fs.DirEntry, err error) error {
+			rel, _ := filepath.Rel(root, name)
+			if rel = filepath.ToSlash(rel); err == nil && !d.IsDir() {
+				note(rel, d)
+			}
+			return nil
+		})
+	}
+	return all
 }

@@ -250,11 +250,10 @@ func (c *compilation) inTemplate(pos []plan.Pos, text string, p plan.TemplatePro
 	at, offset := pos[0], min(p.Offset, len(text))
 	if strings.HasPrefix(strings.TrimLeft(c.textAt(at), "#"), `"""`) {
 		// The text of a multiline literal starts on the line after its quotes.
-		at.Line += 1 + strings.Count(text[:offset], "\n")
-		at.Column = 1
+		at = c.module.at(at.File, at.Line+1+strings.Count(text[:offset], "\n"), 1)
 		start := strings.LastIndex(text[:offset], "\n") + 1
 		text, offset = text[start:], offset-start
-		if line := c.line(at); p.Token == "" && line != "" {
+		if line := at.Text; p.Token == "" && line != "" {
 			at.Column = 1 + len(line) - len(strings.TrimLeft(line, " \t"))
 			return append([]plan.Pos{at}, pos[1:]...)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +19,6 @@ type printer struct {
 	w     io.Writer
 	color bool
 	wd    string
-	files map[string][]string // source lines read so far
 }
 
 func newPrinter(w io.Writer) *printer {
@@ -28,7 +26,7 @@ func newPrinter(w io.Writer) *printer {
 	if resolved, err := filepath.EvalSymlinks(wd); err == nil {
 		wd = resolved
 	}
-	return &printer{w: w, color: isTerminal(w) && os.Getenv("NO_COLOR") == "", wd: wd, files: map[string][]string{}}
+	return &printer{w: w, color: isTerminal(w) && os.Getenv("NO_COLOR") == "", wd: wd}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -119,8 +117,8 @@ const maxLine = 160
 
 // source shows the line at pos with a caret below.
 func (p *printer) source(pos plan.Pos, tone string) {
-	line, ok := p.line(pos)
-	if !ok || pos.Column < 1 || pos.Column > len(line)+1 {
+	line := pos.Text
+	if line == "" || !utf8.ValidString(line) || pos.Column < 1 || pos.Column > len(line)+1 {
 		return
 	}
 	before, after := line[:pos.Column-1], line[pos.Column-1:]
@@ -138,23 +136,6 @@ func (p *printer) source(pos plan.Pos, tone string) {
 		return ' '
 	}, before)
 	fmt.Fprintf(p.w, "    %s%s\n    %s%s\n", before, after, indent, p.paint(tone, "^"))
-}
-
-func (p *printer) line(pos plan.Pos) (string, bool) {
-	lines, ok := p.files[pos.File]
-	if !ok {
-		if f, err := os.Open(pos.File); err == nil {
-			defer f.Close()
-			for s := bufio.NewScanner(f); s.Scan(); {
-				lines = append(lines, s.Text())
-			}
-		}
-		p.files[pos.File] = lines
-	}
-	if pos.Line < 1 || pos.Line > len(lines) || !utf8.ValidString(lines[pos.Line-1]) {
-		return "", false
-	}
-	return lines[pos.Line-1], true
 }
 
 func (p *printer) place(pos plan.Pos) string {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -33,7 +34,8 @@ configuration for pre-commit. The name of the application is that of the
 directory.
 
 Files that exist are left alone, but for the schema, which is renewed, and
-.gitignore, to which missing lines are added.`,
+.gitignore, to which missing lines are added. Files in cue.mod that CUE would
+take for a part of the schema are removed.`,
 		Example: "  victorgen init\n  victorgen init deploy/secrets",
 		Args:    argsOf(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -91,16 +93,28 @@ func initModule(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
+	// What stands where only the schema may is no part of it: see VG1010.
+	renewed := map[string]bool{}
+	for _, f := range compiler.StrangeSchema(abs) {
+		file := filepath.FromSlash(f.Path)
+		if err := os.Remove(filepath.Join(abs, file)); err != nil {
+			return err
+		}
+		if f.Old {
+			renewed[f.Path] = true
+		} else {
+			say("removed", file)
+		}
+	}
 	definitions := schema.Files()
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
 		content := definitions[name]
 		file := filepath.FromSlash(schema.Dir + "/" + name)
-		old, err := os.ReadFile(filepath.Join(abs, file))
-		if err == nil && bytes.Equal(old, content) {
+		if old, err := os.ReadFile(filepath.Join(abs, file)); err == nil && bytes.Equal(old, content) {
 			continue
 		}
 		what := "created"
-		if err == nil {
+		if renewed[schema.Dir+"/"+name] {
 			what = "renewed"
 		}
 		if err := write(abs, file, content); err != nil {

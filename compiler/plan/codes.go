@@ -16,6 +16,8 @@ const (
 	CodeLoosened      Code = "VG1008"
 	CodeNotOneOf      Code = "VG1009"
 	CodeSchemaStale   Code = "VG1010"
+	CodeNotCUE        Code = "VG1011"
+	CodeAttribute     Code = "VG1012"
 	CodeName          Code = "VG1101"
 	CodeSameSecret    Code = "VG1102"
 	CodeTypeKeys      Code = "VG1103"

@@ -37,8 +37,19 @@ Usually it is misspelt. A field of your own must be hidden (_name) or a definiti
 An environment is unified with the contract, so it can add and narrow, never take back. What environments may
 choose, the contract leaves open: schema.#Optional may become required; default: *"a" | string may become "b";
 minLength: *12 | >=12 may become 20.`,
-	CodeNotOneOf:    `a field has a value that is not one of those that the schema lists for it.`,
-	CodeSchemaStale: "the schema in cue.mod/pkg is not the one that this victorgen has.\nThe one of the program is used. `victorgen init` in the module renews the copy, for editors and cue vet.",
+	CodeNotOneOf: `a field has a value that is not one of those that the schema lists for it.`,
+	CodeSchemaStale: `what stands where the schema belongs is not the schema of this victorgen.
+CUE unifies all files of a package: one more beside the schema in cue.mod/pkg, or below cue.mod/gen or cue.mod/usr,
+would change the language for editors and cue vet. victorgen itself uses the schema that it was built with and no
+other. ` + "`victorgen init`" + ` in the module renews the copy, and removes what is not of it.`,
+	CodeNotCUE: `a file whose name ends in .cue is not a file of the module that can be read as CUE.
+Of a module the .cue files are read and nothing else: regular files, and links to .cue files in the module. A link
+to anything else, a FIFO, a device and a file without the right to read it are refused, and nothing of them is ever
+shown. Names that begin with . or _ are passed over, as CUE does it.`,
+	CodeAttribute: `an attribute or an import would make CUE read or do more than the contract says.
+@extern and @embed read files, @if and @ignore leave a file out, @tag takes a value from the command line of cue,
+and the packages tool/... read files and run programs. None of it is honoured: what counts is what the .cue files
+say, for everybody who compiles them. Other attributes mean nothing here.`,
 	CodeName: `a name is not one that Kubernetes accepts.
 The rules are Kubernetes' own: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/. An input
 has the name of an environment variable, and a label of an alert one of Prometheus'

@@ -423,6 +423,9 @@ type Pos struct {
 	File   string `json:"file"` // absolute
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
+	// Text is the line, if a message may show it: the compiler sets it, and only
+	// of files that it has read and that are CUE. Nobody opens File to show it.
+	Text string `json:"-"`
 }
 
 // IsValid reports whether the position names a line of a file.

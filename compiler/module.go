@@ -1,0 +1,354 @@
+package compiler
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+	cuemodule "cuelang.org/go/mod/module"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// maxFile is the size of the largest .cue file that is read. A contract of ten
+// thousand inputs has a tenth of it.
+const maxFile = 16 << 20
+
+// module is all that CUE sees of the disk: the .cue files of one module that
+// an environment needs, as they are when they are read, once. Each is a
+// regular file that lies in the module, or a link to such a one. The embedded
+// schema stands in the place of any other. What messages quote is what was
+// read.
+//
+// CUE gets the files as an overlay over a directory that does not exist, so it
+// finds nothing but them, whatever it looks for.
+type module struct {
+	dir   string   // absolute, without links
+	root  *os.Root // of dir: what leads out of it is not opened
+	path  string   // by which its packages are imported, or ""
+	mount string   // the directory that does not exist
+	env   []string // the elements of the environment's path below dir
+	as    []string // those by which CUE knows them: it allows few characters in a path
+	files map[string]*file
+	seen  map[string]bool // the directories whose files are loaded
+}
+
+// file is one .cue file of a module.
+type file struct {
+	content []byte
+	syntax  *ast.File // nil if it does not parse
+	lines   []string  // of the content, made when asked for
+	err     error     // why it can't be read
+	schema  bool      // embedded
+}
+
+// openModule reads what the environment in dir needs of the module in root;
+// both are absolute and without links.
+func openModule(root, dir string) (*module, error) {
+	m, err := newModule(root)
+	if err != nil {
+		return nil, err
+	}
+	defer m.root.Close()
+	// Nobody can have made a directory of this name.
+	m.mount = "/victorgen-" + strings.ToLower(rand.Text())
+	if rel, err := filepath.Rel(root, dir); err == nil && rel != "." {
+		m.env = strings.Split(filepath.ToSlash(rel), "/")
+	}
+	for i, elem := range m.env {
+		if cuemodule.CheckImportPath("x.test/"+elem) != nil || strings.Contains(elem, ":") {
+			elem = fmt.Sprintf("directory-%d-of-%s", i, path.Base(m.mount))
+		}
+		m.as = append(m.as, elem)
+	}
+	for name, content := range schema.Files() {
+		f := &file{content: content, schema: true}
+		f.syntax, _ = parser.ParseFile(name, content)
+		m.files[path.Join(schema.Dir, name)] = f
+	}
+	if f := m.load("cue.mod/module.cue"); f.syntax != nil {
+		for _, d := range f.syntax.Decls {
+			if field, ok := d.(*ast.Field); ok {
+				if name, _, _ := ast.LabelName(field.Label); name == "module" {
+					if lit, ok := field.Value.(*ast.BasicLit); ok {
+						p, _ := strconv.Unquote(lit.Value)
+						m.path = ast.ParseImportPath(p).Path
+					}
+				}
+			}
+		}
+	}
+	m.loadPackage(".", path.Join(append([]string{"."}, m.env...)...))
+	return m, nil
+}
+
+// newModule is a module of which nothing is read yet.
+func newModule(dir string) (*module, error) {
+	r, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &module{dir: dir, root: r, files: map[string]*file{}, seen: map[string]bool{}}, nil
+}
+
+// loadPackage loads the files in rel and above, up to base, for CUE makes a
+// package from all of them, and then what they import.
+func (m *module) loadPackage(base, rel string) {
+	for {
+		if !m.seen[rel] {
+			m.seen[rel] = true
+			for _, name := range m.list(rel) {
+				if f := m.load(path.Join(rel, name)); f.syntax != nil {
+					for spec := range f.syntax.ImportSpecs() {
+						if p, err := strconv.Unquote(spec.Path.Value); err == nil {
+							m.loadImport(ast.ParseImportPath(p).Path)
+						}
+					}
+				}
+			}
+		}
+		if rel == base || rel == "." {
+			return
+		}
+		rel = path.Dir(rel)
+	}
+}
+
+func (m *module) loadImport(p string) {
+	if p == schema.ImportPath || !filepath.IsLocal(p) || path.Clean(p) != p {
+		return
+	}
+	for _, dir := range dependencies {
+		m.loadPackage(dir, path.Join(dir, p))
+	}
+	if below, ok := strings.CutPrefix(p, m.path+"/"); ok && m.path != "" {
+		// A module in this one is another one.
+		for d := below; d != "."; d = path.Dir(d) {
+			if _, err := m.root.Lstat(filepath.FromSlash(path.Join(d, "cue.mod", "module.cue"))); err == nil {
+				return
+			}
+		}
+		m.loadPackage(".", below)
+	}
+}
+
+// list returns the names of the .cue files in the directory at rel.
+func (m *module) list(rel string) []string {
+	if ofSchema(rel) {
+		return nil
+	}
+	f, err := m.root.Open(filepath.FromSlash(rel))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	entries, _ := f.ReadDir(-1)
+	var names []string
+	for _, e := range entries {
+		if isCUE(e.Name()) {
+			if info, err := m.root.Stat(filepath.FromSlash(path.Join(rel, e.Name()))); err != nil || !info.IsDir() {
+				names = append(names, e.Name())
+			}
+		}
+	}
+	return names
+}
+
+// overlay is what CUE gets to see.
+func (m *module) overlay() map[string]load.Source {
+	all := map[string]load.Source{}
+	for rel, f := range m.files {
+		if f.err == nil {
+			all[m.mount+"/"+m.virtual(rel)] = load.FromBytes(f.content)
+		}
+	}
+	return all
+}
+
+// virtual is how CUE calls what is at rel.
+func (m *module) virtual(rel string) string { return rename(rel, m.env, m.as) }
+
+// rename replaces the leading elements of a path that are those of from.
+func rename(rel string, from, to []string) string {
+	elems := strings.Split(rel, "/")
+	for i := 0; i < min(len(elems), len(from)) && elems[i] == from[i]; i++ {
+		elems[i] = to[i]
+	}
+	return strings.Join(elems, "/")
+}
+
+// display is the absolute path of what CUE calls name.
+func (m *module) display(name string) string {
+	if rel, ok := strings.CutPrefix(name, m.mount+"/"); ok {
+		return filepath.Join(m.dir, filepath.FromSlash(rename(rel, m.as, m.env)))
+	}
+	return name
+}
+
+// words puts real paths into what CUE says.
+func (m *module) words(msg string) string {
+	for i, elem := range m.as {
+		if elem != m.env[i] {
+			msg = strings.ReplaceAll(msg, elem, m.env[i])
+		}
+	}
+	return strings.ReplaceAll(msg, m.mount, m.dir)
+}
+
+// position is where CUE says that something is, with the line if it may be quoted.
+func (m *module) position(p token.Pos) plan.Pos {
+	if !p.IsValid() {
+		return plan.Pos{}
+	}
+	return m.at(m.display(p.Filename()), p.Line(), p.Column())
+}
+
+// at is a position with its line, if that may be quoted: only a file that was
+// read here and is CUE is ever shown.
+func (m *module) at(name string, line, column int) plan.Pos {
+	p := plan.Pos{File: name, Line: line, Column: column}
+	if rel, err := filepath.Rel(m.dir, name); err == nil {
+		if f := m.files[filepath.ToSlash(rel)]; f != nil && f.syntax != nil {
+			if f.lines == nil {
+				f.lines = strings.Split(string(f.content), "\n")
+			}
+			if line >= 1 && line <= len(f.lines) {
+				p.Text = strings.TrimSuffix(f.lines[line-1], "\r")
+			}
+		}
+	}
+	return p
+}
+
+// parsed reports whether the file at an absolute path was read and is CUE.
+func (m *module) parsed(name string) bool {
+	rel, err := filepath.Rel(m.dir, name)
+	if err != nil {
+		return false
+	}
+	f := m.files[filepath.ToSlash(rel)]
+	return f != nil && f.syntax != nil
+}
+
+// load returns the .cue file at rel, read once.
+func (m *module) load(rel string) *file {
+	f, ok := m.files[rel]
+	if ok {
+		return f
+	}
+	f = &file{}
+	f.content, f.err = m.read(rel)
+	if f.err == nil {
+		syntax, err := parser.ParseFile(filepath.Join(m.dir, filepath.FromSlash(rel)), f.content, parser.ParseComments)
+		if err == nil {
+			f.syntax = syntax
+		}
+	}
+	m.files[rel] = f
+	return f
+}
+
+// refusal says why a file is not read.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// read reads the file at rel as what it must be: a regular file of the module.
+func (m *module) read(rel string) ([]byte, error) {
+	name := filepath.FromSlash(rel)
+	info, err := m.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	} else if err != nil {
+		if target, err := filepath.EvalSymlinks(filepath.Join(m.dir, name)); err == nil && !inside(m.dir, target) {
+			return nil, refusal("lies behind a link out of the module")
+		}
+	}
+	link := err == nil && info.Mode()&fs.ModeSymlink != 0
+	if link {
+		target, err := filepath.EvalSymlinks(filepath.Join(m.dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, refusal("is a link to nothing")
+		case err != nil:
+			return nil, refusal("is a link that leads nowhere")
+		case !inside(m.dir, target):
+			return nil, refusal("is a link out of the module")
+		case filepath.Ext(target) != ".cue":
+			return nil, refusal("is a link to a file that is not called .cue")
+		}
+	}
+	// Opening a FIFO or a device must not wait, and must not be followed by a read.
+	f, err := m.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, refusal("can't be read: " + reason(err))
+	}
+	defer f.Close()
+	info, err = f.Stat()
+	switch {
+	case err != nil:
+		return nil, refusal("can't be read: " + reason(err))
+	case !info.Mode().IsRegular() && link:
+		return nil, refusal("is a link to something that is not a regular file")
+	case !info.Mode().IsRegular():
+		return nil, refusal("is not a regular file")
+	case info.Size() > maxFile:
+		return nil, refusal(fmt.Sprintf("is larger than %d MiB", maxFile>>20))
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, refusal("can't be read: " + reason(err))
+	}
+	if len(content) > maxFile {
+		return nil, refusal(fmt.Sprintf("is larger than %d MiB", maxFile>>20))
+	}
+	return content, nil
+}
+
+// reason is what the system says, without the path.
+func reason(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// inside reports whether the absolute path name is dir or below it.
+func inside(dir, name string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// isCUE reports whether CUE takes a file of that name for a part of a package.
+func isCUE(name string) bool {
+	return strings.HasSuffix(name, ".cue") && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "_")
+}
+
+// dependencies are the directories in which CUE looks for what a module
+// imports from others
+// (https://cuelang.org/docs/reference/modules/#vendored-modules).
+var dependencies = []string{"cue.mod/pkg", "cue.mod/gen", "cue.mod/usr"}
+
+// ofSchema reports whether CUE takes the files in rel for a part of the schema
+// or of a package below it.
+func ofSchema(rel string) bool {
+	return slices.ContainsFunc(dependencies, func(d string) bool {
+		dir := path.Join(d, schema.ImportPath)
+		return rel == dir || strings.HasPrefix(rel, dir+"/") || strings.HasPrefix(rel+"/", d+"/") && strings.HasPrefix(dir, rel+"/")
+	})
+}
