@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -41,23 +42,31 @@ type Options struct {
 	// Namespace is where all secrets live, whatever the contract says; empty is
 	// where it says. Who gives it has checked that it is a name.
 	Namespace string
+	// Timeout is how long compiling may take; zero is [DefaultTimeout].
+	Timeout time.Duration
 }
 
 // Compile compiles the environment in dir. The plan is nil if there are
 // errors; the diagnostics are sorted and may hold warnings beside a plan. It
 // may be called concurrently.
+//
+// CUE can't be told to stop. If it reaches a limit Compile says so and returns,
+// while the work goes on behind it: the process should end soon then.
 func Compile(dir string, o Options) (*plan.Plan, plan.Diagnostics) {
-	c := &compilation{options: o, defaultSource: "default"}
-	p := c.compile(dir)
-	c.finish()
-	if c.ds.HasErrors() {
-		return nil, c.ds
-	}
-	if o.Source != "" {
-		o.Source = ""
-		p.Own, _ = Compile(dir, o) // nil if the contract's own sources are wrong, which this run does not need
-	}
-	return p, c.ds
+	return within(cmp.Or(o.Timeout, DefaultTimeout), maxMemory, dir, func() (*plan.Plan, plan.Diagnostics) {
+		c := &compilation{options: o, defaultSource: "default"}
+		p := c.compile(dir)
+		c.finish()
+		if c.ds.HasErrors() {
+			return nil, c.ds
+		}
+		if o.Source != "" {
+			own := o
+			own.Source = ""
+			p.Own, _ = Compile(dir, own) // nil if the contract's own sources are wrong, which this run does not need
+		}
+		return p, c.ds
+	})
 }
 
 // compilation is the state of one call of Compile.
@@ -209,8 +218,16 @@ func embedsSchema(files []*ast.File) bool {
 // each line is told.
 func (c *compilation) loadError(err error) {
 	lines := map[string]bool{}
-	for _, e := range errors.Errors(err) {
-		key := fmt.Sprint(e.Position().Filename(), e.Position().Line())
+	all := errors.Errors(err)
+	for _, rel := range slices.Sorted(maps.Keys(c.module.files)) {
+		if bad := c.module.files[rel].bad; bad != nil {
+			// What CUE says of no place then may be made of words of this file.
+			all = slices.DeleteFunc(all, func(e errors.Error) bool { return !e.Position().IsValid() })
+			all = append(all, errors.Errors(bad)...)
+		}
+	}
+	for _, e := range all {
+		key := fmt.Sprint(c.module.display(e.Position().Filename()), e.Position().Line())
 		if !lines[key] {
 			c.cueSyntax(e)
 		}

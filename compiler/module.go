@@ -53,6 +53,7 @@ type file struct {
 	syntax  *ast.File // nil if it does not parse
 	lines   []string  // of the content, made when asked for
 	err     error     // why it can't be read
+	bad     error     // why it does not parse
 	schema  bool      // embedded
 }
 
@@ -254,7 +255,7 @@ func (m *module) load(rel string) *file {
 	f.content, f.err = m.read(rel)
 	if f.err == nil {
 		syntax, err := parser.ParseFile(filepath.Join(m.dir, filepath.FromSlash(rel)), f.content, parser.ParseComments)
-		if err == nil {
+		if f.bad = err; err == nil {
 			f.syntax = syntax
 		}
 	}

@@ -30,6 +30,7 @@ func (c *compilation) checkRules(rules []plan.Rule) {
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r plan.Rule) bool {
 		return r.Kind == "" || slices.ContainsFunc(r.Inputs, func(in string) bool { return c.inputs[in].Class == "" })
 	})
+	budget := maxSteps
 	var clauses [][]literal
 	for _, name := range c.names {
 		if !c.inputs[name].MayBeAbsent() {
@@ -38,9 +39,19 @@ func (c *compilation) checkRules(rules []plan.Rule) {
 	}
 	certain := len(clauses)
 	for _, r := range rules {
+		if len(r.Inputs) > maxRule {
+			c.ds.Errorf(plan.CodeLimit, last(r.Pos), "", "rule %q names more than %d inputs", r.Name, maxRule)
+			continue
+		}
 		own := clausesOf(r)
+		alone := satisfiable(append(clauses[:certain:certain], own...), &budget)
+		together := alone && satisfiable(append(clauses, own...), &budget)
 		switch {
-		case !satisfiable(append(clauses[:certain:certain], own...)):
+		case budget < 0:
+			c.ds.Errorf(plan.CodeLimit, last(r.Pos), "say less with rules: this one and those before it are too many, or too entangled",
+				"whether rule %q can be met together with those before it is not found out in %d steps", r.Name, maxSteps)
+			return
+		case !alone:
 			var always []string
 			for _, in := range r.Inputs {
 				if !c.inputs[in].MayBeAbsent() {
@@ -54,7 +65,7 @@ func (c *compilation) checkRules(rules []plan.Rule) {
 			c.ds.Errorf(plan.CodeRule, last(r.Pos), "change the rule, or the class of its inputs",
 				"rule %q (%s) can't be met: %s", r.Name, r.Kind, why)
 			continue
-		case !satisfiable(append(clauses, own...)):
+		case !together:
 			c.ds.Errorf(plan.CodeRule, last(r.Pos), "change one of the rules, or the class of their inputs",
 				"rule %q (%s) can't be met together with the rules before it", r.Name, r.Kind)
 			continue
@@ -62,6 +73,13 @@ func (c *compilation) checkRules(rules []plan.Rule) {
 		clauses = append(clauses, own...)
 	}
 }
+
+// The bounds of what is found out of rules. A step looks at one clause; the
+// rules of a contract of a hundred take thousands.
+const (
+	maxSteps = 2_000_000
+	maxRule  = 1000 // inputs, for a pair of them each is a clause
+)
 
 // literal says that an input is present, or that it is absent.
 type literal struct {
@@ -96,10 +114,13 @@ func clausesOf(r plan.Rule) [][]literal {
 
 // satisfiable is the algorithm of Davis, Putnam, Logemann and Loveland
 // (https://doi.org/10.1145/368273.368557): follow what is certain, else guess
-// and come back.
-func satisfiable(clauses [][]literal) bool {
+// and come back. Its steps are taken from budget; without one left it gives up.
+func satisfiable(clauses [][]literal, budget *int) bool {
 	known := map[string]bool{}
 	for {
+		if *budget -= len(clauses); *budget < 0 {
+			return false
+		}
 		var unit *literal
 		var open [][]literal
 		for _, clause := range clauses {
@@ -131,7 +152,7 @@ func satisfiable(clauses [][]literal) bool {
 			continue
 		}
 		guess := open[0][0]
-		return satisfiable(append(slices.Clone(open), []literal{guess})) ||
-			satisfiable(append(slices.Clone(open), []literal{{guess.input, !guess.present}}))
+		return satisfiable(append(slices.Clone(open), []literal{guess}), budget) ||
+			satisfiable(append(slices.Clone(open), []literal{{guess.input, !guess.present}}), budget)
 	}
 }

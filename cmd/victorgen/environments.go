@@ -65,6 +65,9 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	if err != nil {
 		return nil, usageError{err}
 	}
+	if d, err := cmd.Flags().GetDuration("timeout"); err == nil && o.Timeout == 0 {
+		o.Timeout = max(d, compiler.DefaultTimeout) // that of the sources is often shorter
+	}
 	results := make([]result, len(dirs))
 	parallel := func(f func(r *result)) {
 		var g crash.Group
@@ -87,7 +90,13 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 			r.Diagnostics = append(r.Diagnostics, permit(cmd, r.plan)...)
 		}
 	})
-	refuseSameName(results)
+	if slices.ContainsFunc(results, func(r result) bool {
+		return slices.ContainsFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Code == plan.CodeLimit })
+	}) {
+		return results, nil // what reached a limit still goes on, and may take all memory: end before anything is begun
+	}
+	apart := cmd.Flag("output") == nil || !cmd.Flag("output").Changed
+	refuseSameName(results, apart)
 	if o.Direct {
 		refuseSameSecret(results)
 	}
@@ -139,15 +148,22 @@ func encode(w io.Writer, v any) error {
 }
 
 // refuseSameName adds an error to each of the environments that share a name,
-// before any of them is built: their trees would overwrite each other.
-func refuseSameName(results []result) {
+// before any of them is built: their trees would overwrite each other. Those of
+// two modules are apart, unless --output puts them into one directory.
+func refuseSameName(results []result, apart bool) {
 	dirs := map[string][]string{}
-	for _, r := range results {
-		dirs[r.Environment] = append(dirs[r.Environment], r.Directory)
+	tree := func(r *result) string {
+		if apart && r.plan != nil {
+			return treeOf(r.plan)
+		}
+		return r.Environment
+	}
+	for i := range results {
+		dirs[tree(&results[i])] = append(dirs[tree(&results[i])], results[i].Directory)
 	}
 	for i := range results {
 		r := &results[i]
-		for _, other := range dirs[r.Environment] {
+		for _, other := range dirs[tree(r)] {
 			if r.plan != nil && other != r.Directory {
 				r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
 					"environment %q is also that of %s, and both would write the same tree", r.Environment, other)

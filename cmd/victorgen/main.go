@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,9 +30,44 @@ func main() {
 		debug.SetGCPercent(800)
 		debug.SetMemoryLimit(1 << 30)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(interruptible(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) }))
+}
+
+// grace is how long a verb may take to end by itself after a signal: it waits
+// for answers with its context, but for CUE and for the disk it can't. Every
+// write of victorgen is whole or not there, whenever the process ends.
+const grace = 1500 * time.Millisecond
+
+// interruptible runs a verb, whose context ends with the first signal, and
+// returns its exit code, or that of the signal. The second one ends the process
+// at once.
+func interruptible(verb func(context.Context) int) int {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	done := make(chan int, 1)
+	go func() { done <- verb(ctx) }()
+	select {
+	case code := <-done:
+		return code
+	case s := <-signals:
+		signal.Stop(signals)
+		cancel(fmt.Errorf("ended by a signal: %v", s))
+		code := exitInterrupted
+		if s == syscall.SIGTERM {
+			code = exitTerminated
+		}
+		select {
+		case c := <-done:
+			if c == 0 {
+				return 0 // it was done
+			}
+		case <-time.After(grace):
+			fmt.Fprintf(os.Stderr, "error: ended by a signal: %v\n", s)
+		}
+		return code
+	}
 }
 
 // The exit codes.
@@ -39,6 +75,10 @@ const (
 	exitFindings = 1 // something is wrong with a contract, a value or a tree
 	exitUsage    = 2
 	exitSource   = 3 // a source or a cluster failed
+
+	// Ended by a signal, as shells count it: 128 and its number.
+	exitInterrupted = 130
+	exitTerminated  = 143
 )
 
 // failure ends a command that has told already what is wrong.
@@ -94,7 +134,8 @@ to a cluster. It judges what the sources and the cluster hold.
 An environment (ENV) is a directory such as envs/production, or a pattern such
 as ./envs/... for all environments below a directory.
 
-Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed.`,
+Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed,
+130 and 143 ended by SIGINT or SIGTERM.`,
 		Example: `  victorgen init
   victorgen vet ./envs/...
   victorgen build envs/production

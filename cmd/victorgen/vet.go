@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +17,15 @@ import (
 
 func vetCommand() *cobra.Command {
 	var format string
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "vet ENV...",
 		Short: "Check contracts and environments, without values and without network",
 		Long: `Vet compiles environments and reports everything that is wrong with them. It
 also warns of kustomizations in the module that include a tree and would rename
-its sealed secrets, and of a file for values that Git has or would add. It reads no values and no network, so it can run anywhere:
-before a commit, or on a pull request from a fork.`,
+its sealed secrets, and of a file for values that Git has or would add. It reads
+no values and no network, so it can run anywhere: before a commit, or on a pull
+request from a fork. Compiling is bounded in time (--timeout) and in memory (4 GiB).`,
 		Example: `  victorgen vet envs/production
   victorgen vet ./envs/...
   victorgen vet ./envs/... -o json`,
@@ -30,7 +34,7 @@ before a commit, or on a pull request from a fork.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var once sync.Mutex
 			overlays := map[string]*emit.Overlays{} // by module, for its environments share them
-			return forEach(cmd, args, compiler.Options{}, format, "checking", func(ctx context.Context, r *result) {
+			return forEach(cmd, args, compiler.Options{Timeout: timeout}, format, "checking", func(ctx context.Context, r *result) {
 				once.Lock()
 				defer once.Unlock()
 				o, ok := overlays[r.plan.Module]
@@ -50,6 +54,13 @@ before a commit, or on a pull request from a fork.`,
 	}
 	permitFlags(cmd)
 	asksNoSource(cmd)
+	cmd.Flags().DurationVar(&timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take")
+	check(cmd, func() error {
+		if timeout <= 0 {
+			return errors.New("--timeout must be more than nothing, as in 30s")
+		}
+		return nil
+	})
 	outputFlag(cmd, &format, ciFormats...)
 	return cmd
 }

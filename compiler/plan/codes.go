@@ -18,6 +18,7 @@ const (
 	CodeSchemaStale   Code = "VG1010"
 	CodeNotCUE        Code = "VG1011"
 	CodeAttribute     Code = "VG1012"
+	CodeLimit         Code = "VG1013"
 	CodeName          Code = "VG1101"
 	CodeSameSecret    Code = "VG1102"
 	CodeTypeKeys      Code = "VG1103"

@@ -50,6 +50,11 @@ shown. Names that begin with . or _ are passed over, as CUE does it.`,
 @extern and @embed read files, @if and @ignore leave a file out, @tag takes a value from the command line of cue,
 and the packages tool/... read files and run programs. None of it is honoured: what counts is what the .cue files
 say, for everybody who compiles them. Other attributes mean nothing here.`,
+	CodeLimit: `compiling the contract takes more time, memory or steps than any contract needs.
+CUE is a language, and a comprehension over 3,000 by 3,000 elements takes minutes. So compiling has two minutes
+(victorgen vet --timeout says otherwise, and a longer --timeout of another verb counts, too) and 4 GiB of memory, and
+rules are followed for two million steps. A contract of ten thousand inputs needs a small part of it. Nothing is
+built when one of the environments reaches a limit.`,
 	CodeName: `a name is not one that Kubernetes accepts.
 The rules are Kubernetes' own: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/. An input
 has the name of an environment variable, and a label of an alert one of Prometheus'

@@ -1,0 +1,130 @@
+package compiler
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// moduleWith is a module with one environment, to which files add.
+func moduleWith(files map[string]string) map[string]string {
+	all := map[string]string{
+		"cue.mod/module.cue": "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
+		"contract.cue":       "package app\n\nimport \"github.com/victor-ai/victorgen/schema\"\n\nschema.#Environment\n\ninputs: TOKEN: schema.#Required\nsecrets: app: keys: token: input: \"TOKEN\"\n",
+		"envs/dev/env.cue":   "package app\n\nenvironment: \"dev\"\nnamespace: \"apps\"\ndelivery: certificate: \"../../c.pem\"\n",
+	}
+	for name, content := range files {
+		all[name] = content
+	}
+	return all
+}
+
+func only(t *testing.T, ds plan.Diagnostics, code plan.Code, text string) {
+	t.Helper()
+	for _, d := range ds {
+		if d.Code == code && strings.Contains(d.Message, text) {
+			return
+		}
+	}
+	t.Errorf("got %v, want %s with %q", ds, code, text)
+}
+
+// TestLimits: what goes on for ever, or takes all memory, ends with an error.
+func TestLimits(t *testing.T) {
+	t.Run("time", func(t *testing.T) {
+		root := write(t, moduleWith(map[string]string{
+			"envs/dev/x.cue": "package app\n\nimport \"list\"\n\n_x: [for a in list.Range(0, 300, 1) for b in list.Range(0, 300, 1) {a * b}]\n",
+		}))
+		start := time.Now()
+		p, ds := Compile(filepath.Join(root, "envs", "dev"), Options{Timeout: time.Millisecond})
+		if p != nil || time.Since(start) > 5*time.Second {
+			t.Errorf("it took %v", time.Since(start))
+		}
+		only(t, ds, plan.CodeLimit, "takes more than 1ms")
+	})
+	t.Run("memory", func(t *testing.T) {
+		stop := make(chan struct{})
+		defer close(stop)
+		p, ds := within(time.Minute, 1, "dir", func() (*plan.Plan, plan.Diagnostics) { <-stop; return nil, nil })
+		if p != nil {
+			t.Error("there is a plan")
+		}
+		only(t, ds, plan.CodeLimit, "of memory")
+	})
+	t.Run("panic", func(t *testing.T) {
+		defer func() {
+			if r := recover(); r != "oh" {
+				t.Errorf("got %v", r)
+			}
+		}()
+		within(time.Minute, maxMemory, "dir", func() (*plan.Plan, plan.Diagnostics) { panic("oh") })
+	})
+	t.Run("rules", func(t *testing.T) {
+		// The pigeonhole principle, which takes resolution exponentially many steps
+		// (Haken 1985, https://doi.org/10.1016/0304-3975(85)90144-6).
+		const n = 9
+		var b strings.Builder
+		b.WriteString("package app\n\nimport \"github.com/victor-ai/victorgen/schema\"\n\n")
+		pigeons, holes := make([]string, n+1), make([]string, n)
+		for i := range n + 1 {
+			for j := range n {
+				name := fmt.Sprintf("P%dH%d", i, j)
+				fmt.Fprintf(&b, "inputs: %s: schema.#Optional\n", name)
+				pigeons[i] += fmt.Sprintf("%q, ", name)
+				holes[j] += fmt.Sprintf("%q, ", name)
+			}
+		}
+		for i, p := range pigeons {
+			fmt.Fprintf(&b, "rules: a%d: {kind: \"atLeastOne\", inputs: [%s]}\n", i, p)
+		}
+		for j, h := range holes {
+			fmt.Fprintf(&b, "rules: z%d: {kind: \"exactlyOne\", inputs: [%s]}\n", j, h)
+		}
+		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": b.String()}))
+		_, ds := Compile(filepath.Join(root, "envs", "dev"), Options{})
+		only(t, ds, plan.CodeLimit, "is not found out in")
+	})
+}
+
+// FuzzNotCUE: whatever stands in a file that is not CUE, no message shows a line
+// of it, or a word.
+func FuzzNotCUE(f *testing.F) {
+	for _, seed := range []string{
+		"A=%s\n", "# c\nA='%s'\nB=\"%s", "%s: %s: }", "a: %s b", "a: \"%s\" \"%s\"", "package %s {", "import \"%s\"\nimport", "a: '%s\n", "a: 0x%s",
+		"a: \"\\(%s\"", "@embed(%s", "%s-%s", "package app\n%s %s\n", "-----BEGIN %s-----\n", "{\"a\": \"%s\" 1}", "package app\nimport %s \"%s\" 1\n", "`%s`", "a: #\"%s", "postgres://%s:%s@h/d",
+	} {
+		f.Add(seed)
+	}
+	const canary = "c4naryValue"
+	f.Fuzz(func(t *testing.T, text string) {
+		text = strings.ReplaceAll(text, "%s", canary)
+		if len(text) > 4096 || strings.ContainsRune(text, 0) {
+			t.Skip()
+		}
+		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": text}))
+		p, ds := Compile(filepath.Join(root, "envs", "dev"), Options{})
+		m, err := newModule(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p != nil || m.load("envs/dev/x.cue").syntax != nil {
+			return // it is CUE, and a part of the contract
+		}
+		for _, d := range ds {
+			said := d.Message + d.Hint
+			for _, at := range d.Pos {
+				said += at.Text
+			}
+			if strings.Contains(said, canary) {
+				t.Errorf("%q shows in %+v", text, d)
+			}
+			if len(d.Pos) == 0 && d.Code == plan.CodeSyntax {
+				t.Errorf("%q is wrong nowhere: %+v", text, d)
+			}
+		}
+	})
+}
