@@ -154,7 +154,7 @@ func TestSatisfiable(t *testing.T) {
 		{"both guesses are wrong", rules(one("A B"), one("C D"), all("A C"), all("B C")), false},
 	}
 	for _, tt := range tests {
-		if got := satisfiable(tt.clauses, new(1 << 20)); got != tt.want {
+		if got := satisfiable(tt.clauses, new(1<<20)); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 		if got := satisfiableByTrial(tt.clauses); got != tt.want {
