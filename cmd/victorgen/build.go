@@ -86,6 +86,7 @@ fails leaves the old tree as it was.`,
 	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
 	outputDirFlag(cmd, &o.output)
 	o.sourceOptions.flags(cmd)
+	f.Lookup("timeout").Usage = "how long the sources of an environment may take, and how long to wait for another build of it"
 	outputFlag(cmd, &o.format, ciFormats...)
 	return cmd
 }
@@ -98,14 +99,14 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		r.fail(err)
 		return
 	}
-	unlock, err := dirlock.Lock(ctx, p.Dir, func() {
-		fmt.Fprintf(stderr, "waiting for another build of %s\n", p.Environment)
-	})
-	if err != nil {
-		r.fail(err)
-		return
+	if !(o.offline && (o.check || o.dryRun)) { // which writes nothing, neither to the tree nor to a source
+		unlock, err := o.lock(ctx, stderr, p)
+		if err != nil {
+			r.fail(err)
+			return
+		}
+		defer unlock()
 	}
-	defer unlock()
 
 	old, ds := emit.ReadTree(r.Tree)
 	r.Diagnostics = append(r.Diagnostics, ds...)
@@ -152,6 +153,23 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	} else if err := writeRuleTests(report.Alerts, o.ruleTests); err != nil {
 		r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "name a file in a directory that is there", "cannot write the tests of the rules: %v", err)
 	}
+}
+
+// lock keeps other builds of an environment away. It waits for one that is under
+// way, but no longer than the sources may take.
+func (o *buildOptions) lock(ctx context.Context, stderr io.Writer, p *plan.Plan) (unlock func(), err error) {
+	limited, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	unlock, err = dirlock.Lock(limited, p.Dir, func() {
+		fmt.Fprintf(stderr, "waiting for another build of %s\n", p.Environment)
+	})
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		var late plan.Diagnostics
+		late.Errorf(plan.CodeTreeWrite, nil, "wait until it has ended, or give it longer with --timeout; the old tree is as it was",
+			"another build of %s has not ended within %v", p.Environment, o.timeout)
+		return nil, late
+	}
+	return unlock, err
 }
 
 // writeRuleTests writes the unit tests of the alerting rules to file, and beside
