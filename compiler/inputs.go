@@ -1,9 +1,11 @@
 package compiler
 
 import (
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -175,6 +177,22 @@ func (c *compilation) literalSecret(at []plan.Pos, what, why string) {
 	})
 }
 
+// entropy is how many bits of chance there are in what g makes.
+func entropy(g plan.Generate) float64 {
+	switch g.Kind {
+	case plan.Password:
+		return float64(g.Length) * math.Log2(float64(utf8.RuneCountInString(g.Alphabet))) // in which no character stands twice
+	case plan.Bytes:
+		return float64(g.Bits)
+	case plan.UUID:
+		return 122 // of 128; https://www.rfc-editor.org/rfc/rfc9562#section-5.4
+	}
+	return math.Inf(1) // keys, of which none is weak; and what others make
+}
+
+// number writes a number as a contract does.
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+
 // samples is how many values are minted on trial; draws is how often resolution
 // draws anew when a value misses its constraints by chance (a pattern wants a
 // digit, say). So many misses in a row are an error.
@@ -226,6 +244,13 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 				"use a multiple of 8", "input %s asks for %d bits, which is no whole number of bytes", in.Name, g.Bits)
 			return
 		}
+	}
+	// An estimate of one value knows nothing of what it was drawn from: ten
+	// letters of an alphabet of four look like ten of a keyboard.
+	if need := in.Constraints.MinStrength; entropy(*in.Generate) < need {
+		c.ds.Errorf(plan.CodeGenerate, at, "make it longer or draw from more characters; or, if that is all that what reads it takes, say minStrength in the contract",
+			"what %s generates has %s bits of entropy, and the input needs %s", in.Name, number(math.Floor(entropy(*in.Generate)*10)/10), number(need))
+		return
 	}
 	trial, n := *in.Generate, samples
 	switch con := in.Constraints; {
