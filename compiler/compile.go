@@ -287,6 +287,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	p.Alerts = c.alerts(s.Alerts)
 	c.checkExternal(p)
 	p.ESOVersion = esoVersion(s.Delivery.ESOVersion)
+	c.checkESOVersion(p, s)
 	p.ArgoCD = c.argocd(p, s.ArgoCD)
 	return p
 }

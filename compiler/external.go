@@ -50,6 +50,30 @@ func esoVersion(s string) (v [3]int) {
 	return v
 }
 
+// esoMinors are the minor versions of the operator that there are, by their
+// major: v0.19 is the first with all that is written
+// (https://github.com/external-secrets/external-secrets/releases).
+var esoMinors = map[int][2]int{0: {19, 20}, 1: {0, 3}, 2: {0, 9}}
+
+// checkESOVersion checks for which version of the operator external secrets are.
+func (c *compilation) checkESOVersion(p *plan.Plan, s *spec) {
+	external := slices.ContainsFunc(p.Secrets, func(s plan.Secret) bool { return s.Delivery.Kind == plan.External })
+	at, v := last(c.ix.set("delivery", "esoVersion")), p.ESOVersion
+	minors, known := esoMinors[v[0]]
+	switch {
+	case !external:
+	case s.Delivery.ESOVersion == "" && s.ArgoCD != nil:
+		c.ds.Warnf(plan.CodeESOVersion, last(c.ix.set("argocd")), `say in delivery which version the cluster has, as in esoVersion: "v2.9"`,
+			"external secrets are written for v0.19 of the operator: later ones fill in defaults, which Argo CD would show as OutOfSync")
+	case v[0] == 0 && v[1] < 19:
+		c.ds.Errorf(plan.CodeESOVersion, at, "update the operator, or let victorgen seal",
+			"esoVersion %s is too old: external-secrets.io/v1, as it is written, needs v0.19", s.Delivery.ESOVersion)
+	case !known || v[1] < minors[0] || v[1] > minors[1]:
+		c.ds.Warnf(plan.CodeESOVersion, at, "look at `kubectl get deployment external-secrets -o wide`; if it is right, compare what Argo CD shows",
+			"esoVersion %s is none that victorgen knows, so which defaults it fills in is a guess", s.Delivery.ESOVersion)
+	}
+}
+
 // kebab makes a name that Kubernetes accepts of one in capitals or with
 // underscores.
 func kebab(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
@@ -217,6 +241,10 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 		c.ds.Errorf(plan.CodeMisplaced, at, "take it away",
 			"input %s is minted in the cluster, which is for inputs that external secrets alone are made from", in.Name)
 	}
+	if src := c.sources[in.Source]; src.Kind == plan.Vault && in.Remote.Property != "value" {
+		c.ds.Errorf(plan.CodeExternal, at, "give it a remote of its own, without #"+in.Remote.Property+"; or take inCluster away",
+			"%s is one property of an object at Vault, and the operator writes to none that is not its own", in.Name)
+	}
 	switch g := *in.Generate; g.Kind {
 	case plan.UUID:
 	case plan.Password:
@@ -260,6 +288,10 @@ func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
 	if given[kind.needs] == "" {
 		c.ds.Errorf(plan.CodeExternal, last(src.Pos), "write "+kind.needs+", or name a store that exists",
 			"source %s has no %s, and external delivery has no variable to take it from", src, kind.needs)
+	}
+	if _, ok := src.AzureCloud(); src.Kind == plan.AzureKeyVault && !ok {
+		c.ds.Errorf(plan.CodeExternal, last(c.ix.set("sources", src.Name, "vault")), "name a vault of Azure, or a store that exists",
+			"vault of source %s is in no cloud that the operator can log in to", src)
 	}
 	if src.Kind == plan.Vault && src.Store.Role == "" {
 		c.ds.Errorf(plan.CodeExternal, last(src.Pos), `write store: role: "ROLE", or name a store that exists`,

@@ -57,14 +57,14 @@ var sourceKinds = map[string]sourceKind{
 	// https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create and
 	// https://cloud.google.com/secret-manager/quotas
 	plan.GCPSecretManager: {
-		fields: []string{"project", "prefix"}, separator: "-", versions: true, binary: true, maxValue: 64 << 10,
+		fields: []string{"project", "location", "prefix"}, separator: "-", versions: true, binary: true, maxValue: 64 << 10,
 		name: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), maxName: 255,
 		rule:     "up to 255 letters, digits, hyphens and underscores",
 		operator: true, needs: "project", store: []string{"serviceAccount", "gcpAccount", "clusterProject", "clusterLocation", "clusterName"},
 	},
 	// https://developer.hashicorp.com/vault/api-docs/secret/kv
 	plan.Vault: {
-		fields: []string{"address", "mount", "version", "prefix"}, separator: "/", versions: true, rewrites: true,
+		fields: []string{"address", "namespace", "mount", "version", "prefix"}, separator: "/", versions: true, rewrites: true,
 		name: regexp.MustCompile(`^[^/\s?#]+(/[^/\s?#]+)*$`), maxName: 512,
 		rule:     "up to 512 characters without spaces, in parts that / separates",
 		operator: true, needs: "address", store: []string{"serviceAccount", "role", "mountPath"},
@@ -107,7 +107,7 @@ const filesDir = ".secrets.%s.d"
 func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	src := plan.Source{
 		Name: name, Kind: s.Kind, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
-		Address: s.Address, Mount: s.Mount, Version: s.Version, Pos: c.ix.declared("sources", name),
+		Location: s.Location, Namespace: s.Namespace, Address: s.Address, Mount: s.Mount, Version: s.Version, Pos: c.ix.declared("sources", name),
 	}
 	kind, ok := sourceKinds[s.Kind]
 	if !ok {
@@ -115,7 +115,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	}
 	set := map[string]string{
 		"prefix": s.Prefix, "file": s.File, "dir": s.Dir, "region": s.Region, "kmsKey": s.KMSKey, "vault": s.Vault, "project": s.Project,
-		"address": s.Address, "mount": s.Mount, "version": s.Version,
+		"location": s.Location, "namespace": s.Namespace, "address": s.Address, "mount": s.Mount, "version": s.Version,
 	}
 	for _, field := range sortedKeys(set) {
 		if set[field] != "" && !slices.Contains(kind.fields, field) {
@@ -213,6 +213,15 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 	}
 	if src.Kind == plan.Vault && r.Property == "" {
 		r.Property = vaultProperty
+	}
+	if src.Kind == plan.Vault {
+		for _, first := range []string{"data", src.Mount} {
+			if strings.HasPrefix(r.Name, first+"/") && (first != "data" || src.Version == "v2") {
+				c.ds.Warnf(plan.CodeVaultPath, at, "leave "+first+"/ out of the prefix or the remote, unless a secret really is there: the client puts mount and data/ before the name itself",
+					"input %s is taken from %s at the mount %s, where its name begins with %s/ once more", in.Name, r.Name, src.Mount, first)
+				break
+			}
+		}
 	}
 	parts := strings.Split(r.Name, "/")
 	if len(r.Name) > kind.maxName || !kind.name.MatchString(r.Name) || slices.Contains(parts, ".") || slices.Contains(parts, "..") {

@@ -30,18 +30,20 @@ type spec struct {
 }
 
 type sourceSpec struct {
-	Kind    string     `json:"kind"`
-	Prefix  string     `json:"prefix"`
-	File    string     `json:"file"`
-	Dir     string     `json:"dir"`
-	Region  string     `json:"region"`
-	KMSKey  string     `json:"kmsKey"`
-	Vault   string     `json:"vault"`
-	Project string     `json:"project"`
-	Address string     `json:"address"`
-	Mount   string     `json:"mount"`
-	Version string     `json:"version"`
-	Store   *storeSpec `json:"store"`
+	Kind      string     `json:"kind"`
+	Prefix    string     `json:"prefix"`
+	File      string     `json:"file"`
+	Dir       string     `json:"dir"`
+	Region    string     `json:"region"`
+	KMSKey    string     `json:"kmsKey"`
+	Vault     string     `json:"vault"`
+	Project   string     `json:"project"`
+	Location  string     `json:"location"`
+	Address   string     `json:"address"`
+	Namespace string     `json:"namespace"`
+	Mount     string     `json:"mount"`
+	Version   string     `json:"version"`
+	Store     *storeSpec `json:"store"`
 
 	Environment *bool `json:"environment"`
 }

@@ -178,9 +178,20 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 	return d, err
 }
 
+// remoteKey is how the operator is told of a remote. At Vault it takes the mount
+// off the front of a name, and data/ behind it, so where the name itself begins
+// so it must have the mount before it
+// (buildPath in https://github.com/external-secrets/external-secrets/blob/v0.19.2/pkg/provider/vault/client_get.go).
+func remoteKey(in plan.Input, src plan.Source) string {
+	if src.Kind == plan.Vault && strings.HasPrefix(in.Remote.Name, src.Mount+"/") {
+		return src.Mount + "/" + in.Remote.Name
+	}
+	return in.Remote.Name
+}
+
 func remoteRef(in plan.Input, src plan.Source) esv1.ExternalSecretDataRemoteRef {
 	ref := esv1.ExternalSecretDataRemoteRef{
-		Key: in.Remote.Name, Property: in.Remote.Property, Version: in.Remote.Version,
+		Key: remoteKey(in, src), Property: in.Remote.Property, Version: in.Remote.Version,
 		ConversionStrategy: esv1.ExternalSecretConversionDefault,
 		DecodingStrategy:   esv1.ExternalSecretDecodeNone,
 		MetadataPolicy:     esv1.ExternalSecretMetadataPolicyNone,

@@ -57,7 +57,7 @@ func generator(in plan.Input, p *plan.Plan, namespace string) ([]document, error
 			Data: []esv1alpha1.PushSecretData{{
 				Match: esv1alpha1.PushSecretMatch{
 					SecretKey: key,
-					RemoteRef: esv1alpha1.PushSecretRemoteRef{RemoteKey: in.Remote.Name, Property: in.Remote.Property},
+					RemoteRef: esv1alpha1.PushSecretRemoteRef{RemoteKey: remoteKey(in, src), Property: in.Remote.Property},
 				},
 				Metadata:           metadata,
 				ConversionStrategy: esv1alpha1.PushSecretConversionNone,

@@ -88,10 +88,10 @@ func secretStore(src plan.Source, p *plan.Plan, namespace string) esv1.SecretSto
 			url = "https://" + strings.ToLower(url) + ".vault.azure.net"
 		}
 		provider.AzureKV = &esv1.AzureKVProvider{
-			AuthType: &auth, VaultURL: &url, EnvironmentType: esv1.AzureEnvironmentPublicCloud, ServiceAccountRef: account,
+			AuthType: &auth, VaultURL: &url, EnvironmentType: azureCloud(src), ServiceAccountRef: account,
 		}
 	case plan.GCPSecretManager:
-		provider.GCPSM = &esv1.GCPSMProvider{ProjectID: src.Project}
+		provider.GCPSM = &esv1.GCPSMProvider{ProjectID: src.Project, Location: src.Location}
 		if account != nil {
 			provider.GCPSM.Auth.WorkloadIdentity = &esv1.GCPWorkloadIdentity{
 				ServiceAccountRef: *account, ClusterProjectID: src.Store.ClusterProject,
@@ -106,11 +106,21 @@ func secretStore(src plan.Source, p *plan.Plan, namespace string) esv1.SecretSto
 			}},
 		}
 	}
+	if src.Namespace != "" {
+		provider.Vault.Namespace = &src.Namespace
+	}
 	return esv1.SecretStore{
 		TypeMeta:   metav1.TypeMeta{APIVersion: externalSecretVersion, Kind: esv1.SecretStoreKind},
 		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: ownLabels(p, nil), Annotations: wave(waveStores)},
 		Spec:       esv1.SecretStoreSpec{Provider: provider},
 	}
+}
+
+// azureCloud is the cloud that a vault is in, by which the operator finds where
+// to log in. The compiler has seen to it that it is one.
+func azureCloud(src plan.Source) esv1.AzureEnvironmentType {
+	cloud, _ := src.AzureCloud()
+	return esv1.AzureEnvironmentType(cloud)
 }
 
 // operatorDefault is a default that later versions of the operator's CRDs fill

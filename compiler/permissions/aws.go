@@ -2,6 +2,7 @@ package permissions
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -71,11 +72,17 @@ func parameterStore(s plan.Source, use Use, names []string) Policy {
 // secretsManager knows what the service authorization reference says of it:
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
 func secretsManager(s plan.Source, use Use, names []string) Policy {
-	resources := make([]string, len(names))
-	for i, name := range names {
+	var resources []string
+	for _, name := range names {
 		// The service adds six characters of its own choice, and to say so names no other secret:
 		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
-		resources[i] = arnOf(s, "secretsmanager", "secret:"+name+"-??????", name)
+		// It also takes an ARN without them; but a policy is held to the whole one.
+		arn := arnOf(s, "secretsmanager", "secret:"+name, name)
+		if !strings.HasPrefix(name, "arn:") || !withSuffix.MatchString(name) {
+			resources = append(resources, arn+"-??????")
+			continue
+		}
+		resources = append(resources, arn, arn+"-??????") // for its name itself may end so
 	}
 	switch use {
 	case Prove:
@@ -84,8 +91,8 @@ func secretsManager(s plan.Source, use Use, names []string) Policy {
 		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 		return iam("", withKey(s, "secretsmanager", allow("PutSecrets", resources, "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"),
 			"kms:Decrypt", "kms:GenerateDataKey")...)
-	case Push:
-		return iam("", withKey(s, "secretsmanager", allow("CreateSecrets", resources, "secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+	case Push: // since v0.20 the operator looks whether it is there
+		return iam("", withKey(s, "secretsmanager", allow("CreateSecrets", resources, "secretsmanager:DescribeSecret", "secretsmanager:CreateSecret", "secretsmanager:TagResource"),
 			"kms:Decrypt", "kms:GenerateDataKey")...)
 	}
 	statements := withKey(s, "secretsmanager", allow("GetSecrets", resources, "secretsmanager:GetSecretValue"), "kms:Decrypt")
@@ -95,6 +102,9 @@ func secretsManager(s plan.Source, use Use, names []string) Policy {
 	// A batch has those secrets alone that GetSecretValue is allowed of.
 	return iam("", append(statements, allow("GetSecretsInBatches", noResource, "secretsmanager:BatchGetSecretValue"))...)
 }
+
+// withSuffix is how a whole ARN of a secret ends.
+var withSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
 
 // listsAll says what an action without resources comes to.
 func listsAll(names []string) string {

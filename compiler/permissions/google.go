@@ -24,13 +24,17 @@ func secretManager(s plan.Source, use Use, names []string) Policy {
 	if s.Project != "" {
 		project = quote(s.Project)
 	}
+	location := ""
+	if s.Location != "" {
+		location = " --location=" + quote(s.Location)
+	}
 	if use == Push {
 		// To create is a right on the project, and a secret that is there without a value is not the operator's.
 		return Policy{
-			Note: "Set MEMBER to who gets the role. It is a right on the whole project, for the operator creates the secrets; it reads none. What fetches them can be bound once they are there.",
+			Note: "Set MEMBER to who gets the role. It is a right on the whole project, for the operator creates the secrets, and looks whether they have a version: up to v0.19 by reading it, later by listing the versions. Without that right a secret is created and stays empty.",
 			Commands: []string{
 				"gcloud iam roles create secretPusher --project=" + project +
-					" --permissions=secretmanager.secrets.create,secretmanager.secrets.get,secretmanager.secrets.update,secretmanager.versions.add",
+					" --permissions=secretmanager.secrets.create,secretmanager.secrets.get,secretmanager.secrets.update,secretmanager.versions.access,secretmanager.versions.add,secretmanager.versions.list",
 				"gcloud projects add-iam-policy-binding " + project + ` --member="$MEMBER" --role=projects/` + project + "/roles/secretPusher --condition=None",
 			},
 		}
@@ -38,7 +42,7 @@ func secretManager(s plan.Source, use Use, names []string) Policy {
 	p := Policy{Note: "Set MEMBER to who gets the role, as in serviceAccount:ci@PROJECT.iam.gserviceaccount.com." + secretManagerNotes[use]}
 	for _, secret := range names {
 		p.Commands = append(p.Commands,
-			"gcloud secrets add-iam-policy-binding "+secret+" --project="+project+` --member="$MEMBER" --role=`+secretManagerRoles[use])
+			"gcloud secrets add-iam-policy-binding "+secret+" --project="+project+location+` --member="$MEMBER" --role=`+secretManagerRoles[use])
 	}
 	return p
 }

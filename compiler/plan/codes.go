@@ -117,6 +117,12 @@ const (
 // What is said of the program itself.
 const CodeCrash Code = "VG1430"
 
+// What is said of sources and the operator.
+const (
+	CodeVaultPath  Code = "VG1431"
+	CodeESOVersion Code = "VG1432"
+)
+
 // What is said of a cluster.
 const (
 	CodeClusterRead  Code = "VG5001"

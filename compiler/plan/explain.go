@@ -299,6 +299,12 @@ That takes the right to get services/proxy, and an API server that reaches the c
 	CodeReused: `several secret inputs have the same value, in one environment or across environments.
 Who learns one has them all. Inputs that name the same remote at the same source are one on purpose. Values of
 less than 8 bytes and those of a fixed list are not compared.`,
+	CodeVaultPath: `the name of a secret at Vault begins with data/ or with the mount.
+The paths of Vault's HTTP API have both before each name, and so do those that other tools take. victorgen adds them
+itself, so such a name is usually a mistake: nothing is there, and what is generated is written to a place of its own.`,
+	CodeESOVersion: `delivery.esoVersion is older than v0.19, is no version that victorgen knows, or is missing where Argo CD compares.
+Older operators do not know external-secrets.io/v1 as it is written. Later ones fill in defaults that the tree must
+spell out, or Argo CD shows the objects as OutOfSync for good.`,
 	CodeCrash: `victorgen itself has a fault.
 The message tells the place in its source and the version, which is what a report of it needs; it never tells what the
 program held. The exit code is 3. A value that was written to its source, and a tree that was complete, stay.`,

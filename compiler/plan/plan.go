@@ -287,7 +287,9 @@ type Source struct {
 	KMSKey     string // aws-*: ID, ARN or alias of the key that encrypts what is written
 	Vault      string // azure-keyvault: name of the vault, or its URL
 	Project    string // gcp-secretmanager: ID of the project
+	Location   string // gcp-secretmanager: the region that keeps regional secrets
 	Address    string // vault: URL of the server
+	Namespace  string // vault: of Vault Enterprise, or of OpenBao
 	Mount      string // vault: path of the KV engine
 	Version    string // vault: version of the KV engine, "v1" or "v2"
 	Store      Store  // how external delivery reaches it
@@ -296,6 +298,23 @@ type Source struct {
 
 // String names the source for people: `default (aws-ssm)`.
 func (s Source) String() string { return s.Name + " (" + s.Kind + ")" }
+
+// AzureCloud returns the cloud of Azure that the vault is in, as the External
+// Secrets Operator calls it, and false if it is in none of them
+// (https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers).
+func (s Source) AzureCloud() (string, bool) {
+	_, host, isURL := strings.Cut(strings.ToLower(s.Vault), "://")
+	host, _, _ = strings.Cut(strings.TrimSuffix(host, "/"), ":")
+	switch {
+	case !isURL, strings.HasSuffix(host, ".vault.azure.net"):
+		return "PublicCloud", true
+	case strings.HasSuffix(host, ".vault.azure.cn"):
+		return "ChinaCloud", true
+	case strings.HasSuffix(host, ".vault.usgovcloudapi.net"):
+		return "USGovernmentCloud", true
+	}
+	return "", false
+}
 
 // Store is how the External Secrets Operator reaches a source.
 type Store struct {

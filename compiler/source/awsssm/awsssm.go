@@ -91,6 +91,10 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 		for _, p := range out.Parameters {
 			// A parameter that is shared is asked for, and answered, by its ARN.
 			asked := []string{aws.ToString(p.Name) + aws.ToString(p.Selector), aws.ToString(p.ARN) + aws.ToString(p.Selector)}
+			// Some that stand in for AWS say no selector. It is clear where one was asked for alone.
+			if p.Selector == nil && ref.Remote.Version != "" && alone(refs, ref) {
+				asked = append(asked, aws.ToString(p.Name)+":"+ref.Remote.Version)
+			}
 			if slices.Contains(asked, names[i]) && p.Value != nil {
 				answers[i] = source.Answer{
 					Value: value.New([]byte(aws.ToString(p.Value))), Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate),
@@ -99,6 +103,13 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 		}
 	}
 	return answers
+}
+
+// alone reports whether of the parameter of ref nothing else is asked for.
+func alone(refs []source.Ref, ref source.Ref) bool {
+	return !slices.ContainsFunc(refs, func(other source.Ref) bool {
+		return other.Remote.Name == ref.Remote.Name && other.Remote.Version != ref.Remote.Version
+	})
 }
 
 // selector is how the API names a ref: with its version or label.

@@ -59,3 +59,13 @@ func FuzzAnswers(f *testing.F) {
 		}
 	})
 }
+
+// Regional secrets are in a location, and have no replicas elsewhere.
+func TestRegional(t *testing.T) {
+	t.Parallel()
+	c := &connection{project: "p", location: "europe-west3"}
+	ref := source.Ref{Remote: plan.Remote{Name: "x"}}
+	if got, want := c.version(ref, "latest"), "projects/p/locations/europe-west3/secrets/x/versions/latest"; got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}

@@ -46,26 +46,30 @@ var (
 )
 
 // New returns the source that s describes. It connects when it is first asked.
-func New(s plan.Source) *Source { return open(s.Project) }
+func New(s plan.Source) *Source { return open(s) }
 
 // open returns the source of a project, or of that of the environment or the
-// credentials if it is empty. The options are for tests.
-func open(project string, options ...option.ClientOption) *Source {
-	return &Source{connect: sync.OnceValues(func() (*connection, error) { return connect(project, options) })}
+// credentials if s names none. The options are for tests.
+func open(s plan.Source, options ...option.ClientOption) *Source {
+	return &Source{connect: sync.OnceValues(func() (*connection, error) { return connect(s, options) })}
 }
 
 // connection is a client of one project.
 type connection struct {
-	client  *secretmanager.Client
-	project string
+	client   *secretmanager.Client
+	project  string
+	location string // of regional secrets
 }
 
 // connect finds the project and the credentials. Nothing is dialled yet.
-func connect(project string, options []option.ClientOption) (*connection, error) {
+func connect(s plan.Source, options []option.ClientOption) (*connection, error) {
 	ctx := context.Background() // the connection outlives who asks for it first
 	// With GOOGLE_SDK_GO_LOGGING_LEVEL=debug the SDK would write all values to the standard error.
 	options = append([]option.ClientOption{option.WithLogger(slog.New(slog.DiscardHandler))}, options...)
-	project = cmp.Or(project, os.Getenv("GOOGLE_CLOUD_PROJECT"))
+	if s.Location != "" { // https://cloud.google.com/secret-manager/regional-secrets/create-regional-secret
+		options = append([]option.ClientOption{option.WithEndpoint("secretmanager." + s.Location + ".rep.googleapis.com:443")}, options...)
+	}
+	project := cmp.Or(s.Project, os.Getenv("GOOGLE_CLOUD_PROJECT"))
 	if project == "" {
 		creds, err := transport.Creds(ctx, append([]option.ClientOption{option.WithScopes(secretmanager.DefaultAuthScopes()...)}, options...)...)
 		if err != nil {
@@ -83,7 +87,7 @@ func connect(project string, options []option.ClientOption) (*connection, error)
 	if err != nil {
 		return nil, noCredentials(err)
 	}
-	return &connection{client, project}, nil
+	return &connection{client, project, s.Location}, nil
 }
 
 // retry makes a call again that is throttled, or finds nobody: up to so many
@@ -117,8 +121,16 @@ func (r *retryer) Retry(err error) (time.Duration, bool) {
 	return r.backoff.Pause(), r.left[code] >= 0
 }
 
+// parent is what secrets are in.
+func (c *connection) parent() string {
+	if c.location != "" {
+		return "projects/" + c.project + "/locations/" + c.location
+	}
+	return "projects/" + c.project
+}
+
 func (c *connection) secret(ref source.Ref) string {
-	return "projects/" + c.project + "/secrets/" + ref.Remote.Name
+	return c.parent() + "/secrets/" + ref.Remote.Name
 }
 
 func (c *connection) version(ref source.Ref, version string) string {
@@ -318,12 +330,14 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 
 // createSecret creates a secret without versions. Its error is that of the call.
 func (c *connection) createSecret(ctx context.Context, ref source.Ref) error {
-	_, err := c.client.CreateSecret(ctx, &secretmanagerpb.CreateSecretRequest{
-		Parent:   "projects/" + c.project,
-		SecretId: ref.Remote.Name,
-		Secret: &secretmanagerpb.Secret{Replication: &secretmanagerpb.Replication{
+	secret := &secretmanagerpb.Secret{}
+	if c.location == "" { // what is regional has no replicas elsewhere
+		secret.Replication = &secretmanagerpb.Replication{
 			Replication: &secretmanagerpb.Replication_Automatic_{Automatic: &secretmanagerpb.Replication_Automatic{}},
-		}},
+		}
+	}
+	_, err := c.client.CreateSecret(ctx, &secretmanagerpb.CreateSecretRequest{
+		Parent: c.parent(), SecretId: ref.Remote.Name, Secret: secret,
 	}, retry(ctx))
 	return err
 }

@@ -387,7 +387,7 @@ func TestProject(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("GOOGLE_CLOUD_PROJECT", test.environment)
 			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", test.credentials)
-			src := open(test.contract, s.options...)
+			src := open(plan.Source{Project: test.contract}, s.options...)
 			a := source.Read(t.Context(), src, []source.Ref{ref("")})[0]
 			if got := say(a); !strings.HasPrefix(got, test.want) {
 				t.Errorf("got %q", got)
@@ -445,7 +445,7 @@ func TestLoginExpired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := open(project, append(s.options, option.WithAuthCredentials(creds))...)
+	src := open(plan.Source{Project: project}, append(s.options, option.WithAuthCredentials(creds))...)
 	f := failed(t, src.Read(t.Context(), []source.Ref{ref("")})[0].Err)
 	if !f.Unreadable || !strings.Contains(f.Reason, "invalid_grant") || strings.Contains(f.Reason, "c4nary") || !strings.Contains(f.Remedy, "`gcloud auth application-default login`") {
 		t.Errorf("got %+v", f)

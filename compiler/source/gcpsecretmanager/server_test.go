@@ -26,6 +26,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 // project is the only one of the server. In what the service answers, projects
@@ -99,7 +101,7 @@ func (t token) Token(context.Context) (*auth.Token, error) { return &auth.Token{
 // open returns a source that is logged in.
 func (s *server) open() *Source {
 	creds := auth.NewCredentials(&auth.CredentialsOptions{TokenProvider: token("good")})
-	return open(project, append(s.options, option.WithAuthCredentials(creds))...)
+	return open(plan.Source{Project: project}, append(s.options, option.WithAuthCredentials(creds))...)
 }
 
 // set changes what the server does.

@@ -43,14 +43,15 @@ type engine struct {
 func newEngine(s plan.Source) *engine {
 	return &engine{
 		mount: s.Mount, version: s.Version,
-		client: sync.OnceValues(func() (*api.Client, error) { return connect(s.Address) }),
+		client: sync.OnceValues(func() (*api.Client, error) { return connect(s.Address, s.Namespace) }),
 	}
 }
 
-// connect returns a client of the server at address, or else at VAULT_ADDR. It
+// connect returns a client of the server at address, or else at VAULT_ADDR, and
+// of a namespace, or else of VAULT_NAMESPACE. It
 // makes no call. It may do without a token: there are Vault Proxies that add
 // one to what they pass on.
-func connect(address string) (*api.Client, error) {
+func connect(address, namespace string) (*api.Client, error) {
 	config := api.DefaultConfig()
 	// The SDK would go to https://127.0.0.1:8200 if nobody named a server.
 	config.Address, config.MaxRetries, config.MinRetryWait, config.MaxRetryWait = "", maxRetries, minWait, maxWait
@@ -69,6 +70,9 @@ func connect(address string) (*api.Client, error) {
 	client, err := api.NewClient(config)
 	if err != nil {
 		return nil, unusable(err)
+	}
+	if namespace != "" { // else that of VAULT_NAMESPACE
+		client.SetNamespace(namespace)
 	}
 	client.SetWrappingLookupFunc(func(string, string) string { return "" }) // VAULT_WRAP_TTL would keep the answers from us
 	if client.Token() == "" {

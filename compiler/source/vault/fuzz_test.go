@@ -14,3 +14,13 @@ func FuzzAnswers(f *testing.F) {
 		return New(plan.Source{Address: s.URL, Mount: "secret", Version: "v2"})
 	})
 }
+
+// The namespace of the contract is the one that is asked, whatever VAULT_NAMESPACE says.
+func TestNamespaceOfTheContract(t *testing.T) {
+	t.Setenv("VAULT_NAMESPACE", "another")
+	s := newServer(t)
+	read(t.Context(), New(plan.Source{Address: s.URL, Namespace: "team/shop", Mount: "secret", Version: "v2"}), "db#value")
+	if got := s.header.Get("X-Vault-Namespace"); got != "team/shop" {
+		t.Errorf("the namespace is %q", got)
+	}
+}

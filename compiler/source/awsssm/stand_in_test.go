@@ -1,0 +1,60 @@
+package awsssm
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/internal/awstest"
+)
+
+// Moto and LocalStack do not repeat the selector of what they answer.
+func TestAnswerWithoutSelector(t *testing.T) {
+	t.Parallel()
+	s := awstest.New(t, func(_ string, in json.RawMessage) (any, *awstest.Error) {
+		return map[string]any{"Parameters": []map[string]any{{"Name": "/app/x", "Value": "the one that was asked for"}}}, nil
+	})
+	src := New(plan.Source{})
+	src.aws.Options = s.Options()
+	pinned := func(version string) source.Ref {
+		return source.Ref{Input: "X", Remote: plan.Remote{Name: "/app/x", Version: version}}
+	}
+	if a := src.Read(t.Context(), []source.Ref{pinned("prod")})[0]; a.Err != nil || a.Value.Len() == 0 {
+		t.Errorf("one version: %v", a.Err)
+	}
+	for _, a := range src.Read(t.Context(), []source.Ref{pinned("prod"), pinned("2")}) {
+		if a.Err == nil || errors.Is(a.Err, source.ErrAbsent) {
+			t.Errorf("which of two versions it is, is not clear, and it was taken: %v", a.Err)
+		}
+	}
+}
+
+// Throttling that lasts is told as that, and AWS_MAX_ATTEMPTS is obeyed.
+func TestThrottledForLong(t *testing.T) {
+	calls := 0
+	s := awstest.New(t, func(string, json.RawMessage) (any, *awstest.Error) {
+		calls++
+		return nil, awstest.Errorf("ThrottlingException", "Rate exceeded")
+	})
+	for attempts, within := range map[string]time.Duration{"1": time.Minute, "": 300 * time.Millisecond} {
+		t.Setenv("AWS_MAX_ATTEMPTS", attempts)
+		calls = 0
+		src := New(plan.Source{})
+		src.aws.Options = s.Options()
+		p := plan.Plan{
+			Sources: []plan.Source{{Name: "default", Kind: plan.AWSSSM}},
+			Inputs:  []plan.Input{{Name: "X", Class: plan.Required, Source: "default", Remote: plan.Remote{Name: "/app/x"}}},
+		}
+		_, ds := source.Resolve(t.Context(), &p, map[string]source.Source{"default": src}, source.Options{Timeout: within})
+		if len(ds) == 0 || !strings.Contains(ds[0].Message, "AWS throttles the calls (ThrottlingException)") {
+			t.Errorf("AWS_MAX_ATTEMPTS=%s: %v", attempts, ds)
+		}
+		if attempts == "1" && calls != 1 {
+			t.Errorf("AWS_MAX_ATTEMPTS=1: %d calls", calls)
+		}
+	}
+}
