@@ -31,6 +31,7 @@ type buildOptions struct {
 	offline    bool
 	noGenerate bool
 	ruleTests  string
+	read       readings
 }
 
 func buildCommand() *cobra.Command {
@@ -75,7 +76,12 @@ fails leaves the old tree as it was.`,
 			if dirs, err := compiler.Find(args...); o.ruleTests != "" && err == nil && len(dirs) > 1 {
 				return usageError{errors.New("--rule-tests takes one environment: its file has the tests of one")}
 			}
-			return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) }, o.text)
+			results, err := collect(cmd, args, compiler.Options{Source: o.kind}, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) })
+			if err != nil {
+				return err
+			}
+			o.read.warn(results)
+			return show(cmd, results, o.format, o.text)
 		},
 	}
 	f := cmd.Flags()
@@ -124,6 +130,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		return
 	}
 	r.Diagnostics = append(r.Diagnostics, more...)
+	o.read.add(r, values)
 	r.Minted = minted(p, values)
 	tree, report, ds := emit.Emit(ctx, p, values, old, emit.Options{})
 	r.Diagnostics = append(r.Diagnostics, ds...)

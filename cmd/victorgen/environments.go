@@ -16,6 +16,8 @@ import (
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/crash"
 )
@@ -110,6 +112,33 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	})
 	pr.clear()
 	return results, nil
+}
+
+// readings are the values that were read for environments, so that they can be
+// compared once all are there.
+type readings struct {
+	mu   sync.Mutex
+	sets map[string]value.Set // by the directory of the environment
+}
+
+func (s *readings) add(r *result, set value.Set) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sets == nil {
+		s.sets = map[string]value.Set{}
+	}
+	s.sets[r.Directory] = set
+}
+
+// warn adds to results what there is to say of them together.
+func (s *readings) warn(results []result) {
+	plans, sets := make([]*plan.Plan, len(results)), make([]value.Set, len(results))
+	for i, r := range results {
+		plans[i], sets[i] = r.plan, s.sets[r.Directory]
+	}
+	for i, ds := range source.Shared(plans, sets) {
+		results[i].Diagnostics = append(results[i].Diagnostics, ds...)
+	}
 }
 
 // show is forEach from what it prints on.

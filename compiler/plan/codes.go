@@ -84,6 +84,7 @@ const (
 	CodeStrayEnds     Code = "VG2121"
 	CodeInGit         Code = "VG2122"
 	CodeTwoPlaces     Code = "VG2123"
+	CodeSameValue     Code = "VG2124"
 )
 
 // What the emitter says of certificates, the lock and the tree.

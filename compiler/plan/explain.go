@@ -196,6 +196,9 @@ away. The line break that ends PEM is a part of it.`,
 	CodeInGit: `a file that holds values in plain text is tracked by Git, or no ignore rule covers it.
 What Git once has, everybody has who ever clones. It is a warning, and an error before a value is generated into it. Add
 the file to .gitignore; if it was committed, replace all that it holds. Without git in PATH nothing is said.`,
+	CodeSameValue: `several environments have the same value of a generated input (warning).
+Who learns it in one, such as that of developers, has it in all. Mostly they read one file: ` + "`file: \".secrets.\\(environment)\"`" + `
+in the contract gives each its own. Inputs that name the same remote at the same service are one on purpose.`,
 	CodeTwoPlaces: `an input is in the process environment and in the dotenv file, with different values (warning).
 The process environment wins: in every environment of the run, whosever the value is. ` + "`environment: false`" + ` at the source lets the
 file alone count; names that every shell sets, such as USER or HOME, count with ` + "`environment: true`" + ` alone.`,

@@ -1,0 +1,111 @@
+package source
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"slices"
+	"strings"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// Shared warns of generated inputs that have one value in several environments,
+// for who learns it in one has it in all. sets are what was read for each of
+// plans; one may be nil. It returns diagnostics for each of plans, and those that
+// concern several stand in each of them. Inputs that name the same remote at the
+// same service are one on purpose.
+//
+// Values are compared by an HMAC whose key is gone when it returns.
+func Shared(plans []*plan.Plan, sets []value.Set) []plan.Diagnostics {
+	secret := make([]byte, sha256.Size)
+	rand.Read(secret)
+	type holder struct {
+		environment int
+		input       plan.Input
+		place       plan.Source // without what tells its name and its position
+	}
+	var order []string
+	holders := map[string][]holder{}
+	for i, p := range plans {
+		if p == nil {
+			continue
+		}
+		for _, in := range p.Inputs {
+			got := sets[i][in.Name]
+			if in.Class != plan.Generated || got.State != value.Present || got.Value.Len() == 0 || len(in.Constraints.OneOf) > 0 {
+				continue
+			}
+			mac := hmac.New(sha256.New, secret)
+			mac.Write(got.Value.Reveal())
+			tag := string(mac.Sum(nil))
+			src, _ := p.Source(in.Source)
+			place := plan.Source{Kind: src.Kind, Region: src.Region, Vault: src.Vault, Project: src.Project, Address: src.Address, Mount: src.Mount}
+			if holders[tag] == nil {
+				order = append(order, tag)
+			}
+			holders[tag] = append(holders[tag], holder{i, in, place})
+		}
+	}
+	onPurpose := func(a, b holder) bool {
+		x, y := a.place, b.place
+		return x.Kind == y.Kind && x.Region == y.Region && x.Vault == y.Vault && x.Project == y.Project && x.Address == y.Address && x.Mount == y.Mount &&
+			plainPlace(plan.Source{Kind: x.Kind, File: "f", Dir: "d"}) == "" && x.Kind != plan.SOPS && a.input.Remote == b.input.Remote
+	}
+	type finding struct {
+		environments []int
+		inputs       []string
+		pos          []plan.Pos
+	}
+	var findings []*finding
+	for _, tag := range order {
+		f := &finding{}
+		hs := holders[tag]
+		for j, h := range hs {
+			if slices.ContainsFunc(hs[:j], func(other holder) bool { return onPurpose(other, h) }) {
+				continue
+			}
+			if !slices.Contains(f.environments, h.environment) {
+				f.environments = append(f.environments, h.environment)
+			}
+			if !slices.Contains(f.inputs, h.input.Name) {
+				f.inputs = append(f.inputs, h.input.Name)
+			}
+			if len(h.input.Pos) > 0 && !slices.Contains(f.pos, h.input.Pos[0]) {
+				f.pos = append(f.pos, h.input.Pos[0])
+			}
+		}
+		if len(f.environments) < 2 {
+			continue
+		}
+		same := slices.IndexFunc(findings, func(g *finding) bool { return slices.Equal(g.environments, f.environments) })
+		if same < 0 {
+			findings = append(findings, f)
+			continue
+		}
+		findings[same].inputs = append(findings[same].inputs, f.inputs...)
+		findings[same].pos = append(findings[same].pos, f.pos...)
+	}
+	all := make([]plan.Diagnostics, len(plans))
+	for _, f := range findings {
+		var names, files []string
+		for _, i := range f.environments {
+			names = append(names, plans[i].Environment)
+			for _, s := range plans[i].Sources {
+				if at := plainPlace(s); at != "" && !slices.Contains(files, at) {
+					files = append(files, at)
+				}
+			}
+		}
+		hint := "give each environment a source of its own, and `victorgen rotate` the inputs in all but one"
+		if len(files) == 1 {
+			hint = "they share " + files[0] + ": " + `write sources: default: file: ".secrets.\(environment)" in the contract; then ` + "`victorgen rotate` the inputs in all but one"
+		}
+		slices.Sort(f.inputs)
+		for _, i := range f.environments {
+			all[i].Warnf(plan.CodeSameValue, f.pos, hint, "environments %s have the same generated value of %s", plan.And(names), strings.Join(slices.Compact(f.inputs), ", "))
+		}
+	}
+	return all
+}
