@@ -242,3 +242,28 @@ func (l *lock) checkPlace(p *plan.Plan) plan.Diagnostics {
 	}
 	return ds
 }
+
+// Confirmer returns what tells whether content is what a key of the tree in dir
+// was sealed from: confirmed, or, where that is known for certain, differs. Without
+// a lock, a lock key or a tag nothing is known.
+func Confirmer(p *plan.Plan, dir string, lockKey value.Value) (func(namespace, name, key string, content value.Value) (confirmed, differs bool), plan.Diagnostics) {
+	unknown := func(string, string, string, value.Value) (bool, bool) { return false, false }
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return unknown, nil
+	}
+	defer root.Close()
+	l, ds := readLock(root)
+	if l == nil || l.Environment != p.Environment || lockKey.Len() == 0 || l.stampsFail(lockKey.Reveal()) {
+		return unknown, ds
+	}
+	return func(namespace, name, key string, content value.Value) (bool, bool) {
+		for _, s := range l.Secrets {
+			if k, ok := s.Keys[key]; ok && s.Namespace == namespace && s.Name == name && k.Tag != "" {
+				same := verifyTag(lockKey.Reveal(), s, key, k, content.Reveal())
+				return same, !same
+			}
+		}
+		return false, false
+	}, ds
+}

@@ -34,6 +34,7 @@ type result struct {
 	Report      *emit.Report         `json:"report,omitempty"`
 	Applied     *cluster.ApplyReport `json:"applied,omitempty"`
 	Verified    *cluster.Report      `json:"verified,omitempty"`
+	Recovered   []recoveredInput     `json:"recovered,omitempty"`
 	Diagnostics plan.Diagnostics     `json:"diagnostics,omitempty"`
 
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`

@@ -80,6 +80,8 @@ const (
 	CodeUnknownName   Code = "VG2105"
 	CodeLockKey       Code = "VG2106"
 	CodeLost          Code = "VG2107"
+	CodeUnrecoverable Code = "VG2108"
+	CodeHasAnother    Code = "VG2109"
 	CodeDotenvDiffers Code = "VG2120"
 	CodeStrayEnds     Code = "VG2121"
 	CodeInGit         Code = "VG2122"
@@ -134,6 +136,7 @@ const (
 	CodeUnchangeable  Code = "VG5005"
 	CodeNoNamespace   Code = "VG5006"
 	CodeNotRestarted  Code = "VG5007"
+	CodeNotTheLocks   Code = "VG5008"
 	// Of the certificate that its controller hands out.
 	CodeNoController       Code = "VG5201"
 	CodeCertificateUseless Code = "VG5202"

@@ -168,6 +168,11 @@ If it is out of reach or refuses (warning), sealed values stay as they are. A so
 new value: absent and unreachable are different things.`,
 	CodeSourceWrite: `a generated input is missing, and a new value can't be stored at its source.
 A value that nobody keeps would be lost with the cluster, so it is not used.`,
+	CodeUnrecoverable: `a value can't be brought back from the cluster.
+Only keys that are an input byte for byte, or in base64, tell it; what a template makes of several can't be taken apart. A
+property or a version of something larger is not written. VICTORGEN_LOCK_KEY is in no Secret: a colleague or a backup has it.`,
+	CodeHasAnother: `a source has another value than the cluster.
+It is left alone. If that of the cluster is right, ` + "`victorgen recover ENV INPUT --replace`" + ` writes it over the one at the source.`,
 	CodeFileMode: `the dotenv file can be read or changed by others than its owner.`,
 	CodeFileSyntax: `a line of the dotenv file can't be read, or different programs would read it differently.
 A value is what POSIX sh, Docker Compose, Node's dotenv and python-dotenv agree that it is; single quotes around it
@@ -265,6 +270,9 @@ has meanwhile.`,
 	CodeNoNamespace: `a namespace does not exist, or is being deleted. --create-namespace creates what is missing.`,
 	CodeNotRestarted: `a workload that consumes a changed Secret was not restarted.
 A Deployment that is paused can't be (warning); after an interruption, restart what is named with kubectl.`,
+	CodeNotTheLocks: `the cluster holds another value than the one that the tree was built with, by its tag in victorgen.lock.
+Or two Secrets hold two values of one input. It is not read back: either the tree is not applied, or somebody has changed
+the Secret by hand. If it is the right one all the same, set it at its source yourself.`,
 	CodeNoController: `there is no sealed-secrets controller where the contract says, or it does not answer.
 delivery.controller in a contract names its Service: sealed-secrets-controller in kube-system by default, which are
 kubeseal's defaults too. The Helm chart calls it sealed-secrets. Is it the right cluster? ` + "`--context`" + ` names another.`,

@@ -1,0 +1,59 @@
+package source
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// Peek finds out about inputs of p and judges none of them. A source that cannot
+// be asked is an error.
+func Peek(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
+	r := newResolution(p, sources, inputs)
+	r.unreadable = plan.Error
+	return r.run(ctx, o, r.read)
+}
+
+// Put writes values of inputs of p, by name, to their sources: those that are
+// absent there, and with replace also over what is there. What somebody else has
+// written meanwhile stays, and is an error of the code [plan.CodeHasAnother]. It
+// returns what was written.
+func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values map[string]value.Value, replace bool, o Options) (value.Set, plan.Diagnostics) {
+	var inputs []plan.Input
+	for _, in := range p.Inputs {
+		if _, ok := values[in.Name]; ok {
+			inputs = append(inputs, in)
+		}
+	}
+	r := newResolution(p, sources, inputs)
+	r.replace = replace
+	return r.run(ctx, o, func(ctx context.Context) {
+		for _, in := range inputs {
+			v := values[in.Name]
+			if in.Encoding == plan.Base64 {
+				v = value.New([]byte(base64.StdEncoding.EncodeToString(v.Reveal())))
+			}
+			a, err := r.write(ctx, in, v)
+			src, _ := p.Source(in.Source)
+			var own plan.Diagnostics
+			var f *Failure
+			switch {
+			case errors.As(err, &own):
+				r.ds = append(r.ds, own...)
+			case err != nil:
+				hint := r.remedy(in)
+				if errors.As(err, &f) && f.Remedy != "" {
+					hint = f.Remedy
+				}
+				r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint, "%s cannot be written to source %s: %v", refOf(in), src, err)
+			case !a.Value.Equal(v):
+				r.ds.Errorf(plan.CodeHasAnother, in.Pos, "look at who has written it", "source %s has another value of %s by now, which stays", src, in.Name)
+			default:
+				r.set[in.Name] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed}
+			}
+		}
+	})
+}
