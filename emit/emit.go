@@ -30,12 +30,18 @@ import (
 type Options struct {
 	Sealer Sealer           // nil is Kubeseal
 	Now    func() time.Time // nil is time.Now
+	// Accept are fingerprints of certificates, SHA-256 in hex, that may be sealed
+	// for though the tree was sealed for others: what the command line says, or a
+	// policy.
+	Accept []string
 }
 
 // Report says what was done for each key. It holds no values.
 type Report struct {
 	Secrets []SecretReport `json:"secrets"` // in the order of the plan
 	Alerts  *Alerts        `json:"-"`       // the alerting rules of the tree; nil is none
+	// Certificates are those that the tree is sealed for.
+	Certificates []CertificateUse `json:"certificates,omitempty"`
 }
 
 // SecretReport is one secret of a [Report].
@@ -85,7 +91,7 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 	if old == nil {
 		old = &Tree{}
 	}
-	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), oldLock: &lock{}}
+	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), oldLock: &lock{}, accept: o.Accept}
 	t, ds := e.run(ctx)
 	ds.Sort()
 	if ds.HasErrors() {
@@ -102,7 +108,9 @@ type emission struct {
 	sealer  Sealer
 	now     time.Time
 	oldLock *lock // an empty one if there is none
-	rekeyed bool  // the old lock was made with another lock key
+	accept  []string
+	expired map[string]plan.Diagnostics // what is wrong with certificates that have ended, by path
+	rekeyed bool                        // the old lock was made with another lock key
 	secrets []*work
 	alerts  *Alerts
 }
@@ -159,6 +167,7 @@ func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
 		ds = append(ds, w.diagnostics...)
 	}
 	e.warnUnread(&ds)
+	ds = append(ds, e.checkExpired()...)
 	if ds.HasErrors() {
 		return nil, ds
 	}
@@ -208,13 +217,22 @@ func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
 
 // CheckCertificates reports what is wrong with the certificates of p, as Emit
 // would, so that a caller can know before it does anything that cannot be undone.
-func CheckCertificates(p *plan.Plan, now time.Time) plan.Diagnostics {
-	_, ds := certificatesOf(p, now)
-	return ds
+// Of one that has ended (expired) Emit may say after all that nothing needs it.
+func CheckCertificates(p *plan.Plan, old *Tree, o Options) (ds plan.Diagnostics, expired bool) {
+	now := time.Now
+	if o.Now != nil {
+		now = o.Now
+	}
+	certificates, ds, ended := certificatesOf(p, now())
+	if l, _ := parseLock(old.files()[LockFile], ""); l != nil {
+		ds = append(ds, l.checkPins(p, certificates, o.Accept)...)
+	}
+	return ds, len(ended) > 0
 }
 
-// certificatesOf reads each certificate of p once, by path.
-func certificatesOf(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Diagnostics) {
+// certificatesOf reads each certificate of p once, by path. What is to be said of
+// those that have ended stands apart, by path.
+func certificatesOf(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Diagnostics, map[string]plan.Diagnostics) {
 	uses := map[string][]plan.Pos{}
 	for _, s := range p.Secrets {
 		c := s.Delivery.Certificate // none if it is external
@@ -226,23 +244,33 @@ func certificatesOf(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.
 	}
 	var ds plan.Diagnostics
 	certificates := map[string]*Certificate{}
+	expired := map[string]plan.Diagnostics{}
 	for _, s := range p.Secrets {
 		path := s.Delivery.Certificate
 		if _, ok := certificates[path]; ok || s.Delivery.Kind == plan.External {
 			continue
 		}
-		cert, problems := ReadCertificate(path, uses[path], now)
-		certificates[path] = cert
-		ds = append(ds, problems...)
+		cert, problems := InspectCertificate(path, uses[path], now)
+		fatal := false
+		for _, d := range problems {
+			if d.Code == plan.CodeCertificateExpired {
+				expired[path] = append(expired[path], d)
+				continue
+			}
+			fatal = fatal || d.Severity == plan.Error
+			ds = append(ds, d)
+		}
+		certificates[path] = unless(fatal, cert)
 	}
-	return certificates, ds
+	return certificates, ds, expired
 }
 
 // prepare lays out the work on each secret, and reads the certificates.
 func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics {
 	var ds plan.Diagnostics
-	certificates, problems := certificatesOf(e.plan, e.now)
-	ds = append(ds, problems...)
+	certificates, problems, expired := certificatesOf(e.plan, e.now)
+	e.expired = expired
+	ds = append(append(ds, problems...), e.oldLock.checkPins(e.plan, certificates, e.accept)...)
 	files := fileNames(e.plan)
 	for i, s := range e.plan.Secrets {
 		cert := certificates[s.Delivery.Certificate]
@@ -460,7 +488,7 @@ func (e *emission) addStores(t *Tree) (objects int, err error) {
 }
 
 func (e *emission) report() Report {
-	r := Report{Secrets: []SecretReport{}, Alerts: e.alerts}
+	r := Report{Secrets: []SecretReport{}, Alerts: e.alerts, Certificates: e.uses()}
 	for _, w := range e.secrets {
 		r.Secrets = append(r.Secrets, SecretReport{
 			Namespace: w.Namespace, Name: w.Name, File: w.entry.File,

@@ -212,7 +212,8 @@ func (l *lock) stampsFail(lockKey []byte) bool {
 }
 
 // CheckLock says what the lock of the tree in dir shows of a contract before a
-// build: that the lock key has another place. It reads no values. A lock that
+// build: that the lock key has another place, or that the certificate is not the
+// one that the tree is sealed for. It reads no values. A lock that
 // cannot be read is the business of a build.
 func CheckLock(p *plan.Plan, dir string) plan.Diagnostics {
 	root, err := os.OpenRoot(dir)
@@ -224,7 +225,8 @@ func CheckLock(p *plan.Plan, dir string) plan.Diagnostics {
 	if l == nil || l.Environment != p.Environment {
 		return nil
 	}
-	return l.checkPlace(p)
+	certificates, _, _ := certificatesOf(p, time.Now())
+	return append(l.checkPlace(p), l.checkPins(p, certificates, nil)...)
 }
 
 // checkPlace warns of a lock key that has another place than when the lock was made.

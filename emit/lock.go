@@ -42,6 +42,9 @@ type lock struct {
 	Environment string         `yaml:"environment"`
 	Files       []string       `yaml:"files"`   // of the tree, sorted; the lock itself is not among them
 	Secrets     []lockedSecret `yaml:"secrets"` // the sealed ones
+	// Accepted are certificates, by SHA-256, that the cluster has handed out since
+	// the tree was built, and that the next build may seal for.
+	Accepted []string `yaml:"accepted"`
 	// Inputs are those of which a later build may have to know whether they have
 	// been there, by name: generated ones, for none that was there is generated
 	// anew, and those of external secrets that may be absent.
@@ -127,6 +130,12 @@ func (l *lock) marshal() []byte {
 	fmt.Fprintf(b, "version: %d\nenvironment: %q\nfiles:\n", l.Version, l.Environment)
 	for _, f := range l.Files {
 		fmt.Fprintf(b, "  - %q\n", f)
+	}
+	if len(l.Accepted) > 0 {
+		fmt.Fprint(b, "accepted:\n")
+	}
+	for _, a := range l.Accepted {
+		fmt.Fprintf(b, "  - %q\n", a)
 	}
 	if len(l.Inputs) > 0 {
 		fmt.Fprint(b, "inputs:\n")

@@ -65,10 +65,16 @@ func ReadTree(dir string) (*Tree, plan.Diagnostics) {
 		} else if err != nil {
 			return failed(fmt.Errorf("%s: %w", name, reason(err)))
 		}
-		t.Files[name] = data
+		if name == LockFile || isOurs(data) {
+			t.Files[name] = data
+		}
 	}
 	return t, ds
 }
+
+// isOurs reports whether victorgen has written a file of a tree. That the lock
+// lists it is not enough: whoever edits the lock could have any file removed.
+func isOurs(data []byte) bool { return bytes.HasPrefix(data, []byte(header)) }
 
 // readLock reads the lock of a tree; nil if there is none.
 func readLock(root *os.Root) (*lock, plan.Diagnostics) {

@@ -24,7 +24,7 @@ func fakeTree(environment string, files map[string]string) *Tree {
 	t := &Tree{Files: map[string][]byte{}}
 	l := &lock{Version: lockVersion, Environment: environment}
 	for name, data := range files {
-		t.Files[name] = []byte(data)
+		t.Files[name] = []byte(header + data)
 	}
 	l.Files = slices.Sorted(maps.Keys(files))
 	t.Files[LockFile] = l.marshal()
@@ -201,7 +201,7 @@ func TestWriteNothing(t *testing.T) {
 		t.Error("the directory is another one")
 	}
 
-	put(t, dir, "secrets/a.yaml", "edited")
+	put(t, dir, "secrets/a.yaml", header+"edited")
 	mustWrite(t, treeA(), dir)
 	expect(t, dir, treeA(), nil)
 	if err := os.Remove(filepath.Join(dir, "secrets/a.yaml")); err != nil {

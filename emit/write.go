@@ -92,8 +92,11 @@ func (t *Tree) ownedIn(dir string) (map[string]bool, plan.Diagnostics) {
 		return nil, ds
 	}
 	if old != nil {
-		for _, name := range append(old.Files, LockFile) {
-			owned[name] = true
+		owned[LockFile] = true
+		for _, name := range old.Files {
+			if data, err := readRegular(root, name); err == nil && isOurs(data) {
+				owned[name] = true
+			}
 		}
 		if own, problems := parseLock(t.Files[LockFile], ""); problems.HasErrors() {
 			return nil, problems
@@ -112,9 +115,13 @@ func (t *Tree) ownedIn(dir string) (map[string]bool, plan.Diagnostics) {
 			if at == name && owned[name] && !info.IsDir() || at != name && info.IsDir() {
 				continue
 			}
+			why := LockFile + " does not list it"
+			if at == name && !info.IsDir() && old != nil && slices.Contains(old.Files, name) {
+				why = "it is not one that victorgen has written, whatever " + LockFile + " says"
+			}
 			ds.Errorf(plan.CodeTreeForeign, nil,
 				"move it away; or restore "+LockFile+" if victorgen wrote it",
-				"%s is in the way of the tree, and %s does not list it", filepath.Join(dir, at), LockFile)
+				"%s is in the way of the tree, and %s", filepath.Join(dir, at), why)
 		}
 	}
 	ds.Sort()

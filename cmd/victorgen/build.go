@@ -32,6 +32,7 @@ type buildOptions struct {
 	noGenerate bool
 	ruleTests  string
 	read       readings
+	accept     []string
 }
 
 func buildCommand() *cobra.Command {
@@ -89,6 +90,7 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
 	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
+	f.StringSliceVar(&o.accept, "accept-certificate", nil, "SHA-256 of a certificate that may be sealed for, though the tree was sealed for another")
 	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
 	outputDirFlag(cmd, &o.output)
 	o.sourceOptions.flags(cmd)
@@ -119,10 +121,11 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if ds.HasErrors() {
 		return
 	}
-	ds = emit.CheckCertificates(p, time.Now())
+	options := emit.Options{Accept: o.accept}
+	ds, expired := emit.CheckCertificates(p, old, options)
 	var sources map[string]source.Source // none: nobody is asked
 	if !o.offline {
-		sources = openFor(p, o.check || o.dryRun || ds.HasErrors()) // a build that fails anyway mints nothing
+		sources = openFor(p, o.check || o.dryRun || expired || ds.HasErrors()) // a build that fails anyway mints nothing
 	}
 	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout, Known: lockKnows(p, r.Tree)})
 	if ds.HasErrors() || more.HasErrors() {
@@ -132,8 +135,13 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	r.Diagnostics = append(r.Diagnostics, more...)
 	o.read.add(r, values)
 	r.Minted = minted(p, values)
-	tree, report, ds := emit.Emit(ctx, p, values, old, emit.Options{})
+	tree, report, ds := emit.Emit(ctx, p, values, old, options)
 	r.Diagnostics = append(r.Diagnostics, ds...)
+	if expired && len(r.Minted) > 0 { // it was not: no secret has it yet, but one would
+		r.Diagnostics.Errorf(plan.CodeCertificateExpired, nil, "fetch the controller's certificate: victorgen cert fetch ENV", "nothing is generated while the sealing certificate is not valid")
+		r.Minted = nil
+		return
+	}
 	if ds.HasErrors() {
 		return
 	}
@@ -280,6 +288,11 @@ func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
 	defer tw.Flush()
 	for _, m := range r.Minted {
 		fmt.Fprintf(tw, "  minted\t%s\n", m)
+	}
+	for _, c := range r.Report.Certificates {
+		if c.New {
+			fmt.Fprintf(tw, "  sealed for\tSHA-256 %s, ends %s (%s)\n", c.SHA256, c.NotAfter.Format(time.DateOnly), p.rel(c.File))
+		}
 	}
 	for _, s := range r.Report.Secrets {
 		for _, g := range groups(s.Keys) {

@@ -54,7 +54,8 @@ func certFetchCommand() *cobra.Command {
 		Long: `Fetch asks the sealed-secrets controller of the cluster for its newest
 certificate, through the API server as kubeseal does, and writes it to the file
 that delivery.certificate names. The next build seals for it; the controller
-still unseals what was sealed for older ones.
+still unseals what was sealed for older ones. Of an environment that has a tree,
+it notes the fingerprint in victorgen.lock: a build seals for no other.
 
 The controller is the Service that delivery.controller names. That takes the
 right to get it, and to get services/proxy of http:NAME:PORT.
@@ -87,6 +88,9 @@ else sees of the cluster.`,
 				locked := lockedOf(r, o.output)
 				for _, f := range fetched {
 					r.Fetched = append(r.Fetched, tellFetched(r, f, locked, fetch))
+					if tree, err := treeIn(r.plan, o.output); err == nil && !o.dryRun {
+						r.Diagnostics = append(r.Diagnostics, emit.AcceptCertificate(r.plan, tree, f.New.SHA256)...)
+					}
 				}
 			}, fetchText)
 		},

@@ -96,6 +96,7 @@ const (
 	CodeCertificateKey     Code = "VG3003"
 	CodeCertificateMany    Code = "VG3004"
 	CodeCertificateEnds    Code = "VG3005"
+	CodeCertificateSwapped Code = "VG3006"
 	CodeRender             Code = "VG3101"
 	CodeSecretTooBig       Code = "VG3102"
 	CodeCannotSeal         Code = "VG3103"

@@ -214,6 +214,12 @@ file alone count; names that every shell sets, such as USER or HOME, count with 
 	CodeCertificateMany:    `the file of the sealing certificate holds more than one.`,
 	CodeCertificateEnds: `the sealing certificate ends within 30 days (warning).
 The controller renews its certificate every 30 days and keeps the old keys; fetch the new one.`,
+	CodeCertificateSwapped: `the sealing certificate is not the one that the tree is sealed for.
+Whoever has the key of a certificate can read all that is sealed for it, so another one is not taken for granted: it may
+come with a change that somebody proposes. The lock keeps the fingerprint of each certificate in use. A renewed one is
+accepted when ` + "`victorgen cert fetch ENV`" + ` has got it from the cluster, which notes its fingerprint in the lock, for a
+reviewer to see; or by ` + "`victorgen build ENV --accept-certificate SHA256`" + `. ` + "`victorgen verify ENV`" + ` tells whether it is the
+cluster's newest.`,
 	CodeRender: `a template fails for the values at hand.
 A value is not JSON, base64 or a number where the template takes it for that, a property of JSON or a part of a list is
 not there (hasKey and default allow it), or something has no text: a list, an object, null. The message of text/template is not shown, for it can quote a value.`,

@@ -1,0 +1,124 @@
+package emit
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// TestSwappedCertificate (issue 18, 5): nothing is sealed for a certificate that the
+// tree was not sealed for, until somebody else than the contract says so.
+func TestSwappedCertificate(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	plain := Options{Now: func() time.Time { return day }}
+	first, report := mustEmit(t, p, testValues(), nil, plain)
+	if len(report.Certificates) != 1 || report.Certificates[0].SHA256 != shaOf(0) || !report.Certificates[0].New {
+		t.Errorf("the first build does not tell its certificate: %+v", report.Certificates)
+	}
+	if _, report := mustEmit(t, p, testValues(), first, plain); report.Certificates[0].New {
+		t.Error("the second build says that it is new")
+	}
+	dir := filepath.Join(t.TempDir(), "production")
+	if err := first.Write(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	swapped := testPlan(t, certFile(t, 1))
+	more := testPlan(t, certFile(t, 0)) // one more secret, for somebody else's certificate
+	more.Secrets = append(more.Secrets, secret(t, certFile(t, 1), plan.Strict, "zebra", "key", "KEY"))
+	for name, p := range map[string]*plan.Plan{"swapped": swapped, "one more": more} {
+		tree, _, ds := Emit(t.Context(), p, testValues(), first, plain)
+		if tree != nil || !strings.Contains(ds.Error(), "error VG3006") || !strings.Contains(ds.Error(), shaOf(1)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") ||
+			!strings.Contains(ds.Error(), "the tree SHA-256 "+shaOf(0)) {
+			t.Errorf("%s: %v", name, ds)
+		}
+		if ds, _ := CheckCertificates(p, first, plain); !strings.Contains(ds.Error(), "VG3006") {
+			t.Errorf("%s: nothing is known before something is generated: %v", name, ds)
+		}
+		if ds := CheckLock(p, dir); !strings.Contains(ds.Error(), "VG3006") {
+			t.Errorf("%s: vet does not see it: %v", name, ds)
+		}
+		accepting := plain
+		accepting.Accept = []string{strings.ToUpper(shaOf(1)[:2]) + ":" + shaOf(1)[2:]}
+		mustEmit(t, p, testValues(), first, accepting)
+	}
+
+	// The cluster has handed it out.
+	if ds := AcceptCertificate(swapped, dir, shaOf(1)); len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	old, ds := ReadTree(dir)
+	if len(ds) > 0 || !strings.Contains(string(old.Files[LockFile]), "accepted:\n  - \""+shaOf(1)+"\"\n") {
+		t.Fatalf("%v\n%s", ds, old.Files[LockFile])
+	}
+	tree, report := mustEmit(t, swapped, testValues(), old, plain)
+	if strings.Contains(string(tree.Files[LockFile]), "accepted") || !report.Certificates[0].New {
+		t.Errorf("%+v\n%s", report.Certificates, tree.Files[LockFile])
+	}
+	if _, _, ds := Emit(t.Context(), p, testValues(), tree, plain); !strings.Contains(ds.Error(), "VG3006") {
+		t.Errorf("the one before is taken still: %v", ds)
+	}
+}
+
+// TestEndedCertificate (issue 10, 6): what needs no sealing needs no valid certificate.
+func TestEndedCertificate(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	first, _ := mustEmit(t, p, testValues(), nil, at(day))
+	late := Options{Now: func() time.Time { return day.AddDate(2, 0, 0) }}
+	tree, _, ds := Emit(t.Context(), p, nil, first, late)
+	if diff := cmp.Diff(first, tree); diff != "" {
+		t.Errorf("it changes: %v\n%s", ds, diff)
+	}
+	if len(ds) != 1 || ds[0].Code != plan.CodeCertificateExpired || ds[0].Severity != plan.Warning {
+		t.Errorf("%v", ds)
+	}
+	values := testValues()
+	values["DB_PASSWORD"] = present("another")
+	if tree, _, ds := Emit(t.Context(), p, values, first, late); tree != nil || !strings.Contains(ds.Error(), "error VG3002") {
+		t.Errorf("it is sealed for: %v", ds)
+	}
+	if ds := VetCertificates(p, day.AddDate(2, 0, 0)); len(ds) != 1 || ds[0].Severity != plan.Warning {
+		t.Errorf("vet: %v", ds)
+	}
+	if ds := VetCertificates(testPlan(t, "/none"), day); len(ds) > 0 {
+		t.Errorf("vet before the first fetch: %v", ds)
+	}
+}
+
+// TestForgedFiles (issue 18, 14): a lock that lists the files of somebody else gets
+// none of them removed or replaced.
+func TestForgedFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "production")
+	tree := treeA()
+	mustWrite(t, tree, dir)
+	for name, text := range map[string]string{"mine.yaml": "mine", "deep/notes.md": "# mine\n", "secrets/b.yaml": "mine"} {
+		put(t, dir, name, text)
+	}
+	lock := string(tree.Files[LockFile])
+	forged := strings.Replace(lock, "files:\n", "files:\n  - \"mine.yaml\"\n  - \"deep/notes.md\"\n  - \"secrets/b.yaml\"\n", 1)
+	put(t, dir, LockFile, forged)
+	if old, ds := ReadTree(dir); len(ds) > 0 || old.Files["mine.yaml"] != nil {
+		t.Errorf("it is taken for ours: %v", ds)
+	}
+	mustWrite(t, fakeTree("production", map[string]string{"kustomization.yaml": "C"}), dir)
+	for name, want := range map[string]string{"mine.yaml": "mine", "deep/notes.md": "# mine\n", "secrets/b.yaml": "mine"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "secrets/a.yaml")); err == nil {
+		t.Error("a file of ours stays")
+	}
+	put(t, dir, LockFile, forged)
+	if err := treeB().Write(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "VG4004") {
+		t.Errorf("it is replaced: %v", err)
+	}
+}
