@@ -58,7 +58,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 			plan.DidYouMean(in.Source, sortedKeys(s.Sources), "declare it under sources"),
 			"input %s lives at unknown source %q", name, in.Source)
 	}
-	in.Remote = c.remote(in, spec, c.sources[in.Source], s.Sources[in.Source].Prefix)
+	in.Remote = c.remote(in, spec, c.sources[in.Source], s.Sources[in.Source])
 	if spec.MaxAge != "" {
 		d, err := parseDuration(spec.MaxAge)
 		if err != nil || d <= 0 {

@@ -21,6 +21,7 @@ type sourceKind struct {
 	rule      string         // what the two say, in words
 	versions  bool           // whether a version can be selected
 	binary    bool           // whether it can hold bytes that are no text
+	arn       string         // the service in its ARNs, by which it can be asked; empty is none
 	rewrites  bool           // whether one property can be written and the others stay
 	maxValue  int            // the bytes that a value may have; 0 is no limit that matters
 	operator  bool           // whether the External Secrets Operator reaches it
@@ -34,22 +35,22 @@ var sourceKinds = map[string]sourceKind{
 	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html (names) and
 	// https://docs.aws.amazon.com/general/latest/gr/ssm.html (sizes; that of an advanced parameter)
 	plan.AWSSSM: {
-		fields: []string{"region", "prefix", "kmsKey"}, separator: "/", versions: true, maxValue: 8 << 10,
+		fields: []string{"region", "prefix", "kmsKey", "names", "object"}, separator: "/", versions: true, maxValue: 8 << 10,
 		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$`), maxName: 1011,
 		rule:     "up to 1011 letters, digits, and any of _.- in up to 15 parts that / separates",
-		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"},
+		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"}, arn: "ssm",
 	},
 	// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 	plan.AWSSecretsManager: {
-		fields: []string{"region", "prefix", "kmsKey"}, separator: "/", versions: true, binary: true, maxValue: 64 << 10,
+		fields: []string{"region", "prefix", "kmsKey", "names", "object"}, separator: "/", versions: true, binary: true, maxValue: 64 << 10,
 		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9/_+=.@-]+)$`), maxName: 512,
 		rule:     "up to 512 letters, digits, and any of /_+=.@-",
-		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"},
+		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"}, arn: "secretsmanager",
 	},
 	// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#objects-identifiers-and-versioning and
 	// https://learn.microsoft.com/azure/key-vault/secrets/about-secrets
 	plan.AzureKeyVault: {
-		fields: []string{"vault", "prefix"}, separator: "-", versions: true, maxValue: 25000,
+		fields: []string{"vault", "prefix", "names", "object"}, separator: "-", versions: true, maxValue: 25000,
 		name: regexp.MustCompile(`^[A-Za-z0-9-]+$`), maxName: 127,
 		rule:     "up to 127 letters, digits and hyphens",
 		operator: true, needs: "vault", store: []string{"serviceAccount", "azureClient", "azureTenant"},
@@ -57,20 +58,20 @@ var sourceKinds = map[string]sourceKind{
 	// https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create and
 	// https://cloud.google.com/secret-manager/quotas
 	plan.GCPSecretManager: {
-		fields: []string{"project", "location", "prefix"}, separator: "-", versions: true, binary: true, maxValue: 64 << 10,
+		fields: []string{"project", "location", "prefix", "names", "object"}, separator: "-", versions: true, binary: true, maxValue: 64 << 10,
 		name: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), maxName: 255,
 		rule:     "up to 255 letters, digits, hyphens and underscores",
 		operator: true, needs: "project", store: []string{"serviceAccount", "gcpAccount", "clusterProject", "clusterLocation", "clusterName"},
 	},
 	// https://developer.hashicorp.com/vault/api-docs/secret/kv
 	plan.Vault: {
-		fields: []string{"address", "namespace", "mount", "version", "prefix"}, separator: "/", versions: true, rewrites: true,
+		fields: []string{"address", "namespace", "mount", "version", "prefix", "names", "object"}, separator: "/", versions: true, rewrites: true,
 		name: regexp.MustCompile(`^[^/\s?#]+(/[^/\s?#]+)*$`), maxName: 512,
 		rule:     "up to 512 characters without spaces, in parts that / separates",
 		operator: true, needs: "address", store: []string{"serviceAccount", "role", "mountPath"},
 	},
 	plan.SOPS: {
-		fields: []string{"file"}, rewrites: true,
+		fields: []string{"file", "names", "object"}, rewrites: true,
 		name: regexp.MustCompile(`^[^\n?#]+$`), maxName: 512,
 		rule: "up to 512 characters on one line",
 	},
@@ -114,6 +115,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		return src // CUE has complained of it
 	}
 	set := map[string]string{
+		"names": s.Names, "object": s.Object,
 		"prefix": s.Prefix, "file": s.File, "dir": s.Dir, "region": s.Region, "kmsKey": s.KMSKey, "vault": s.Vault, "project": s.Project,
 		"location": s.Location, "namespace": s.Namespace, "address": s.Address, "mount": s.Mount, "version": s.Version,
 	}
@@ -175,7 +177,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 const vaultProperty = "value"
 
 // remote says where in is at src, and checks that it can be there.
-func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, prefix string) plan.Remote {
+func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, from sourceSpec) plan.Remote {
 	kind, ok := sourceKinds[src.Kind]
 	at := last(c.ix.set("inputs", in.Name, "remote"))
 	if spec.Remote == "" {
@@ -194,20 +196,16 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 		return plan.Remote{}
 	}
 	text := spec.Remote
-	if text == "" && src.Kind == plan.Files {
-		text = in.Name
+	if text == "" {
+		text = defaultRemote(in.Name, src.Kind, from)
 	}
-	text = cmp.Or(text, strings.ReplaceAll(strings.ToLower(in.Name), "_", "-"))
-	r := plan.Remote{}
-	text, r.Property, _ = strings.Cut(text, "#")
-	text, query, hasQuery := strings.Cut(text, "?")
-	r.Version, ok = strings.CutPrefix(query, "version=")
-	if hasQuery && (!ok || r.Version == "") || strings.HasSuffix(spec.Remote, "#") || text == "" || strings.Contains(r.Property, "?version=") {
+	r, ok := parseRemote(text)
+	if !ok {
 		cannot(`write "NAME", "NAME?version=VERSION", "NAME#PROPERTY" or "NAME?version=VERSION#PROPERTY"`,
 			"has the remote %q, which can't be read", spec.Remote)
 		return r
 	}
-	r.Name = joinName(prefix, text, kind.separator)
+	r.Name = joinName(from.Prefix, r.Name, kind.separator)
 	if src.Kind == plan.AWSSSM && strings.Contains(r.Name, "/") && !strings.HasPrefix(r.Name, "arn:") {
 		r.Name = "/" + strings.TrimPrefix(r.Name, "/")
 	}
@@ -221,6 +219,18 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 					"input %s is taken from %s at the mount %s, where its name begins with %s/ once more", in.Name, r.Name, src.Mount, first)
 				break
 			}
+		}
+	}
+	if strings.HasPrefix(r.Name, "arn:") && kind.arn != "" {
+		// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+		arn := append(strings.SplitN(r.Name, ":", 6), make([]string, 6)...)
+		switch {
+		case arn[2] != kind.arn:
+			cannot("let the input live at a source of that service", "has the ARN of something of %q, but source %s asks %s", arn[2], src, kind.arn)
+		case src.Region != "" && arn[3] != src.Region:
+			cannot("give it a source of that region", "has an ARN of region %q, but source %s asks in %s, where it is not", arn[3], src, src.Region)
+		case in.Class == plan.Generated:
+			cannot("give it a name, or make it a schema.#Required", "can't be generated under an ARN: AWS gives one to what it creates")
 		}
 	}
 	parts := strings.Split(r.Name, "/")
@@ -244,6 +254,31 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, pre
 		}
 	}
 	return r
+}
+
+// defaultRemote is the remote of an input that says none.
+func defaultRemote(input, kind string, from sourceSpec) string {
+	name := strings.ReplaceAll(strings.ToLower(input), "_", "-")
+	switch {
+	case from.Object != "":
+		return from.Object + "#" + input
+	case from.Names == "snake":
+		name = strings.ToLower(input)
+	case from.Names == "same" || kind == plan.Files:
+		name = input
+	}
+	return name
+}
+
+// parseRemote reads NAME, NAME?version=VERSION, NAME#PROPERTY and
+// NAME?version=VERSION#PROPERTY.
+func parseRemote(text string) (r plan.Remote, ok bool) {
+	before, property, hasProperty := strings.Cut(text, "#")
+	name, query, hasQuery := strings.Cut(before, "?")
+	version, versioned := strings.CutPrefix(query, "version=")
+	r = plan.Remote{Name: name, Version: version, Property: property}
+	return r, name != "" && (!hasQuery || versioned && version != "") && (!hasProperty || property != "") &&
+		!strings.HasSuffix(property, "#") && !strings.Contains(property, "?version=")
 }
 
 // joinName puts the prefix before a name, unless the name stands for itself.

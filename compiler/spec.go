@@ -32,6 +32,8 @@ type spec struct {
 type sourceSpec struct {
 	Kind      string     `json:"kind"`
 	Prefix    string     `json:"prefix"`
+	Names     string     `json:"names"`
+	Object    string     `json:"object"`
 	File      string     `json:"file"`
 	Dir       string     `json:"dir"`
 	Region    string     `json:"region"`
