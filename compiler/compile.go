@@ -243,6 +243,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 		Namespace:   cmp.Or(c.options.Namespace, s.Namespace),
 		Module:      c.root,
 		Dir:         c.dir,
+		Pos:         last(c.ix.set("environment")),
 	}
 	for field, value := range map[string]string{"environment": s.Environment, "namespace": s.Namespace} {
 		if value == "" && !c.cueBroken[field] {

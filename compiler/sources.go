@@ -107,7 +107,7 @@ const filesDir = ".secrets.%s.d"
 // source checks one source and returns it as the plan has it.
 func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	src := plan.Source{
-		Name: name, Kind: s.Kind, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
+		Name: name, Kind: s.Kind, Prefix: s.Prefix, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
 		Location: s.Location, Namespace: s.Namespace, Address: s.Address, Mount: s.Mount, Version: s.Version, Pos: c.ix.declared("sources", name),
 	}
 	kind, ok := sourceKinds[s.Kind]

@@ -70,6 +70,10 @@ func TestSpec(t *testing.T) {
 		{"#Exporter", nil, reflect.TypeFor[exporterSpec]()},
 		{"#AlertRules", nil, reflect.TypeFor[alertRulesSpec]()},
 		{"#Alert", nil, reflect.TypeFor[alertSpec]()},
+		{"#Plan", nil, reflect.TypeFor[plan.Document]()},
+		{"#SourcePlan", nil, reflect.TypeFor[plan.SourceDocument]()},
+		{"#InputPlan", nil, reflect.TypeFor[plan.InputDocument]()},
+		{"#SecretPlan", nil, reflect.TypeFor[plan.SecretDocument]()},
 	}
 	tested := map[string]bool{"#Required": true, "#Optional": true, "#Generated": true, "#Setting": true} // each one is an #Input
 	for _, tt := range tests {
@@ -92,6 +96,7 @@ func TestSpec(t *testing.T) {
 				kinds[fields.Selector().Unquoted()] |= fields.Value().IncompleteKind()
 			}
 		}
+		delete(kinds, "allow") // which a policy adds to a plan
 		var tags []string
 		for f := range tt.goType.Fields() {
 			tag := f.Tag.Get("json")
@@ -119,7 +124,7 @@ func TestSpec(t *testing.T) {
 
 func holds(t reflect.Type, kind cue.Kind) bool {
 	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
+		t, kind = t.Elem(), kind&^cue.NullKind
 	}
 	switch kind {
 	case cue.BottomKind: // #Generate, whose fields are not known before its kind is
@@ -156,6 +161,7 @@ func TestSpecWords(t *testing.T) {
 		{"#Delivery.scope", []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
 		{"#Reader.kind", []string{rbacv1.ServiceAccountKind, rbacv1.GroupKind, rbacv1.UserKind}},
 		{"#Source.kind", plan.SourceKinds},
+		{"#InputPlan.class", []string{string(plan.Required), string(plan.Optional), string(plan.Generated), string(plan.Setting)}},
 	}
 	for _, tt := range tests {
 		definition, field, _ := strings.Cut(tt.field, ".")

@@ -121,7 +121,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if ds.HasErrors() {
 		return
 	}
-	options := emit.Options{Accept: o.accept}
+	options := emit.Options{Accept: slices.Concat(o.accept, r.grant.Certificates)}
 	ds, expired := emit.CheckCertificates(p, old, options)
 	var sources map[string]source.Source // none: nobody is asked
 	if !o.offline {

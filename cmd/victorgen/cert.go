@@ -79,7 +79,7 @@ else sees of the cluster.`,
 					r.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name a cluster with --context, or a kubeconfig with --kubeconfig", "%v", err)
 					return
 				}
-				if ds := trust.Writes(r.plan, grantOf(cmd)); ds.HasErrors() {
+				if ds := trust.Writes(r.plan, r.grant); ds.HasErrors() {
 					r.Diagnostics = append(r.Diagnostics, ds...)
 					return
 				}

@@ -17,6 +17,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/crash"
@@ -40,7 +41,8 @@ type result struct {
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
 	Certificates []certificateStory `json:"certificates,omitempty"`
 
-	plan *plan.Plan
+	plan  *plan.Plan
+	grant trust.Grant // what its contract is allowed by name
 }
 
 func (r *result) name() string {
@@ -87,10 +89,11 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	for i, dir := range dirs {
 		results[i].Directory = dir
 	}
+	allowed := permissionOf(cmd)
 	parallel(func(r *result) {
 		if r.plan, r.Diagnostics = compiler.Compile(r.Directory, o); r.plan != nil {
 			r.Environment = r.plan.Environment
-			r.Diagnostics = append(r.Diagnostics, permit(cmd, r.plan)...)
+			r.Diagnostics = append(r.Diagnostics, allowed.check(r)...)
 		}
 	})
 	if slices.ContainsFunc(results, func(r result) bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/permissions"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/trust"
 )
 
 func explainCommand() *cobra.Command {
@@ -26,8 +27,9 @@ func explainCommand() *cobra.Command {
 		Short: "Say where a value comes from and all places it goes to",
 		Long: `Explain tells of an input where it is declared, where its value comes from, what
 the value must be, and all keys of all secrets that are made from it; of a
-secret, what each of its keys is made from. Without a name it lists all inputs.
-It reads no values.
+secret, what each of its keys is made from. Without a name it lists all inputs;
+as JSON, it prints the whole plan of the environment then, which is what policies
+are about (#Plan in the schema). It reads no values.
 
 With --permissions it prints the least that each source must allow, in the
 language of its service: to read values, to prove by metadata alone that they
@@ -203,6 +205,9 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 			return usageError{fmt.Errorf("%s has no input or secret %q; %s", p.Environment, n,
 				plan.DidYouMean(n, known, "`victorgen explain ENV` lists them"))}
 		}
+	}
+	if format == "json" && all {
+		return encode(w, p.Document(fingerprintOf(p, trust.Grant{})))
 	}
 	if format == "json" {
 		enc := json.NewEncoder(w)

@@ -29,8 +29,8 @@ func initCommand() *cobra.Command {
 		Use:   "init [DIR]",
 		Short: "Start a new module, or renew the schema of one",
 		Long: `Init writes a CUE module that works: a contract, one environment, the schema for
-editors and cue vet, a .gitignore that keeps .secrets out of Git, and a
-configuration for pre-commit. The name of the application is that of the
+editors and cue vet, a policy to start from, a .gitignore that keeps .secrets out
+of Git, and a configuration for pre-commit. The name of the application is that of the
 directory.
 
 Files that exist are left alone, but for the schema, which is renewed, and

@@ -58,6 +58,9 @@ const (
 	CodeOutside   Code = "VG1403"
 	CodeInTree    Code = "VG1404"
 	CodeTreeLink  Code = "VG1405"
+
+	CodePolicy     Code = "VG1406"
+	CodePolicyRead Code = "VG1407"
 )
 
 // What resolution says of values.

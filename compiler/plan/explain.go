@@ -137,6 +137,12 @@ Files of sources and certificates lie in the Git work tree, or in the module whe
 ` + "`cert fetch`" + ` writes lies in the module. --allow PATH, or a policy under allow: files, lets one lie elsewhere.`,
 	CodeInTree: `a source's file, or a certificate to write, is in a tree, in .git or in cue.mod.
 What is generated would be committed in plain text, or Git or CUE would read it. Keep it elsewhere.`,
+	CodePolicy: `an environment is against a policy.
+A policy, which --policy or VICTORGEN_POLICY names, is CUE that the plan of each environment must unify with; the
+message is the policy's own. ` + "`victorgen explain ENV -o json`" + ` prints the plan. Nobody was asked anything.`,
+	CodePolicyRead: `a policy can't be read or is not one, and nothing is done without it.
+A policy is a .cue file, or a directory of them, that begins with ` + "`package policy`" + `. It has no attributes, and
+imports only the schema and the packages of CUE.`,
 	CodeTreeLink: `the directory of a tree is a symbolic link.
 What it leads to is not victorgen's, and a build would replace it. Remove the link, or name the directory with --output.`,
 	CodeExternal: `an external secret asks for more than the External Secrets Operator can do.

@@ -37,6 +37,7 @@ type Plan struct {
 	Alerts      *Alerts  // nil if there are to be no alerting rules
 	ESOVersion  [3]int   // of the External Secrets Operator in the cluster
 	ArgoCD      *ArgoCD  // nil if the contract says nothing of it
+	Pos         []Pos    // where its name is
 	// Own is the plan with the default source that the contract has, if another
 	// stands in for that one, for this run.
 	Own *Plan
@@ -278,8 +279,10 @@ var SourceKinds = []string{Env, AWSSSM, AWSSecretsManager, AzureKeyVault, GCPSec
 type Source struct {
 	Name string // "default", or the name that inputs select it by
 	Kind string
-	File string // env, sops: absolute path of the file
-	Dir  string // files: absolute path of the directory
+	// Prefix stands before the remote names of its inputs, which have it already.
+	Prefix string
+	File   string // env, sops: absolute path of the file
+	Dir    string // files: absolute path of the directory
 	// ProcessEnv of kind env says whether the environment of the process counts;
 	// nil is yes, but for names that every shell sets.
 	ProcessEnv *bool

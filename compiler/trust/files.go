@@ -35,7 +35,7 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 		if !reads {
 			report = ds.Warnf
 		}
-		if real := resolve(s.File); !inside(real, root) && !g.has(s.File, real) {
+		if real := resolve(s.File); !MayRead(p, s.File, g) {
 			report(plan.CodeOutside, s.Pos, "keep it in the repository; or, if it is yours: --allow "+s.File,
 				"the file of source %s, %s, is outside of %s%s", s.Name, s.File, root, by(s.File, real))
 		} else if inTree(real, p.Module) {
@@ -44,7 +44,7 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 		}
 	}
 	for _, d := range certificates(p) {
-		if real := resolve(d.Certificate); !inside(real, root) && !g.has(d.Certificate, real) {
+		if real := resolve(d.Certificate); !MayRead(p, d.Certificate, g) {
 			ds.Errorf(plan.CodeOutside, d.Pos, "keep it in the repository; or, if it is yours: --allow "+d.Certificate,
 				"the certificate %s is outside of %s%s", d.Certificate, root, by(d.Certificate, real))
 		}
@@ -88,6 +88,12 @@ func Tree(p *plan.Plan, dir string, output bool) plan.Diagnostics {
 		}
 	}
 	return ds
+}
+
+// MayRead reports whether the contract of p may name a file that is read.
+func MayRead(p *plan.Plan, file string, g Grant) bool {
+	real := resolve(file)
+	return inside(real, workTree(p.Module)) || g.has(file, real)
 }
 
 // has reports whether g has a file by one of its names.

@@ -1,0 +1,360 @@
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Document is a plan as JSON has it: schema.#Plan, which `victorgen explain -o
+// json` prints, and which policies are about. Like a plan it has no values. What
+// a contract leaves out is there too, as "", null, 0 or false: so a policy that
+// wants something is not satisfied by nothing.
+type Document struct {
+	Version     int                       `json:"version"`
+	Environment string                    `json:"environment"`
+	PartOf      string                    `json:"partOf"`
+	Namespace   string                    `json:"namespace"`
+	Directory   string                    `json:"directory"` // of the environment, in its module
+	Sources     map[string]SourceDocument `json:"sources"`
+	Inputs      map[string]InputDocument  `json:"inputs"`
+	Rules       map[string]RuleDocument   `json:"rules"`
+	Secrets     map[string]SecretDocument `json:"secrets"` // by NAMESPACE/NAME
+	Readers     []ReaderDocument          `json:"readers"`
+	Alerts      map[string]AlertDocument  `json:"alerts"` // those that are on
+	ArgoCD      *ArgoCDDocument           `json:"argocd"`
+}
+
+// SourceDocument is a source in a [Document].
+type SourceDocument struct {
+	Kind       string         `json:"kind"`
+	Prefix     string         `json:"prefix"`
+	File       string         `json:"file"` // in the module, or absolute
+	Dir        string         `json:"dir"`  // in the module, or absolute
+	ProcessEnv *bool          `json:"processEnv"`
+	Region     string         `json:"region"`
+	KMSKey     string         `json:"kmsKey"`
+	Vault      string         `json:"vault"`
+	Project    string         `json:"project"`
+	Location   string         `json:"location"`
+	Namespace  string         `json:"namespace"`
+	Address    string         `json:"address"`
+	Mount      string         `json:"mount"`
+	Version    string         `json:"version"`
+	Store      *StoreDocument `json:"store"` // null if no external secret needs it
+}
+
+// StoreDocument is how external delivery reaches a source in a [Document].
+type StoreDocument struct {
+	Name           string                  `json:"name"`
+	Existing       string                  `json:"existing"`
+	Role           string                  `json:"role"`
+	MountPath      string                  `json:"mountPath"`
+	ServiceAccount *ServiceAccountDocument `json:"serviceAccount"`
+}
+
+// ServiceAccountDocument is who a store asks as in a [Document].
+type ServiceAccountDocument struct {
+	Name        string `json:"name"`
+	Existing    bool   `json:"existing"`
+	AWSRole     string `json:"awsRole"`
+	AzureClient string `json:"azureClient"`
+	AzureTenant string `json:"azureTenant"`
+	GCPAccount  string `json:"gcpAccount"`
+}
+
+// InputDocument is an input in a [Document].
+type InputDocument struct {
+	Class       Class             `json:"class"`
+	Description string            `json:"description"`
+	Docs        string            `json:"docs"`
+	Deprecated  string            `json:"deprecated"`
+	Source      string            `json:"source"` // empty for a setting that has a default
+	Remote      string            `json:"remote"` // empty where the source has no names of its own
+	Encoding    string            `json:"encoding"`
+	Present     *bool             `json:"present"`
+	Generate    *GenerateDocument `json:"generate"`
+	Pattern     string            `json:"pattern"`
+	Format      string            `json:"format"`
+	MinLength   int               `json:"minLength"`
+	MaxLength   int               `json:"maxLength"`
+	MinStrength float64           `json:"minStrength"`
+	OneOf       []string          `json:"oneOf"`
+	MaxAge      string            `json:"maxAge"`
+	Keys        []KeyPlace        `json:"keys"` // that are made from it
+}
+
+// KeyPlace is a key of a secret.
+type KeyPlace struct {
+	Secret string `json:"secret"` // NAMESPACE/NAME
+	Key    string `json:"key"`
+}
+
+// GenerateDocument is how an input is generated in a [Document].
+type GenerateDocument struct {
+	Kind      string `json:"kind"`
+	Length    int    `json:"length"`
+	Bits      int    `json:"bits"`
+	Encoding  string `json:"encoding"`
+	InCluster bool   `json:"inCluster"`
+}
+
+// RuleDocument is a rule in a [Document].
+type RuleDocument struct {
+	Kind   RuleKind `json:"kind"`
+	Inputs []string `json:"inputs"`
+}
+
+// SecretDocument is a secret in a [Document].
+type SecretDocument struct {
+	Name        string                 `json:"name"`
+	Namespace   string                 `json:"namespace"`
+	Type        string                 `json:"type"`
+	Labels      map[string]string      `json:"labels"`
+	Annotations map[string]string      `json:"annotations"`
+	Immutable   bool                   `json:"immutable"`
+	Delivery    DeliveryDocument       `json:"delivery"`
+	Keys        map[string]KeyDocument `json:"keys"`
+}
+
+// DeliveryDocument is how a secret reaches the cluster in a [Document].
+type DeliveryDocument struct {
+	Kind            string             `json:"kind"`
+	Scope           string             `json:"scope"`
+	Certificate     string             `json:"certificate"` // in the module, or absolute
+	SHA256          string             `json:"sha256"`      // of the certificate, empty if it cannot be read
+	Controller      ControllerDocument `json:"controller"`
+	RefreshInterval string             `json:"refreshInterval"`
+	RefreshPolicy   string             `json:"refreshPolicy"`
+	CreationPolicy  string             `json:"creationPolicy"`
+	DeletionPolicy  string             `json:"deletionPolicy"`
+}
+
+// ControllerDocument is a sealed-secrets controller in a [Document].
+type ControllerDocument struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+}
+
+// KeyDocument is what a key is made from in a [Document].
+type KeyDocument struct {
+	By     string   `json:"by"` // input, template or value
+	Inputs []string `json:"inputs"`
+}
+
+// ReaderDocument is a reader in a [Document].
+type ReaderDocument struct {
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+}
+
+// AlertDocument is an alert in a [Document].
+type AlertDocument struct {
+	For      string `json:"for"`
+	Severity string `json:"severity"`
+}
+
+// ArgoCDDocument is the Application of an environment in a [Document].
+type ArgoCDDocument struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Project   string `json:"project"`
+	RepoURL   string `json:"repoURL"`
+	Path      string `json:"path"`
+	Revision  string `json:"revision"`
+	Server    string `json:"server"`
+	Automated bool   `json:"automated"`
+}
+
+// DocumentVersion is that of the form of a [Document].
+const DocumentVersion = 2
+
+// Document returns the plan as JSON has it. fingerprint returns the SHA-256 of
+// the certificate in a file, or nothing.
+func (p *Plan) Document(fingerprint func(file string) string) Document {
+	d := Document{
+		Version: DocumentVersion, Environment: p.Environment, PartOf: p.PartOf, Namespace: p.Namespace, Directory: p.inModule(p.Dir),
+		Sources: map[string]SourceDocument{}, Inputs: map[string]InputDocument{}, Rules: map[string]RuleDocument{}, Secrets: map[string]SecretDocument{},
+		Readers: []ReaderDocument{}, Alerts: map[string]AlertDocument{},
+	}
+	for _, s := range p.Sources {
+		d.Sources[s.Name] = p.sourceDocument(s)
+	}
+	for _, in := range p.Inputs {
+		d.Inputs[in.Name] = p.inputDocument(in)
+	}
+	for _, r := range p.Rules {
+		d.Rules[r.Name] = RuleDocument{Kind: r.Kind, Inputs: list(r.Inputs)}
+	}
+	for _, s := range p.Secrets {
+		d.Secrets[s.ID()] = p.secretDocument(s, fingerprint)
+	}
+	for _, r := range p.Readers {
+		d.Readers = append(d.Readers, ReaderDocument(r))
+	}
+	if p.Alerts != nil {
+		for name, a := range p.Alerts.Rules {
+			d.Alerts[name] = AlertDocument{For: a.For.String(), Severity: a.Severity}
+		}
+	}
+	if a := p.ArgoCD; a != nil {
+		argocd := ArgoCDDocument(*a)
+		d.ArgoCD = &argocd
+	}
+	return d
+}
+
+func (p *Plan) sourceDocument(s Source) SourceDocument {
+	d := SourceDocument{
+		Kind: s.Kind, Prefix: s.Prefix, File: p.inModule(s.File), Dir: p.inModule(s.Dir), ProcessEnv: s.ProcessEnv, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
+		Location: s.Location, Namespace: s.Namespace, Address: s.Address, Mount: s.Mount, Version: s.Version,
+	}
+	external := func(sec Secret) bool { return sec.Delivery.Kind == External }
+	if slices.ContainsFunc(p.Secrets, external) && s.Store.Name != "" {
+		d.Store = &StoreDocument{Name: s.Store.Name, Existing: s.Store.Existing, Role: s.Store.Role, MountPath: s.Store.MountPath}
+		if a := s.Store.ServiceAccount; a != nil {
+			account := ServiceAccountDocument(*a)
+			d.Store.ServiceAccount = &account
+		}
+	}
+	return d
+}
+
+func (p *Plan) inputDocument(in Input) InputDocument {
+	d := InputDocument{
+		Class: in.Class, Description: in.Description, Docs: in.Docs, Deprecated: in.Deprecated, Source: in.Source, Remote: in.Remote.String(),
+		Encoding: in.Encoding, Present: in.Present, Format: in.Constraints.Format, MinLength: in.Constraints.MinLength,
+		MaxLength: in.Constraints.MaxLength, MinStrength: in.Constraints.MinStrength, OneOf: list(in.Constraints.OneOf),
+		MaxAge: duration(in.MaxAge), Keys: []KeyPlace{},
+	}
+	if in.Default != nil {
+		d.Source, d.Remote = "", ""
+	}
+	if in.Constraints.Pattern != nil {
+		d.Pattern = in.Constraints.Pattern.String()
+	}
+	if g := in.Generate; g != nil {
+		d.Generate = &GenerateDocument{Kind: g.Kind, Length: g.Length, Bits: g.Bits, Encoding: g.Encoding, InCluster: g.InCluster}
+	}
+	for _, s := range p.Secrets {
+		for _, k := range s.Keys {
+			if slices.Contains(k.Inputs(), in.Name) {
+				d.Keys = append(d.Keys, KeyPlace{Secret: s.ID(), Key: k.Name})
+			}
+		}
+	}
+	return d
+}
+
+func (p *Plan) secretDocument(s Secret, fingerprint func(string) string) SecretDocument {
+	d := SecretDocument{
+		Name: s.Name, Namespace: s.Namespace, Type: s.Type, Labels: table(s.Labels), Annotations: table(s.Annotations), Immutable: s.Immutable,
+		Delivery: DeliveryDocument{
+			Kind: s.Delivery.Kind, Scope: s.Delivery.Scope, Certificate: p.inModule(s.Delivery.Certificate), Controller: ControllerDocument(s.Delivery.Controller),
+			RefreshInterval: duration(s.Delivery.RefreshInterval), RefreshPolicy: s.Delivery.RefreshPolicy,
+			CreationPolicy: s.Delivery.CreationPolicy, DeletionPolicy: s.Delivery.DeletionPolicy,
+		},
+		Keys: map[string]KeyDocument{},
+	}
+	if s.Delivery.Kind == External {
+		d.Delivery.Scope = ""
+	}
+	if s.Delivery.Certificate != "" {
+		d.Delivery.SHA256 = fingerprint(s.Delivery.Certificate)
+	}
+	for _, k := range s.Keys {
+		d.Keys[k.Name] = KeyDocument{By: k.By(), Inputs: list(k.Inputs())}
+	}
+	return d
+}
+
+// ID names a secret in its cluster: NAMESPACE/NAME.
+func (s Secret) ID() string { return s.Namespace + "/" + s.Name }
+
+// By says what a key is made from: an input, a template or a value.
+func (k Key) By() string {
+	switch {
+	case k.Template != nil:
+		return "template"
+	case k.Value != nil:
+		return "value"
+	}
+	return "input"
+}
+
+// inModule writes a path as the module has it, if it is there.
+func (p *Plan) inModule(path string) string {
+	rel, err := filepath.Rel(p.Module, path)
+	if path == "" || err != nil || !filepath.IsLocal(rel) {
+		return path
+	}
+	return filepath.ToSlash(rel)
+}
+
+// Place returns where the contract says what stands at a path of the plan's
+// [Document], such as secrets, shop/db, namespace: the nearest that is known of.
+func (p *Plan) Place(path []string) []Pos {
+	for i, element := range path {
+		for _, s := range p.Secrets {
+			if s.ID() != element {
+				continue
+			}
+			for _, k := range s.Keys {
+				if slices.Contains(path[i+1:], k.Name) && len(k.Pos) > 0 {
+					return k.Pos[len(k.Pos)-1:]
+				}
+			}
+			if slices.Contains(path[i+1:], "delivery") && len(s.Delivery.Pos) > 0 {
+				return s.Delivery.Pos
+			}
+			return last(s.Pos)
+		}
+		if in, ok := p.Input(element); ok {
+			return last(in.Pos)
+		}
+		if s, ok := p.Source(element); ok && i > 0 {
+			return last(s.Pos)
+		}
+		for _, r := range p.Rules {
+			if r.Name == element && i > 0 {
+				return last(r.Pos)
+			}
+		}
+	}
+	return last(p.Pos)
+}
+
+func last(ps []Pos) []Pos { return ps[max(0, len(ps)-1):] }
+
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func table(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return maps.Clone(m)
+}
+
+// duration writes d as contracts do, or nothing for none.
+func duration(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return cmp.Or(s, "0s")
+}
