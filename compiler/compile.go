@@ -267,6 +267,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	for _, name := range c.names {
 		in := c.input(name, s)
 		c.inputs[name] = in
+		c.exposedInput(in, c.sources[in.Source])
 		p.Inputs = append(p.Inputs, in)
 	}
 	c.checkRemotes(p)
@@ -282,7 +283,12 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	})
 	c.checkSecrets(p)
 	c.questions(p)
+	own := map[string]bool{}
+	for _, s := range p.Secrets {
+		own[s.Namespace] = true
+	}
 	for i, r := range s.Access.Readers {
+		c.exposedReader(i, r, own)
 		p.Readers = append(p.Readers, c.reader(i, r))
 	}
 	p.Alerts = c.alerts(s.Alerts)

@@ -105,6 +105,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 		c.checkTypeKeys(id, sec)
 	}
 	c.checkSize(id, sec)
+	c.exposedSecret(id, sec)
 	return sec
 }
 

@@ -134,7 +134,7 @@ hint: set it in ` + module + `/.secrets, which does not exist, or the process en
 // TestSARIFOfNothing: an array that is null would be refused.
 func TestSARIFOfNothing(t *testing.T) {
 	dir := copyExample(t)
-	code, stdout, stderr := victorgen(t, "vet", dir+"/envs/dev", "-o", "sarif")
+	code, stdout, stderr := victorgen(t, "vet", dir+"/envs/production", "-o", "sarif")
 	if code != 0 || stderr != "" || !strings.Contains(stdout, `"results": []`) || !strings.Contains(stdout, `"rules": []`) {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}

@@ -61,6 +61,14 @@ const (
 
 	CodePolicy     Code = "VG1406"
 	CodePolicyRead Code = "VG1407"
+
+	CodeEverybody       Code = "VG1410"
+	CodeForeignReader   Code = "VG1411"
+	CodeCopied          Code = "VG1412"
+	CodeClusterWide     Code = "VG1413"
+	CodeSystemNamespace Code = "VG1414"
+	CodeTaken           Code = "VG1415"
+	CodeRunner          Code = "VG1416"
 )
 
 // What resolution says of values.

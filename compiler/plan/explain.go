@@ -143,6 +143,23 @@ message is the policy's own. ` + "`victorgen explain ENV -o json`" + ` prints th
 	CodePolicyRead: `a policy can't be read or is not one, and nothing is done without it.
 A policy is a .cue file, or a directory of them, that begins with ` + "`package policy`" + `. It has no attributes, and
 imports only the schema and the packages of CUE.`,
+	CodeEverybody: `a reader of the secrets is everybody, or every service account.
+Access lets readers get the secrets from the cluster. Name service accounts, or a group of your own.`,
+	CodeForeignReader: `a reader of the secrets is a service account of another namespace.
+Whoever may make Pods in that namespace can read the secrets.`,
+	CodeCopied: `a label or an annotation has a program copy the secret to other namespaces.
+Reflector, replicator, config-syncer (kubed), ClusterSecret and secretgen do. Whoever reads secrets there reads it.`,
+	CodeClusterWide: `a secret is sealed cluster-wide.
+Whoever may make a SealedSecret in any namespace can have it opened there, with the ciphertext that is in Git. Scope
+strict, the default, opens it under its own name in its own namespace alone.`,
+	CodeSystemNamespace: `a secret is in a namespace of the cluster's own.
+What is in kube-system and the like can hold keys that open all others, and the cluster takes some Secrets for more than values.`,
+	CodeTaken: `a label, an annotation or the type of a secret makes another program act on it.
+Argo CD takes it for a cluster to deploy to, the sealed-secrets controller for its own key, Kubernetes for a token by
+which nodes join. If that is meant, let it stand.`,
+	CodeRunner: `an input has the name of a credential of whoever runs victorgen.
+Source env takes the variables of the process before the file. In CI, GITHUB_TOKEN and the like would be sealed as a
+value of the application. Give the input another name, or write processEnv: false in its source.`,
 	CodeTreeLink: `the directory of a tree is a symbolic link.
 What it leads to is not victorgen's, and a build would replace it. Remove the link, or name the directory with --output.`,
 	CodeExternal: `an external secret asks for more than the External Secrets Operator can do.

@@ -1,0 +1,127 @@
+package compiler
+
+import (
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// What follows is allowed, and read over easily in a review: it gives a secret
+// to more than the environment that it is for, or makes more of it than a value.
+
+// everybody are the subjects of RBAC that are many at once
+// (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings and
+// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests).
+var everybody = map[string]string{
+	"system:anonymous":       "is whoever does not log in",
+	"system:unauthenticated": "is whoever does not log in",
+	"system:authenticated":   "is whoever logs in, every Pod among them",
+	"system:serviceaccounts": "is every service account of the cluster",
+}
+
+// copiers are prefixes of labels and annotations by which programs copy a Secret
+// to other namespaces:
+// https://github.com/emberstack/kubernetes-reflector, https://github.com/mittwald/kubernetes-replicator,
+// https://github.com/config-syncer/config-syncer, https://github.com/zakkg3/ClusterSecret and
+// https://github.com/carvel-dev/secretgen-controller.
+var copiers = []string{
+	"reflector.v1.k8s.emberstack.com/", "replicator.v1.mittwald.de/", "kubed.appscode.com/", "config-syncer.appscode.com/",
+	"clustersecret.io/", "secretgen.carvel.dev/",
+}
+
+// takers are labels and annotations by which programs take a Secret for more than
+// a value.
+var takers = map[string]string{
+	// https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/
+	"argocd.argoproj.io/secret-type": "Argo CD takes it for a repository or a cluster to deploy to",
+	// https://github.com/bitnami-labs/sealed-secrets/blob/v0.36.0/pkg/controller/keyregistry.go
+	"sealedsecrets.bitnami.com/sealed-secrets-key": "the sealed-secrets controller takes it for a key to seal with",
+	// https://github.com/bitnami-labs/sealed-secrets#managing-existing-secrets
+	"sealedsecrets.bitnami.com/managed": "the sealed-secrets controller overwrites a Secret of that name by it",
+	"sealedsecrets.bitnami.com/patch":   "the sealed-secrets controller overwrites a Secret of that name by it",
+	// https://cluster-api.sigs.k8s.io/developer/providers/contracts/infra-cluster
+	"cluster.x-k8s.io/cluster-name": "Cluster API takes it for one of a cluster",
+}
+
+// takenTypes are types of Secret of which the cluster makes more than a value.
+var takenTypes = map[string]string{
+	// https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
+	string(corev1.SecretTypeBootstrapToken): "whoever has it in kube-system can make nodes join the cluster",
+	// https://helm.sh/docs/topics/advanced/#storage-backends
+	"helm.sh/release.v1":      "Helm takes it for a release that it has installed",
+	"cluster.x-k8s.io/secret": "Cluster API takes it for one of a cluster",
+}
+
+// exposedReader warns of the ith reader if it is many, or from elsewhere.
+func (c *compilation) exposedReader(i int, r readerSpec, namespaces map[string]bool) {
+	at := last(c.ix.set("access", "readers", strconv.Itoa(i), "name"))
+	const hint = "name a service account, or a group of your own"
+	what, many := everybody[r.Name]
+	if of, ok := strings.CutPrefix(r.Name, "system:serviceaccounts:"); ok && r.Kind == rbacv1.GroupKind {
+		what, many = "is every service account of namespace "+of, true
+	}
+	switch {
+	case r.Kind != rbacv1.ServiceAccountKind && many:
+		c.ds.Warnf(plan.CodeEverybody, at, hint, "a reader of the secrets, %s %q, %s", r.Kind, r.Name, what)
+	case r.Kind == rbacv1.ServiceAccountKind && !namespaces[r.Namespace] && r.Namespace != "" && len(dnsLabel(r.Namespace)) == 0:
+		c.ds.Warnf(plan.CodeForeignReader, at, "is that namespace yours? who may make Pods there reads the secrets, too",
+			"a reader of the secrets is of another namespace, %s", r.Namespace)
+	}
+}
+
+// exposedSecret warns of what gives the secret called id to others.
+func (c *compilation) exposedSecret(id string, s plan.Secret) {
+	for field, table := range map[string]map[string]string{"labels": s.Labels, "annotations": s.Annotations} {
+		for _, name := range sortedKeys(table) {
+			at := last(c.ix.declared("secrets", id, field, name))
+			for _, prefix := range copiers {
+				if strings.HasPrefix(strings.ToLower(name), prefix) {
+					c.ds.Warnf(plan.CodeCopied, at, "whoever reads secrets there reads this one: declare it in each namespace that needs it",
+						"secret %q is to be copied to other namespaces, says %s", id, name)
+				}
+			}
+			if why, ok := takers[name]; ok {
+				c.ds.Warnf(plan.CodeTaken, at, "is it meant to be?", "secret %q has %s: %s", id, name, why)
+			}
+		}
+	}
+	if why, ok := takenTypes[s.Type]; ok {
+		c.ds.Warnf(plan.CodeTaken, last(c.ix.set("secrets", id, "type")), "is it meant to be?", "secret %q has type %s: %s", id, s.Type, why)
+	}
+	if s.Delivery.Scope == plan.ClusterWide && s.Delivery.Kind == plan.Sealed {
+		at := last(c.ix.set("secrets", id, "delivery", "scope"))
+		if len(at) == 0 {
+			at = last(c.ix.set("delivery", "scope"))
+		}
+		c.ds.Warnf(plan.CodeClusterWide, at, "write scope: \"strict\" or \"namespace-wide\"",
+			"secret %q is sealed cluster-wide: who may make a SealedSecret anywhere in the cluster can open it there", id)
+	}
+	if strings.HasPrefix(s.Namespace, "kube-") || strings.HasPrefix(s.Namespace, "openshift-") {
+		at := last(c.ix.set("secrets", id, "namespace"))
+		if len(at) == 0 {
+			at = last(c.ix.set("namespace"))
+		}
+		c.ds.Warnf(plan.CodeSystemNamespace, at, "use a namespace of the application",
+			"secret %q is in namespace %s, which is the cluster's own", id, s.Namespace)
+	}
+}
+
+// runners are the variables by which what runs victorgen has credentials of its
+// own: the tokens of GitHub Actions and GitLab CI, of Vault, and keys of sops.
+var runners = map[string]bool{
+	"GITHUB_TOKEN": true, "GH_TOKEN": true, "ACTIONS_RUNTIME_TOKEN": true, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": true,
+	"CI_JOB_TOKEN": true, "CI_REGISTRY_PASSWORD": true, "VAULT_TOKEN": true, "SOPS_AGE_KEY": true,
+}
+
+// exposedInput warns of an input that would take a credential of whoever runs
+// victorgen for a value of the application.
+func (c *compilation) exposedInput(in plan.Input, src plan.Source) {
+	if src.Kind == plan.Env && in.Default == nil && runners[in.Name] && (src.ProcessEnv == nil || *src.ProcessEnv) {
+		c.ds.Warnf(plan.CodeRunner, last(in.Pos), "give the input another name; or write processEnv: false in its source",
+			"input %s is the name of a credential that a job in CI has, and its value would go into the secrets", in.Name)
+	}
+}
