@@ -33,6 +33,7 @@ type buildOptions struct {
 	ruleTests  string
 	read       readings
 	accept     []string
+	prune      bool
 }
 
 func buildCommand() *cobra.Command {
@@ -62,6 +63,9 @@ fails leaves the old tree as it was.`,
   # from a dotenv file, whatever the contract says
   victorgen build envs/production --source env
 
+  # remove the trees of environments that are gone
+  victorgen build ./envs/... --prune
+
   # what would change?
   victorgen build envs/production --dry-run
 
@@ -74,6 +78,12 @@ fails leaves the old tree as it was.`,
 			if o.check && o.dryRun {
 				return usageError{errors.New("--check and --dry-run exclude each other")}
 			}
+			if o.check && o.prune {
+				return usageError{errors.New("--check and --prune exclude each other")}
+			}
+			if o.prune && !slices.ContainsFunc(args, func(p string) bool { return strings.HasSuffix(p, "...") }) {
+				return usageError{errors.New("--prune is about all environments: name a pattern, such as ./envs/...")}
+			}
 			if dirs, err := compiler.Find(args...); o.ruleTests != "" && err == nil && len(dirs) > 1 {
 				return usageError{errors.New("--rule-tests takes one environment: its file has the tests of one")}
 			}
@@ -82,6 +92,7 @@ fails leaves the old tree as it was.`,
 				return err
 			}
 			o.read.warn(results)
+			o.orphans(args, results)
 			return show(cmd, results, o.format, o.text)
 		},
 	}
@@ -90,6 +101,7 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
 	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
+	f.BoolVar(&o.prune, "prune", false, "with a pattern: remove the trees of environments that the module does not have any more")
 	f.StringSliceVar(&o.accept, "accept-certificate", nil, "SHA-256 of a certificate that may be sealed for, though the tree was sealed for another")
 	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
 	outputDirFlag(cmd, &o.output)
@@ -258,6 +270,13 @@ func (r *result) fail(err error) {
 }
 
 func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
+	for _, file := range r.Pruned {
+		verb := "removed"
+		if o.dryRun {
+			verb = "would remove"
+		}
+		fmt.Fprintf(w, "%s %s\n", verb, p.rel(file))
+	}
 	if r.Report == nil || r.Diagnostics.HasErrors() && !o.check { // with --check the error is that it differs
 		return
 	}

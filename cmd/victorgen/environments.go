@@ -35,6 +35,7 @@ type result struct {
 	Report      *emit.Report         `json:"report,omitempty"`
 	Applied     *cluster.ApplyReport `json:"applied,omitempty"`
 	Verified    *cluster.Report      `json:"verified,omitempty"`
+	Pruned      []string             `json:"pruned,omitempty"`
 	Recovered   []recoveredInput     `json:"recovered,omitempty"`
 	Diagnostics plan.Diagnostics     `json:"diagnostics,omitempty"`
 

@@ -127,6 +127,7 @@ const (
 	CodeLockTimes          Code = "VG4008"
 	CodeLockOld            Code = "VG4009"
 	CodeLockKeyMoved       Code = "VG4010"
+	CodeOrphan             Code = "VG4011"
 )
 
 // What is said of the program itself.

@@ -279,6 +279,10 @@ is to count as new, ` + "`victorgen rotate`" + ` makes one.`,
 	CodeLockOld: `victorgen.lock is of version 1 (warning of --check).
 It is valid, and nothing is sealed anew because of it. The next build that can read VICTORGEN_LOCK_KEY writes version
 2, which also authenticates times and knows which generated inputs have a value, and where.`,
+	CodeOrphan: `a tree belongs to an environment that the module does not have.
+The environment is gone or has another name, and whatever applies trees goes on to apply this one. A build of a pattern
+says so, as an error with --check; ` + "`victorgen build ./envs/... --prune`" + ` removes the files that victorgen has written,
+and leaves those that somebody has put beside them.`,
 	CodeLockKeyMoved: `VICTORGEN_LOCK_KEY has another place than the tree was built with (warning).
 Who has the lock key can test guesses of each sealed value against the tags in victorgen.lock. If the contract moves it
 to another source, then whoever can read that one can do so: is that meant?`,
