@@ -157,7 +157,7 @@ func TestSwitch(t *testing.T) {
 	p := parameterStore(t)
 	dir := externalModule(t)
 	p.Put("/app/api-token", "tok-7f3k29dk20sk3")
-	p.Put("/app/sentry-dsn", "https://key@sentry.example/1")
+	p.Put("/app/sentry-dsn", "https://3f9c1e7a5b2d4860@sentry.example/1")
 	file := filepath.Join(dir, "deploy", "test", "secrets", "app.yaml")
 	page := string(read(t, "../../docs/switching.md"))
 	for line := range strings.Lines(switching) {
