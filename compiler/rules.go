@@ -10,6 +10,7 @@ import (
 
 func (c *compilation) rule(name string, s ruleSpec) plan.Rule {
 	r := plan.Rule{Name: name, Description: s.Description, Kind: s.Kind, Inputs: s.Inputs, Pos: c.ix.declared("rules", name)}
+	c.checkHandle("rule", name, "rules", name)
 	for i, input := range s.Inputs {
 		if !c.knows(input) {
 			c.ds.Errorf(plan.CodeUnknownInput, last(c.ix.set("rules", name, "inputs", strconv.Itoa(i))),

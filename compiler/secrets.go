@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -43,6 +46,32 @@ func (c *compilation) checkNameAt(at []plan.Pos, what, name string, valid func(s
 	}
 }
 
+// handle is the form of the names that a contract gives to what is its own: a
+// source, a rule, a secret that has another name in Kubernetes.
+var handle = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+
+// checkHandle reports a name of that kind which could be taken for something
+// else where it is printed or put into a file.
+func (c *compilation) checkHandle(what, name string, path ...string) {
+	if !handle.MatchString(name) {
+		c.ds.Errorf(plan.CodeName, last(c.ix.declared(path...)), "use letters, digits, hyphens, underscores and dots, as in model-provider",
+			"%s %q is not a name", what, name)
+	}
+}
+
+// checkPrintable reports a character that a name of something elsewhere can't
+// have, and that would do something else than show itself where it is printed.
+func (c *compilation) checkPrintable(what, text string, path ...string) {
+	i := strings.IndexFunc(text, func(r rune) bool {
+		return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError
+	})
+	if i < 0 {
+		return
+	}
+	r, _ := utf8.DecodeRuneInString(text[i:])
+	c.ds.Errorf(plan.CodeControl, last(c.ix.set(path...)), "take it out; an editor may not show it", "%s holds the character %U", what, r)
+}
+
 // briefly cuts the examples and the regular expression off a problem that
 // apimachinery reports.
 func briefly(problem string) string {
@@ -77,6 +106,9 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 		namePath = append(namePath, "name")
 	}
 	c.checkLabelled(namePath, "secret name", sec.Name, dnsSubdomain)
+	if spec.Name != "" {
+		c.checkHandle("secret", id, "secrets", id)
+	}
 	if spec.Namespace != "" {
 		c.checkName("namespace", spec.Namespace, dnsLabel, "secrets", id, "namespace")
 	}
@@ -148,8 +180,10 @@ func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Deliver
 	}
 	switch where := []string{"secrets", id, "delivery", "certificate"}; {
 	case spec.Delivery.Certificate != "":
+		c.checkPrintable("the path of the certificate", spec.Delivery.Certificate, where...)
 		d.Certificate, d.Pos = c.pathIn(spec.Delivery.Certificate, where...), last(c.ix.set(where...))
 	case s.Delivery.Certificate != "":
+		c.checkPrintable("the path of the certificate", s.Delivery.Certificate, where[2:]...)
 		d.Certificate, d.Pos = c.pathIn(s.Delivery.Certificate, where[2:]...), last(c.ix.set(where[2:]...))
 	default:
 		at := last(c.ix.declared("delivery"))

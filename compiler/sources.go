@@ -110,6 +110,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		Name: name, Kind: s.Kind, Prefix: s.Prefix, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
 		Location: s.Location, Namespace: s.Namespace, Address: s.Address, Mount: s.Mount, Version: s.Version, Pos: c.ix.declared("sources", name),
 	}
+	c.checkHandle("source", name, "sources", name)
 	kind, ok := sourceKinds[s.Kind]
 	if !ok {
 		return src // CUE has complained of it
@@ -120,6 +121,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		"location": s.Location, "namespace": s.Namespace, "address": s.Address, "mount": s.Mount, "version": s.Version,
 	}
 	for _, field := range sortedKeys(set) {
+		c.checkPrintable(field+" of source "+name, set[field], "sources", name, field)
 		if set[field] != "" && !slices.Contains(kind.fields, field) {
 			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, field)),
 				"it has "+plan.And(kind.fields), "source %s has a %s, which means nothing at kind %s", name, field, s.Kind)
@@ -195,6 +197,7 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 	if kind.name == nil || src.Kind == plan.SOPS && filepath.Ext(src.File) == ".env" {
 		return plan.Remote{}
 	}
+	c.checkPrintable("the remote of input "+in.Name, spec.Remote, "inputs", in.Name, "remote")
 	text := spec.Remote
 	if text == "" {
 		text = defaultRemote(in.Name, src.Kind, from)

@@ -158,6 +158,32 @@ func isFile(file string, data []byte) (bool, error) {
 	return bytes.Equal(got, data), err
 }
 
+// CheckOurs returns an error if there is something called file that victorgen
+// has not written, a link too.
+func CheckOurs(file string) error {
+	info, err := os.Lstat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is there, and is not a regular file", file)
+	case info.Size() == 0: // and has nothing to lose
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	begins := make([]byte, len(header))
+	if _, err := io.ReadFull(f, begins); err != nil || string(begins) != header {
+		return fmt.Errorf("%s is there, and victorgen has not written it", file)
+	}
+	return nil
+}
+
 // stage builds beside the directory what is to take its place.
 func (t *Tree) stage(ctx context.Context, at place, owned map[string]bool) error {
 	if err := os.Mkdir(at.stage(), 0o755); err != nil {

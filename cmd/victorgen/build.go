@@ -104,6 +104,7 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.prune, "prune", false, "with a pattern: remove the trees of environments that the module does not have any more")
 	f.StringSliceVar(&o.accept, "accept-certificate", nil, "SHA-256 of a certificate that may be sealed for, though the tree was sealed for another")
 	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
+	noFormat(cmd, "rule-tests", &o.ruleTests)
 	outputDirFlag(cmd, &o.output)
 	o.sourceOptions.flags(cmd)
 	f.Lookup("timeout").Usage = "how long the sources of an environment may take, and how long to wait for another build of it"
@@ -178,7 +179,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if report.Alerts == nil {
 		r.Diagnostics.Errorf(plan.CodeIncomplete, nil, "write `alerts: {}` in the contract or the environment", "environment %q has no alerts to test", p.Environment)
 	} else if err := writeRuleTests(report.Alerts, o.ruleTests); err != nil {
-		r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "name a file in a directory that is there", "cannot write the tests of the rules: %v", err)
+		r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "name a file in a directory that is there, and none that somebody else wrote", "cannot write the tests of the rules: %v", err)
 	}
 }
 
@@ -210,6 +211,11 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 	tests, err := a.Tests(filepath.Base(rulesFile))
 	if err != nil {
 		return err
+	}
+	for _, name := range []string{rulesFile, file} { // both before one is written
+		if err := emit.CheckOurs(name); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(rulesFile, rules, 0o644); err != nil {
 		return err
@@ -248,6 +254,7 @@ func treeIn(p *plan.Plan, dir string) (string, error) {
 func outputDirFlag(cmd *cobra.Command, dir *string) {
 	cmd.Flags().StringVar(dir, "output", "", "directory of the trees; each environment's is below it (default deploy in the module)")
 	cmd.RegisterFlagCompletionFunc("output", completeDirs)
+	noFormat(cmd, "output", dir)
 }
 
 // treeOf is where the tree of an environment is, unless --output says otherwise.

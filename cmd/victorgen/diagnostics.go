@@ -9,14 +9,12 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/term"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 // printer writes diagnostics for people.
 type printer struct {
-	w     io.Writer
+	w     *screen
 	color bool
 	wd    string
 }
@@ -26,12 +24,11 @@ func newPrinter(w io.Writer) *printer {
 	if resolved, err := filepath.EvalSymlinks(wd); err == nil {
 		wd = resolved
 	}
-	return &printer{w: w, color: isTerminal(w) && os.Getenv("NO_COLOR") == "", wd: wd}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	s, ok := w.(*screen)
+	if !ok {
+		s = newScreen(w)
+	}
+	return &printer{w: s, color: isTerminal(w) && os.Getenv("NO_COLOR") == "", wd: wd}
 }
 
 // finding is a diagnostic and the environments that have it. Environments
@@ -98,7 +95,9 @@ func (p *printer) one(f finding, several bool) {
 	if several {
 		in = " [" + strings.Join(f.environments, ", ") + "]"
 	}
-	fmt.Fprintf(p.w, "%s%s: %s%s\n", p.paint("1", where), p.paint(tone, string(f.Severity)+" "+string(f.Code)), f.Message, in)
+	p.paint("1", where)
+	p.paint(tone, string(f.Severity)+" "+string(f.Code))
+	fmt.Fprintf(p.w, ": %s\n", inLine(f.Message+in))
 	if len(f.Pos) > 0 && !f.Mask {
 		p.source(f.Pos[0], tone)
 	}
@@ -108,7 +107,9 @@ func (p *printer) one(f finding, several bool) {
 		}
 	}
 	if f.Hint != "" {
-		fmt.Fprintf(p.w, "    %s %s\n", p.paint("36", "hint:"), f.Hint)
+		fmt.Fprint(p.w, "    ")
+		p.paint("36", "hint:")
+		fmt.Fprintf(p.w, " %s\n", inLine(f.Hint))
 	}
 }
 
@@ -129,17 +130,29 @@ func (p *printer) source(pos plan.Pos, tone string) {
 		after = strings.ToValidUTF8(after[:maxLine], "") + "..."
 	}
 	// Keep the tabs, so that the caret stands where the terminal puts the rest.
+	before, after = betweenTabs(before), betweenTabs(after)
 	indent := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
 		}
 		return ' '
 	}, before)
-	fmt.Fprintf(p.w, "    %s%s\n    %s%s\n", before, after, indent, p.paint(tone, "^"))
+	fmt.Fprintf(p.w, "    %s%s\n    %s", before, after, indent)
+	p.paint(tone, "^")
+	fmt.Fprintln(p.w)
+}
+
+// betweenTabs is inLine but for tabs.
+func betweenTabs(text string) string {
+	parts := strings.Split(text, "\t")
+	for i := range parts {
+		parts[i] = inLine(parts[i])
+	}
+	return strings.Join(parts, "\t")
 }
 
 func (p *printer) place(pos plan.Pos) string {
-	return fmt.Sprintf("%s:%d:%d", p.rel(pos.File), pos.Line, pos.Column)
+	return fmt.Sprintf("%s:%d:%d", inLine(p.rel(pos.File)), pos.Line, pos.Column)
 }
 
 // rel writes a path as the reader would: relative, if it is below.
@@ -150,9 +163,14 @@ func (p *printer) rel(path string) string {
 	return path
 }
 
-func (p *printer) paint(code, s string) string {
-	if !p.color || s == "" {
-		return s
+// paint writes s in a color, where there are colors.
+func (p *printer) paint(code, s string) {
+	color := p.color && s != ""
+	if color {
+		p.w.raw("\x1b[" + code + "m")
 	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	io.WriteString(p.w, s)
+	if color {
+		p.w.raw("\x1b[0m")
+	}
 }

@@ -299,12 +299,13 @@ func (p *progress) end(name string) {
 
 func (p *progress) draw() {
 	if p.w != nil {
-		fmt.Fprintf(p.w, "\r\x1b[K%s %d/%d %s", p.doing, p.done, p.total, strings.Join(p.active, ", "))
+		raw(p.w, "\r\x1b[K")
+		fmt.Fprintf(p.w, "%s %d/%d %s", p.doing, p.done, p.total, inLine(strings.Join(p.active, ", ")))
 	}
 }
 
 func (p *progress) clear() {
 	if p.w != nil {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		raw(p.w, "\r\x1b[K")
 	}
 }

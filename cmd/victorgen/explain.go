@@ -224,16 +224,16 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 	if all {
 		fmt.Fprintln(tw, "INPUT\tCLASS\tFROM\tGOES TO")
 		for _, s := range inputs {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Name, s.Class, s.From, cmp.Or(places(s.GoesTo, ", "), "-"))
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Name, s.Class, inLine(s.From), cmp.Or(places(s.GoesTo, ", "), "-"))
 		}
 		return nil
 	}
 	for _, s := range inputs {
-		fmt.Fprintf(tw, "%s\t%s\n", s.Name, strings.TrimSpace(string(s.Class)+"  "+s.Description))
+		fmt.Fprintf(tw, "%s\t%s\n", s.Name, inLine(strings.TrimSpace(string(s.Class)+"  "+s.Description)))
 		for _, row := range [][2]string{
-			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", s.From}, {"present", s.Present}, {"minted as", s.Generated},
-			{"must be", s.MustBe}, {"rotation due", s.MaxAge}, {"rules", strings.Join(s.Rules, ", ")},
-			{"docs", s.Docs}, {"deprecated", s.Deprecated}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
+			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"minted as", s.Generated},
+			{"must be", inLine(s.MustBe)}, {"rotation due", s.MaxAge}, {"rules", strings.Join(s.Rules, ", ")},
+			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
 		} {
 			if row[1] != "" {
 				fmt.Fprintf(tw, "  %s\t%s\n", row[0], row[1])

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -91,11 +92,25 @@ type usageError struct{ error }
 
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out, errs := newScreen(stdout), newScreen(stderr)
 	root := newRoot()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return execute(ctx, root, stderr)
+	root.SetOut(out)
+	root.SetErr(errs)
+	code := execute(ctx, root, errs)
+	if err := out.close(); err != nil {
+		// Who closes a pipe, as head does, has seen enough and need not be told.
+		if !errors.Is(err, syscall.EPIPE) {
+			var path *fs.PathError
+			if errors.As(err, &path) {
+				err = path.Err
+			}
+			fmt.Fprintf(errs, "error: cannot write to standard output: %v\n", err)
+		}
+		code = max(code, exitFindings)
+	}
+	errs.close()
+	return code
 }
 
 // execute runs the verb that root has been given.
@@ -113,6 +128,8 @@ func execute(ctx context.Context, root *cobra.Command, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &f):
 		return int(f)
+	case failed(root.OutOrStdout()): // which run tells
+		return exitFindings
 	case errors.As(err, &u):
 		fmt.Fprintf(stderr, "error: %v\nRun '%s --help' for usage.\n", err, cmd.CommandPath())
 		return exitUsage
@@ -187,6 +204,21 @@ func outputFlag(cmd *cobra.Command, format *string, more ...string) {
 	check(cmd, func() error {
 		if !slices.Contains(formats, *format) {
 			return fmt.Errorf("-o takes %s, not %q", list, *format)
+		}
+		return nil
+	})
+}
+
+// noFormat makes it wrong usage to give the flag called name, which takes a file
+// or a directory, what -o takes.
+func noFormat(cmd *cobra.Command, name string, value *string) {
+	check(cmd, func() error {
+		if slices.Contains([]string{"text", "json", "yaml", "sarif", "github"}, *value) {
+			format := ""
+			if cmd.Flags().Lookup("format") != nil {
+				format = "; the format of the result is -o " + *value
+			}
+			return fmt.Errorf("--%s %s names a file or a directory%s. Write --%s ./%[2]s if it is to have that name", name, *value, format, name)
 		}
 		return nil
 	})

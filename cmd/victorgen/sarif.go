@@ -127,7 +127,10 @@ func annotate(w io.Writer, fs []finding) error {
 			}
 			where = fmt.Sprintf("file=%s,line=%d,col=%d,", property.Replace(file), at[0].Line, at[0].Column)
 		}
-		if _, err := fmt.Fprintf(w, "::%s %stitle=%s::%s\n", f.Severity, where, f.Code, data.Replace(f.text())); err != nil {
+		if err := raw(w, "::"); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "%s %stitle=%s::%s\n", f.Severity, where, f.Code, data.Replace(f.text())); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,22 +14,27 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source/env"
 )
 
 func templateCommand() *cobra.Command {
-	var kind string
+	var kind, output string
 	cmd := &cobra.Command{
 		Use:   "template ENV",
 		Short: "Print a commented dotenv template of an environment",
 		Long: `Template prints a dotenv file with a line for each input that the environment
 reads from its environment variables or its .secrets file: what is required, what
-is optional, and what victorgen mints by itself. Fill it in and keep it out of
-Git. Inputs that live elsewhere are left out, unless --source env says otherwise.`,
-		Example: `  # start a .secrets file that nobody else can read
-  (umask 077; victorgen template envs/production > .secrets)
+is optional, and what is generated where it is missing. Inputs that live elsewhere
+are left out, unless --source env says otherwise.
+
+With --output it goes to a file that nobody else can read; fill it in and keep it
+out of Git. Of a file that is there, every line stays as it is: inputs that it does
+not name yet are added at its end, as comments.`,
+		Example: `  # start a .secrets file, or add what it lacks
+  victorgen template envs/production --output .secrets
 
   # the same for an environment whose inputs live in a cloud
-  (umask 077; victorgen template envs/production-aws --source env > .secrets)`,
+  victorgen template envs/production-aws --source env --output .secrets`,
 		Args:              argsOf(cobra.ExactArgs(1)),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -35,11 +42,16 @@ Git. Inputs that live elsewhere are left out, unless --source env says otherwise
 			if err != nil {
 				return err
 			}
-			writeTemplate(cmd.OutOrStdout(), p)
-			return nil
+			if output != "" {
+				return extendTemplate(cmd, p, output)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), dotenvTemplate(p))
+			return err
 		},
 	}
 	kindFlag(cmd, &kind)
+	cmd.Flags().StringVar(&output, "output", "", "dotenv file to write, or to add to: no line of it is lost")
+	noFormat(cmd, "output", &output)
 	return cmd
 }
 
@@ -55,9 +67,65 @@ func compileOne(cmd *cobra.Command, dir string, o compiler.Options) (*plan.Plan,
 	return r.plan, exitOf([]result{r})
 }
 
-func writeTemplate(w io.Writer, p *plan.Plan) {
-	fmt.Fprintf(w, "# The inputs of %s in %s. Keep this file out of Git, with mode 0600.\n", p.PartOf, p.Environment)
-	fmt.Fprintf(w, "# An environment variable of the same name wins over a line of this file.\n")
+// extendTemplate writes the template of p to file, or adds to it what it lacks.
+func extendTemplate(cmd *cobra.Command, p *plan.Plan, file string) error {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	var added []string
+	created := false
+	err = env.New(plan.Source{File: abs}, func(string) (string, bool) { return "", false }).Extend(cmd.Context(), func(content string, has func(string) bool) string {
+		if created = strings.TrimSpace(content) == ""; created {
+			return dotenvTemplate(p)
+		}
+		t := &template{plan: p, all: true, skip: func(name string) bool { return has(name) || commented(content, name) }}
+		t.inputs()
+		added = t.names
+		return t.b.String()
+	})
+	var own plan.Diagnostics
+	switch {
+	case errors.As(err, &own):
+		r := result{Directory: file, Diagnostics: own}
+		newPrinter(cmd.ErrOrStderr()).print(findings([]result{r}), 1)
+		return exitOf([]result{r})
+	case err != nil:
+		return err
+	case created:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "created %s\n", inLine(file))
+	case len(added) == 0:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s names all inputs already\n", inLine(file))
+	default:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "added to %s: %s\n", inLine(file), strings.Join(added, ", "))
+	}
+	return err
+}
+
+// commented reports whether an earlier template has left a comment for name.
+func commented(content, name string) bool {
+	for line := range strings.Lines(content) {
+		if line, ok := strings.CutPrefix(strings.TrimSpace(line), "#"); ok && strings.HasPrefix(strings.TrimSpace(line), name+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// template is a dotenv template as it is written.
+type template struct {
+	plan  *plan.Plan
+	all   bool                   // everything is a comment
+	skip  func(name string) bool // what is left out
+	names []string               // of the inputs that are in it
+	b     strings.Builder
+}
+
+// dotenvTemplate is the template of p for a file of its own.
+func dotenvTemplate(p *plan.Plan) string {
+	t := &template{plan: p, skip: func(string) bool { return false }}
+	t.note("The inputs of %s in %s. Keep this file out of Git, with mode 0600.", p.PartOf, p.Environment)
+	t.note("An environment variable of the same name wins over a line of this file.")
 	elsewhere := map[string]int{}
 	for _, in := range p.Inputs {
 		if src, _ := p.Source(in.Source); in.Default == nil && src.Kind != plan.Env {
@@ -65,75 +133,83 @@ func writeTemplate(w io.Writer, p *plan.Plan) {
 		}
 	}
 	for _, src := range slices.Sorted(maps.Keys(elsewhere)) {
-		fmt.Fprintf(w, "# %s at source %s: not in this file.\n", plural(elsewhere[src], "input"), src)
+		t.note("%s at source %s: not in this file.", plural(elsewhere[src], "input"), src)
 	}
-	for _, part := range []struct {
-		title   string
-		comment string // before the name
-		has     func(plan.Input) bool
-	}{
-		{"Required", "", func(in plan.Input) bool { return in.Class == plan.Required }},
-		{"Settings without a default", "# ", func(in plan.Input) bool { return in.Class == plan.Setting && in.Default == nil }},
-		{"Optional", "# ", func(in plan.Input) bool { return in.Class == plan.Optional }},
-		{"Generated: leave empty, the first build mints and keeps them here", "", func(in plan.Input) bool { return in.Class == plan.Generated }},
-		{"Settings: change these in the contract, not here", "# ", func(in plan.Input) bool { return in.Default != nil }},
-	} {
-		first := true
-		for _, in := range p.Inputs {
-			if src, _ := p.Source(in.Source); !part.has(in) || in.Default == nil && src.Kind != plan.Env {
-				continue
-			}
-			if first {
-				fmt.Fprintf(w, "\n# --- %s ---\n", part.title)
-				first = false
-			}
-			writeInput(w, p, in, part.comment)
-		}
-	}
+	t.inputs()
 	for _, r := range p.Rules {
-		fmt.Fprintf(w, "\n# Rule %s (%s): %s", r.Name, r.Kind, strings.Join(r.Inputs, ", "))
+		t.b.WriteByte('\n')
+		t.note("Rule %s (%s): %s", r.Name, r.Kind, strings.Join(r.Inputs, ", "))
 	}
-	if len(p.Rules) > 0 {
-		fmt.Fprintln(w)
+	return t.b.String()
+}
+
+// lineBreaks are all that some reader takes for the end of a line: a shell \n,
+// Node's dotenv \r, Python's splitlines the others.
+var lineBreaks = regexp.MustCompile("\r\n|[\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029]")
+
+// note writes a comment. No text ends it: what follows a line break is a
+// comment, too, and so is what a terminal would be told.
+func (t *template) note(format string, args ...any) {
+	for _, line := range lineBreaks.Split(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), -1) {
+		fmt.Fprintf(&t.b, "# %s\n", inLine(line))
 	}
 }
 
-func writeInput(w io.Writer, p *plan.Plan, in plan.Input, comment string) {
-	fmt.Fprintln(w)
-	note := func(format string, args ...any) {
-		// A line break in a description must not end the comment.
-		for line := range strings.Lines(fmt.Sprintf(format, args...)) {
-			fmt.Fprintf(w, "# %s\n", strings.TrimRight(line, "\n"))
+// inputs writes the inputs that live in a dotenv file.
+func (t *template) inputs() {
+	for _, part := range []struct {
+		title   string
+		comment bool
+		has     func(plan.Input) bool
+	}{
+		{"Required", false, func(in plan.Input) bool { return in.Class == plan.Required }},
+		{"Settings without a default", true, func(in plan.Input) bool { return in.Class == plan.Setting && in.Default == nil }},
+		{"Optional", true, func(in plan.Input) bool { return in.Class == plan.Optional }},
+		{"Generated: leave empty, the first build generates and keeps them here", false, func(in plan.Input) bool { return in.Class == plan.Generated }},
+		{"Settings: change these in the contract, not here", true, func(in plan.Input) bool { return in.Default != nil }},
+	} {
+		first := true
+		for _, in := range t.plan.Inputs {
+			if src, _ := t.plan.Source(in.Source); !part.has(in) || in.Default == nil && src.Kind != plan.Env || t.skip(in.Name) {
+				continue
+			}
+			if first {
+				fmt.Fprintf(&t.b, "\n# --- %s ---\n", part.title)
+				first = false
+			}
+			t.input(in, part.comment || t.all)
 		}
 	}
+}
+
+func (t *template) input(in plan.Input, comment bool) {
+	t.names = append(t.names, in.Name)
+	t.b.WriteByte('\n')
 	if in.Description != "" {
-		note("%s", in.Description)
+		t.note("%s", in.Description)
 	}
 	if in.Docs != "" {
-		note("See %s", in.Docs)
+		t.note("See %s", in.Docs)
 	}
 	if in.Deprecated != "" {
-		note("Deprecated: %s", in.Deprecated)
+		t.note("Deprecated: %s", in.Deprecated)
 	}
 	if c := constraints(in); c != "" && in.Default == nil {
-		note("Must be: %s", c)
+		t.note("Must be: %s", c)
 	}
 	if in.Example != "" {
-		note("Example: %s", in.Example)
+		t.note("Example: %s", in.Example)
 	}
-	if s, ok := p.Source(in.Source); ok && s.Name != "default" && in.Default == nil {
-		note("Belongs into %s", filepath.Base(s.File))
+	if s, ok := t.plan.Source(in.Source); ok && s.Name != "default" && in.Default == nil {
+		t.note("Belongs into %s", filepath.Base(s.File))
 	}
-	value := ""
-	if in.Default != nil {
-		value = *in.Default
-	}
-	for i, line := range strings.Split(value, "\n") {
-		if i == 0 {
-			fmt.Fprintf(w, "%s%s=%s\n", comment, in.Name, line)
-		} else {
-			fmt.Fprintf(w, "# %s\n", line)
-		}
+	switch {
+	case in.Default != nil:
+		t.note("%s=%s", in.Name, *in.Default)
+	case comment:
+		t.note("%s=", in.Name)
+	default:
+		fmt.Fprintf(&t.b, "%s=\n", in.Name)
 	}
 }
 

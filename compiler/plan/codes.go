@@ -26,6 +26,7 @@ const (
 	CodeKeyMadeFrom   Code = "VG1105"
 	CodeNoKeys        Code = "VG1106"
 	CodeNoCertificate Code = "VG1107"
+	CodeControl       Code = "VG1115"
 	CodeUnknownInput  Code = "VG1201"
 	CodeUnknownSource Code = "VG1202"
 	CodeTemplate      Code = "VG1203"
