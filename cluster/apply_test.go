@@ -234,7 +234,7 @@ func TestApplyRefuses(t *testing.T) {
 			forced:  []string{"warning VG5003: Secret apps/app belongs to bank; it is written all the same; -n applies to another namespace"},
 		},
 		"another manager": {
-			refused: []string{"error VG5004: Secret apps/app: kubectl-create has set data.a; see who that is; --force-conflicts takes the fields over"},
+			refused: []string{"error VG5004: Secret apps/app: kubectl-create has set data; `kubectl get --show-managed-fields -o yaml` shows who that is, and which keys; --force-conflicts takes the fields over"},
 		},
 		"type": {
 			there:   func(s *corev1.Secret) { s.Type = "example.com/mine" },
@@ -491,7 +491,7 @@ func TestApplyRestarts(t *testing.T) {
 	}
 	report, ds = c.Apply(t.Context(), applied, both("3", "1"), options)
 	expect(t, "diagnostics", []string{
-		`error VG5002: me may not patch statefulset db in namespace apps (cluster test); a Role in apps with the rule {apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["patch"], resourceNames: ["db"]} allows it`,
+		`error VG5002: you may not patch statefulset db in namespace apps (cluster test); a Role in apps with the rule {apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["patch"], resourceNames: ["db"]} allows it`,
 		paused, "error VG5007: statefulset/db in namespace apps is not restarted; it consumes Secret app, which has changed; restart it: kubectl rollout restart -n apps statefulset/db",
 	}, said(ds))
 	expect(t, "report", slices.Delete(slices.Clone(want), 3, 4), told(report))
@@ -545,8 +545,8 @@ func TestApplyFaults(t *testing.T) {
 		"no right to get": {
 			refuse: func(r kubetest.Request) error { return r.Forbidden("system:serviceaccount:ci:deployer") },
 			want: []string{
-				"error VG5001: system:serviceaccount:ci:deployer may not get secret app in namespace apps (cluster test)" + fmt.Sprintf(mayNot, "get", "app"),
-				"error VG5001: system:serviceaccount:ci:deployer may not get secret other in namespace apps (cluster test)" + fmt.Sprintf(mayNot, "get", "other"),
+				"error VG5001: you may not get secret app in namespace apps (cluster test)" + fmt.Sprintf(mayNot, "get", "app"),
+				"error VG5001: you may not get secret other in namespace apps (cluster test)" + fmt.Sprintf(mayNot, "get", "other"),
 			},
 		},
 		"no right to patch": {
@@ -556,7 +556,7 @@ func TestApplyFaults(t *testing.T) {
 				}
 				return nil
 			},
-			want: []string{"error VG5002: me may not patch secret app in namespace apps (cluster test)" + fmt.Sprintf(mayNot, "patch", "app")},
+			want: []string{"error VG5002: you may not patch secret app in namespace apps (cluster test)" + fmt.Sprintf(mayNot, "patch", "app")},
 		},
 		"no right to create": {
 			refuse: func(r kubetest.Request) error {
@@ -566,7 +566,7 @@ func TestApplyFaults(t *testing.T) {
 				}
 				return nil
 			},
-			want: []string{`error VG5002: me may not create secret app in namespace apps (cluster test); a Role in apps with the rule {apiGroups: [""], resources: ["secrets"], verbs: ["create"]} allows it`},
+			want: []string{`error VG5002: you may not create secret app in namespace apps (cluster test); a Role in apps with the rule {apiGroups: [""], resources: ["secrets"], verbs: ["create"]} allows it`},
 		},
 		"no right to list": {
 			options: ApplyOptions{Prune: true},
@@ -576,7 +576,7 @@ func TestApplyFaults(t *testing.T) {
 				}
 				return nil
 			},
-			want: []string{`error VG5001: me may not list secrets in namespace apps (cluster test); a Role in apps with the rule {apiGroups: [""], resources: ["secrets"], verbs: ["list"]} allows it`},
+			want: []string{`error VG5001: you may not list secrets in namespace apps (cluster test); a Role in apps with the rule {apiGroups: [""], resources: ["secrets"], verbs: ["list"]} allows it`},
 		},
 		"no right to list workloads": {
 			options: ApplyOptions{Restart: true, DryRun: DryRunClient},
@@ -586,7 +586,7 @@ func TestApplyFaults(t *testing.T) {
 				}
 				return nil
 			},
-			want: []string{`error VG5001: me may not list daemonsets in namespace apps (cluster test); a Role in apps with the rule {apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["list"]} allows it`},
+			want: []string{`error VG5001: you may not list daemonsets in namespace apps (cluster test); a Role in apps with the rule {apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["list"]} allows it`},
 		},
 		"no right to get a namespace": {
 			options: ApplyOptions{CreateNamespace: true},
@@ -596,7 +596,7 @@ func TestApplyFaults(t *testing.T) {
 				}
 				return nil
 			},
-			want: []string{`error VG5001: me may not get namespace apps (cluster test); a ClusterRole with the rule {apiGroups: [""], resources: ["namespaces"], verbs: ["get"], resourceNames: ["apps"]} allows it`},
+			want: []string{`error VG5001: you may not get namespace apps (cluster test); a ClusterRole with the rule {apiGroups: [""], resources: ["namespaces"], verbs: ["get"], resourceNames: ["apps"]} allows it`},
 		},
 		"not logged in": {
 			refuse: func(kubetest.Request) error { return apierrors.NewUnauthorized("no: " + appliedCanary) },
@@ -617,7 +617,7 @@ func TestApplyFaults(t *testing.T) {
 				err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeFieldValueInvalid, Field: "data[a]", Message: echo(r)}}
 				return err
 			}),
-			want: []string{"error VG5002: the API server does not accept Secret apps/app: data[a] is invalid; look at what the contract says there"},
+			want: []string{"error VG5002: the API server does not accept Secret apps/app: data is invalid; look at what the contract says there"},
 		},
 		"internal error, with the body": {
 			refuse: onPatch(func(r kubetest.Request) error { return apierrors.NewInternalError(errors.New(echo(r))) }),

@@ -87,7 +87,7 @@ func (c *Client) noAnswer(controller plan.Controller, port string, err error) er
 	case apierrors.IsUnexpectedServerError(err):
 		return noController("%s answers with status %d", serviceOf(controller), status.ErrStatus.Code)
 	case apierrors.IsServiceUnavailable(err):
-		return noController("%s does not answer, is a Pod of the controller ready? %q", serviceOf(controller), status.ErrStatus.Message)
+		return noController("%s does not answer, is a Pod of the controller ready?", serviceOf(controller))
 	case apierrors.IsNotFound(err):
 		return noController("%s has no endpoints, is there a Pod of the controller?", serviceOf(controller))
 	}

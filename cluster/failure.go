@@ -16,8 +16,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit"
 )
 
 // errNoAnswer stands for every answer that no API server gives.
@@ -45,7 +47,43 @@ func (r request) String() string {
 
 // forbidden is how the API server says that a permission is missing
 // (https://github.com/kubernetes/kubernetes/blob/v1.35.1/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go).
-var forbidden = regexp.MustCompile(`^[^{}]*User "([^"]*)" cannot ([a-z]+) resource "([a-z/]+)" in API group "([a-z0-9.-]*)"`)
+var forbidden = regexp.MustCompile(`^[^{}]*User "[^"]*" cannot ([a-z]+) resource "([a-z/]+)" in API group "([a-z0-9.-]*)"`)
+
+// known reports whether all of that is something that this package asks for. A
+// webhook can say whatever it likes in the same words.
+func known(verb, resource, group string) bool {
+	if group == "" && (resource == "services" || resource == "services/proxy") {
+		return verb == "get"
+	}
+	return slices.Contains([]string{"get", "list", "create", "patch", "delete"}, verb) &&
+		slices.ContainsFunc([]schema.GroupVersionResource{
+			secrets, namespaces, sealedSecrets, externalSecrets, secretStores, clusterSecretStores,
+			deployments, statefulSets, daemonSets,
+		}, func(r schema.GroupVersionResource) bool { return r.Resource == resource && r.Group == group })
+}
+
+// managers are the field managers that are named: what others are called could
+// be anything.
+var managers = []string{
+	"kubectl", "kubectl-client-side-apply", "kubectl-create", "kubectl-edit", "kubectl-patch", "kubectl-annotate", "kubectl-label",
+	"helm", "Helm", "argocd-controller", "argocd-application-controller", "kustomize-controller", "flux-client-side-apply", "helm-controller",
+	"controller", "external-secrets", "terraform-provider-kubernetes", "Terraform", "pulumi-kubernetes", emit.ManagedBy,
+}
+
+// fields are those of a Secret that are named, by how their paths begin.
+var fields = []string{"data", "stringData", "type", "immutable", "metadata.labels", "metadata.annotations", "metadata.name", "metadata.namespace", "metadata.ownerReferences", "metadata"}
+
+// field returns the part of a path that is one of fields: the rest could be
+// anything.
+func field(path string) string {
+	path = strings.TrimPrefix(path, ".")
+	for _, f := range fields {
+		if rest, ok := strings.CutPrefix(path, f); ok && (rest == "" || strings.ContainsRune(".[", rune(rest[0]))) {
+			return f
+		}
+	}
+	return "a field"
+}
 
 // manager is how it names who owns a field.
 var manager = regexp.MustCompile(`^conflict with "([^"]+)"`)
@@ -68,8 +106,8 @@ func (c *Client) fail(ds *plan.Diagnostics, r request, err error) {
 	switch {
 	case apierrors.IsUnauthorized(err):
 		ds.Errorf(r.code, nil, "log in, or name another context with --context", "cluster %s does not let you in (401 Unauthorized)", c.Name)
-	case apierrors.IsForbidden(err) && denied != nil:
-		c.denied(ds, r, denied[1], denied[2], denied[3], denied[4])
+	case apierrors.IsForbidden(err) && denied != nil && known(denied[1], denied[2], denied[3]):
+		c.denied(ds, r, denied[1], denied[2], denied[3])
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		ds.Errorf(plan.CodeNoNamespace, r.pos, "wait until it is gone; --create-namespace makes it anew", "%s: the namespace is being deleted", r)
 	case apierrors.IsNotFound(err) && s.Details != nil && s.Details.Kind == "namespaces":
@@ -128,7 +166,7 @@ func answered(err error) bool {
 }
 
 // denied names a permission that is missing, and a rule that gives it.
-func (c *Client) denied(ds *plan.Diagnostics, r request, user, verb, resource, group string) {
+func (c *Client) denied(ds *plan.Diagnostics, r request, verb, resource, group string) {
 	rule := fmt.Sprintf(`{apiGroups: [%q], resources: [%q], verbs: [%q]`, group, resource, verb)
 	what, role := resource, "ClusterRole"
 	if r.name != "" {
@@ -140,29 +178,30 @@ func (c *Client) denied(ds *plan.Diagnostics, r request, user, verb, resource, g
 	if r.namespace != "" {
 		what, role = what+" in namespace "+r.namespace, "Role in "+r.namespace
 	}
-	ds.Errorf(r.code, r.pos, "a "+role+" with the rule "+rule+"} allows it", "%s may not %s %s (cluster %s)", user, verb, what, c.Name)
+	ds.Errorf(r.code, r.pos, "a "+role+" with the rule "+rule+"} allows it", "you may not %s %s (cluster %s)", verb, what, c.Name)
 }
 
 // conflict says which fields of r others own.
 func conflict(ds *plan.Diagnostics, r request, causes []metav1.StatusCause) {
-	var managers, fields []string
+	var who, what []string
 	for _, c := range causes {
-		if m := manager.FindStringSubmatch(c.Message); m != nil {
-			managers = append(managers, m[1])
+		m := manager.FindStringSubmatch(c.Message)
+		if m == nil || !slices.Contains(managers, m[1]) {
+			m = []string{"", "another field manager"}
 		}
-		fields = append(fields, strings.TrimPrefix(c.Field, "."))
+		who, what = append(who, m[1]), append(what, field(c.Field))
 	}
-	slices.Sort(managers)
-	slices.Sort(fields)
-	ds.Errorf(plan.CodeFieldConflict, r.pos, "see who that is; --force-conflicts takes the fields over",
-		"%s: %s has set %s", r, plan.And(slices.Compact(managers)), plan.And(slices.Compact(fields)))
+	slices.Sort(who)
+	slices.Sort(what)
+	ds.Errorf(plan.CodeFieldConflict, r.pos, "`kubectl get --show-managed-fields -o yaml` shows who that is, and which keys; --force-conflicts takes the fields over",
+		"%s: %s has set %s", r, plan.And(slices.Compact(who)), plan.And(slices.Compact(what)))
 }
 
 // invalid names the fields that are not accepted, and none of the values.
 func invalid(causes []metav1.StatusCause) string {
 	var fields []string
 	for _, c := range causes {
-		fields = append(fields, strings.TrimSpace(c.Field+" "+invalidity[c.Type]))
+		fields = append(fields, strings.TrimSpace(field(c.Field)+" "+invalidity[c.Type]))
 	}
 	slices.Sort(fields)
 	if len(fields) == 0 {
@@ -188,7 +227,17 @@ func reasons(r metav1.StatusReason) string {
 	case metav1.StatusReasonUnknown:
 		return "it gave no reason"
 	}
-	return string(r)
+	if _, known := hints[r]; known || slices.Contains(statusReasons, r) {
+		return string(r)
+	}
+	return "it gave a reason that is not Kubernetes' own"
+}
+
+// statusReasons are those of Kubernetes, beside those that have a hint.
+var statusReasons = []metav1.StatusReason{
+	metav1.StatusReasonUnauthorized, metav1.StatusReasonNotFound, metav1.StatusReasonAlreadyExists, metav1.StatusReasonGone, metav1.StatusReasonInvalid,
+	metav1.StatusReasonStoreReadError, metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonNotAcceptable, metav1.StatusReasonRequestEntityTooLarge,
+	metav1.StatusReasonUnsupportedMediaType, metav1.StatusReasonExpired, metav1.StatusReasonServiceUnavailable,
 }
 
 var hints = map[metav1.StatusReason]string{

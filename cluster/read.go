@@ -64,8 +64,8 @@ type Delivery struct {
 	stores     []storeRef
 }
 
-// Condition is what a controller says of an object. Its message may quote what
-// it failed on: see spoken.
+// Condition is what a controller says of an object. Its message and its reason may
+// quote what it failed on: see spoken.
 type Condition struct {
 	Type, Status, Reason, Message string
 }
@@ -239,7 +239,7 @@ func (r *reading) get(ctx context.Context, resource schema.GroupVersionResource,
 	case apierrors.IsNotFound(err):
 		return value.Absent
 	default:
-		t.reason = oneLine(said.Status().Message)
+		t.reason = fmt.Sprintf("%s (%d)", reasons(said.Status().Reason), said.Status().Code)
 	}
 	t.resource, t.namespace = resource, namespace
 	r.mu.Lock()
@@ -266,15 +266,6 @@ func noAnswer(err error) *unreachable {
 		return &unreachable{network(err), "look at the network, or at the address in the kubeconfig; --timeout gives it longer"}
 	}
 	return &unreachable{network(err), "look at the network, a proxy or a VPN, or name another context with --context"}
-}
-
-// oneLine makes a message fit for a diagnostic.
-func oneLine(message string) string {
-	s := strings.Join(strings.Fields(message), " ")
-	if len(s) > 300 {
-		s = strings.ToValidUTF8(s[:300], "") + "..."
-	}
-	return strings.TrimSuffix(s, ".")
 }
 
 func (r *reading) secret(ctx context.Context, s plan.Secret, into *Live) {

@@ -258,7 +258,7 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 			change: func(objects map[string]string) {
 				objects[tokensPath] = status(500, metav1.StatusReasonInternalError, "etcdserver:\n no leader.")
 			},
-			want: "error VG5001: cannot get secrets tokens in namespace apps from cluster kind: etcdserver: no leader",
+			want: "error VG5001: cannot get secrets tokens in namespace apps from cluster kind: InternalError (500)",
 			check: func(s *State) bool {
 				return s.Secrets[1].State == value.Unreadable && s.Secrets[0].State == value.Present
 			},

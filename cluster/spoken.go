@@ -1,57 +1,59 @@
 package cluster
 
 import (
-	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// quoting are parts of messages behind which upstream may quote what it failed
-// on: text/template the value that it was given, the API server a field of the
-// Secret that it refused, an admission webhook whatever it likes.
-//
-// The sealed-secrets controller puts the error of unsealing, of its templates
-// and of the API server into the condition (updateSealedSecretStatus in
-// https://github.com/bitnami-labs/sealed-secrets/blob/v0.36.0/pkg/controller/controller.go).
-// The External Secrets Operator has fixed texts for an ExternalSecret, and the
-// provider's error for a store (validateStore in
+// phrases are parts of what controllers say of an object. They and the reasons
+// are all that is shown of it, for the rest may quote what they failed on: the
+// sealed-secrets controller puts the error of unsealing, of its templates and of
+// the API server into its condition (updateSealedSecretStatus in
+// https://github.com/bitnami-labs/sealed-secrets/blob/v0.36.0/pkg/controller/controller.go),
+// the External Secrets Operator what the provider says of a store (validateStore in
 // https://github.com/external-secrets/external-secrets/blob/v0.19.2/pkg/controllers/secretstore/common.go).
-var quoting = []string{"template:", "Invalid value:", "invalid character", "cannot unmarshal", "denied the request"}
+var phrases = []struct{ part, words string }{
+	{"no key could decrypt secret", "no key could decrypt secret"},
+	{"already exists and is not managed by SealedSecret", "the Secret already exists and is not managed by SealedSecret"},
+	{"could not get secret data from provider", "could not get secret data from provider"},
+	{"unable to create client", "unable to create client"},
+	{"unable to validate store", "unable to validate store"},
+	{"template:", "a template cannot be rendered"},
+	{"Invalid value:", "the API server refuses a value"},
+	{"denied the request", "an admission webhook denied the request"},
+	{"is forbidden", "it is forbidden"},
+	{"context deadline exceeded", "there was no answer in time"},
+	{"connection refused", "the connection was refused"},
+}
 
-// minHidden is how long a value must be, in bytes, to be looked for in a
-// message: shorter ones are parts of many words.
-const minHidden = 4
+// conditionReasons are those that the two controllers give.
+var conditionReasons = []string{
+	"SecretSynced", "SecretSyncedError", "SecretDeleted", "SecretMissing", "UpdateFailed", "ProviderError",
+	"Valid", "ValidationFailed", "ValidationUnknown", "InvalidProviderConfig", "InvalidStoreConfiguration", "StoreUnavailable",
+}
 
-// spoken returns what a controller says, without what could be a value: parts
-// that quote, and all of hidden.
-func spoken(c Condition, hidden []value.Value) string {
-	message := c.Message
-	for _, v := range hidden {
-		if v.Len() < minHidden {
-			continue
-		}
-		for _, form := range []string{string(v.Reveal()), base64.StdEncoding.EncodeToString(v.Reveal())} {
-			message = strings.ReplaceAll(message, form, v.String())
+// spoken returns what a controller says, as far as it says one of phrases.
+func spoken(c Condition) string {
+	var said []string
+	for _, p := range phrases {
+		if strings.Contains(c.Message, p.part) {
+			said = append(said, p.words)
 		}
 	}
-	for _, part := range quoting {
-		if before, _, ok := strings.Cut(message, part); ok {
-			message = before + part + " (the rest is not shown, for it could quote a value)"
-		}
-	}
-	message = oneLine(message)
+	why := strings.Join(said, ", ")
 	switch {
-	case message == "" && c.Reason == "":
-		return "the controller does not say why"
-	case message == "":
-		return c.Reason
-	case c.Reason != "":
-		return message + " (" + c.Reason + ")"
+	case c.Message == "":
+		why = "the controller does not say why"
+	case why == "":
+		why = "its message is not shown, for it could quote a value"
 	}
-	return message
+	if slices.Contains(conditionReasons, c.Reason) {
+		why += " (" + c.Reason + ")"
+	}
+	return why
 }
 
 // whyUnknown says why a controller could not be asked for its newest

@@ -205,7 +205,7 @@ func (j *judgement) delivery() *problem {
 				hint = remedy
 			}
 		}
-		return &problem{plan.CodeNotDelivered, notDelivered, fmt.Sprintf("is not %s: %s", done, spoken(c, j.hidden())), hint}
+		return &problem{plan.CodeNotDelivered, notDelivered, fmt.Sprintf("is not %s: %s", done, spoken(c)), hint}
 	case d.Kind == sealedSecret || j.Delivery.RefreshPolicy == createdOnce:
 		return nil
 	case d.Behind:
@@ -387,23 +387,6 @@ func asHeld(in plan.Input, v value.Value) value.Value {
 	return v
 }
 
-// hidden returns the values of the secret that nothing may show: all but those
-// that stand in the contract.
-func (j *judgement) hidden() []value.Value {
-	var hidden []value.Value
-	for name, v := range j.live.Data {
-		i := slices.IndexFunc(j.Keys, func(k plan.Key) bool { return k.Name == name })
-		if i >= 0 {
-			in, ok := j.plan.Input(j.Keys[i].Input)
-			if j.Keys[i].Value != nil || ok && !in.Secret() {
-				continue
-			}
-		}
-		hidden = append(hidden, v)
-	}
-	return hidden
-}
-
 // keys reports on the keys.
 func (j *judgement) keys() []KeyReport {
 	all := []KeyReport{}
@@ -520,7 +503,7 @@ func (v *verification) stores() {
 			v.ds.Errorf(plan.CodeStoreNotReady, pos, "look whether the External Secrets Operator runs", "%s in %s was never reconciled", name, v.state.Cluster)
 		default:
 			v.ds.Errorf(plan.CodeStoreNotReady, pos, "look whether the operator may log in at the source; the events of the store say more",
-				"%s in %s is not ready: %s", name, v.state.Cluster, spoken(c, nil))
+				"%s in %s is not ready: %s", name, v.state.Cluster, spoken(c))
 		}
 	}
 }

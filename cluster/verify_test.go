@@ -177,7 +177,7 @@ func TestVerify(t *testing.T) {
 				sealed(s).State, sealed(s).Data = value.Absent, nil
 				sealed(s).Delivery.Conditions = synced("False", "no key could decrypt secret (password, url)")
 			},
-			want: "error VG5101: secret apps/sealed in kind does not exist: its SealedSecret is not synced: no key could decrypt secret (password, url)", line: 10,
+			want: "error VG5101: secret apps/sealed in kind does not exist: its SealedSecret is not synced: no key could decrypt secret", line: 10,
 		},
 		"victorgen has not applied it": {
 			plan:  func(p *plan.Plan) { p.Secrets[0].Delivery = plan.Delivery{Kind: plan.Direct} },
@@ -362,25 +362,25 @@ error VG5103: key "more" of secret apps/sealed in kind is declared nowhere`, lin
 			state: func(s *State) {
 				sealed(s).Delivery.Conditions = synced("False", `failed update: Resource "sealed" already exists and is not managed by SealedSecret`)
 			},
-			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: failed update: Resource "sealed" already exists and is not managed by SealedSecret`, line: 10,
+			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: the Secret already exists and is not managed by SealedSecret`, line: 10,
 		},
 		"a message that quotes": {
 			state: func(s *State) {
 				sealed(s).Delivery.Conditions = synced("False", `template: url:1:2: executing "url" at <fromJson>: error: invalid character 'c' in `+canaries["url"]+"-new")
 			},
-			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: template: (the rest is not shown, for it could quote a value)`, line: 10,
+			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: a template cannot be rendered`, line: 10,
 		},
 		"a message that quotes what was refused": {
 			state: func(s *State) {
 				sealed(s).Delivery.Conditions = synced("False", `Secret "sealed" is invalid: data[token]: Invalid value: "c4nary-new"`)
 			},
-			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: Secret "sealed" is invalid: data[token]: Invalid value: (the rest is not shown, for it could quote a value)`, line: 10,
+			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: the API server refuses a value`, line: 10,
 		},
 		"a message that shows a value": {
 			state: func(s *State) {
 				sealed(s).Delivery.Conditions = synced("False", "bad "+canaries["password"]+" and\n"+base64.StdEncoding.EncodeToString([]byte(canaries["url"]))+", not db.internal")
 			},
-			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: bad [redacted] and [redacted], not db.internal`, line: 10,
+			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: its message is not shown, for it could quote a value`, line: 10,
 		},
 		"no message": {
 			state: func(s *State) { sealed(s).Delivery.Conditions = synced("Unknown", "") },

@@ -289,7 +289,7 @@ secrets: "victor-postgres": {
 		}
 
 		replace(func(*corev1.Secret) {})
-		refused("error VG5004: Secret direct/monitoring-credentials: their-controller has set data.sentry-dsn")
+		refused("error VG5004: Secret direct/monitoring-credentials: another field manager has set data")
 		refused("error VG5004", "--dry-run=server")
 		if apply("--force-conflicts"); dsn() != v["SENTRY_DSN"] {
 			t.Error("it was not taken")
@@ -328,7 +328,7 @@ secrets: "victor-postgres": {
 	t.Run("rights", func(t *testing.T) {
 		before := versions()
 		out, errs, code := run(c.kubeconfig(t, c.account(t, namespace, "nobody")), "apply", production, "-n", namespace)
-		if code != 3 || !strings.Contains(errs, "error VG5001: system:serviceaccount:direct:nobody may not get secret victor-ai-secrets in namespace direct (cluster e2e)") ||
+		if code != 3 || !strings.Contains(errs, "error VG5001: you may not get secret victor-ai-secrets in namespace direct (cluster e2e)") ||
 			!strings.Contains(errs, `a Role in direct with the rule {apiGroups: [""], resources: ["secrets"], verbs: ["get"], resourceNames: ["victor-ai-secrets"]} allows it`) {
 			t.Errorf("without rights: exit %d\n%s%s", code, out, errs)
 		}
@@ -363,7 +363,7 @@ secrets: "victor-postgres": {
 			}
 			return nil
 		})
-		if out, errs, code = run(reader, "apply", production, "-n", namespace); code != 3 || !strings.Contains(errs, "error VG5002: system:serviceaccount:direct:reader may not patch secret grafana-credentials in namespace direct") {
+		if out, errs, code = run(reader, "apply", production, "-n", namespace); code != 3 || !strings.Contains(errs, "error VG5002: you may not patch secret grafana-credentials in namespace direct") {
 			t.Errorf("with the right to read: exit %d\n%s%s", code, out, errs)
 		}
 		if !cmp.Equal(before, versions()) {

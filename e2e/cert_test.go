@@ -95,7 +95,7 @@ delivery: {certificate: "sealing-cert.pem", controller: {name: "sealed-secrets",
 		token := c.account(t, namespace, "ci")
 		for _, right := range []struct{ resource, name string }{{"services", "sealed-secrets"}, {"services/proxy", "http:sealed-secrets:web"}} {
 			out, code := fetch(token)
-			if want := "cert:ci may not get " + strings.TrimSuffix(right.resource, "s") + " " + right.name + " in namespace cert"; code != 3 || !strings.Contains(out, want) {
+			if want := "you may not get " + strings.TrimSuffix(right.resource, "s") + " " + right.name + " in namespace cert"; code != 3 || !strings.Contains(out, want) {
 				t.Errorf("exit %d, without %q:\n%s", code, want, out)
 			}
 			if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {

@@ -248,7 +248,7 @@ func testVerify(t *testing.T, c *cluster) {
 			t.Fatal(err)
 		}
 		red(t, "error VG5105: secret verify/db in e2e is of type Opaque, not kubernetes.io/basic-auth",
-			`error VG5107: SealedSecret verify/db in e2e is not synced: failed update: Resource "db" already exists and is not managed by SealedSecret`)
+			`error VG5107: SealedSecret verify/db in e2e is not synced: the Secret already exists and is not managed by SealedSecret`)
 	})
 	remade("db")
 	green("db with its own type")
@@ -260,8 +260,8 @@ func testVerify(t *testing.T, c *cluster) {
 		}
 		write("cert.pem", other)
 		deploy()
-		red(t, "error VG5107: SealedSecret verify/app in e2e is not synced: no key could decrypt secret (",
-			"error VG5107: SealedSecret verify/db in e2e is not synced: no key could decrypt secret (")
+		red(t, "error VG5107: SealedSecret verify/app in e2e is not synced: no key could decrypt secret",
+			"error VG5107: SealedSecret verify/db in e2e is not synced: no key could decrypt secret")
 	})
 	write("cert.pem", c.certificate)
 	deploy()
@@ -280,7 +280,7 @@ func testVerify(t *testing.T, c *cluster) {
 		}
 		c.apply(t, []*unstructured.Unstructured{o})
 		red(t, "error VG5110: SealedSecret verify/db in e2e is of scope cluster-wide, not strict",
-			"error VG5107: SealedSecret verify/db in e2e is not synced: no key could decrypt secret (")
+			"error VG5107: SealedSecret verify/db in e2e is not synced: no key could decrypt secret")
 	})
 	remade("db")
 	green("sealed for the right scope")
@@ -290,7 +290,7 @@ func testVerify(t *testing.T, c *cluster) {
 		o := tree()["db"]
 		o.SetName("eu-db")
 		c.apply(t, []*unstructured.Unstructured{o})
-		red(t, "error VG5101: secret verify/eu-db in e2e does not exist: its SealedSecret is not synced: no key could decrypt secret (")
+		red(t, "error VG5101: secret verify/eu-db in e2e does not exist: its SealedSecret is not synced: no key could decrypt secret")
 	})
 	write("env.cue", []byte(verifyContract))
 	green("named as it was")
@@ -316,7 +316,7 @@ func testVerify(t *testing.T, c *cluster) {
 		}{
 			{"ci", 0, "production: ok in e2e (2 secrets: 2 ok)", []string{
 				"warning VG5001: not allowed in cluster e2e: to get sealedsecrets.bitnami.com app and db in namespace verify",
-				"warning VG5112: whether the certificate is the newest of controller sealed-secrets/controller in e2e is not known: system:serviceaccount:verify:ci may not get service controller in namespace sealed-secrets",
+				"warning VG5112: whether the certificate is the newest of controller sealed-secrets/controller in e2e is not known: you may not get service controller in namespace sealed-secrets",
 				"\n2 warnings\n",
 			}},
 			{"nobody", 3, "production: not ok in e2e (2 secrets: 2 unknown)", []string{

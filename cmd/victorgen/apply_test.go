@@ -185,7 +185,7 @@ func TestApplyFails(t *testing.T) {
 		code    int
 		stderr  []string
 	}{
-		"no right":              {refuse: forbid, code: 3, stderr: []string{"error VG5001: me may not get secret app in namespace apps (cluster test)", "secret minted", "2 errors"}},
+		"no right":              {refuse: forbid, code: 3, stderr: []string{"error VG5001: you may not get secret app in namespace apps (cluster test)", "secret minted", "2 errors"}},
 		"no such context":       {args: []string{"--context", "nowhere"}, code: 3, stderr: []string{`error VG5001: no cluster: context "nowhere" does not exist`, "hint: name one with --kubeconfig and --context"}},
 		"no such kubeconfig":    {args: []string{"--kubeconfig", "/nowhere"}, code: 3, stderr: []string{"error VG5001: no cluster: stat /nowhere: no such file"}},
 		"placeholder":           {secrets: "TOKEN=changeme\n", code: 1, stderr: []string{"error VG2004: TOKEN is a placeholder"}},
@@ -202,7 +202,7 @@ func TestApplyFails(t *testing.T) {
 		"empty namespace":       {args: []string{"-n", ""}, code: 2, stderr: []string{`--namespace "" is not a name that Kubernetes accepts`}},
 		"bad timeout":           {args: []string{"--timeout", "0s"}, code: 2, stderr: []string{"--timeout must be more than nothing"}},
 		"the cluster hangs":     {args: []string{"--timeout", "50ms"}, refuse: func(kubetest.Request) error { time.Sleep(300 * time.Millisecond); return nil }, code: 3, stderr: []string{"error VG5001: cluster test cannot be asked: there was no answer in time"}},
-		"a write is not let in": {refuse: func(r kubetest.Request) error { return onlyReads(r) }, code: 3, stderr: []string{"error VG5002: me may not patch secret app"}},
+		"a write is not let in": {refuse: func(r kubetest.Request) error { return onlyReads(r) }, code: 3, stderr: []string{"error VG5002: you may not patch secret app"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
