@@ -178,6 +178,17 @@ func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Deliver
 		Name:      cmp.Or(spec.Delivery.Controller.Name, s.Delivery.Controller.Name, "sealed-secrets-controller"),
 		Namespace: cmp.Or(spec.Delivery.Controller.Namespace, s.Delivery.Controller.Namespace, "kube-system"),
 	}
+	for field, given := range map[string][2]string{
+		"name":      {spec.Delivery.Controller.Name, s.Delivery.Controller.Name},
+		"namespace": {spec.Delivery.Controller.Namespace, s.Delivery.Controller.Namespace},
+	} {
+		where := []string{"secrets", id, "delivery", "controller", field}
+		if given[0] == "" {
+			where = where[2:]
+		}
+		// It becomes a part of the path that the API server is asked for.
+		c.checkName("controller "+field, cmp.Or(given[0], given[1]), dnsLabel, where...)
+	}
 	switch where := []string{"secrets", id, "delivery", "certificate"}; {
 	case spec.Delivery.Certificate != "":
 		c.checkPrintable("the path of the certificate", spec.Delivery.Certificate, where...)
