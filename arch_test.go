@@ -1,6 +1,8 @@
 package victorgen_test
 
 import (
+	"cmp"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -24,7 +26,7 @@ var arrows = map[string][]string{
 	"compiler/value":                    {"compiler/plan"},
 	"compiler/value/derive":             {"compiler/plan", "compiler/value"},
 	"compiler/permissions":              {"compiler/plan"},
-	"compiler":                          {"schema", "compiler/plan", "compiler/value"},
+	"compiler":                          {"schema", "compiler/plan", "compiler/value", "internal/crash"},
 	"compiler/policy":                   {"schema", "compiler/plan"},
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
@@ -168,4 +170,39 @@ func importsOf(t *testing.T, root string) map[string][]string {
 		t.Fatal(err)
 	}
 	return packages
+}
+
+// TestGoroutines: each goroutine is one of a crash.Group, or catches its panics:
+// a panic in any other ends the process and prints what it says, which may be a
+// value.
+func TestGoroutines(t *testing.T) {
+	t.Parallel()
+	catches := []string{"cmd/victorgen/main.go", "compiler/limit.go"} // by crash.Catch
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && (d.Name() == "e2e" || strings.HasPrefix(d.Name(), ".") && file != ".") {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") || strings.HasSuffix(filepath.Dir(file), "test") || slices.Contains(catches, file) {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s: a goroutine that catches no panic: use a crash.Group", file)
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "sync" && n.Sel.Name == "WaitGroup" {
+					t.Errorf("%s: a sync.WaitGroup catches no panic: use a crash.Group", file)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

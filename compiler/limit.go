@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // DefaultTimeout is how long compiling an environment may take. A contract of
@@ -24,18 +25,15 @@ var deepStack = sync.OnceFunc(func() { debug.SetMaxStack(2 * maxMemory) })
 func within(timeout time.Duration, memory uint64, dir string, work func() (*plan.Plan, plan.Diagnostics)) (*plan.Plan, plan.Diagnostics) {
 	deepStack()
 	type outcome struct {
-		plan     *plan.Plan
-		ds       plan.Diagnostics
-		panicked any
+		plan    *plan.Plan
+		ds      plan.Diagnostics
+		crashed *crash.Error
 	}
 	done := make(chan outcome, 1)
 	go func() {
 		var o outcome
-		defer func() {
-			o.panicked = recover()
-			done <- o
-		}()
-		o.plan, o.ds = work()
+		o.crashed = crash.Catch(func() { o.plan, o.ds = work() })
+		done <- o
 	}()
 	timer, watch := time.NewTimer(timeout), time.NewTicker(20*time.Millisecond)
 	defer timer.Stop()
@@ -45,8 +43,8 @@ func within(timeout time.Duration, memory uint64, dir string, work func() (*plan
 		var ds plan.Diagnostics
 		select {
 		case o := <-done:
-			if o.panicked != nil {
-				panic(o.panicked) // where the caller can see it
+			if o.crashed != nil {
+				panic(o.crashed) // where the caller can see it
 			}
 			return o.plan, o.ds
 		case <-timer.C:

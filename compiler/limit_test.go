@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // moduleWith is a module with one environment, to which files add.
@@ -56,12 +57,12 @@ func TestLimits(t *testing.T) {
 		only(t, ds, plan.CodeLimit, "of memory")
 	})
 	t.Run("panic", func(t *testing.T) {
-		defer func() {
-			if r := recover(); r != "oh" {
-				t.Errorf("got %v", r)
-			}
-		}()
-		within(time.Minute, maxMemory, "dir", func() (*plan.Plan, plan.Diagnostics) { panic("oh") })
+		err := crash.Catch(func() {
+			within(time.Minute, maxMemory, "dir", func() (*plan.Plan, plan.Diagnostics) { panic("oh") })
+		})
+		if err == nil || !strings.HasPrefix(err.Place, "compiler/limit_test.go:") {
+			t.Errorf("got %v", err)
+		}
 	})
 	t.Run("rules", func(t *testing.T) {
 		// The pigeonhole principle, which takes resolution exponentially many steps

@@ -16,7 +16,6 @@ import (
 	"path"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
@@ -414,7 +413,7 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	l.Files = slices.Sorted(maps.Keys(t.Files))
 	// The lock is no part of what kustomize builds, so make it meanwhile.
 	var lockText []byte
-	var wg sync.WaitGroup
+	var wg crash.Group
 	wg.Go(func() { lockText = l.marshal() })
 	ds = append(ds, t.kustomize(objects)...)
 	wg.Wait()

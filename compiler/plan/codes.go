@@ -138,6 +138,7 @@ const CodeCrash Code = "VG1430"
 const (
 	CodeVaultPath  Code = "VG1431"
 	CodeESOVersion Code = "VG1432"
+	CodePlainText  Code = "VG2113"
 )
 
 // What is said of a cluster.

@@ -351,6 +351,9 @@ itself, so such a name is usually a mistake: nothing is there, and what is gener
 	CodeESOVersion: `delivery.esoVersion is older than v0.19, is no version that victorgen knows, or is missing where Argo CD compares.
 Older operators do not know external-secrets.io/v1 as it is written. Later ones fill in defaults that the tree must
 spell out, or Argo CD shows the objects as OutOfSync for good.`,
+	CodePlainText: `a secret stands in plain text at its source: a parameter of type String or StringList, or what sops leaves unencrypted.
+Whoever may list the parameters, or read the repository, can read it. Store a SecureString; or look at unencrypted_suffix,
+encrypted_regex and the like in .sops.yaml. Then replace the value.`,
 	CodeCrash: `victorgen itself has a fault.
 The message tells the place in its source and the version, which is what a report of it needs; it never tells what the
 program held. The exit code is 3. A value that was written to its source, and a tree that was complete, stay.`,

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -245,7 +244,7 @@ func (r *resolution) read(ctx context.Context) {
 		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(fmt.Sprint(a.prove), fmt.Sprint(b.prove)))
 	})
 	answers := make([][]Answer, len(batches))
-	var wg sync.WaitGroup
+	var wg crash.Group
 	for i, b := range batches {
 		refs := make([]Ref, len(inputs[b]))
 		for j, in := range inputs[b] {
@@ -298,6 +297,10 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 		r.ds = append(r.ds, a.Warnings...)
 		if in.Trim {
 			a.Value = value.Trim(a.Value)
+		}
+		if a.Err == nil && a.Plain != "" && in.Secret() {
+			r.ds.Warnf(plan.CodePlainText, in.Pos, "let it be encrypted there, and replace the value: others may have read it",
+				"%s stands in plain text at source %s: %s is kept %s", in.Name, b.source, a.Origin, a.Plain)
 		}
 		var own plan.Diagnostics
 		var f *Failure

@@ -46,7 +46,10 @@ type Answer struct {
 	Value   value.Value // as the source holds it, bytes for bytes
 	Origin  string      // where it was found, for people: ".secrets:12"; of an absent one, where to put it
 	Changed time.Time   // when the value last changed; zero if the source cannot say
-	Err     error
+	// Plain says how the source itself holds the value in plain text, if it does:
+	// "as a String". A Prover tells it, too.
+	Plain string
+	Err   error
 	// Warnings are what else there is to say of where the value was found, or of
 	// the place itself: what is the same in many answers is said once.
 	Warnings plan.Diagnostics

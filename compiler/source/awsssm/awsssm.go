@@ -97,12 +97,20 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 			}
 			if slices.Contains(asked, names[i]) && p.Value != nil {
 				answers[i] = source.Answer{
-					Value: value.New([]byte(aws.ToString(p.Value))), Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate),
+					Value: value.New([]byte(aws.ToString(p.Value))), Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate), Plain: plain(p.Type),
 				}
 			}
 		}
 	}
 	return answers
+}
+
+// plain says how a parameter is kept that is not encrypted.
+func plain(t types.ParameterType) string {
+	if t == types.ParameterTypeString || t == types.ParameterTypeStringList {
+		return "as a " + string(t) + ", not a SecureString"
+	}
+	return ""
 }
 
 // alone reports whether of the parameter of ref nothing else is asked for.
@@ -171,7 +179,7 @@ func (s *Source) describe(ctx context.Context, client *ssm.Client, refs []source
 				Remedy: "let its value be read, or give the input a source in that account", Unreadable: true,
 			}
 		case ok:
-			answers[i] = source.Answer{Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate)}
+			answers[i] = source.Answer{Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate), Plain: plain(p.Type)}
 		default:
 			answers[i] = source.Answer{Origin: s.origin(ref), Err: source.ErrAbsent}
 		}

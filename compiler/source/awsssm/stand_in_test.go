@@ -58,3 +58,32 @@ func TestThrottledForLong(t *testing.T) {
 		}
 	}
 }
+
+// A parameter that is not encrypted is in plain text for all who may read any.
+func TestPlainText(t *testing.T) {
+	t.Parallel()
+	s := awstest.New(t, func(operation string, _ json.RawMessage) (any, *awstest.Error) {
+		return map[string]any{"Parameters": []map[string]any{
+			{"Name": "/app/x", "Value": "c4nary-3f9c1e7a5b2d90c4", "Type": "String"}, {"Name": "/app/y", "Value": "c4nary-3f9c1e7a5b2d90c4", "Type": "SecureString"},
+			{"Name": "/app/z", "Value": "postgres", "Type": "String"},
+		}}, nil
+	})
+	for _, prove := range []bool{false, true} {
+		src := New(plan.Source{})
+		src.aws.Options = s.Options()
+		p := plan.Plan{Sources: []plan.Source{{Name: "default", Kind: plan.AWSSSM}}}
+		for name, class := range map[string]plan.Class{"X": plan.Required, "Y": plan.Required, "Z": plan.Setting} {
+			p.Inputs = append(p.Inputs, plan.Input{Name: name, Class: class, Source: "default", Remote: plan.Remote{Name: "/app/" + strings.ToLower(name)}})
+		}
+		_, ds := source.Verify(t.Context(), &p, map[string]source.Source{"default": src}, prove, time.Now(), source.Options{})
+		var found []string
+		for _, d := range ds {
+			if d.Code == "VG2113" {
+				found = append(found, d.Message)
+			}
+		}
+		if len(found) != 1 || !strings.HasPrefix(found[0], "X stands in plain text") || !strings.Contains(found[0], "as a String") {
+			t.Errorf("prove: %v: %q", prove, found)
+		}
+	}
+}

@@ -28,6 +28,8 @@ type encrypted struct {
 	values     map[string]any // by the keys of the root, but for those of sops itself
 	metadata   map[string]any // what sops itself keeps there
 	recipients []string       // who can open the file, as far as it tells
+	groups     []string       // who can open it together, if there is more than one group
+	threshold  string         // how many of the groups are needed
 }
 
 // format is one of the formats of SOPS.
@@ -88,6 +90,17 @@ func (s *Source) load() (encrypted, error) {
 		return broken("if it holds what it shall hold: sops encrypt --in-place "+s.file, "is not encrypted")
 	}
 	f.metadata, f.recipients = ours, recipients(ours)
+	// https://getsops.io/docs/#214-key-groups
+	if groups, _ := ours["key_groups"].([]any); len(groups) > 1 {
+		for _, group := range groups {
+			f.groups = append(f.groups, strings.Join(recipients(group), " or "))
+		}
+		f.threshold = "all"
+		switch n := ours["shamir_threshold"].(type) {
+		case int, int64, float64:
+			f.threshold = fmt.Sprint(n)
+		}
+	}
 	delete(f.values, "sops")
 	return f, nil
 }
@@ -161,6 +174,26 @@ func recipients(metadata any) (names []string) {
 
 // empty reports whether v, as it stands in an encrypted file, is no value.
 func empty(v any) bool { return v == nil || v == "" }
+
+// plain reports whether v, as it stands in an encrypted file, is a value that
+// sops has left in plain text, by unencrypted_suffix and the like; or an object
+// or a list of nothing else.
+func plain(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v != "" && !strings.HasPrefix(v, "ENC[")
+	case map[string]any:
+		for _, field := range v {
+			if !empty(field) && !plain(field) {
+				return false
+			}
+		}
+		return len(v) > 0
+	case []any:
+		return len(v) > 0 && !slices.ContainsFunc(v, func(element any) bool { return !empty(element) && !plain(element) })
+	}
+	return v != nil
+}
 
 // path returns the keys that lead to what ref selects. As with source.Select, a
 // property a.b is that of that name or, if there is none, b in a.

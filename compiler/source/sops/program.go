@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -88,6 +90,18 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 	}
 	switch code {
 	case couldNotRetrieveKey:
+		if len(f.groups) > 0 {
+			return &source.Failure{
+				Reason: fmt.Sprintf("sops has no keys that open %s: it takes those of %s of its %d key groups together", s.file, f.threshold, len(f.groups)), Unreadable: true,
+				Remedy: "provide a key of each: " + strings.Join(f.groups, "; and ") + "; to see what is wrong with each: " + s.byHand(),
+			}
+		}
+		if locked := lockedKey(); locked != "" {
+			return &source.Failure{
+				Reason: "sops can't ask here for the passphrase of " + locked, Unreadable: true,
+				Remedy: "decrypt it for the one run: SOPS_AGE_KEY=\"$(age -d " + locked + ")\" victorgen ...",
+			}
+		}
 		return &source.Failure{
 			Reason: "sops has no key that opens " + s.file, Unreadable: true,
 			Remedy: "provide " + strings.Join(f.recipients, " or ") + ", as with SOPS_AGE_KEY_FILE or a login; " +
@@ -103,6 +117,33 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 		return &source.Failure{Reason: "sops is too old: " + version, Remedy: install, Unreadable: true}
 	}
 	return &source.Failure{Reason: "sops has failed: " + err.Error(), Remedy: "to see why: " + s.byHand(), Unreadable: true}
+}
+
+// lockedKey returns the file where sops looks for age keys, if age has encrypted
+// it: with a passphrase, which sops asks a terminal for. See
+// https://getsops.io/docs/#encrypting-using-age and https://age-encryption.org/v1.
+func lockedKey() string {
+	file := os.Getenv("SOPS_AGE_KEY_FILE")
+	if file == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return ""
+		}
+		file = filepath.Join(dir, "sops", "age", "keys.txt")
+	}
+	r, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	begin := make([]byte, 40)
+	n, _ := io.ReadFull(r, begin)
+	for _, header := range []string{"age-encryption.org/v1", "-----BEGIN AGE ENCRYPTED FILE-----"} {
+		if strings.HasPrefix(string(begin[:n]), header) {
+			return file
+		}
+	}
+	return ""
 }
 
 // byHand is a command that shows what sops says, and no value.

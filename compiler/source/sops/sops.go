@@ -43,15 +43,15 @@ func New(s plan.Source) *Source { return &Source{file: s.File} }
 
 // Read implements source.Source. One run of sops reads all refs.
 func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {
-	values, err := s.decrypt(ctx)
-	return s.answers(refs, err, func(key string) (value.Value, error) { return text(values[key]) })
+	f, values, err := s.decrypt(ctx)
+	return s.answers(refs, f, err, func(key string) (value.Value, error) { return text(values[key]) })
 }
 
 // Prove implements source.Prover. It needs no key: SOPS encrypts no names, and
 // no value that is empty. Nor does it run sops.
 func (s *Source) Prove(_ context.Context, refs []source.Ref) []source.Answer {
 	f, err := s.load()
-	return s.answers(refs, err, func(key string) (value.Value, error) {
+	return s.answers(refs, f, err, func(key string) (value.Value, error) {
 		if empty(f.values[key]) {
 			return value.Value{}, source.ErrAbsent
 		}
@@ -173,12 +173,15 @@ func unwritable(err error) error {
 }
 
 // answers answers for refs, with err or what find says of their keys.
-func (s *Source) answers(refs []source.Ref, err error, find func(key string) (value.Value, error)) []source.Answer {
+func (s *Source) answers(refs []source.Ref, f encrypted, err error, find func(key string) (value.Value, error)) []source.Answer {
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
 		answers[i] = source.Answer{Origin: s.origin(ref), Err: err}
 		if err == nil {
 			answers[i].Value, answers[i].Err = find(key(ref))
+			if answers[i].Err == nil && plain(f.values[key(ref)]) {
+				answers[i].Plain = "unencrypted in " + filepath.Base(s.file)
+			}
 		}
 	}
 	return answers
@@ -192,14 +195,14 @@ func (s *Source) origin(ref source.Ref) string {
 }
 
 // decrypt returns the JSON of each key's value.
-func (s *Source) decrypt(ctx context.Context) (map[string]json.RawMessage, error) {
+func (s *Source) decrypt(ctx context.Context) (encrypted, map[string]json.RawMessage, error) {
 	f, err := s.load()
 	if err != nil || f.text == nil {
-		return nil, err
+		return f, nil, err
 	}
 	out, err := s.run(ctx, f, nil, "decrypt", "--output-type", "json", s.file)
 	if err != nil {
-		return nil, err
+		return f, nil, err
 	}
 	var values map[string]json.RawMessage
 	ours := json.Unmarshal(out, &values) == nil
@@ -209,12 +212,12 @@ func (s *Source) decrypt(ctx context.Context) (map[string]json.RawMessage, error
 		ours = ours && (printed || empty(encrypted))
 	}
 	if !ours {
-		return nil, &source.Failure{
+		return f, nil, &source.Failure{
 			Reason: "sops has printed something else than a JSON object", Unreadable: true,
 			Remedy: "see what is called sops in PATH, and: " + s.byHand(),
 		}
 	}
-	return values, nil
+	return f, values, nil
 }
 
 // text returns the value of which raw is the JSON.

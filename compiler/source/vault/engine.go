@@ -38,6 +38,8 @@ type engine struct {
 	foundErr  error // of find
 	lookup    sync.Once
 	forgotten bool // that Vault does not know the token
+	unwrap    sync.Once
+	isWrapped bool // that the token is one that wraps another
 }
 
 func newEngine(s plan.Source) *engine {
@@ -246,6 +248,9 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 	switch code := refused.StatusCode; {
 	case code == http.StatusForbidden && client.Token() == "":
 		f.Reason, f.Remedy = "there is no Vault token", "log in with `vault login`, or set VAULT_TOKEN"
+	case code == http.StatusForbidden && e.unknown(ctx, said) && e.wrapped(ctx):
+		f.Reason = "the Vault token is wrapped: it is good for being unwrapped, once, and for nothing else"
+		f.Remedy = "unwrap it first: VAULT_TOKEN=\"$(vault unwrap -field=token)\", with the wrapping token in VAULT_TOKEN"
 	case code == http.StatusForbidden && e.unknown(ctx, said):
 		f.Reason = "the Vault token is not valid: it has expired, or was revoked"
 		f.Remedy = "log in with `vault login`, or renew VAULT_TOKEN; if it is good, it lacks the policy default"
@@ -265,6 +270,21 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 		}
 	}
 	return f
+}
+
+// wrapped reports whether the token is one that wraps another answer. To look
+// one up needs no rights, and does not use it up
+// (https://developer.hashicorp.com/vault/api-docs/system/wrapping-lookup).
+func (e *engine) wrapped(ctx context.Context) bool {
+	e.unwrap.Do(func() {
+		client, err := e.client()
+		if err != nil {
+			return
+		}
+		s, err := client.Logical().WriteWithContext(ctx, "sys/wrapping/lookup", map[string]any{"token": client.Token()})
+		e.isWrapped = err == nil && s != nil && s.Data["creation_path"] != nil
+	})
+	return e.isWrapped
 }
 
 func throttles() *source.Failure {
