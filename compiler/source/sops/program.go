@@ -93,7 +93,7 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 		if len(f.groups) > 0 {
 			return &source.Failure{
 				Reason: fmt.Sprintf("sops has no keys that open %s: it takes those of %s of its %d key groups together", s.file, f.threshold, len(f.groups)), Unreadable: true,
-				Remedy: "provide a key of each: " + strings.Join(f.groups, "; and ") + "; to see what is wrong with each: " + s.byHand(),
+				Remedy: "provide one key of " + f.threshold + " of these: " + strings.Join(f.groups, "; and ") + "; to see what is wrong with each: " + s.byHand(),
 			}
 		}
 		if locked := lockedKey(); locked != "" {

@@ -246,8 +246,8 @@ func TestFailures(t *testing.T) {
 		want       *source.Failure
 	}{
 		{"no key", "s.yaml", func(f *fixture) { f.fault("nokey") }, &source.Failure{
-			Reason: "sops has no key that opens FILE", Unreadable: true,
-			Remedy: "provide age1standin or arn:aws:kms:us-east-1:111122223333:key/k, as with SOPS_AGE_KEY_FILE or a login; to see what is wrong with each: " + byHand,
+			Reason: "sops has no keys that open FILE: it takes those of all of its 2 key groups together", Unreadable: true,
+			Remedy: "provide one key of all of these: age1standin; and arn:aws:kms:us-east-1:111122223333:key/k; to see what is wrong with each: " + byHand,
 		}},
 		{"no key for dotenv", "s.env", func(f *fixture) { f.fault("nokey") }, &source.Failure{
 			Reason: "sops has no key that opens FILE", Unreadable: true,

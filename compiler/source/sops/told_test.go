@@ -58,7 +58,7 @@ func TestKeysOfWhich(t *testing.T) {
 		{one, "AGE-SECRET-KEY-1CANARY", "sops has no key that opens s.yaml; provide age1x"},
 		{one, "age-encryption.org/v1\n-> scrypt", `sops can't ask here for the passphrase of k.enc; decrypt it for the one run: SOPS_AGE_KEY="$(age -d k.enc)" victorgen ...`},
 		{one, "-----BEGIN AGE ENCRYPTED FILE-----\n", "sops can't ask here for the passphrase of k.enc"},
-		{groups, "", "it takes those of 2 of its 2 key groups together; provide a key of each: age1x or age1y; and age1z; to see"},
+		{groups, "", "it takes those of 2 of its 2 key groups together; provide one key of 2 of these: age1x or age1y; and age1z; to see"},
 	} {
 		if got := failure(test[0], test[1]); !strings.Contains(got, test[2]) || strings.Contains(got, "CANARY") {
 			t.Errorf("%s", got)
