@@ -167,12 +167,24 @@ func language(bc *build.Context) *build.Instance {
 	inst := bc.NewInstance("", func(token.Pos, string) *build.Instance { return nil })
 	inst.ImportPath, inst.PkgName = schema.ImportPath, "schema"
 	for name, text := range schema.Files() {
-		if err := inst.AddFile(name, text); err != nil {
+		if err := add(inst, name, text); err != nil {
 			inst.ReportError(errors.Promote(err, "schema"))
 		}
 	}
 	inst.Complete()
 	return inst
+}
+
+// add adds a file to a package.
+func add(inst *build.Instance, name string, text []byte) error {
+	f, err := parser.ParseFile(name, text)
+	if err != nil {
+		return err
+	}
+	if err := inst.AddSyntax(f); err != nil { // which is no error where it is nil
+		return err
+	}
+	return nil
 }
 
 // build makes a value of the policy, closed as a plan is: what no plan has would
@@ -192,11 +204,11 @@ func (p *Policy) build(ctx *cue.Context) (cue.Value, error) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if err := inst.AddFile(name, p.files[name]); err != nil {
+		if err := add(inst, name, p.files[name]); err != nil {
 			return cue.Value{}, err
 		}
 	}
-	if err := inst.AddFile("plan.cue", fmt.Sprintf(scope, p.pkg)); err != nil {
+	if err := add(inst, "plan.cue", fmt.Appendf(nil, scope, p.pkg)); err != nil {
 		return cue.Value{}, err
 	}
 	if err := inst.Complete(); err != nil {
