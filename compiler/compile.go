@@ -271,6 +271,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 		p.Inputs = append(p.Inputs, in)
 	}
 	c.checkRemotes(p)
+	c.checkChildren(p)
 	for _, name := range slices.Sorted(maps.Keys(s.Rules)) {
 		p.Rules = append(p.Rules, c.rule(name, s.Rules[name]))
 	}

@@ -123,6 +123,8 @@ func (c *compilation) strength(in *plan.Input, spec inputSpec) {
 				"the environment loosens the contract on %s: minStrength is %v here, and %d where the contract is silent",
 				in.Name, *spec.MinStrength, DefaultMinStrength)
 		}
+	case spec.Generate != nil && (spec.Generate.Of != "" || spec.Generate.Password != ""):
+		// It is as strong as what it is made from.
 	case in.Secret() && !waived:
 		in.Constraints.MinStrength = DefaultMinStrength
 	}
@@ -217,7 +219,10 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		return
 	}
 	in.Generate = &plan.Generate{
-		Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Bits: g.Bits, Encoding: g.Encoding, Padding: g.Padding, InCluster: g.InCluster,
+		Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Require: g.Require, Bits: g.Bits, Curve: g.Curve, Encoding: g.Encoding, Padding: g.Padding, InCluster: g.InCluster,
+	}
+	if in.Generate.Child = c.child(*in, g); in.Generate.Child != nil {
+		return // what comes of it depends on its parents
 	}
 	switch g.Kind {
 	case plan.Password:
@@ -257,7 +262,7 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	case trial.Kind == plan.RSA && con.Pattern == nil && con.MinLength == 0 && con.MaxLength == 0 && len(con.OneOf) == 0:
 		// An RSA key takes long to make, and an Ed25519 key has the same format.
 		trial, n = plan.Generate{Kind: plan.Ed25519, Encoding: g.Encoding}, 1
-	case trial.Kind == plan.RSA || trial.Kind == plan.Ed25519:
+	case trial.Kind == plan.RSA || trial.Kind == plan.Ed25519 || trial.Kind == plan.ECDSA:
 		n = 1
 	}
 	rnd := rand.NewChaCha8([32]byte{})

@@ -408,6 +408,11 @@ func (c *compilation) checkSecrets(p *plan.Plan) {
 		}
 	}
 	for _, in := range p.Inputs {
+		for _, parent := range in.Parents() {
+			used[parent] = true
+		}
+	}
+	for _, in := range p.Inputs {
 		if !used[in.Name] {
 			others := slices.DeleteFunc(slices.Clone(c.names), func(n string) bool { return n == in.Name })
 			hint := "use it in a key, or take it out of the contract"

@@ -131,13 +131,41 @@ type inputSpec struct {
 }
 
 type generateSpec struct {
-	Kind      string `json:"kind"`
-	InCluster bool   `json:"inCluster"`
-	Length    int    `json:"length"`
-	Alphabet  string `json:"alphabet"`
-	Bits      int    `json:"bits"`
-	Encoding  string `json:"encoding"`
-	Padding   bool   `json:"padding"`
+	Kind        string          `json:"kind"`
+	InCluster   bool            `json:"inCluster"`
+	Length      int             `json:"length"`
+	Alphabet    string          `json:"alphabet"`
+	Bits        int             `json:"bits"`
+	Encoding    string          `json:"encoding"`
+	Padding     bool            `json:"padding"`
+	Require     []string        `json:"require"`
+	Curve       string          `json:"curve"`
+	Of          string          `json:"of"`
+	Cost        int             `json:"cost"`
+	User        string          `json:"user"`
+	Algorithm   string          `json:"algorithm"`
+	Claims      json.RawMessage `json:"claims"`
+	Lifetime    string          `json:"lifetime"`
+	RenewBefore string          `json:"renewBefore"`
+	Subject     string          `json:"subject"`
+	SANs        []string        `json:"sans"`
+	Usages      []string        `json:"usages"`
+	CA          bool            `json:"ca"`
+	Chain       bool            `json:"chain"`
+	Issuer      *issuerSpec     `json:"issuer"`
+	Password    string          `json:"password"`
+	Entries     []entrySpec     `json:"entries"`
+}
+
+type issuerSpec struct {
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
+}
+
+type entrySpec struct {
+	Alias       string `json:"alias"`
+	Key         string `json:"key"`
+	Certificate string `json:"certificate"`
 }
 
 type ruleSpec struct {

@@ -142,6 +142,7 @@ func (e *emission) registry(version int) map[string]lockedInput {
 		default:
 			entry.Present = true
 		}
+		entry.Family = e.family(in)
 		known[in.Name] = entry
 	}
 	return known

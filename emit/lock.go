@@ -55,6 +55,7 @@ type lock struct {
 type lockedInput struct {
 	Place   string `yaml:"place"` // see placeOf; empty if it is not known
 	Present bool   `yaml:"present"`
+	Family  string `yaml:"family"` // see familyTag; none if it is made from no others, or quickly checked
 }
 
 // lockedSecret is one secret of a lock. The first four fields are what its
@@ -141,7 +142,11 @@ func (l *lock) marshal() []byte {
 		fmt.Fprint(b, "inputs:\n")
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Inputs)) {
-		fmt.Fprintf(b, "  %q:\n    place: %q\n    present: %t\n", name, l.Inputs[name].Place, l.Inputs[name].Present)
+		in := l.Inputs[name]
+		fmt.Fprintf(b, "  %q:\n    place: %q\n    present: %t\n", name, in.Place, in.Present)
+		if in.Family != "" {
+			fmt.Fprintf(b, "    family: %q\n", in.Family)
+		}
 	}
 	if len(l.Secrets) == 0 {
 		fmt.Fprint(b, "secrets: []\n")

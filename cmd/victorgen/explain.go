@@ -17,6 +17,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/permissions"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/trust"
+	"github.com/victor-ai/victorgen/compiler/value/derive"
 )
 
 func explainCommand() *cobra.Command {
@@ -158,6 +159,8 @@ type inputStory struct {
 	From        string     `json:"from"`
 	Present     string     `json:"present,omitempty"`
 	Generated   string     `json:"generated,omitempty"`
+	MadeFrom    []string   `json:"madeFrom,omitempty"`
+	Children    []string   `json:"children,omitempty"`
 	MustBe      string     `json:"mustBe,omitempty"`
 	MaxAge      string     `json:"maxAge,omitempty"`
 	Docs        string     `json:"docs,omitempty"`
@@ -232,6 +235,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 		fmt.Fprintf(tw, "%s\t%s\n", s.Name, inLine(strings.TrimSpace(string(s.Class)+"  "+s.Description)))
 		for _, row := range [][2]string{
 			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"minted as", s.Generated},
+			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
 			{"must be", inLine(s.MustBe)}, {"rotation due", s.MaxAge}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
 		} {
@@ -292,11 +296,21 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 			s.Generated = fmt.Sprintf("RSA private key of %d bits (%s)", g.Bits, g.Encoding)
 		case plan.Ed25519:
 			s.Generated = fmt.Sprintf("Ed25519 private key (%s)", g.Encoding)
+		case plan.ECDSA:
+			s.Generated = fmt.Sprintf("ECDSA private key on %s (%s)", g.Curve, g.Encoding)
+		case plan.JWT:
+			s.Generated = fmt.Sprintf("%s signed with %s", derive.Noun(g.Kind), g.Child.Algorithm)
 		default:
-			s.Generated = g.Kind
+			s.Generated = cmp.Or(derive.Noun(g.Kind), g.Kind)
 		}
 		if g.InCluster {
 			s.Generated += ", in the cluster"
+		}
+	}
+	s.MadeFrom = in.Parents()
+	for _, child := range p.Inputs {
+		if slices.Contains(child.Parents(), in.Name) {
+			s.Children = append(s.Children, child.Name)
 		}
 	}
 	for _, sec := range p.Secrets {

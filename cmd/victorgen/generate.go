@@ -157,7 +157,11 @@ func minted(p *plan.Plan, values value.Set) []string {
 	var names []string
 	for _, in := range p.Inputs {
 		if v := values[in.Name]; v.Minted {
-			names = append(names, in.Name+" in "+v.Origin)
+			name := in.Name + " in " + v.Origin
+			if v.Why != "" {
+				name += ", anew: the one that was there " + v.Why
+			}
+			names = append(names, name)
 		}
 	}
 	return names

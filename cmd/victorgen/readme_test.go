@@ -164,10 +164,16 @@ func TestReadmeContract(t *testing.T) {
 		if i > 0 { // what may stand in an environment
 			more = sources[1]
 		}
+		file := "envs/production/more.cue"
+		head := "package shop\n\n"
+		if strings.Contains(more, "schema.#") {
+			head += "import \"github.com/victor-ai/victorgen/schema\"\n\n"
+		}
 		for file, content := range map[string]string{
 			"cue.mod/module.cue":      "module: \"shop.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
 			"contract.cue":            blocks[0][1],
-			"envs/production/env.cue": blocks[1][1] + more,
+			"envs/production/env.cue": blocks[1][1],
+			file:                      head + more,
 		} {
 			if err := write(dir, file, []byte(content)); err != nil {
 				t.Fatal(err)

@@ -85,6 +85,7 @@ const (
 	CodeValueOneOf    Code = "VG2009"
 	CodeValueEncoding Code = "VG2010"
 	CodeStale         Code = "VG2011"
+	CodeUnfit         Code = "VG2025"
 	CodeSourceRead    Code = "VG2101"
 	CodeSourceWrite   Code = "VG2102"
 	CodeFileMode      Code = "VG2103"

@@ -188,6 +188,11 @@ Without encoding it must be text, in UTF-8; with base64 it must be that; and a p
 object alone.`,
 	CodeStale: `a value is older than maxAge: its rotation is due.
 Only sources that say when a value last changed can tell. ` + "`victorgen rotate`" + ` replaces generated ones.`,
+	CodeUnfit: `a value does not belong to the values that it is made from.
+A hash, token, certificate, public key or keystore is checked against its parents. One that does not fit them, is not
+what the contract says now, or ends soon, is made anew by a build, and stored. That is an error where nothing may be
+generated, and where what it is made from cannot serve; of external secrets, whose values are not read, a warning by the
+dates of the source.`,
 	CodeSourceRead: `a source can't be read.
 If it is out of reach or refuses (warning), sealed values stay as they are. A source that fails never leads to a
 new value: absent and unreachable are different things.`,

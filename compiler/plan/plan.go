@@ -86,6 +86,18 @@ func (p *Plan) Unread() map[string]bool {
 			}
 		}
 	}
+	// What is read is checked against what it is made from, and the other way about.
+	for _, by := range []map[string]bool{read, unread} {
+		for names := slices.Collect(maps.Keys(by)); len(names) > 0; names = names[1:] {
+			in, _ := p.Input(names[0])
+			for _, parent := range in.Parents() {
+				if !by[parent] {
+					by[parent] = true
+					names = append(names, parent)
+				}
+			}
+		}
+	}
 	maps.DeleteFunc(unread, func(in string, _ bool) bool { return read[in] })
 	return unread
 }

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -32,11 +31,8 @@ func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values ma
 	r.replace = replace
 	return r.run(ctx, o, func(ctx context.Context) {
 		for _, in := range inputs {
-			v := values[in.Name]
-			if in.Encoding == plan.Base64 {
-				v = value.New([]byte(base64.StdEncoding.EncodeToString(v.Reveal())))
-			}
-			a, err := r.write(ctx, in, v)
+			v := value.Encode(in, values[in.Name])
+			a, err := r.write(ctx, in, v, replace)
 			src, _ := p.Source(in.Source)
 			var own plan.Diagnostics
 			var f *Failure

@@ -3,7 +3,6 @@ package source
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +21,7 @@ type Options struct {
 	NoGenerate bool          // a generated input that is missing is an error, not minted
 	Timeout    time.Duration // for all that the sources are asked, together; 0 is no limit
 	Rand       io.Reader     // what values are minted from; nil is crypto/rand.Reader
+	Now        time.Time     // by which tokens and certificates begin and end; zero is the time of each
 	// MustRead says that no sealed copy can stand in for a value: a source that
 	// cannot be asked is an error.
 	MustRead bool
@@ -33,6 +33,9 @@ type Options struct {
 	// none is generated, for absent now is not the same as never there. nil knows
 	// of none. It is asked only if there are such inputs.
 	Known func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics)
+	// Belongs vouches that a child, as it is now, was found to belong to its
+	// parents, as they are now. nil vouches for none.
+	Belongs func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool
 }
 
 // Resolve finds out about every input of p. sources holds the sources by their
@@ -69,6 +72,8 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 		if !r.ds.HasErrors() {
 			r.mint(ctx, o)
 		}
+		r.children(ctx, o)
+		r.checkUnread(o)
 	})
 }
 
@@ -77,7 +82,7 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 // It returns what it found and made of the generated ones.
 func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
 	inputs := slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return in.Class != plan.Generated || inCluster(in) })
-	r := newResolution(p, sources, inputs)
+	r := newResolution(p, sources, withParents(p, inputs))
 	r.unreadable = plan.Error
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
@@ -85,19 +90,42 @@ func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Op
 		if !r.ds.HasErrors() {
 			r.mint(ctx, o)
 		}
+		r.children(ctx, o)
 	})
 }
 
-// Rotate mints new values for inputs, which are generated ones of p, and
-// writes them to their sources in the place of what is there.
+// Rotate mints new values for inputs, which are generated ones of p, and for all
+// that are made from them, and writes them to their sources in the place of what
+// is there.
 func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
-	r := newResolution(p, sources, inputs)
-	r.replace = true
+	below := descendants(p, inputs)
+	anew := slices.Concat(inputs, below)
+	r := newResolution(p, sources, withParents(p, anew))
+	r.replace, r.unreadable = true, plan.Error
 	return r.run(ctx, o, func(ctx context.Context) {
-		for _, in := range inputs {
+		concerned := r.inputs
+		r.inputs = r.inputs[len(anew):] // the other parents
+		r.read(ctx)
+		for _, in := range r.inputs {
+			if r.set[in.Name].State == value.Absent {
+				r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "%s is missing, and what is rotated is made from it", in.Name)
+			}
+		}
+		r.inputs = concerned
+		for _, in := range anew {
 			r.set[in.Name] = value.Resolved{State: value.Absent}
 		}
+		if r.ds.HasErrors() {
+			return
+		}
 		r.mint(ctx, o)
+		r.children(ctx, o)
+		for _, in := range below {
+			if made := r.set[in.Name]; made.Minted {
+				made.Why = "was made from what is rotated"
+				r.set[in.Name] = made
+			}
+		}
 	})
 }
 
@@ -126,6 +154,8 @@ func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove 
 		for _, in := range p.Inputs {
 			r.check(in, o)
 		}
+		o.Now = now
+		r.checkChildren(o)
 		for _, in := range Due(p, r.set, now) {
 			r.ds.Errorf(plan.CodeStale, in.Pos, rotation(in), "%s is %s old (%s): its rotation is due after %s",
 				in.Name, plan.Age(now.Sub(r.set[in.Name].Changed)), r.set[in.Name].Origin, plan.Age(in.MaxAge))
@@ -553,14 +583,11 @@ func (r *resolution) list(ctx context.Context) {
 // mint makes the generated inputs that are absent. All are made and judged
 // before the first is written, for what is written stays.
 func (r *resolution) mint(ctx context.Context, o Options) {
-	rnd := o.Rand
-	if rnd == nil {
-		rnd = rand.Reader
-	}
+	rnd := random(o)
 	r.unexposed(ctx)
 	minted := value.Set{}
 	for _, in := range r.inputs {
-		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent {
+		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent || len(in.Parents()) > 0 {
 			continue
 		}
 		v, ds := draw(in, rnd)
@@ -587,7 +614,7 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 		if src, _ := r.plan.Source(in.Source); src.File != "" {
 			g = &files
 		}
-		g.Go(func() { outcomes[i].answer, outcomes[i].err = r.write(ctx, in, minted[name].Value) })
+		g.Go(func() { outcomes[i].answer, outcomes[i].err = r.write(ctx, in, minted[name].Value, r.replace) })
 	}
 	files.Wait()
 	services.Wait()
@@ -601,15 +628,21 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 func (r *resolution) unexposed(ctx context.Context) {
 	asked := map[string]bool{}
 	for _, in := range r.inputs {
-		src, _ := r.plan.Source(in.Source)
-		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent || asked[in.Source] {
-			continue
-		}
-		asked[in.Source] = true
-		if how := Exposed(ctx, src); how != "" {
-			r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", plainPlace(src), how)
+		if in.Class == plan.Generated && r.set[in.Name].State == value.Absent && !asked[in.Source] {
+			asked[in.Source] = true
+			r.unexposedSource(ctx, in.Source)
 		}
 	}
+}
+
+// unexposedSource is unexposed for one source.
+func (r *resolution) unexposedSource(ctx context.Context, name string) bool {
+	src, _ := r.plan.Source(name)
+	how := Exposed(ctx, src)
+	if how != "" {
+		r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", plainPlace(src), how)
+	}
+	return how == ""
 }
 
 // draw mints a value for in that satisfies its constraints. A password may
@@ -630,14 +663,15 @@ func draw(in plan.Input, rnd io.Reader) (v value.Value, ds plan.Diagnostics) {
 	return v, ds
 }
 
-// write writes v to the source of in, and returns what the source holds then.
-func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value) (a Answer, err error) {
+// write writes v to the source of in, over what is there if it is to replace that,
+// and returns what the source holds then.
+func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value, replace bool) (a Answer, err error) {
 	w, ok := r.sources[in.Source].(Writer)
 	if !ok {
 		return Answer{}, errors.New("it can only be read")
 	}
 	put := w.Create
-	if r.replace {
+	if replace {
 		put = w.Replace
 	}
 	explain := patiently(ctx, func(ctx context.Context) { a, err = put(ctx, refOf(in), v) })

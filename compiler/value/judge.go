@@ -78,6 +78,14 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	return ds
 }
 
+// Encode returns v as the source of in holds it: the opposite of [Decode].
+func Encode(in plan.Input, v Value) Value {
+	if in.Encoding != plan.Base64 {
+		return v
+	}
+	return New(base64.StdEncoding.AppendEncode(nil, v.Reveal()))
+}
+
 // Decode returns the value of in that a source holds as v: the bytes, if the
 // input is encoded. What is no base64, of which Judge tells, it returns as is.
 func Decode(in plan.Input, v Value) Value {
@@ -225,7 +233,7 @@ var placeholders = sync.OnceValue(func() *regexp.Regexp {
 		`(?i)^your([-_ ][a-z0-9]+){1,3}$`,
 		`(?i)(^|[^a-z])your[-_ ]?(api|key|token|secret|password)`,
 		`(?i)(^|[^a-z])(change|replace)[-_ ]?(me|it|this)([^a-z]|$)`,
-		`^[A-Za-z0-9/+]*EXAMPLE[A-Za-z0-9/+]*$`, // as the AWS documentation ends its keys; one word among others may be a passphrase's
+		`EXAMPLE`, // as the AWS documentation ends its keys
 		`(?i)^(todo|fixme|tbd)\s*(:.*)?$`,
 		`^(TODO|FIXME|TBD)[^A-Za-z0-9+/=]`,
 		`(?i)^(none|null|nil|undefined|n/a)$`,

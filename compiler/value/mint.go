@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
@@ -74,14 +76,43 @@ func mintPassword(g plan.Generate, rnd io.Reader) ([]byte, error) {
 	}
 	size := big.NewInt(int64(len(alphabet)))
 	password := make([]rune, g.Length)
-	for i := range password {
-		n, err := rand.Int(rnd, size)
-		if err != nil {
-			return nil, err
+	// To draw all of it again leaves those that have what is required equally
+	// likely. A contract whose passwords nearly never have it fails when it is
+	// compiled.
+	for range maxDraws {
+		for i := range password {
+			n, err := rand.Int(rnd, size)
+			if err != nil {
+				return nil, err
+			}
+			password[i] = alphabet[n.Int64()]
 		}
-		password[i] = alphabet[n.Int64()]
+		if hasRequired(password, g.Require) {
+			return []byte(string(password)), nil
+		}
 	}
-	return []byte(string(password)), nil
+	return nil, errors.New("a password of that length and alphabet nearly never has the characters that are required")
+}
+
+// maxDraws makes it next to impossible that a password fails of which one in a
+// hundred would do.
+const maxDraws = 10_000
+
+// hasRequired reports whether a password has a character of each kind.
+func hasRequired(password []rune, require []string) bool {
+	for _, kind := range require {
+		is, ok := charKinds[kind]
+		if !ok || !slices.ContainsFunc(password, is) {
+			return false
+		}
+	}
+	return true
+}
+
+// charKinds are the kinds of character that a password may have to have.
+var charKinds = map[string]func(rune) bool{
+	"lower": unicode.IsLower, "upper": unicode.IsUpper, "digit": unicode.IsDigit,
+	"symbol": func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) },
 }
 
 func mintBytes(g plan.Generate, rnd io.Reader) ([]byte, error) {

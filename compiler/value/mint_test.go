@@ -2,7 +2,9 @@ package value
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -103,6 +105,9 @@ func TestMintKeys(t *testing.T) {
 		{plan.Generate{Kind: plan.RSA, Bits: 2048, Encoding: "openssh"}, "OPENSSH PRIVATE KEY"},
 		{plan.Generate{Kind: plan.Ed25519, Encoding: "pkcs8"}, "PRIVATE KEY"},
 		{plan.Generate{Kind: plan.Ed25519, Encoding: "openssh"}, "OPENSSH PRIVATE KEY"},
+		{plan.Generate{Kind: plan.ECDSA, Curve: "P-256", Encoding: "pkcs8"}, "PRIVATE KEY"},
+		{plan.Generate{Kind: plan.ECDSA, Curve: "P-384", Encoding: "openssh"}, "OPENSSH PRIVATE KEY"},
+		{plan.Generate{Kind: plan.ECDSA, Curve: "P-521", Encoding: "pkcs8"}, "PRIVATE KEY"},
 	} {
 		text := []byte(mint(t, test.g, rand.Reader))
 		block, rest := pem.Decode(text)
@@ -126,6 +131,10 @@ func TestMintKeys(t *testing.T) {
 			if test.g.Kind != plan.RSA || key.N.BitLen() != test.g.Bits || key.Validate() != nil {
 				t.Errorf("%+v: an RSA key of %d bits", test.g, key.N.BitLen())
 			}
+		case *ecdsa.PrivateKey:
+			if test.g.Kind != plan.ECDSA || key.Curve.Params().Name != test.g.Curve {
+				t.Errorf("%+v: an ECDSA key on %s", test.g, key.Curve.Params().Name)
+			}
 		case ed25519.PrivateKey, *ed25519.PrivateKey:
 			if test.g.Kind != plan.Ed25519 {
 				t.Errorf("%+v: an Ed25519 key", test.g)
@@ -135,6 +144,49 @@ func TestMintKeys(t *testing.T) {
 		}
 		if ds := Judge(plan.Input{Name: "KEY", Class: plan.Generated, Constraints: plan.Constraints{Format: "pem", MinStrength: 60}}, New(text)); len(ds) > 0 {
 			t.Errorf("%+v: %v", test.g, ds)
+		}
+	}
+}
+
+// TestMintRaw: a raw key is the number of its curve's size, in base64url.
+func TestMintRaw(t *testing.T) {
+	t.Parallel()
+	raw, err := base64.RawURLEncoding.DecodeString(mint(t, plan.Generate{Kind: plan.ECDSA, Curve: "P-256", Encoding: "raw"}, rand.Reader))
+	if err != nil || len(raw) != 32 {
+		t.Fatalf("%d bytes, %v", len(raw), err)
+	}
+	if _, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMintRequire: each password has what is required, and one that has is as
+// likely as another: the first character is of each kind as often as among all
+// passwords that have what is required.
+func TestMintRequire(t *testing.T) {
+	t.Parallel()
+	g := plan.Generate{Kind: plan.Password, Length: 3, Alphabet: "aA0-", Require: []string{"lower", "upper", "digit"}}
+	const rounds = 60_000
+	counts := map[string]int{}
+	rnd := seeded(5)
+	for range rounds {
+		counts[mint(t, g, rnd)]++
+	}
+	if len(counts) != 6 {
+		t.Errorf("%d passwords, not the six orders of a, A and 0", len(counts))
+	}
+	for p, n := range counts {
+		if off := math.Abs(float64(n) - rounds/6); off > 5*math.Sqrt(rounds*5/36.0) {
+			t.Errorf("%s came up %d times of %d", p, n, rounds)
+		}
+	}
+	for _, g := range []plan.Generate{
+		{Kind: plan.Password, Length: 2, Alphabet: "aA0", Require: []string{"lower", "upper", "digit"}},
+		{Kind: plan.Password, Length: 9, Alphabet: "aA0", Require: []string{"symbol"}},
+		{Kind: plan.Password, Length: 9, Alphabet: "aA0", Require: []string{"emoji"}},
+	} {
+		if _, err := Mint(g, rnd); err == nil {
+			t.Errorf("%+v: minted", g)
 		}
 	}
 }
@@ -152,6 +204,8 @@ func TestMintRefuses(t *testing.T) {
 		{Kind: plan.Bytes, Bits: 16, Encoding: "base32"},
 		{Kind: plan.RSA, Bits: 0, Encoding: "pkcs8"},
 		{Kind: plan.Ed25519, Encoding: "der"},
+		{Kind: plan.Ed25519, Encoding: "raw"},
+		{Kind: plan.ECDSA, Curve: "P-224", Encoding: "pkcs8"},
 	} {
 		if v, err := Mint(g, rand.Reader); err == nil || v.Len() > 0 {
 			t.Errorf("%+v was minted", g)

@@ -88,6 +88,7 @@ type Resolved struct {
 	Origin  string    // where it was found, for people: ".secrets:12"
 	Changed time.Time // when the source says that it last changed; zero if it does not say
 	Minted  bool      // it was made in this run
+	Why     string    // if it was made in the place of another: what was wrong with that, in words that follow its name
 	Reason  string    // if Unreadable: why
 	Remedy  string    // if Unreadable because it is lost: how to bring it back
 }

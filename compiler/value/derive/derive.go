@@ -117,6 +117,10 @@ func unfit(f *Family) error { return fmt.Errorf("does not fit %s", f.Generate.Ch
 // errForm is what check says of a child that is not of its kind at all.
 func errForm(f *Family) error { return fmt.Errorf("is not a %s", nouns[f.Generate.Kind]) }
 
+// Noun is what a value of a kind is called: "bcrypt hash"; empty for a kind that
+// is made from nothing.
+func Noun(kind string) string { return nouns[kind] }
+
 // nouns name the kinds for people.
 var nouns = map[string]string{
 	plan.Bcrypt: "bcrypt hash", plan.Argon2id: "hash of Argon2id", plan.SHA512Crypt: "SHA-512 crypt hash",

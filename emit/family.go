@@ -1,0 +1,66 @@
+package emit
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/compiler/value/derive"
+)
+
+// Belonging returns what vouches, by the lock of a tree, that an input belongs to
+// those that it is made from: the build that wrote the lock found it so, and
+// neither has changed since. A lock that cannot be read vouches for nothing.
+func Belonging(t *Tree) func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool {
+	var l *lock
+	if data, ok := t.Files[LockFile]; ok {
+		l, _ = parseLock(data, "")
+	}
+	return func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool {
+		if l == nil || lockKey.Len() == 0 {
+			return false
+		}
+		tag := l.Inputs[in.Name].Family
+		return tag != "" && hmac.Equal([]byte(tag), []byte(familyTag(lockKey.Reveal(), in, child, parents)))
+	}
+}
+
+// familyTag authenticates with the lock key that an input belongs to those that it
+// is made from: HMAC-SHA-256 over how it is made, and all their values.
+func familyTag(lockKey []byte, in plan.Input, child value.Value, parents map[string]value.Value) string {
+	definition, err := json.Marshal(in.Generate)
+	if err != nil {
+		return "" // it has no such fields
+	}
+	parts := []string{"family", in.Name, string(definition), string(child.Reveal())}
+	for _, name := range in.Parents() {
+		parts = append(parts, name, string(parents[name].Reveal()))
+	}
+	return digest(hmac.New(sha256.New, lockKey), parts...)
+}
+
+// family is the tag of in for the new lock: none if there is nothing that is slow
+// to check, or nothing to check it with. Resolution has checked it.
+func (e *emission) family(in plan.Input) string {
+	parents := in.Parents()
+	if len(parents) == 0 {
+		return ""
+	}
+	if _, slow := derive.Kinds(in.Generate.Kind); !slow {
+		return ""
+	}
+	lockKey, _ := e.lockKey()
+	child := e.values[in.Name]
+	if lockKey == nil || child.Value.Len() == 0 {
+		return e.oldLock.Inputs[in.Name].Family
+	}
+	values := map[string]value.Value{}
+	for _, name := range parents {
+		if values[name] = e.values[name].Value; values[name].Len() == 0 {
+			return e.oldLock.Inputs[in.Name].Family
+		}
+	}
+	return familyTag(lockKey, in, child.Value, values)
+}
