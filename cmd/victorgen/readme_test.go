@@ -80,7 +80,7 @@ func TestReadme(t *testing.T) {
 	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged",
 		"dev: wrote envs/dev/sealing-cert.pem", "dev: unchanged demo-sealing-cert.pem", "sealed for it  victor-ai-dev/",
 		"dev: would apply to test", "dev: applied to test", "created namespace victor-ai-dev", "dev: unchanged in test",
-		"dev: ok in kind (4 secrets: 2 ok, 2 left out)", "owner SealedSecret/grafana-credentials", `"results": []`} {
+		"dev: ok in kind (4 secrets: 2 ok, 2 left out)", "owner SealedSecret/grafana-credentials", `"version": "2.1.0"`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the README's commands do not print %q:\n%s", want, out)
 		}
