@@ -206,7 +206,8 @@ type alertsSpec struct {
 }
 
 type exporterSpec struct {
-	NamespaceLabel string `json:"namespaceLabel"`
+	NamespaceLabel    string `json:"namespaceLabel"`
+	OmitsSecretLabels bool   `json:"omitsSecretLabels"`
 }
 
 type alertRulesSpec struct {

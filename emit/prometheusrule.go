@@ -221,6 +221,9 @@ func (a *Alerts) aboutController() []alert {
 	var namespaces []string
 	for _, s := range a.sealed {
 		namespaces = append(namespaces, s.namespace)
+		if controller.OmitsSecretLabels {
+			continue // the series that they look for is never there
+		}
 		alerts = append(alerts, alert{
 			name: plan.SealedSecretNotReconciled, expr: notReconciled(controller, s), labels: s.labels(),
 			during: []situation{secretsGone}, gives: map[string]string{controller.NamespaceLabel: s.namespace, "name": s.name, "condition": "Synced"},

@@ -429,7 +429,8 @@ type Alert struct {
 
 // Exporter is something that Prometheus scrapes.
 type Exporter struct {
-	NamespaceLabel string // the label in which the namespace of an object arrives
+	NamespaceLabel    string // the label in which the namespace of an object arrives
+	OmitsSecretLabels bool   // sealedSecrets: that the controller does not tell of which SealedSecret it speaks
 }
 
 // The names of the alerts. The schema says what each one means.
