@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,11 +68,18 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		}
 		in.MaxAge = d
 	}
-	if spec.Pattern != "" {
+	if len(spec.Pattern) > maxPattern {
+		c.ds.Errorf(plan.CodeConstraint, field("pattern"), "write a shorter one, and leave the rest to minLength, oneOf or format",
+			"pattern of %s has %d bytes; %d are allowed", name, len(spec.Pattern), maxPattern)
+	} else if spec.Pattern != "" {
 		re, err := regexp.Compile(spec.Pattern)
 		if err != nil {
 			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "see https://github.com/google/re2/wiki/Syntax",
 				"pattern of %s is no regular expression: %s", name, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		}
+		if size := programSize(spec.Pattern); size > maxProgram {
+			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "write smaller counts, and use minLength and maxLength",
+				"pattern of %s becomes a program of %d steps; %d are allowed", name, size, maxProgram)
 		}
 		in.Constraints.Pattern = re
 	}
@@ -128,6 +136,28 @@ func (c *compilation) strength(in *plan.Input, spec inputSpec) {
 	case in.Secret() && !waived:
 		in.Constraints.MinStrength = DefaultMinStrength
 	}
+}
+
+// The size of the largest pattern, in bytes and in instructions of its program:
+// matching takes time by the latter times the length of the value, and a count as
+// in {1000} makes many out of few bytes.
+const (
+	maxPattern = 1000
+	maxProgram = 10000
+)
+
+// programSize is the number of instructions that a pattern becomes, or 0 if it
+// is not valid.
+func programSize(pattern string) int {
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(prog.Inst)
 }
 
 var inputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -91,6 +91,62 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// TestUnbounded: what makes a value of any size at once is refused, whatever it
+// is called by; a process that allocates a terabyte would die (issue 18).
+func TestUnbounded(t *testing.T) {
+	t.Parallel()
+	const imports = "package app\n\nimport (\n\t\"strings\"\n\ts \"strings\"\n\t\"list\"\n\t\"math/bits\"\n)\n\n_u: [strings.ToUpper(\"a\"), s.ToLower(\"a\"), list.Range(0, 3, 1), bits.Len(3)]\n_k: 1000000\n"
+	for text, code := range map[string]plan.Code{
+		`inputs: TOKEN: minLength: 4 * len("12345678") * 2`: "",
+		`_x: strings.Repeat("x", 2)`:                        plan.CodeUnbounded,
+		`_x: s.Repeat("x", 2)`:                              plan.CodeUnbounded,
+		`_x: s."Repeat"("x", 2)`:                            plan.CodeUnbounded,
+		`_x: strings["Repeat"]`:                             plan.CodeUnbounded,
+		`_x: (strings).Repeat("x", 2)`:                      plan.CodeUnbounded,
+		`_x: {s}`:                                           plan.CodeUnbounded,
+		"let S = strings\n_x: S.Repeat(\"x\", 2)":           plan.CodeUnbounded,
+		`_r: strings.Repeat`:                                plan.CodeUnbounded,
+		`_x: list.Repeat([1], 2)`:                           plan.CodeUnbounded,
+		`_x: bits.Lsh(1, 100000000000)`:                     plan.CodeUnbounded,
+		`_x: bits.SetBit(1, 100000000000, 1)`:               plan.CodeUnbounded,
+		`_x: _k * (_k * "x")`:                               plan.CodeConflict,
+		`_x: "\(_k * 'x')"`:                                 plan.CodeConflict,
+		"number: _\n_x: \"x\" * 2":                          plan.CodeConflict,
+	} {
+		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": imports + text + "\n"}))
+		p, ds := Compile(filepath.Join(root, "envs", "dev"), Options{})
+		switch {
+		case code == "":
+			if p == nil {
+				t.Errorf("%s: %v", text, ds)
+			}
+		case p != nil:
+			t.Errorf("%s: is fine", text)
+		default:
+			only(t, ds, code, "")
+		}
+	}
+}
+
+// TestPatternSize: a pattern is bounded by its length, and by what it becomes.
+func TestPatternSize(t *testing.T) {
+	t.Parallel()
+	for pattern, text := range map[string]string{
+		"^[A-Za-z0-9]{1000}$":                  "",
+		strings.Repeat("a", maxPattern+1):      "has 1001 bytes",
+		strings.Repeat("[a-z]{999}[0-9]", 100): "has 1500 bytes",
+		strings.Repeat("[a-z]{999}[0-9]", 11):  "becomes a program of 1",
+	} {
+		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": fmt.Sprintf("package app\n\ninputs: TOKEN: pattern: %q\n", pattern)}))
+		p, ds := Compile(filepath.Join(root, "envs", "dev"), Options{})
+		if text == "" && p == nil {
+			t.Error(ds)
+		} else if text != "" {
+			only(t, ds, plan.CodeConstraint, text)
+		}
+	}
+}
+
 // FuzzNotCUE: whatever stands in a file that is not CUE, no message shows a line
 // of it, or a word.
 func FuzzNotCUE(f *testing.F) {

@@ -17,6 +17,7 @@ import (
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/schema"
@@ -256,10 +257,65 @@ func parseWithout(name string, src any, cfg parser.Config) (*ast.File, error) {
 			n.Elts = slices.DeleteFunc(n.Elts, isForbidden)
 		case *ast.Field:
 			n.Attrs = slices.DeleteFunc(n.Attrs, func(a *ast.Attribute) bool { return forbidden[a.Name()] != "" })
+		case *ast.BinaryExpr:
+			if n.Op == token.MUL {
+				// A text times a number is as large as the number says, and whether an
+				// operand is a text the syntax can't tell: +x is x if that is a number, and
+				// else an error.
+				n.X, n.Y = onlyNumber(n.X), onlyNumber(n.Y)
+			}
 		}
 		return true
 	}, nil)
 	return f, nil
+}
+
+// onlyNumber returns +(x).
+func onlyNumber(x ast.Expr) ast.Expr {
+	plus := &ast.UnaryExpr{OpPos: x.Pos(), Op: token.ADD, X: x}
+	return &ast.ParenExpr{Lparen: x.Pos(), X: plus, Rparen: x.End()}
+}
+
+// unbounded are the builtins of CUE that make a value as large as a number says,
+// at once, by the package and the name: a process that asks the system for more
+// memory than there is dies of it, before [within] sees anything.
+var unbounded = map[string][]string{
+	"strings":   {"Repeat"},
+	"list":      {"Repeat"},
+	"math/bits": {"Lsh", "SetBit"},
+}
+
+// checkUnbounded reports the use of one of them, called or not, and of a package
+// that has one otherwise than in package.Name: under another name it is not found.
+func (c *compilation) checkUnbounded(f *ast.File) {
+	named := map[*ast.Ident]bool{}
+	ast.Walk(f, func(n ast.Node) bool {
+		name := ""
+		x, ok := n.(*ast.Ident)
+		if sel, is := n.(*ast.SelectorExpr); is {
+			x, ok = sel.X.(*ast.Ident)
+			name, _, _ = ast.LabelName(sel.Sel)
+		}
+		if !ok || named[x] {
+			return true
+		}
+		spec, ok := x.Node.(*ast.ImportSpec)
+		if !ok {
+			return true
+		}
+		named[x] = true
+		pkg, _ := strconv.Unquote(spec.Path.Value)
+		names, ok := unbounded[ast.ParseImportPath(pkg).Path]
+		at := []plan.Pos{c.module.position(n.Pos())}
+		switch {
+		case ok && name == "":
+			c.ds.Errorf(plan.CodeUnbounded, at, "write the name of a function after it: "+x.Name+".Name", "package %s is used as a value", pkg)
+		case slices.Contains(names, name):
+			c.ds.Errorf(plan.CodeUnbounded, at, "write the value itself into the contract",
+				"%s.%s is not available: what it makes can be of any size", path.Base(pkg), name)
+		}
+		return true
+	}, nil)
 }
 
 // checkFiles reports the files that CUE was not shown, and what the others say
@@ -279,6 +335,7 @@ func (c *compilation) checkFiles(pkg string) {
 		if pkg != "" && f.syntax.PackageName() != pkg && rel != "cue.mod/module.cue" && inside(filepath.Dir(name), c.dir) {
 			continue // another package beside this one, which CUE passes over
 		}
+		c.checkUnbounded(f.syntax)
 		ast.Walk(f.syntax, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.Attribute:

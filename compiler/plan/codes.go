@@ -19,6 +19,7 @@ const (
 	CodeNotCUE        Code = "VG1011"
 	CodeAttribute     Code = "VG1012"
 	CodeLimit         Code = "VG1013"
+	CodeUnbounded     Code = "VG1014"
 	CodeName          Code = "VG1101"
 	CodeSameSecret    Code = "VG1102"
 	CodeTypeKeys      Code = "VG1103"

@@ -55,6 +55,9 @@ CUE is a language, and a comprehension over 3,000 by 3,000 elements takes minute
 (victorgen vet --timeout says otherwise, and a longer --timeout of another verb counts, too) and 4 GiB of memory, and
 rules are followed for two million steps. A contract of ten thousand inputs needs a small part of it. Nothing is
 built when one of the environments reaches a limit.`,
+	CodeUnbounded: `a builtin of CUE is used that makes a value of any size at once.
+These are strings.Repeat, list.Repeat, bits.Lsh and bits.SetBit; a text times a number is an error for the same
+reason. The process would end for want of memory, and say nothing of where. A contract needs none of them.`,
 	CodeName: `a name is not one that Kubernetes accepts.
 The rules are Kubernetes' own: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/. An input
 has the name of an environment variable, and a label of an alert one of Prometheus'
