@@ -28,6 +28,9 @@ func compiledSchema(t *testing.T) cue.Value {
 	t.Helper()
 	inst := build.NewContext().NewInstance("", nil)
 	for _, name := range slices.Sorted(maps.Keys(schema.Files())) {
+		if strings.Contains(name, "/") {
+			continue // of another package
+		}
 		f, err := parser.ParseFile(path.Join("schema", name), schema.Files()[name])
 		if err != nil {
 			t.Fatal(err)

@@ -15,22 +15,21 @@ import (
 // ImportPath is how a contract imports the schema.
 const ImportPath = "github.com/victor-ai/victorgen/schema"
 
-//go:embed *.cue
+//go:embed *.cue kit/*.cue
 var files embed.FS
 
-// Files returns the schema, file name to content.
+// Files returns the schema and its kit: by slash-separated name, the content.
 func Files() map[string][]byte {
 	m := map[string][]byte{}
-	entries, err := fs.ReadDir(files, ".")
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		m[name], err = files.ReadFile(name)
+		return err
+	})
 	if err != nil {
 		panic(err) // the directory is part of the binary
-	}
-	for _, e := range entries {
-		b, err := files.ReadFile(e.Name())
-		if err != nil {
-			panic(err)
-		}
-		m[e.Name()] = b
 	}
 	return m
 }

@@ -167,6 +167,9 @@ func language(bc *build.Context) *build.Instance {
 	inst := bc.NewInstance("", func(token.Pos, string) *build.Instance { return nil })
 	inst.ImportPath, inst.PkgName = schema.ImportPath, "schema"
 	for name, text := range schema.Files() {
+		if strings.Contains(name, "/") {
+			continue // of another package
+		}
 		if err := add(inst, name, text); err != nil {
 			inst.ReportError(errors.Promote(err, "schema"))
 		}
