@@ -140,7 +140,7 @@ it by name: --allow http://HOST, or in a policy.`,
 	CodeOutside: `a file that the contract names is outside of the repository, also by way of links.
 Files of sources and certificates lie in the Git work tree, or in the module where there is no Git; a certificate that
 ` + "`cert fetch`" + ` writes lies in the module. --allow PATH, or a policy under allow: files, lets one lie elsewhere.`,
-	CodeInTree: `a source's file, or a certificate to write, is in a tree, in .git or in cue.mod.
+	CodeInTree: `a source's file, or a certificate to write, is in a tree, in .git or in cue.mod, or has a name that ends in .cue.
 What is generated would be committed in plain text, or Git or CUE would read it. Keep it elsewhere.`,
 	CodePolicy: `an environment is against a policy.
 A policy, which --policy or VICTORGEN_POLICY names, is CUE that the plan of each environment must unify with; the

@@ -43,6 +43,14 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 				"the file of source %s, %s, is among what is committed or is Git's or CUE's own: values would be written there", s.Name, s.File)
 		}
 	}
+	for _, in := range p.Inputs {
+		for _, s := range used(p) {
+			// The directory may be that of an environment.
+			if s.Kind == plan.Files && in.Source == s.Name && in.Default == nil && isCUE(resolve(filepath.Join(s.Dir, filepath.FromSlash(in.Remote.Name)))) {
+				ds.Errorf(plan.CodeInTree, in.Pos, "say a remote whose name does not end in .cue", "the file of input %s is CUE's own: a value there would be compiled", in.Name)
+			}
+		}
+	}
 	for _, d := range certificates(p) {
 		if real := resolve(d.Certificate); !MayRead(p, d.Certificate, g) {
 			ds.Errorf(plan.CodeOutside, d.Pos, "keep it in the repository; or, if it is yours: --allow "+d.Certificate,
@@ -155,9 +163,14 @@ func inside(file, dir string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// inTree reports whether a file is in a tree, or in a directory of Git or CUE.
+// isCUE reports whether CUE would read a file: it would be compiled, and errors
+// would show lines of it.
+func isCUE(file string) bool { return strings.EqualFold(filepath.Ext(file), ".cue") }
+
+// inTree reports whether a file is in a tree, or in a directory of Git or CUE, or
+// is one that CUE reads.
 func inTree(file, module string) bool {
-	if inside(file, filepath.Join(module, treesDir)) {
+	if isCUE(file) || inside(file, filepath.Join(module, treesDir)) {
 		return true
 	}
 	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {

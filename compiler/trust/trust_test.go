@@ -166,6 +166,7 @@ func TestFiles(t *testing.T) {
 		"in another tree":     {file: filepath.Join(module, "out", "dev", "sub", "x"), want: tree},
 		"in .git":             {file: filepath.Join(repo, ".git", "config"), want: tree},
 		"in a .git inside":    {file: filepath.Join(module, ".GIT", "hooks", "x"), want: tree},
+		"of a contract":       {file: filepath.Join(module, "envs", "dev", "values.cue"), want: tree},
 		"in cue.mod":          {file: filepath.Join(module, "cue.mod", "module.cue"), want: tree},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,6 +190,22 @@ func TestFiles(t *testing.T) {
 				t.Errorf("a certificate: got %v, want %q", ds, c.want)
 			}
 		})
+	}
+}
+
+// TestFilesAreCUE: no value is a file that CUE would compile.
+func TestFilesAreCUE(t *testing.T) {
+	t.Parallel()
+	module := t.TempDir()
+	for remote, want := range map[string]string{"token": "", "token.cue": "error VG1404", "cue": ""} {
+		p := of(plan.Source{Kind: plan.Files, Dir: filepath.Join(module, "envs")})
+		p.Module = module
+		for i := range p.Inputs {
+			p.Inputs[i].Remote.Name = remote
+		}
+		if ds := trust.Files(p, trust.Grant{}, true); codes(ds) != want {
+			t.Errorf("%s: got %v, want %q", remote, ds, want)
+		}
 	}
 }
 
