@@ -44,6 +44,9 @@ type Options struct {
 	Namespace string
 	// Timeout is how long compiling may take; zero is [DefaultTimeout].
 	Timeout time.Duration
+	// Review adds warnings of what is allowed, and read over easily in a review:
+	// who gets a secret beside those whom it is for. A build does not repeat them.
+	Review bool
 }
 
 // Compile compiles the environment in dir. The plan is nil if there are
@@ -320,6 +323,9 @@ func (c *compilation) pathIn(file string, where ...string) string {
 
 // finish masks source lines that show something secret, and sorts.
 func (c *compilation) finish() {
+	if !c.options.Review {
+		c.ds = slices.DeleteFunc(c.ds, func(d plan.Diagnostic) bool { return plan.ForReview[d.Code] })
+	}
 	for i := range c.ds {
 		for _, p := range c.ds[i].Pos {
 			if lineLooksSecret(p.Text) {

@@ -34,7 +34,7 @@ request from a fork. Compiling is bounded in time (--timeout) and in memory (4 G
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var once sync.Mutex
 			overlays := map[string]*emit.Overlays{} // by module, for its environments share them
-			return forEach(cmd, args, compiler.Options{Timeout: timeout}, format, "checking", func(ctx context.Context, r *result) {
+			return forEach(cmd, args, compiler.Options{Timeout: timeout, Review: true}, format, "checking", func(ctx context.Context, r *result) {
 				once.Lock()
 				defer once.Unlock()
 				o, ok := overlays[r.plan.Module]

@@ -73,6 +73,11 @@ const (
 	CodeRunner          Code = "VG1416"
 )
 
+// ForReview are the codes of warnings for those who review a contract.
+var ForReview = map[Code]bool{
+	CodeEverybody: true, CodeForeignReader: true, CodeCopied: true, CodeClusterWide: true, CodeSystemNamespace: true, CodeTaken: true, CodeRunner: true,
+}
+
 // What resolution says of values.
 const (
 	CodeMissing       Code = "VG2001"
