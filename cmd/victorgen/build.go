@@ -82,7 +82,7 @@ fails leaves the old tree as it was.`,
 				return usageError{errors.New("--check and --prune exclude each other")}
 			}
 			if o.prune && !slices.ContainsFunc(args, func(p string) bool { return strings.HasSuffix(p, "...") }) {
-				return usageError{errors.New("--prune is about all environments: name a pattern, such as ./envs/...")}
+				return usageError{errors.New("--prune is about all environments: name a pattern, such as ./envs/... for all")}
 			}
 			if dirs, err := compiler.Find(args...); o.ruleTests != "" && err == nil && len(dirs) > 1 {
 				return usageError{errors.New("--rule-tests takes one environment: its file has the tests of one")}

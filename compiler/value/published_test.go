@@ -10,9 +10,9 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -268,8 +268,14 @@ func words(tb testing.TB) []string {
 	var files []string
 	if f := os.Getenv("VICTORGEN_WORDS"); f != "" {
 		files = []string{f}
-	} else if files, _ = filepath.Glob(filepath.Join(runtime.GOROOT(), "src", "*", "*.go")); len(files) == 0 {
-		tb.Skip("there is no source of Go to take words from")
+	} else {
+		root, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if files, _ = filepath.Glob(filepath.Join(strings.TrimSpace(string(root)), "src", "*", "*.go")); len(files) == 0 {
+			tb.Fatal("there is no source of Go to take words from")
+		}
 	}
 	word := regexp.MustCompile(`\b[a-z]{3,9}\b`)
 	seen := map[string]bool{}

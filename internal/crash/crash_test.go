@@ -17,7 +17,7 @@ func TestCatch(t *testing.T) {
 		"a value":       func() { panic(canary) },
 		"a nil map":     func() { none[canary] = "" },
 		"a nil pointer": func() { _ = nothing.Place },
-		"of a library":  func() { strings.Repeat(canary, -1) },
+		"of a library":  func() { _ = strings.Repeat(canary, -1) },
 		"a group": func() {
 			var g crash.Group
 			g.SetLimit(2)
