@@ -233,7 +233,7 @@ var placeholders = sync.OnceValue(func() *regexp.Regexp {
 		`(?i)^your([-_ ][a-z0-9]+){1,3}$`,
 		`(?i)(^|[^a-z])your[-_ ]?(api|key|token|secret|password)`,
 		`(?i)(^|[^a-z])(change|replace)[-_ ]?(me|it|this)([^a-z]|$)`,
-		`EXAMPLE`, // as the AWS documentation ends its keys
+		`^[A-Za-z0-9/+]*EXAMPLE[A-Za-z0-9/+]*$`, // as the AWS documentation ends its keys; one word among others may be a passphrase's
 		`(?i)^(todo|fixme|tbd)\s*(:.*)?$`,
 		`^(TODO|FIXME|TBD)[^A-Za-z0-9+/=]`,
 		`(?i)^(none|null|nil|undefined|n/a)$`,

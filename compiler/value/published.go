@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
+	"maps"
 	"math"
 	"net/url"
 	"regexp"
@@ -213,10 +215,18 @@ type part struct {
 	whole bool // that run has nothing but words
 }
 
-// wordy judges s by the words that it is made of.
+// wordy judges s by the words that it is made of. Of JSON only the strings are
+// words of the value: the names in it say what they are for, as database,
+// password and null do in a real one.
 func wordy(s string) string {
 	if len(s) > 200 {
 		return ""
+	}
+	if strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[") {
+		var doc any
+		if json.Unmarshal([]byte(s), &doc) == nil {
+			s = strings.Join(leaves(doc), " ")
+		}
 	}
 	why := judgeWords(split(s))
 	if low := strings.ToLower(s); why == "" && low != s && longRun.MatchString(low) { // thisIsAVERYsecretKEY
@@ -226,6 +236,27 @@ func wordy(s string) string {
 		why = judgeWords(split(as))
 	}
 	return why
+}
+
+// leaves returns the strings in doc, those of an object in the order of its names.
+func leaves(doc any) []string {
+	switch doc := doc.(type) {
+	case string:
+		return []string{doc}
+	case []any:
+		var all []string
+		for _, v := range doc {
+			all = append(all, leaves(v)...)
+		}
+		return all
+	case map[string]any:
+		var all []string
+		for _, name := range slices.Sorted(maps.Keys(doc)) {
+			all = append(all, leaves(doc[name])...)
+		}
+		return all
+	}
+	return nil // a number, true, false and null have no words
 }
 
 var longRun = regexp.MustCompile(`[a-z]{12}`)

@@ -67,6 +67,39 @@ func TestPublished(t *testing.T) {
 	}
 }
 
+// TestPublishedJSON judges JSON by its strings, not by the names in it.
+func TestPublishedJSON(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]bool{
+		`{"null": null, "a": {}, "list": [null]}`:                                   false,
+		`{"username": "default", "password": "kT9vQ2mXbL7w"}`:                       false,
+		`{"database": {"password": "kT9vQ2mX"}, "test": true, "token": "b7Lw0pZr"}`: false,
+		`{"username": "admin", "password": "changeme-in-production"}`:               true,
+		`["your-secret", "your-password"]`:                                          true,
+	} {
+		if why := published(s); (why != "") != want {
+			t.Errorf("%s: refused because %q, want refused: %v", s, why, want)
+		}
+	}
+}
+
+// TestExampleInCapitals refuses keys as manuals print them, and no passphrase
+// in capitals that has the word.
+func TestExampleInCapitals(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]bool{
+		"AKIAIOSFODNN7EXAMPLE":                     true,
+		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY": true,
+		"VIOLET-EXAMPLE-TURNIP-GRAVEL-OCTOPUS":     false,
+		"VIOLET-TURNIP-GRAVEL-OCTOPUS-EXAMPLE":     false,
+		"EXAMPLES_VIOLET_TURNIP_GRAVEL_OCTOPUS42":  false,
+	} {
+		if got := isPlaceholder(s, ""); got != want {
+			t.Errorf("%s: placeholder is %v, want %v", s, got, want)
+		}
+	}
+}
+
 // TestRandomValuesPass judges random values of real shapes, of each as many.
 // VICTORGEN_RANDOM says how many in all; `make bench` asks for a million.
 func TestRandomValuesPass(t *testing.T) {
