@@ -326,6 +326,7 @@ func (j *judgement) merged() bool { return j.Delivery.CreationPolicy == "Merge" 
 
 // data judges the keys and their values.
 func (j *judgement) data() {
+	there := map[string]value.Value{}
 	for _, k := range j.Keys {
 		v, ok := j.live.Data[k.Name]
 		if !ok {
@@ -335,7 +336,11 @@ func (j *judgement) data() {
 			continue
 		}
 		j.value(k, v)
+		if v.Len() > 0 { // of an empty one that is said
+			there[k.Name] = v
+		}
 	}
+	j.ds = append(j.ds, value.JudgeTyped(j.Secret, j.String(), there)...)
 	if j.merged() {
 		return
 	}

@@ -285,6 +285,14 @@ error VG5103: key "more" of secret apps/sealed in kind is declared nowhere`, lin
 			state: func(s *State) { set(sealed(s), "certificate", canaries["certificate"]+"0123") },
 			want:  `error VG2008: CERTIFICATE is too long: it has 32 characters, at most 28 are allowed (key "certificate" of secret apps/sealed in kind)`, line: 1,
 		},
+		"content that its type does not allow": {
+			plan: func(p *plan.Plan) { p.Secrets[0].Type = "kubernetes.io/basic-auth" },
+			state: func(s *State) {
+				sealed(s).Type = "kubernetes.io/basic-auth"
+				set(sealed(s), "password", canaries["password"]+"\n")
+			},
+			want: `error VG2013: key "password" of secret apps/sealed in kind, which is of type kubernetes.io/basic-auth, has a line break, another control character or what is not text, which basic authentication can't carry`, line: 15,
+		},
 		"old, by the lock": {
 			lock: "{password: {changed: 2029-12-30T00:00:00Z}, url: {changed: 2029-09-01T00:00:00Z}}",
 			want: "error VG2011: PASSWORD is 123 days old (victorgen.lock, of secret apps/sealed in kind): its rotation is due after 90 days", line: 4,

@@ -27,15 +27,20 @@ func (e *emission) decide(w *work) {
 		w.inFile = ciphertextsOf(e.old.Files[w.previous.File])
 	}
 	size := 0
+	data := map[string]value.Value{}
 	for _, k := range w.Keys {
 		c, ok := contentOf(k, w.id(), e.plan, e.values, &w.diagnostics)
 		if !ok {
 			continue
 		}
 		size += len(c.bytes)
+		if c.known() && c.leftOut == "" {
+			data[k.Name] = value.New(c.bytes)
+		}
 		e.decideKey(w, k, c)
 	}
 	checkSize(w.Secret, size, &w.diagnostics)
+	w.diagnostics = append(w.diagnostics, value.JudgeTyped(w.Secret, "secret "+w.id(), data)...)
 	if len(w.edited) > 0 {
 		w.diagnostics.Warnf(plan.CodeEdited, w.Pos, "change the value at its source, and build",
 			"%s: the ciphertext of %s is not the one that was written; it was edited by hand and is sealed anew",

@@ -41,6 +41,7 @@ func Render(p *plan.Plan, values value.Set) ([]Rendered, plan.Diagnostics) {
 			}
 		}
 		checkSize(s, size, &ds)
+		ds = append(ds, value.JudgeTyped(s, "secret "+r.String(), r.Data)...)
 		all = append(all, r)
 	}
 	ds.Sort()

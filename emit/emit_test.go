@@ -119,7 +119,7 @@ func secret(t testing.TB, cert, scope, name string, keys ...string) plan.Secret 
 // testPlan has a secret of each scope, and keys of each kind.
 func testPlan(t testing.TB, cert string) *plan.Plan {
 	wide := secret(t, cert, plan.NamespaceWide, "wide", "tls.crt", "DB_USER", "tls.key", "KEY")
-	wide.Type, wide.Immutable = "kubernetes.io/tls", true
+	wide.Type, wide.Immutable = "example.com/tls", true
 	wide.Labels = map[string]string{"team": "data"}
 	wide.Annotations = map[string]string{"reloader": "true"}
 	return &plan.Plan{

@@ -66,7 +66,7 @@ func TestUnseal(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Name: "wide", Namespace: "victor",
 				Labels:      map[string]string{LabelManagedBy: "victorgen", LabelPartOf: "victor-ai", "team": "data"},
 				Annotations: map[string]string{"sealedsecrets.bitnami.com/namespace-wide": "true", "reloader": "true"}},
-			Type:      "kubernetes.io/tls",
+			Type:      "example.com/tls",
 			Immutable: &yes,
 			Data:      map[string][]byte{"tls.crt": []byte("victor"), "tls.key": []byte("\x00\xff binary")},
 		},

@@ -92,6 +92,8 @@ const (
 	CodeValueEncoding Code = "VG2010"
 	CodeStale         Code = "VG2011"
 	CodeUnfit         Code = "VG2025"
+	CodeTypeContent   Code = "VG2013"
+	CodeKeyPair       Code = "VG2014"
 	CodeSourceRead    Code = "VG2101"
 	CodeSourceWrite   Code = "VG2102"
 	CodeFileMode      Code = "VG2103"

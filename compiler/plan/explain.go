@@ -196,6 +196,13 @@ A hash, token, certificate, public key or keystore is checked against its parent
 what the contract says now, or ends soon, is made anew by a build, and stored. That is an error where nothing may be
 generated, and where what it is made from cannot serve; of external secrets, whose values are not read, a warning by the
 dates of the source.`,
+	CodeTypeContent: `the content of a key is not what the type of its Secret demands.
+The API server looks little at it, and what mounts the Secret fails: kubernetes.io/tls has a certificate and its
+private key in PEM, dockerconfigjson {"auths": {HOST: {...}}} with a login for each host, dockercfg the hosts
+themselves, ssh-auth a private key that OpenSSH reads, and basic-auth a name without a colon and no control characters.
+Build and apply judge what they make, and verify what is in the cluster. Nothing of a value is shown.`,
+	CodeKeyPair: `the private key in tls.key does not belong to the certificate in tls.crt.
+A server with such a pair does not start. The certificate of the server stands first, before those that signed it.`,
 	CodeSourceRead: `a source can't be read.
 If it is out of reach or refuses (warning), sealed values stay as they are. A source that fails never leads to a
 new value: absent and unreachable are different things.`,

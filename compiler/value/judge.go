@@ -55,6 +55,8 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	if f, ok := formats[c.Format]; c.Format != "" && !ok {
 		// A contract can't ask for it unless the table is behind the schema.
 		ds.Errorf(plan.CodeValueFormat, in.Pos, "use a format that this victorgen knows", "%s has the format %s, which nothing here can judge", in.Name, c.Format)
+	} else if problem, hint := pemProblem([]byte(s)); c.Format == "pem" && problem != "" {
+		ds.Errorf(plan.CodeValueFormat, in.Pos, hint, "%s is not in the format pem: it %s", in.Name, problem)
 	} else if ok && !f.match(s) {
 		ds.Errorf(plan.CodeValueFormat, in.Pos, "it must be "+f.what, "%s is not in the format %s", in.Name, c.Format)
 	}

@@ -281,6 +281,9 @@ func judgeWords(parts []part, separated bool) string {
 		count[p.sort]++
 		letters[p.sort] += len(p.text)
 	}
+	if len(runs) == 5 && count[unknown] > 1 {
+		return "" // a passphrase, for all that can be told
+	}
 	ours := letters[context] + letters[glue] + letters[telling]
 	all := ours + letters[unknown]
 	if phrase(parts) && digits <= 30 && ours*10 >= all*3 {
@@ -298,7 +301,7 @@ func judgeWords(parts []part, separated bool) string {
 	for i, p := range parts[:max(len(parts)-1, 0)] {
 		yours = yours || p.text == "your" && p.whole && parts[i+1].sort != glue
 	}
-	if yours && digits <= 30 && (count[telling] > 0 || count[context] >= 2 || len(runs) < 5) && (separated || count[unknown] <= 2) {
+	if yours && digits <= 30 && (len(runs) < 5 || count[unknown] == 0 && (count[telling] > 0 || count[context] >= 2)) && (separated || count[unknown] <= 2) {
 		return "it says what to put there"
 	}
 	if len(runs) >= 5 && (count[telling] == 0 || count[telling] < 3 && count[glue] < 2 && (count[unknown] > 0 || count[glue] == 0)) {

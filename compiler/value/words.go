@@ -63,7 +63,7 @@ const (
 		portal console panel control controller home house office school university student teacher doctor patient hospital bank wallet
 		coin token bitcoin ethereum web3 infura alchemy mnemonic seed private contract testnet mainnet spotify youtube twitch steam omdb tmdb unsplash
 		giphy mapbox cloudinary imagekit algolia meilisearch typesense datadog amplitude mixpanel segment hubspot salesforce zendesk intercom notion
-		guess anon publishable data permanent airtable asana jira confluence trello linear figma zoom calendar drive sheets`
+		init guess anon publishable data permanent airtable asana jira confluence trello linear figma zoom calendar drive sheets`
 	// phraseWords are words, and what tells after one of them.
 	phraseWords = `
 		change replace update rotate set: me it this that these in please now before after the your my for to with by default password secret key immediately at on later asap
