@@ -25,7 +25,7 @@ demo: build ## build production of examples/victor in a copy, with fake keys
 # TESTFLAGS=-race in CI; the race detector needs a C compiler.
 TESTFLAGS ?=
 test: ## all tests
-	$(GO) test $(TESTFLAGS) ./...
+	$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
 e2e: ## the tests against real programs, which it installs into e2e/.cache, and what they cover; needs a network, Python and Debian's prometheus
 	@rm -rf $(BIN)/cover && mkdir -p $(BIN)/cover
