@@ -118,6 +118,9 @@ func TestBuildFromParameterStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	production := filepath.Join(dir, "envs", "production-aws")
+	if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil { // its locks know of values
+		t.Fatal(err)
+	}
 
 	if out, errs, code := victorgen(t, dir, env, "generate", production); code != 0 || !strings.Contains(out, "DB_PASSWORD in parameter /victor-ai/database-password") {
 		t.Fatalf("generate: exit %d\n%s%s", code, out, errs)

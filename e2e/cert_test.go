@@ -88,7 +88,7 @@ delivery: {certificate: "sealing-cert.pem", controller: {name: "sealed-secrets",
 		c.endpoints(t, namespace, "sealed-secrets", nobody, false)
 		refused("Service sealed-secrets in cert does not answer, is a Pod of the controller ready?")
 		c.endpoints(t, namespace, "sealed-secrets", nobody, true)
-		refused("connection refused")
+		refused("Service sealed-secrets in cert does not answer")
 	})
 	c.endpoints(t, namespace, "sealed-secrets", forwarded(t, c.sealedSecrets.address), true)
 	t.Run("rights", func(t *testing.T) {

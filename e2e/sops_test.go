@@ -350,6 +350,9 @@ func TestBuildFromSOPS(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(production, "sops.cue"), []byte(add), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil { // its locks know of values
+		t.Fatal(err)
+	}
 	out, errs, code := victorgen(t, dir, nil, "generate", production)
 	if code == 0 || !strings.Contains(errs, "create it: sops edit "+file) {
 		t.Fatalf("generate without a file: exit %d\n%s%s", code, out, errs)

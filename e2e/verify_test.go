@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -95,7 +97,12 @@ func testVerify(t *testing.T, c *cluster) {
 	}
 	deploy := func() {
 		t.Helper()
-		if out, errs, code := victorgen(t, dir, nil, "build", "."); code != 0 {
+		certificate, err := os.ReadFile(filepath.Join(dir, "cert.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(certificate)
+		if out, errs, code := victorgen(t, dir, nil, "build", ".", "--accept-certificate", fmt.Sprintf("%x", sha256.Sum256(block.Bytes))); code != 0 {
 			t.Fatalf("exit %d\n%s%s", code, out, errs)
 		}
 		c.apply(t, kustomized(t, filepath.Join(dir, "deploy", "production")))
