@@ -22,6 +22,8 @@ type keeper struct {
 
 func (k *keeper) keep(name string, a source.Answer, err error) (source.Answer, error) {
 	if err == nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
 		k.values[name] = string(a.Value.Reveal())
 	}
 	return a, err

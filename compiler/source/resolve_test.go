@@ -85,7 +85,9 @@ func (v *vault) Create(_ context.Context, ref source.Ref, val value.Value) (sour
 }
 
 func (v *vault) Replace(ctx context.Context, ref source.Ref, val value.Value) (source.Answer, error) {
+	v.mu.Lock()
 	v.others = nil
+	v.mu.Unlock()
 	return v.Create(ctx, ref, val)
 }
 

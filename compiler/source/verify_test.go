@@ -156,7 +156,7 @@ func TestDeadline(t *testing.T) {
 	slow.Source = "slow"
 	p := makePlan(nil, required("A"), slow)
 	sources := map[string]source.Source{"default": &store{values: map[string]string{"A": "a"}}, "slow": hanging{}}
-	set, ds := source.Resolve(t.Context(), p, sources, source.Options{Timeout: time.Millisecond})
+	set, ds := source.Resolve(t.Context(), p, sources, source.Options{Timeout: 100 * time.Millisecond})
 	if set["A"].State != value.Present || set["SLOW"].State != value.Unreadable {
 		t.Errorf("found %v", find(set))
 	}
