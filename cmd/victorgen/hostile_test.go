@@ -148,7 +148,10 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Setenv(name, v)
 	}
-	for _, h := range cases {
+	for i, h := range cases {
+		if raceDetector && i%10 != 0 { // all of them run without it, and the paths through the program are the same ones
+			continue
+		}
 		t.Run(h.Name, func(t *testing.T) { t.Parallel(); runHostile(t, h) })
 	}
 }
