@@ -708,7 +708,7 @@ func TestApplyToNobody(t *testing.T) {
 	s.Close()
 	secrets := []emit.Rendered{rendered("app", map[string]string{"a": "1"}), rendered("other", map[string]string{"a": "1"})}
 	_, ds := c.Apply(t.Context(), applied, secrets, ApplyOptions{Prune: true, CreateNamespace: true})
-	if len(ds) != 1 || ds[0].Code != plan.CodeClusterRead || !strings.HasPrefix(ds[0].Message, "cluster test cannot be asked: nobody listens at 127.0.0.1:") {
+	if len(ds) != 1 || ds[0].Code != plan.CodeClusterRead || !strings.HasPrefix(ds[0].Message, "cluster test cannot be asked: connection refused by 127.0.0.1:") {
 		t.Error(said(ds))
 	}
 	for name, test := range map[string]struct {

@@ -169,7 +169,7 @@ func TestSealingCertificateTrouble(t *testing.T) {
 	dead := connect(t, s)
 	dead.config.Host = "https://" + l.Addr().String()
 	_, err = dead.SealingCertificate(t.Context(), controller)
-	checkFailure(t, err, "error VG5001: cluster test cannot be asked: nobody listens at "+l.Addr().String())
+	checkFailure(t, err, "error VG5001: cluster test cannot be asked: connection refused by "+l.Addr().String())
 
 	stranger := connect(t, s)
 	stranger.config.CAData = nil

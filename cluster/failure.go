@@ -147,7 +147,7 @@ func network(err error) string {
 	case errors.As(err, &untrusted):
 		return "its TLS certificate is not trusted: " + untrusted.Err.Error()
 	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &op):
-		return fmt.Sprintf("nobody listens at %s", op.Addr)
+		return fmt.Sprintf("connection refused by %s", op.Addr)
 	case errors.As(err, &op):
 		return "the network failed: " + op.Err.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

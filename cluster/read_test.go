@@ -364,7 +364,7 @@ func TestReadOnce(t *testing.T) {
 		address string
 		want    string
 	}{
-		"nobody listens": {t.Context(), gone.URL, "nobody listens at " + gone.Listener.Addr().String()},
+		"nobody listens": {t.Context(), gone.URL, "connection refused by " + gone.Listener.Addr().String()},
 		"no answer":      {short, silent.URL, "there was no answer in time"},
 		"interrupted":    {interrupted, silent.URL, "it was interrupted"},
 		"not trusted":    {t.Context(), untrusted.URL, "its TLS certificate is not trusted: x509: certificate signed by unknown authority"},

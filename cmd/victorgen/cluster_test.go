@@ -350,7 +350,7 @@ func TestVerifyNobody(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nobody listens":  {[]string{"--kubeconfig", kubeconfigOf(t, gone.URL)}, "error VG5001: cannot read cluster kind: nobody listens at "},
+		"nobody listens":  {[]string{"--kubeconfig", kubeconfigOf(t, gone.URL)}, "error VG5001: cannot read cluster kind: connection refused by "},
 		"no such context": {[]string{"--kubeconfig", kubeconfigOf(t, gone.URL), "--context", "none"}, `error VG5001: no cluster: context "none" does not exist`},
 		"no kubeconfig":   {[]string{"--kubeconfig", "none"}, "error VG5001: no cluster: stat none: no such file or directory"},
 	} {

@@ -54,7 +54,7 @@ func interruptible(verb func(context.Context) int) int {
 		return code
 	case s := <-signals:
 		signal.Stop(signals)
-		cancel(fmt.Errorf("ended by a signal: %v", s))
+		cancel(signalled{s})
 		code := exitInterrupted
 		if s == syscall.SIGTERM {
 			code = exitTerminated
@@ -65,11 +65,18 @@ func interruptible(verb func(context.Context) int) int {
 				return 0 // it was done
 			}
 		case <-time.After(grace):
-			fmt.Fprintf(os.Stderr, "error: ended by a signal: %v\n", s)
+			fmt.Fprintf(os.Stderr, "error: %v\n", signalled{s})
 		}
 		return code
 	}
 }
+
+// signalled is why the context of a verb ended. Whoever passes it on as an error
+// of the network, as net/http does, passes on that somebody interrupted it.
+type signalled struct{ os.Signal }
+
+func (s signalled) Error() string { return "ended by a signal: " + s.String() }
+func (signalled) Unwrap() error   { return context.Canceled }
 
 // The exit codes.
 const (

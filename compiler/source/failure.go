@@ -63,7 +63,7 @@ func Network(err error) *Failure {
 	case errors.As(err, &header):
 		reason, remedy = "it does not speak TLS", "look at the address"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		reason = "nobody listens there"
+		reason = "connection refused"
 	case errors.As(err, &op):
 		reason = "the network failed: " + op.Err.Error()
 	case errors.As(err, &link):

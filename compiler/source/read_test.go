@@ -307,7 +307,7 @@ func TestNetwork(t *testing.T) {
 				s.Close()
 				return get(t.Context(), http.DefaultClient, s.URL)
 			},
-			&source.Failure{Reason: "nobody listens there", Remedy: look, Unreadable: true},
+			&source.Failure{Reason: "connection refused", Remedy: look, Unreadable: true},
 		},
 		"untrusted": {
 			func(t *testing.T) error {
