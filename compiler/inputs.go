@@ -108,7 +108,30 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 	}
 	c.checkDefault(in, spec)
 	c.checkGenerate(&in, spec)
+	c.checkRotate(&in, spec)
 	return in
+}
+
+// checkRotate refuses what would rotate an input that never is.
+func (c *compilation) checkRotate(in *plan.Input, spec inputSpec) {
+	in.NeverRotate = spec.Rotate == "never"
+	if spec.Rotate == "" {
+		return
+	}
+	why, hint := "", "take one of them away"
+	switch {
+	case !in.NeverRotate:
+		return // the schema tells
+	case spec.MaxAge != "":
+		why = "has a maxAge, at which its rotation is due"
+	case in.Generate != nil && in.Generate.Child != nil:
+		why, hint = "is made from other inputs, and made anew when they change", "say it at those, and take it away here"
+	case in.Default != nil:
+		why, hint = "has a default, and nothing rotates it", "take rotate away"
+	default:
+		return
+	}
+	c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("inputs", in.Name, "rotate")), hint, "input %s says rotate: \"never\" and %s", in.Name, why)
 }
 
 // strength sets how strong the value must be. Where the contract is silent, a

@@ -128,6 +128,7 @@ type inputSpec struct {
 	MinStrength *float64      `json:"minStrength"`
 	OneOf       []string      `json:"oneOf"`
 	MaxAge      string        `json:"maxAge"`
+	Rotate      string        `json:"rotate"`
 }
 
 type generateSpec struct {

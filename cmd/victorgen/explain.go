@@ -163,6 +163,7 @@ type inputStory struct {
 	Children    []string   `json:"children,omitempty"`
 	MustBe      string     `json:"mustBe,omitempty"`
 	MaxAge      string     `json:"maxAge,omitempty"`
+	Rotate      string     `json:"rotate,omitempty"`
 	Docs        string     `json:"docs,omitempty"`
 	Deprecated  string     `json:"deprecated,omitempty"`
 	GoesTo      []keyStory `json:"goesTo"`
@@ -236,7 +237,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 		for _, row := range [][2]string{
 			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"minted as", s.Generated},
 			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
-			{"must be", inLine(s.MustBe)}, {"rotation due", s.MaxAge}, {"rules", strings.Join(s.Rules, ", ")},
+			{"must be", inLine(s.MustBe)}, {"rotation due", s.MaxAge}, {"rotation", s.Rotate}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
 		} {
 			if row[1] != "" {
@@ -282,6 +283,9 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 	}
 	if in.Present != nil {
 		s.Present = map[bool]string{true: "yes, says the contract", false: "no, says the contract"}[*in.Present]
+	}
+	if in.NeverRotate {
+		s.Rotate = "never"
 	}
 	if in.MaxAge > 0 {
 		s.MaxAge = in.MaxAge.String()

@@ -138,6 +138,10 @@ func named(r *result, names []string) (inputs []plan.Input) {
 		case in.Class != plan.Generated:
 			r.Diagnostics.Errorf(plan.CodeGenerate, in.Pos, "replace it at its source, source "+in.Source,
 				"input %s is %s: only a generated one can be minted", name, in.Class)
+		case in.NeverRotate:
+			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos,
+				"add an input for the new key, let the application encrypt all anew with it, and then take "+name+" out of the contract; or take rotate: \"never\" away on purpose",
+				"input %s says rotate: \"never\": what was encrypted with it could not be read any more", name)
 		default:
 			inputs = append(inputs, in)
 		}

@@ -103,6 +103,7 @@ const (
 	CodeLost          Code = "VG2107"
 	CodeUnrecoverable Code = "VG2108"
 	CodeHasAnother    Code = "VG2109"
+	CodeNeverRotate   Code = "VG2110"
 	CodeDotenvDiffers Code = "VG2120"
 	CodeStrayEnds     Code = "VG2121"
 	CodeInGit         Code = "VG2122"

@@ -84,7 +84,8 @@ type InputDocument struct {
 	MinStrength float64           `json:"minStrength"`
 	OneOf       []string          `json:"oneOf"`
 	MaxAge      string            `json:"maxAge"`
-	Keys        []KeyPlace        `json:"keys"` // that are made from it
+	Rotate      string            `json:"rotate"` // "never", or empty
+	Keys        []KeyPlace        `json:"keys"`   // that are made from it
 }
 
 // KeyPlace is a key of a secret.
@@ -229,7 +230,7 @@ func (p *Plan) inputDocument(in Input) InputDocument {
 		Class: in.Class, Description: in.Description, Docs: in.Docs, Deprecated: in.Deprecated, Source: in.Source, Remote: in.Remote.String(),
 		Encoding: in.Encoding, Present: in.Present, Format: in.Constraints.Format, MinLength: in.Constraints.MinLength,
 		MaxLength: in.Constraints.MaxLength, MinStrength: in.Constraints.MinStrength, OneOf: list(in.Constraints.OneOf),
-		MaxAge: duration(in.MaxAge), Keys: []KeyPlace{},
+		MaxAge: duration(in.MaxAge), Rotate: rotate(in), Keys: []KeyPlace{},
 	}
 	if in.Default != nil {
 		d.Source, d.Remote = "", ""
@@ -357,4 +358,11 @@ func duration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return cmp.Or(s, "0s")
+}
+
+func rotate(in Input) string {
+	if in.NeverRotate {
+		return "never"
+	}
+	return ""
 }

@@ -211,6 +211,9 @@ A value that nobody keeps would be lost with the cluster, so it is not used.`,
 	CodeUnrecoverable: `a value can't be brought back from the cluster.
 Only keys that are an input byte for byte, or in base64, tell it; what a template makes of several can't be taken apart. A
 property or a version of something larger is not written. VICTORGEN_LOCK_KEY is in no Secret: a colleague or a backup has it.`,
+	CodeNeverRotate: `another value is asked for of an input that never rotates.
+The contract says rotate: "never" of a key that encrypts what is kept: with another key in its place, nobody can read
+that. Add an input for the new key, let the application encrypt all anew, and then take the old one away.`,
 	CodeHasAnother: `a source has another value than the cluster.
 It is left alone. If that of the cluster is right, ` + "`victorgen recover ENV INPUT --replace`" + ` writes it over the one at the source.`,
 	CodeFileMode: `the dotenv file can be read or changed by others than its owner.`,

@@ -130,6 +130,7 @@ type Input struct {
 	Generate    *Generate
 	Constraints Constraints
 	MaxAge      time.Duration // rotation is due after this; 0 is never
+	NeverRotate bool          // another value makes what it encrypts unreadable, so that victorgen refuses to make one
 	Pos         []Pos         // where it is declared: the contract first, then the environment
 }
 

@@ -406,7 +406,7 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 	for l, names := range lots {
 		src, _ := r.plan.Source(l.source)
 		for _, name := range names {
-			r.set[name] = value.Resolved{Reason: "absent at source " + src.String(), Remedy: broughtBack([]string{name}, src)}
+			r.set[name] = value.Resolved{Reason: "absent at source " + src.String(), Remedy: r.broughtBack([]string{name}, src)}
 		}
 		report := r.ds.Warnf
 		if r.unreadable == plan.Error || fresh && slices.Contains(names, plan.LockKey) {
@@ -416,7 +416,7 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 		if len(names) > 1 {
 			has = "has values of them"
 		}
-		report(plan.CodeLost, r.declared(names, src), broughtBack(names, src), "source %s does not have %s, and %s %s: nothing is generated in its place",
+		report(plan.CodeLost, r.declared(names, src), r.broughtBack(names, src), "source %s does not have %s, and %s %s: nothing is generated in its place",
 			src, plan.And(names), l.by, has)
 	}
 }
@@ -431,7 +431,7 @@ func (r *resolution) declared(names []string, src plan.Source) []plan.Pos {
 }
 
 // broughtBack says what to do about inputs that are lost.
-func broughtBack(names []string, src plan.Source) string {
+func (r *resolution) broughtBack(names []string, src plan.Source) string {
 	where := "is it the right account, region and prefix?"
 	if src.File != "" {
 		where = "is it the right file?"
@@ -440,7 +440,12 @@ func broughtBack(names []string, src plan.Source) string {
 	if slices.Equal(names, []string{plan.LockKey}) {
 		cluster = "a colleague or a backup may have it"
 	}
-	return "bring it back: " + where + " " + cluster + "; `victorgen generate ENV --renew " + strings.Join(names, ",") + "` makes a new one on purpose"
+	renewable := slices.DeleteFunc(slices.Clone(names), func(name string) bool { in, _ := r.plan.Input(name); return in.NeverRotate })
+	renew := ""
+	if len(renewable) > 0 {
+		renew = "; `victorgen generate ENV --renew " + strings.Join(renewable, ",") + "` makes a new one on purpose"
+	}
+	return "bring it back: " + where + " " + cluster + renew
 }
 
 // check looks at one input on its own.
@@ -475,7 +480,7 @@ func (r *resolution) check(in plan.Input, o Options) {
 			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
 		case r.lost[in.Name] != "":
 			src, _ := r.plan.Source(in.Source)
-			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name])
+			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name])
 		case in.Class == plan.Generated && o.NoGenerate && !inCluster(in):
 			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or "+r.mintedBy,
 				"generated input %s is missing", in.Name)
