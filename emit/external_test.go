@@ -84,7 +84,7 @@ func TestOverlayOfExternal(t *testing.T) {
 				found = stores[r.GetNamespace()+"/"+fmt.Sprint(name)]
 			}
 		}
-		if warned := len(FindOverlays(root).Check(p, dir)) > 0; warned == found {
+		if warned := len(FindOverlays(root).Check(t.Context(), p, dir)) > 0; warned == found {
 			t.Errorf("%q: the store is found: %v; vet warns: %v", field, found, warned)
 		}
 	}

@@ -1,11 +1,15 @@
 package emit
 
 import (
+	"bytes"
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
@@ -14,9 +18,14 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// Overlays are the kustomizations that somebody has written to include trees.
+// Overlays are the kustomizations that somebody has written to include trees,
+// and the manifests that stand beside these.
 type Overlays struct {
-	byDir map[string]overlay
+	root      string // links resolved: the Git work tree of the module, or else the module
+	module    string // links resolved
+	byDir     map[string]*overlay
+	manifests []string // of the module: files that may be a Kubernetes object
+	cut       bool     // there are more files than are looked at
 }
 
 // overlay is one kustomization.
@@ -24,79 +33,333 @@ type overlay struct {
 	types.Kustomization
 	file string
 	text []byte
+	bad  bool // it is none that could be read
+
+	done     bool
+	rendered []object
+	failure  string   // why nothing is rendered
+	left     []string // what was left out of it
 }
 
-// maxEntries is how many files and directories are looked at. A module that has
-// more is part of something else, and to walk all of that takes too long.
-const maxEntries = 20_000
+// The bounds of what is looked at. A repository that has more is part of something
+// else, and to walk all of that takes too long.
+const (
+	maxEntries  = 100_000
+	maxWalk     = 3 * time.Second
+	maxManifest = 2 << 20 // of a file; no object may be larger in a cluster
+)
 
-// FindOverlays reads the kustomizations below the directory root, an absolute
-// path. It passes by what is hidden, what package managers have put there, and
-// what kustomize could not read either.
-func FindOverlays(root string) *Overlays {
-	o := &Overlays{byDir: map[string]overlay{}}
-	left := maxEntries
-	filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
-		name := filepath.Base(file)
-		switch left--; {
-		case left < 0:
-			return fs.SkipAll
-		case err != nil:
-			return nil
-		case d.IsDir() && file != root && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "cue.mod"):
-			return fs.SkipDir
-		case d.Type().IsRegular() && slices.Contains(konfig.RecognizedKustomizationFileNames(), name):
-			k := overlay{file: file}
-			if k.text, err = os.ReadFile(file); err == nil && k.Unmarshal(k.text) == nil {
-				k.FixKustomization() // bases are resources
-				o.byDir[filepath.Dir(file)] = k
+// FindOverlays reads the kustomizations in the Git work tree of a module, an
+// absolute path, or of the module where there is no Git. It passes by what is
+// hidden and what package managers have put there.
+func FindOverlays(module string) *Overlays {
+	o := &Overlays{module: real(module), byDir: map[string]*overlay{}}
+	o.root = workTree(o.module)
+	left, start := maxEntries, time.Now()
+	walk := func(top string, take func(file, name string), skip string) {
+		filepath.WalkDir(top, func(file string, d fs.DirEntry, err error) error {
+			name := filepath.Base(file)
+			switch left--; {
+			case left < 0 || left%1000 == 0 && time.Since(start) > maxWalk:
+				o.cut = true
+				return fs.SkipAll
+			case err != nil:
+				return nil
+			case d.IsDir() && (file == skip || file != top && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "cue.mod")):
+				return fs.SkipDir
+			case !d.Type().IsRegular():
+			case slices.Contains(konfig.RecognizedKustomizationFileNames(), name):
+				o.read(file)
+			default:
+				take(file, name)
 			}
+			return nil
+		})
+	}
+	walk(o.module, func(file, name string) {
+		if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" || ext == ".json" {
+			o.manifests = append(o.manifests, file)
 		}
-		return nil
-	})
+	}, "")
+	if o.root != o.module {
+		walk(o.root, func(string, string) {}, o.module)
+	}
 	return o
 }
 
-// Check warns of each kustomization that includes the tree of p, in the
-// directory tree, directly or by way of another one, and by its namePrefix,
-// nameSuffix or namespace gives secrets a name for which they were not sealed.
-// It does not look at patches, transformers, and fields of components.
-func (o *Overlays) Check(p *plan.Plan, tree string) plan.Diagnostics {
+func (o *Overlays) read(file string) {
+	text, err := readBounded(file)
+	if err != nil {
+		return
+	}
+	k := &overlay{file: file, text: text}
+	if k.bad = k.Unmarshal(text) != nil; !k.bad {
+		k.FixKustomization() // bases are resources
+	}
+	o.byDir[filepath.Dir(file)] = k
+}
+
+// real resolves the links of a path, as far as it can.
+func real(path string) string {
+	if r, err := filepath.EvalSymlinks(path); err == nil {
+		return r
+	}
+	return path
+}
+
+// workTree returns the Git work tree that dir is in, or else dir.
+func workTree(dir string) string {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
+}
+
+// Check warns of what happens to the tree of p, in the directory tree, where it
+// is applied by way of kustomizations that include it, directly or by way of
+// others: it has kustomize render them, and compares the objects of the tree with
+// what comes out. It also warns of a Secret that something else makes, too.
+func (o *Overlays) Check(ctx context.Context, p *plan.Plan, tree string) plan.Diagnostics {
 	var ds plan.Diagnostics
-	warn := func(k overlay, field, value, does, what, hint string, breaks func(plan.Secret) bool) {
-		var names []string
-		for _, s := range p.Secrets {
-			if value != "" && s.Delivery.Kind == plan.Sealed && breaks(s) {
-				names = append(names, s.Name)
-			}
-		}
-		if len(names) > 0 {
-			names = slices.Compact(slices.Sorted(slices.Values(names)))
-			ds.Warnf(plan.CodeOverlay, []plan.Pos{k.position(field)}, hint, "%s %q %s %s of environment %q: what is sealed for another %s does not unseal",
-				field, value, does, plan.And(names), p.Environment, what)
-		}
+	tree = real(tree)
+	if o.cut {
+		ds.Warnf(plan.CodeNotRendered, nil, "keep the module in a repository of its own, or look at `kustomize build` yourself",
+			"only %d files and directories of %s are looked at for kustomizations that include trees, and it has more", maxEntries, o.root)
 	}
-	renamesStores := func(k overlay, field, value string) {
-		external := func(s plan.Secret) bool { return s.Delivery.Kind == plan.External }
-		if value != "" && slices.ContainsFunc(p.Secrets, external) {
-			ds.Warnf(plan.CodeOverlay, []plan.Pos{k.position(field)}, "take it away",
-				"%s %q renames the stores of environment %q, and its external secrets still look for them by their names", field, value, p.Environment)
-		}
-	}
-	strict := func(s plan.Secret) bool { return s.Delivery.Scope == plan.Strict }
+	own := treeObjects(tree)
+	var dirs []string
 	for dir, k := range o.byDir {
-		if within(dir, tree) || !o.includes(dir, tree, map[string]bool{}) {
+		switch {
+		case within(dir, tree):
+		case k.bad:
+			if within(dir, o.module) || bytes.Contains(k.text, []byte(filepath.Base(tree))) {
+				ds.Warnf(plan.CodeNotRendered, []plan.Pos{{File: k.file, Line: 1, Column: 1}}, "`kustomize build` in its directory says what is wrong",
+					"this kustomization can't be read, so whether it includes the tree of environment %q, and what it changes, is not known", p.Environment)
+			}
+		case k.Kind != types.ComponentKind && o.includes(dir, tree, map[string]bool{}):
+			dirs = append(dirs, dir)
+		}
+	}
+	slices.Sort(dirs)
+	told := map[string]bool{} // the Secrets that are made twice
+	for _, dir := range dirs {
+		if len(own) > 0 { // else nothing is built yet
+			ds = append(ds, o.compare(ctx, p, dir, own, told)...)
+		}
+	}
+	ds = append(ds, o.beside(p, tree, own, told)...)
+	ds.Sort()
+	return ds
+}
+
+// compare renders the kustomization in dir and reports what it changes of the
+// objects of a tree, but for what those that it includes change as well.
+func (o *Overlays) compare(ctx context.Context, p *plan.Plan, dir string, own []object, told map[string]bool) plan.Diagnostics {
+	var ds plan.Diagnostics
+	k := o.byDir[dir]
+	o.render(ctx, dir)
+	left := slices.Clone(k.left)
+	inherited := map[change]bool{}
+	failed := false
+	for _, entry := range k.Resources {
+		below, ok := o.byDir[real(filepath.Join(dir, filepath.FromSlash(entry)))]
+		if !ok || below == k || below.bad {
 			continue
 		}
-		const rename = `take it away, or write scope: "namespace-wide" under delivery`
-		warn(k, "namePrefix", k.NamePrefix, "renames", "name", rename, strict)
-		warn(k, "nameSuffix", k.NameSuffix, "renames", "name", rename, strict)
-		renamesStores(k, "namePrefix", k.NamePrefix)
-		renamesStores(k, "nameSuffix", k.NameSuffix)
-		warn(k, "namespace", k.Namespace, "moves", "namespace", `let the contract say the namespace, or write scope: "cluster-wide" under delivery`,
-			func(s plan.Secret) bool { return s.Delivery.Scope != plan.ClusterWide && s.Namespace != k.Namespace })
+		o.render(ctx, filepath.Dir(below.file))
+		failed = failed || below.failure != ""
+		left = slices.DeleteFunc(left, func(what string) bool { return slices.Contains(below.left, what) })
+		for _, c := range changes(own, below.rendered) {
+			inherited[c] = true
+		}
 	}
-	ds.Sort()
+	if k.failure != "" && !failed {
+		ds.Warnf(plan.CodeNotRendered, []plan.Pos{k.position("resources")}, "`kustomize build` in its directory says more",
+			"what this kustomization makes of environment %q is not known: %s", p.Environment, k.failure)
+	}
+	if len(left) > 0 {
+		ds.Warnf(plan.CodeNotRendered, []plan.Pos{k.position("resources")}, "copy it into the repository if it changes names, namespaces or annotations",
+			"of this kustomization, which includes environment %q, vet does not look at %s: it asks no network and runs no other program", p.Environment, plan.And(left))
+	}
+	var news []change
+	for _, c := range changes(own, k.rendered) {
+		if !inherited[c] {
+			news = append(news, c)
+		}
+	}
+	k.report(p, news, &ds, told)
+	return ds
+}
+
+// report words changes, those of one kind and cause together.
+func (k *overlay) report(p *plan.Plan, news []change, ds *plan.Diagnostics, told map[string]bool) {
+	type group struct {
+		aspect aspect
+		cause  string
+	}
+	groups := map[group][]string{}
+	var order []group
+	at := map[group]plan.Pos{}
+	for _, c := range news {
+		if c.aspect == twice && told[c.of.String()] {
+			continue
+		}
+		fields := k.causes(c)
+		g := group{aspect: c.aspect, cause: "this kustomization"}
+		pos := plan.Pos{File: k.file, Line: 1, Column: 1}
+		if len(fields) > 0 {
+			pos = k.position(fields[0])
+			if c.aspect != twice {
+				g.cause = "what " + plan.And(fields) + " says"
+			}
+		}
+		what := c.of.name
+		if len(fields) == 1 && k.scalar(fields[0]) != "" {
+			g.cause = fields[0] + " " + strconv.Quote(k.scalar(fields[0]))
+		} else if c.aspect == renamed || c.aspect == moved {
+			what += " to " + c.to
+		}
+		if c.aspect == twice {
+			told[c.of.String()] = true
+		}
+		if c.aspect == twice || c.aspect == unread || c.aspect == unwatched {
+			what = c.to
+		}
+		if groups[g] == nil {
+			order, at[g] = append(order, g), pos
+		}
+		if !slices.Contains(groups[g], what) {
+			groups[g] = append(groups[g], what)
+		}
+	}
+	for _, g := range order {
+		names := groups[g]
+		slices.Sort(names)
+		code, hint, format := plan.CodeOverlay, "", ""
+		switch g.aspect {
+		case renamed:
+			hint = `take it away, or write scope: "namespace-wide" under delivery`
+			format = "%s renames %s of environment %q: what is sealed for another name does not unseal"
+		case moved:
+			hint = `let the contract say the namespace, or write scope: "cluster-wide" under delivery`
+			format = "%s moves %s of environment %q: what is sealed for another namespace does not unseal"
+		case rescoped:
+			hint = "let the contract say the scope, under delivery"
+			format = "%s changes the scope of %s of environment %q: what is sealed for another scope does not unseal"
+		case storeless:
+			hint = "take it away"
+			format = "%s renames the stores of environment %[3]q, and its external secrets still look for them by their names"
+		case unread:
+			hint = "take it away, or patch the Role as well"
+			format = "%s leaves the Role of environment %[3]q without the Secret %[2]s, so its readers can't read it"
+		case unbound:
+			hint = "take it away, or patch the RoleBinding as well"
+			format = "%s leaves the RoleBinding of environment %[3]q without its Role, so its readers can read nothing"
+		case unwatched:
+			hint = "take it away, or patch the PrometheusRule as well"
+			format = "%s leaves the alerts of environment %[3]q without the Secret %[2]s: they watch another name, and fire"
+		case twice:
+			code, hint = plan.CodeMadeTwice, hintTwice
+			format = "%s makes Secret %s, and so does environment %q: each overwrites the other, or fails"
+		}
+		ds.Warnf(code, []plan.Pos{at[g]}, hint, format, g.cause, plan.And(names), p.Environment)
+	}
+}
+
+const hintTwice = "remove the old one; its values are in `kubectl get secret`, and `victorgen import` or `set` take them in"
+
+// causes are the fields of k that may have done c: those alone that explain it, or
+// else all that can.
+func (k *overlay) causes(c change) []string {
+	var some []string
+	add := func(field string, is bool) {
+		if is {
+			some = append(some, field)
+		}
+	}
+	switch c.aspect {
+	case moved:
+		add("namespace", k.Namespace != "" && k.Namespace == c.to)
+	case rescoped:
+		add("commonAnnotations", len(k.CommonAnnotations) > 0)
+	case twice:
+	default:
+		add("namePrefix", k.NamePrefix != "")
+		add("nameSuffix", k.NameSuffix != "")
+		add("namespace", len(some) == 0 && k.Namespace != "" && c.aspect != renamed && c.aspect != storeless)
+	}
+	if len(some) > 0 {
+		return some[:1]
+	}
+	add("components", len(k.Components) > 0)
+	if c.aspect == twice {
+		add("resources", len(k.Resources) > 0)
+		add("secretGenerator", len(k.SecretGenerator) > 0)
+		return some
+	}
+	add("patches", len(k.Patches) > 0)
+	add("patchesStrategicMerge", len(k.PatchesStrategicMerge) > 0)
+	add("patchesJson6902", len(k.PatchesJson6902) > 0)
+	add("replacements", len(k.Replacements) > 0)
+	add("transformers", len(k.Transformers) > 0)
+	return some
+}
+
+// scalar is the value of a field of k that explains a change by itself.
+func (k *overlay) scalar(field string) string {
+	switch field {
+	case "namePrefix":
+		return k.NamePrefix
+	case "nameSuffix":
+		return k.NameSuffix
+	case "namespace":
+		return k.Namespace
+	}
+	return ""
+}
+
+// beside reports the manifests in the module, but for those of trees, that make a
+// Secret that the tree makes, too. Those in a directory or a file that is named
+// after another environment are for that one.
+func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[string]bool) plan.Diagnostics {
+	var ds plan.Diagnostics
+	made := map[secretID]bool{}
+	for _, x := range own {
+		if id, ok := x.secret(); ok {
+			made[id] = true
+		}
+	}
+	if len(made) == 0 {
+		return nil
+	}
+	others := Trees(filepath.Dir(tree))
+	delete(others, p.Environment)
+	left := 64 << 20 // bytes to read
+	for _, file := range o.manifests {
+		rel, err := filepath.Rel(o.module, strings.TrimSuffix(file, filepath.Ext(file)))
+		if err != nil || slices.ContainsFunc(strings.Split(rel, string(filepath.Separator)), func(part string) bool { return others[part] != "" }) {
+			continue
+		}
+		text, err := readBounded(file)
+		if left -= len(text); left < 0 {
+			break
+		}
+		if err != nil || isOurs(text) || !bytes.Contains(text, []byte("Secret")) {
+			continue
+		}
+		for _, x := range objectsOf(text) {
+			for id := range made {
+				if other, ok := x.secret(); ok && other.name == id.name && (other.namespace == "" || other.namespace == id.namespace) && !told[id.String()] {
+					ds.Warnf(plan.CodeMadeTwice, []plan.Pos{{File: file, Line: x.line, Column: 1}}, hintTwice,
+						"this %s makes Secret %s, and so does environment %q: each overwrites the other, or fails", x.kind, id, p.Environment)
+				}
+			}
+		}
+	}
 	return ds
 }
 
@@ -109,7 +372,7 @@ func (o *Overlays) includes(dir, tree string, seen map[string]bool) bool {
 	}
 	seen[dir] = true
 	return slices.ContainsFunc(slices.Concat(k.Resources, k.Components), func(entry string) bool {
-		path := filepath.Join(dir, filepath.FromSlash(entry)) // that of a URL is nowhere
+		path := real(filepath.Join(dir, filepath.FromSlash(entry))) // that of a URL is nowhere
 		return within(path, tree) || o.includes(path, tree, seen)
 	})
 }
@@ -121,7 +384,7 @@ func within(path, dir string) bool {
 }
 
 // position is where k sets a field. Kustomize takes capitals for small letters.
-func (k overlay) position(field string) plan.Pos {
+func (k *overlay) position(field string) plan.Pos {
 	at := plan.Pos{File: k.file, Line: 1, Column: 1}
 	var document yaml.Node
 	if yaml.Unmarshal(k.text, &document) != nil || len(document.Content) == 0 {
@@ -129,7 +392,7 @@ func (k overlay) position(field string) plan.Pos {
 	}
 	fields := document.Content[0].Content // name, value, name, value
 	for i := 0; i < len(fields); i += 2 {
-		if strings.EqualFold(fields[i].Value, field) {
+		if strings.EqualFold(fields[i].Value, field) || field == "resources" && strings.EqualFold(fields[i].Value, "bases") {
 			at.Line, at.Column = fields[i].Line, fields[i].Column
 		}
 	}

@@ -22,9 +22,10 @@ func vetCommand() *cobra.Command {
 		Use:   "vet ENV...",
 		Short: "Check contracts and environments, without values and without network",
 		Long: `Vet compiles environments and reports everything that is wrong with them. It
-also warns of kustomizations in the module that include a tree and would rename
-its sealed secrets, and of a file for values that Git has or would add. It reads
-no values and no network, so it can run anywhere: before a commit, or on a pull
+also renders the kustomizations of the Git work tree that include a tree, and warns
+of what they change so that it does not unseal, or is not found; of manifests that
+make a Secret of the tree a second time; and of a file for values that Git has or
+would add. It reads no values and no network, so it can run anywhere: before a commit, or on a pull
 request from a fork. Compiling is bounded in time (--timeout) and in memory (4 GiB).`,
 		Example: `  victorgen vet envs/production
   victorgen vet ./envs/...
@@ -43,7 +44,7 @@ request from a fork. Compiling is bounded in time (--timeout) and in memory (4 G
 					overlays[r.plan.Module] = o
 				}
 				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
-				r.Diagnostics = append(r.Diagnostics, o.Check(r.plan, treeOf(r.plan))...)
+				r.Diagnostics = append(r.Diagnostics, o.Check(ctx, r.plan, treeOf(r.plan))...)
 				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan))...)
 				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
 			}, func(w io.Writer, _ *printer, r *result) {

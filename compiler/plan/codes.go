@@ -139,6 +139,8 @@ const (
 	CodeLockOld            Code = "VG4009"
 	CodeLockKeyMoved       Code = "VG4010"
 	CodeOrphan             Code = "VG4011"
+	CodeMadeTwice          Code = "VG4012"
+	CodeNotRendered        Code = "VG4013"
 )
 
 // What is said of the program itself.

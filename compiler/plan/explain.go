@@ -288,10 +288,19 @@ Restore it from Git. If it is lost, remove the tree with it: all is sealed anew 
 	CodeTreeForeign: `the directory holds the tree of another environment, or a file of your own where one of the tree must go.`,
 	CodeKustomize:   `the kustomize API can't build the tree.`,
 	CodeTreeDiffers: `the tree is not what a build would write (--check).`,
-	CodeOverlay: `a kustomization that includes a tree renames or moves what must not be (warning).
+	CodeOverlay: `a kustomization that includes a tree changes what must not be (warning).
 A secret of scope strict unseals under its own name in its own namespace alone, one of scope namespace-wide in its own
-namespace. An ExternalSecret refers to its stores by name, which kustomize does not know. So no namePrefix, nameSuffix
-or other namespace there.`,
+namespace, and none under annotations of another scope. An ExternalSecret refers to its stores by name, the Role and the
+alerts name Secrets, and kustomize does not know of that. ` + "`victorgen vet`" + ` has kustomize render each kustomization of the
+Git work tree that includes the tree, directly or not, and compares: so it sees name prefixes, namespaces, patches,
+components, transformers, replacements and annotations alike.`,
+	CodeMadeTwice: `something else makes a Secret that the tree makes (warning).
+It is a Secret, SealedSecret or ExternalSecret of that name, in a kustomization that includes the tree or in a manifest of
+the module. Its controller and that of the tree would overwrite each other, or one refuses a Secret that it does not own.
+Remove it once its values are inputs. A manifest in a directory or file named after another environment is not meant.`,
+	CodeNotRendered: `what a kustomization makes of a tree is not known, or not all of it (warning).
+It can't be read or rendered, needs the network, a helm chart or files outside of the Git work tree, or is too large: ` + "`victorgen vet`" + `
+asks no network and runs no plugin. What is remote is left out, and the rest rendered.`,
 	CodeLockTimes: `a time in victorgen.lock is not the one that was written, or is yet to come.
 Each entry of the lock is authenticated with VICTORGEN_LOCK_KEY, the times at which its value was sealed and changed
 included: who moves them hides that a rotation is due. Restore the file from Git. If the file is right and the value
