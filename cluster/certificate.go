@@ -32,28 +32,13 @@ const (
 // [plan.Diagnostics] of the codes [plan.CodeClusterRead], [plan.CodeNoController]
 // and [plan.CodeCertificateUseless].
 func (c *Client) SealingCertificate(ctx context.Context, controller plan.Controller) ([]byte, error) {
-	client, err := rest.HTTPClientFor(c.config)
+	core, port, err := c.controller(ctx, controller)
 	if err != nil {
-		return nil, c.failure(request{code: plan.CodeClusterRead}, err)
+		return nil, err
 	}
-	// Whoever stands behind the proxy must not lead us, and our token, elsewhere.
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	core, err := corev1.NewForConfigAndClient(c.config, client)
+	body, err := core.Services(controller.Namespace).ProxyGet("http", controller.Name, port, certificatePath, nil).Stream(ctx)
 	if err != nil {
-		return nil, c.failure(request{code: plan.CodeClusterRead}, err)
-	}
-	services := core.Services(controller.Namespace)
-	service, err := services.Get(ctx, controller.Name, metav1.GetOptions{})
-	if err != nil {
-		return nil, c.noService(controller, err)
-	}
-	if len(service.Spec.Ports) == 0 {
-		return nil, noController("%s has no port", serviceOf(controller))
-	}
-	port := service.Spec.Ports[0].Name
-	body, err := services.ProxyGet("http", controller.Name, port, certificatePath, nil).Stream(ctx)
-	if err != nil {
-		return nil, c.noAnswer(controller, port, err)
+		return nil, c.noAnswer(controller, "get", port, err)
 	}
 	defer body.Close()
 	data, err := io.ReadAll(io.LimitReader(body, maxCertificate+1))
@@ -64,6 +49,29 @@ func (c *Client) SealingCertificate(ctx context.Context, controller plan.Control
 		return nil, useless(controller, "%s is larger than %d MiB", certificatePath, maxCertificate>>20)
 	}
 	return data, nil
+}
+
+// controller returns what asks a controller through the API server, and the port
+// of its Service.
+func (c *Client) controller(ctx context.Context, controller plan.Controller) (core *corev1.CoreV1Client, port string, err error) {
+	client, err := rest.HTTPClientFor(c.config)
+	if err != nil {
+		return nil, "", c.failure(request{code: plan.CodeClusterRead}, err)
+	}
+	// Whoever stands behind the proxy must not lead us, and our token, elsewhere.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	core, err = corev1.NewForConfigAndClient(c.config, client)
+	if err != nil {
+		return nil, "", c.failure(request{code: plan.CodeClusterRead}, err)
+	}
+	service, err := core.Services(controller.Namespace).Get(ctx, controller.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, "", c.noService(controller, err)
+	}
+	if len(service.Spec.Ports) == 0 {
+		return nil, "", noController("%s has no port", serviceOf(controller))
+	}
+	return core, service.Spec.Ports[0].Name, nil
 }
 
 // serviceOf names a controller in messages.
@@ -78,7 +86,7 @@ func (c *Client) noService(controller plan.Controller, err error) error {
 }
 
 // noAnswer says why there is no answer from behind a Service.
-func (c *Client) noAnswer(controller plan.Controller, port string, err error) error {
+func (c *Client) noAnswer(controller plan.Controller, verb, port string, err error) error {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	switch {
 	case !ok:
@@ -93,7 +101,7 @@ func (c *Client) noAnswer(controller plan.Controller, port string, err error) er
 	}
 	// The name that a rule must allow is that in the path:
 	// https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
-	return c.failure(request{plan.CodeClusterRead, "get", "Service", controller.Namespace, "http:" + controller.Name + ":" + port, nil}, err)
+	return c.failure(request{plan.CodeClusterRead, verb, "Service", controller.Namespace, "http:" + controller.Name + ":" + port, nil}, err)
 }
 
 // failure is fail for one request.

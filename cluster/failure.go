@@ -53,7 +53,7 @@ var forbidden = regexp.MustCompile(`^[^{}]*User "[^"]*" cannot ([a-z]+) resource
 // webhook can say whatever it likes in the same words.
 func known(verb, resource, group string) bool {
 	if group == "" && (resource == "services" || resource == "services/proxy") {
-		return verb == "get"
+		return verb == "get" || verb == "create" && resource == "services/proxy" // to ask whether it unseals
 	}
 	return slices.Contains([]string{"get", "list", "create", "patch", "delete"}, verb) &&
 		slices.ContainsFunc([]schema.GroupVersionResource{

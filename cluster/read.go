@@ -3,10 +3,7 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -89,34 +86,24 @@ type Store struct {
 // storeRef names a store; the namespace is that of who refers to it.
 type storeRef struct{ kind, namespace, name string }
 
-// Certificate is one that secrets are sealed for, beside the newest that their
-// controller has.
-type Certificate struct {
-	Controller plan.Controller
-	Path       string     // of the environment's
-	Pos        []plan.Pos // where the contract names it
-	SHA256     string     // of the environment's; empty if it cannot be read
-	Newest     string     // SHA-256 of the controller's; empty if it is not known
-	Unknown    error      // why it is not
-}
-
 // parallel is how many requests that keep nothing are under way at a time:
 // enough to hide their latency, and few for an API server.
 const parallel = 10
 
 // Read gets what Verify judges of p: each Secret by its name, the object that
 // delivers it, the stores that this refers to, and the newest certificate of each
-// controller. It writes nothing, and lists nothing.
+// controller; and of the certificates of p and the pinned ones, whether their
+// controller has the key. It writes nothing, and lists nothing.
 //
 // A right that is missing is an error only if it is that to get a Secret: all
 // the rest can be judged without. That the cluster does not answer at all is
 // said once.
-func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State, plan.Diagnostics) {
+func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time, pinned ...emit.Pinned) (*State, plan.Diagnostics) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &reading{Client: c, cancel: cancel, troubles: map[trouble][]string{}}
 	s := &State{Cluster: c.Name, Secrets: make([]Live, len(p.Secrets))}
-	s.Certificates, r.ds = certificatesIn(p, now)
+	s.Certificates, r.ds = certificatesIn(p, pinned, now)
 
 	var first crash.Group
 	first.SetLimit(parallel)
@@ -125,13 +112,8 @@ func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State,
 		first.Go(func() { r.secret(ctx, secret, live) })
 		first.Go(func() { r.delivery(ctx, secret, &live.Delivery) })
 	}
-	controllers := map[plan.Controller][]*Certificate{}
-	for i := range s.Certificates {
-		of := s.Certificates[i].Controller
-		controllers[of] = append(controllers[of], &s.Certificates[i])
-	}
-	for controller, certificates := range controllers {
-		first.Go(func() { r.newest(ctx, controller, certificates) })
+	for controller, certificates := range byController(s.Certificates) {
+		first.Go(func() { r.ask(ctx, controller, certificates) })
 	}
 	first.Wait()
 
@@ -148,27 +130,6 @@ func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time) (*State,
 		}
 	}
 	return s, r.diagnostics(ctx)
-}
-
-// certificatesIn returns the certificates of p, each once for each controller,
-// with what is wrong with them.
-func certificatesIn(p *plan.Plan, now time.Time) ([]Certificate, plan.Diagnostics) {
-	var all []Certificate
-	var ds plan.Diagnostics
-	for _, s := range p.Secrets {
-		d := s.Delivery
-		known := slices.ContainsFunc(all, func(c Certificate) bool { return c.Controller == d.Controller && c.Path == d.Certificate })
-		if d.Kind != plan.Sealed || known {
-			continue
-		}
-		c := Certificate{Controller: d.Controller, Path: d.Certificate, Pos: d.Pos}
-		own, problems := emit.ReadCertificate(d.Certificate, d.Pos, now)
-		if ds = append(ds, problems...); own != nil {
-			c.SHA256 = own.SHA256
-		}
-		all = append(all, c)
-	}
-	return all, ds
 }
 
 // storesOf returns the stores that ExternalSecrets refer to, each once.
@@ -362,21 +323,6 @@ func (r *reading) store(ctx context.Context, into *Store) {
 	into.State = r.get(ctx, resource, into.Namespace, into.Name, &store)
 	for _, c := range store.Status.Conditions {
 		into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
-	}
-}
-
-// newest asks a controller for its newest certificate.
-func (r *reading) newest(ctx context.Context, controller plan.Controller, certificates []*Certificate) {
-	text, err := r.SealingCertificate(ctx, controller)
-	block, _ := pem.Decode(text)
-	if err == nil && block == nil {
-		err = errors.New("what it answers is no certificate")
-	}
-	for _, c := range certificates {
-		if c.Unknown = err; err == nil {
-			sum := sha256.Sum256(block.Bytes)
-			c.Newest = hex.EncodeToString(sum[:])
-		}
 	}
 }
 

@@ -1,11 +1,8 @@
 package cluster
 
 import (
-	"errors"
 	"slices"
 	"strings"
-
-	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 // phrases are parts of what controllers say of an object. They and the reasons
@@ -54,14 +51,4 @@ func spoken(c Condition) string {
 		why += " (" + c.Reason + ")"
 	}
 	return why
-}
-
-// whyUnknown says why a controller could not be asked for its newest
-// certificate, and what to do.
-func whyUnknown(c Certificate) (reason, hint string) {
-	var own plan.Diagnostics
-	if errors.As(c.Unknown, &own) && len(own) > 0 {
-		return own[0].Message, own[0].Hint
-	}
-	return c.Unknown.Error(), "look at the controller"
 }

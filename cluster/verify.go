@@ -105,7 +105,9 @@ func Verify(p *plan.Plan, s *State, h emit.History, now time.Time) (Report, plan
 		r.Secrets = append(r.Secrets, j.report())
 	}
 	v.stores()
-	v.certificates()
+	for _, c := range s.Certificates {
+		v.ds = append(v.ds, c.Judge(s.Cluster)...)
+	}
 	v.ds.Sort()
 	return r, v.ds
 }
@@ -509,22 +511,6 @@ func (v *verification) stores() {
 		default:
 			v.ds.Errorf(plan.CodeStoreNotReady, pos, "look whether the operator may log in at the source; the events of the store say more",
 				"%s in %s is not ready: %s", name, v.state.Cluster, spoken(c))
-		}
-	}
-}
-
-// certificates compares the certificates with the newest of their controllers.
-func (v *verification) certificates() {
-	for _, c := range v.state.Certificates {
-		controller := c.Controller.Namespace + "/" + c.Controller.Name
-		switch {
-		case c.Unknown != nil:
-			reason, hint := whyUnknown(c)
-			v.ds.Warnf(plan.CodeNewestUnknown, c.Pos, hint, "whether the certificate is the newest of controller %s in %s is not known: %s",
-				controller, v.state.Cluster, reason)
-		case c.Newest != "" && c.SHA256 != "" && c.Newest != c.SHA256:
-			v.ds.Warnf(plan.CodeNotNewest, c.Pos, "`victorgen cert fetch` gets the newest; then build and deploy",
-				"the certificate is not the newest of controller %s in %s", controller, v.state.Cluster)
 		}
 	}
 }

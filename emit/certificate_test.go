@@ -317,7 +317,7 @@ func TestReadLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, ds := ReadLocked(dir)
-	if diff := cmp.Diff([]Locked{{"apps", "a", "11", []string{"x", "y"}}}, all); diff != "" || len(ds) > 0 {
+	if diff := cmp.Diff([]Locked{{Namespace: "apps", Name: "a", Certificate: "11", Keys: []string{"x", "y"}}}, all); diff != "" || len(ds) > 0 {
 		t.Errorf("%v (-want +got)\n%s", ds, diff)
 	}
 	if err := os.WriteFile(filepath.Join(dir, LockFile), []byte("version: 7\n"), 0o644); err != nil {

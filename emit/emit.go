@@ -354,7 +354,6 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 			w.entry.Keys[k.name] = k.entry
 			w.ciphertexts[k.name] = k.ciphertext
 		}
-		w.stamp(lockKey)
 		if len(w.ciphertexts) > 0 {
 			w.manifest, w.err = sealedSecret(w.Secret, e.plan, w.ciphertexts)
 		}
@@ -363,8 +362,10 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	t := &Tree{Files: map[string][]byte{}}
 	var secrets []secretID // in the tree
 	version := e.version()
-	l := &lock{Version: version, Environment: e.plan.Environment, Inputs: e.registry(version)}
+	l := &lock{Version: version, Environment: e.plan.Environment, Inputs: e.registry(version), Certificates: e.noted(lockKey)}
 	for _, w := range e.secrets {
+		w.entry.about = l.Certificates[w.entry.Certificate]
+		w.stamp(lockKey)
 		if w.err != nil {
 			ds.Errorf(plan.CodeCannotSeal, w.Pos, "", "secret %s cannot be written: %v", w.id(), w.err)
 		}

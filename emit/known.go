@@ -215,8 +215,9 @@ func (l *lock) stampsFail(lockKey []byte) bool {
 // CheckLock says what the lock of the tree in dir shows of a contract before a
 // build: that the lock key has another place, or that the certificate is not the
 // one that the tree is sealed for. It reads no values. A lock that
-// cannot be read is the business of a build.
-func CheckLock(p *plan.Plan, dir string) plan.Diagnostics {
+// cannot be read is the business of a build. accepted are the fingerprints of
+// certificates that a policy vouches for.
+func CheckLock(p *plan.Plan, dir string, accepted []string) plan.Diagnostics {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil
@@ -227,7 +228,7 @@ func CheckLock(p *plan.Plan, dir string) plan.Diagnostics {
 		return nil
 	}
 	certificates, _, _ := certificatesOf(p, time.Now())
-	return append(l.checkPlace(p), l.checkPins(p, certificates, nil)...)
+	return append(l.checkPlace(p), l.checkPins(p, certificates, accepted)...)
 }
 
 // checkPlace warns of a lock key that has another place than when the lock was made.

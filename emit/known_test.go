@@ -191,7 +191,7 @@ func TestLockKeyMoved(t *testing.T) {
 	if err := tree.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	if ds := CheckLock(p, dir); len(ds) > 0 {
+	if ds := CheckLock(p, dir, nil); len(ds) > 0 {
 		t.Errorf("nothing moved: %v", ds)
 	}
 	own := *p
@@ -203,7 +203,7 @@ func TestLockKeyMoved(t *testing.T) {
 	}
 	p.Own = nil
 	_, _, ds := Emit(t.Context(), p, testValues(), tree, at(day))
-	for _, ds := range []plan.Diagnostics{ds, CheckLock(p, dir)} {
+	for _, ds := range []plan.Diagnostics{ds, CheckLock(p, dir, nil)} {
 		if len(ds) != 1 || ds[0].Code != plan.CodeLockKeyMoved || ds[0].Severity != plan.Warning {
 			t.Errorf("%v", ds)
 		}

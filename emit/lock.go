@@ -45,6 +45,9 @@ type lock struct {
 	// Accepted are certificates, by SHA-256, that the cluster has handed out since
 	// the tree was built, and that the next build may seal for.
 	Accepted []string `yaml:"accepted"`
+	// Certificates say whose the certificates are that something is sealed for, by
+	// SHA-256. Those that an earlier version has pinned are not among them.
+	Certificates map[string]lockedCertificate `yaml:"certificates"`
 	// Inputs are those of which a later build may have to know whether they have
 	// been there, by name: generated ones, for none that was there is generated
 	// anew, and those of external secrets that may be absent.
@@ -58,6 +61,26 @@ type lockedInput struct {
 	Family  string `yaml:"family"` // see familyTag; none if it is made from no others, or quickly checked
 }
 
+// lockedCertificate is what a pinned certificate says of itself.
+type lockedCertificate struct {
+	Subject   string    `yaml:"subject"`
+	NotBefore time.Time `yaml:"notBefore"`
+	NotAfter  time.Time `yaml:"notAfter"`
+}
+
+// String says whose the certificate is, and when it is valid.
+func (c lockedCertificate) String() string {
+	return fmt.Sprintf("%s, valid from %s to %s", cmp.Or(printable(c.Subject), "no subject"), c.NotBefore.UTC().Format(dateLayout), c.NotAfter.UTC().Format(dateLayout))
+}
+
+// parts are what a stamp covers of it: nothing of one that is not noted.
+func (c lockedCertificate) parts() []string {
+	if c == (lockedCertificate{}) {
+		return nil
+	}
+	return []string{"certificate", c.Subject, c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339)}
+}
+
 // lockedSecret is one secret of a lock. The first four fields are what its
 // ciphertexts are bound to.
 type lockedSecret struct {
@@ -67,6 +90,8 @@ type lockedSecret struct {
 	Certificate string               `yaml:"certificate"` // Certificate.SHA256
 	File        string               `yaml:"file"`        // none if all keys are left out
 	Keys        map[string]lockedKey `yaml:"keys"`
+
+	about lockedCertificate // what the lock notes of Certificate
 }
 
 // lockedKey is one key of a lockedSecret. Digests are SHA-256 in hex.
@@ -84,7 +109,10 @@ type lockedKey struct {
 type Locked struct {
 	Namespace   string
 	Name        string
-	Certificate string   // the SHA256 of the one that it is sealed for
+	Certificate string // the SHA256 of the one that it is sealed for
+	Subject     string // of that; empty if the lock does not note it
+	NotBefore   time.Time
+	NotAfter    time.Time
 	Keys        []string // those that are sealed, sorted
 }
 
@@ -112,7 +140,8 @@ func ReadLocked(dir string) ([]Locked, plan.Diagnostics) {
 	for _, s := range l.Secrets {
 		keys := slices.DeleteFunc(slices.Sorted(maps.Keys(s.Keys)), func(name string) bool { return s.Keys[name].Omitted })
 		if len(keys) > 0 {
-			all = append(all, Locked{Namespace: s.Namespace, Name: s.Name, Certificate: s.Certificate, Keys: keys})
+			all = append(all, Locked{Namespace: s.Namespace, Name: s.Name, Certificate: s.Certificate, Keys: keys,
+				Subject: printable(s.about.Subject), NotBefore: s.about.NotBefore, NotAfter: s.about.NotAfter})
 		}
 	}
 	return all, ds
@@ -137,6 +166,13 @@ func (l *lock) marshal() []byte {
 	}
 	for _, a := range l.Accepted {
 		fmt.Fprintf(b, "  - %q\n", a)
+	}
+	if len(l.Certificates) > 0 {
+		fmt.Fprint(b, "certificates:\n")
+	}
+	for _, sha := range slices.Sorted(maps.Keys(l.Certificates)) {
+		c := l.Certificates[sha]
+		fmt.Fprintf(b, "  %q:\n    subject: %q\n    notBefore: %s\n    notAfter: %s\n", sha, c.Subject, c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
 	}
 	if len(l.Inputs) > 0 {
 		fmt.Fprint(b, "inputs:\n")
@@ -230,7 +266,8 @@ func parseLock(data []byte, file string) (*lock, plan.Diagnostics) {
 		files[f] = true
 	}
 	secrets := map[secretID]bool{}
-	for _, s := range l.Secrets {
+	for i, s := range l.Secrets {
+		l.Secrets[i].about = l.Certificates[s.Certificate]
 		id := secretID{s.Namespace, s.Name}
 		if !files[s.File] {
 			problem(1, "the file of secret %q is not among its files", s.Name)
@@ -351,10 +388,11 @@ func verifyTag(lockKey []byte, s lockedSecret, key string, k lockedKey, content 
 }
 
 // stampOf authenticates with the lock key all that the entry of k says, its times
-// included. Unlike a tag it takes no value to verify it.
+// included, and what the lock notes of its certificate. Unlike a tag it takes no value to verify it.
 func stampOf(lockKey []byte, s lockedSecret, key string, k lockedKey) string {
-	return digest(hmac.New(sha256.New, lockKey), "stamp", s.Certificate, s.Scope, s.Namespace, s.Name, key, k.Definition, k.Ciphertext, k.Tag,
-		k.Sealed.UTC().Format(time.RFC3339), k.Changed.UTC().Format(time.RFC3339))
+	parts := []string{"stamp", s.Certificate, s.Scope, s.Namespace, s.Name, key, k.Definition, k.Ciphertext, k.Tag,
+		k.Sealed.UTC().Format(time.RFC3339), k.Changed.UTC().Format(time.RFC3339)}
+	return digest(hmac.New(sha256.New, lockKey), append(parts, s.about.parts()...)...)
 }
 
 func verifyStamp(lockKey []byte, s lockedSecret, key string, k lockedKey) bool {

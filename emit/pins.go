@@ -43,6 +43,10 @@ func (l *lock) checkPins(p *plan.Plan, certificates map[string]*Certificate, acc
 	if len(pins) == 0 || l.Environment != p.Environment {
 		return ds
 	}
+	var known []string
+	for _, pin := range pins {
+		known = append(known, l.about(pin))
+	}
 	seen := map[string]bool{}
 	for _, s := range p.Secrets {
 		cert := certificates[s.Delivery.Certificate]
@@ -53,19 +57,52 @@ func (l *lock) checkPins(p *plan.Plan, certificates map[string]*Certificate, acc
 		seen[cert.Path] = true
 		ds.Errorf(plan.CodeCertificateSwapped, s.Delivery.Pos,
 			"if the controller has renewed it: `victorgen cert fetch ENV` asks the cluster; or compare the fingerprint with somebody who knows it, and `victorgen build ENV --accept-certificate "+cert.SHA256+"`",
-			"%s is not the certificate that the tree is sealed for: it has SHA-256 %s (%s), and the tree SHA-256 %s",
-			cert.Path, cert.SHA256, cert.describe(), strings.Join(pins, ", "))
+			"%s is not the certificate that the tree is sealed for: it has SHA-256 %s (%s), and the tree %s",
+			cert.Path, cert.SHA256, cert.note(), plan.And(known))
 	}
 	return ds
 }
 
-// describe says whose the certificate is, and when it is valid.
-func (c *Certificate) describe() string {
-	subject := "no subject"
-	if c.Subject != "" {
-		subject = c.Subject
+// note is what the lock notes of c.
+func (c *Certificate) note() lockedCertificate {
+	return lockedCertificate{c.Subject, c.NotBefore.UTC().Truncate(time.Second), c.NotAfter.UTC().Truncate(time.Second)}
+}
+
+// about tells of a pinned certificate: its SHA-256, and whose it is.
+func (l *lock) about(pin string) string {
+	if c, ok := l.Certificates[pin]; ok {
+		return fmt.Sprintf("SHA-256 %s (%s)", pin, c)
 	}
-	return fmt.Sprintf("%s, valid from %s to %s", subject, c.NotBefore.UTC().Format(dateLayout), c.NotAfter.UTC().Format(dateLayout))
+	return fmt.Sprintf("SHA-256 %s (whose it is, this lock of an earlier version does not tell)", pin)
+}
+
+// noted returns what the new lock notes of the certificates that it pins. What was
+// not noted before is noted when something is sealed: until then the tree stays as
+// it is. No entry that keeps a stamp of its own must lose it by that.
+func (e *emission) noted(lockKey []byte) map[string]lockedCertificate {
+	noted := map[string]lockedCertificate{}
+	for _, w := range e.secrets {
+		if w.cert == nil || len(w.ciphertexts) == 0 {
+			continue
+		}
+		_, done := noted[w.cert.SHA256]
+		if old, had := e.oldLock.Certificates[w.cert.SHA256]; len(w.pending) == 0 {
+			if had && !done {
+				noted[w.cert.SHA256] = old
+			}
+		} else {
+			noted[w.cert.SHA256] = w.cert.note()
+		}
+	}
+	for _, w := range e.secrets {
+		_, had := e.oldLock.Certificates[w.entry.Certificate]
+		for name, k := range w.entry.Keys {
+			if lockKey == nil && !had && k.Stamp != "" && !w.isPending(name) {
+				delete(noted, w.entry.Certificate)
+			}
+		}
+	}
+	return noted
 }
 
 // fingerprint is a SHA-256 as it stands in a lock, however people write it.

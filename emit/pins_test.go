@@ -35,18 +35,22 @@ func TestSwappedCertificate(t *testing.T) {
 	for name, p := range map[string]*plan.Plan{"swapped": swapped, "one more": more} {
 		tree, _, ds := Emit(t.Context(), p, testValues(), first, plain)
 		if tree != nil || !strings.Contains(ds.Error(), "error VG3006") || !strings.Contains(ds.Error(), shaOf(1)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") ||
-			!strings.Contains(ds.Error(), "the tree SHA-256 "+shaOf(0)) {
+			!strings.Contains(ds.Error(), "the tree SHA-256 "+shaOf(0)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") {
 			t.Errorf("%s: %v", name, ds)
 		}
 		if ds, _ := CheckCertificates(p, first, plain); !strings.Contains(ds.Error(), "VG3006") {
 			t.Errorf("%s: nothing is known before something is generated: %v", name, ds)
 		}
-		if ds := CheckLock(p, dir); !strings.Contains(ds.Error(), "VG3006") {
+		if ds := CheckLock(p, dir, nil); !strings.Contains(ds.Error(), "VG3006") {
 			t.Errorf("%s: vet does not see it: %v", name, ds)
 		}
 		accepting := plain
 		accepting.Accept = []string{strings.ToUpper(shaOf(1)[:2]) + ":" + shaOf(1)[2:]}
 		mustEmit(t, p, testValues(), first, accepting)
+	}
+
+	if ds := CheckLock(swapped, dir, []string{shaOf(1)}); ds.HasErrors() {
+		t.Errorf("vet does not believe the policy: %v", ds)
 	}
 
 	// The cluster has handed it out.
@@ -64,6 +68,53 @@ func TestSwappedCertificate(t *testing.T) {
 	if _, _, ds := Emit(t.Context(), p, testValues(), tree, plain); !strings.Contains(ds.Error(), "VG3006") {
 		t.Errorf("the one before is taken still: %v", ds)
 	}
+}
+
+// TestLockedCertificate (issue 18, 5): what the lock notes of a certificate is
+// authenticated, and a lock that does not note it yet stays as it is.
+func TestLockedCertificate(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	plain := at(day)
+	first, _ := mustEmit(t, p, testValues(), nil, plain)
+	if l := readLockOf(t, first); l.Certificates[shaOf(0)].String() != "CN=test, valid from 2026-01-03 to 2027-01-03" {
+		t.Fatalf("%+v", l.Certificates)
+	}
+	forged := edit(t, first, LockFile, `subject: "CN=test"`, `subject: "CN=the cluster's own"`)
+	if _, _, ds := Emit(t.Context(), p, testValues(), forged, plain); !strings.Contains(ds.Error(), "error "+string(plan.CodeLockTimes)) {
+		t.Errorf("a forged subject is believed: %v", ds)
+	}
+	begin, _, _ := strings.Cut(string(first.Files[LockFile]), "certificates:\n")
+	_, end, _ := strings.Cut(string(first.Files[LockFile]), "inputs:\n")
+	gone := edit(t, first, LockFile, string(first.Files[LockFile]), begin+"inputs:\n"+end)
+	if _, _, ds := Emit(t.Context(), p, testValues(), gone, plain); !strings.Contains(ds.Error(), "error "+string(plan.CodeLockTimes)) {
+		t.Errorf("it can be left out: %v", ds)
+	}
+
+	// As an earlier version has written it: with stamps, and without this.
+	l := readLockOf(t, gone)
+	for _, s := range l.Secrets {
+		for name, k := range s.Keys {
+			if k.Tag != "" {
+				k.Stamp = stampOf(testValues()[plan.LockKey].Value.Reveal(), s, name, k)
+				s.Keys[name] = k
+			}
+		}
+	}
+	earlier := edit(t, gone, LockFile, string(gone.Files[LockFile]), string(l.marshal()))
+	if again, _ := mustEmit(t, p, testValues(), earlier, plain); cmp.Diff(earlier, again) != "" {
+		t.Errorf("it does not stay: %s", cmp.Diff(earlier, again))
+	}
+	if ds := l.checkPins(testPlan(t, "other.pem"), map[string]*Certificate{"other.pem": {SHA256: shaOf(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
+		t.Errorf("%v", ds)
+	}
+	values := testValues()
+	values["DB_PASSWORD"] = present("another")
+	later, _ := mustEmit(t, p, values, earlier, plain)
+	if l := readLockOf(t, later); l.Certificates[shaOf(0)].Subject != "CN=test" {
+		t.Errorf("it is not noted when something is sealed: %+v", l.Certificates)
+	}
+	mustEmit(t, p, values, later, plain) // and the stamps of what was kept hold
 }
 
 // TestEndedCertificate (issue 10, 6): what needs no sealing needs no valid certificate.

@@ -113,16 +113,24 @@ else sees of the cluster.`,
 
 func certInspectCommand() *cobra.Command {
 	var format, output string
+	var target cluster.Target
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "inspect ENV... | FILE...",
 		Short: "Say what a sealing certificate is, when it ends, and what was sealed for it",
 		Long: `Inspect shows the certificates of an environment: subject, validity, fingerprint
 and key, and which keys of which secrets its tree has sealed for each, by
-victorgen.lock. Of a certificate that has been replaced only the fingerprint is
-known; the next build seals anew what is listed there.
+victorgen.lock. Of a certificate that has been replaced is known what the lock
+notes; the next build seals anew what is listed there.
 
-A FILE is shown by itself. No cluster is asked.`,
+With --context or --kubeconfig it also asks the controller that the contract
+names whether each certificate is its own: its newest, an older one of which it
+has the key still, or none. It tells by a SealedSecret of random bytes, or one of
+the tree, as kubeseal --validate does. That takes the right to get its Service,
+and to get and create services/proxy of http:NAME:PORT. Otherwise no cluster is
+asked. A FILE is shown by itself.`,
 		Example: `  victorgen cert inspect envs/production
+  victorgen cert inspect envs/production --context prod-eu   # is it the cluster's own?
   victorgen cert inspect ./envs/... -o json
   victorgen cert inspect sealing-cert.pem`,
 		Args: environments,
@@ -131,23 +139,74 @@ A FILE is shown by itself. No cluster is asked.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now := time.Now()
+			asks := cmd.Flags().Changed("context") || cmd.Flags().Changed("kubeconfig")
 			switch files := len(slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !isFile(arg) })); files {
 			case 0:
 			case len(args):
+				if asks {
+					return usageError{errors.New("name an environment, to ask its controller; a file belongs to none")}
+				}
 				return inspectFiles(cmd, args, format, now)
 			default:
 				return usageError{errors.New("name environments or files, not both")}
 			}
-			return forEach(cmd, args, compiler.Options{}, format, "inspecting", func(_ context.Context, r *result) {
+			var client *cluster.Client
+			var failed error
+			if asks {
+				client, failed = cluster.Connect(target)
+			}
+			return forEach(cmd, args, compiler.Options{}, format, "inspecting", func(ctx context.Context, r *result) {
 				inspectEnvironment(r, output, now)
+				switch {
+				case failed != nil:
+					r.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name a cluster with --context, or a kubeconfig with --kubeconfig", "%v", failed)
+				case client != nil:
+					ctx, cancel := context.WithTimeout(ctx, timeout)
+					defer cancel()
+					askController(ctx, client, r, output, now)
+				}
 			}, inspectText)
 		},
 	}
 	permitFlags(cmd)
 	asksNoSource(cmd)
+	clusterFlags(cmd, &target)
+	cmd.Flags().Lookup("context").Usage = "ask the controller of this context of the kubeconfig"
+	cmd.Flags().Lookup("kubeconfig").Usage = "ask the controller of this kubeconfig"
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long the cluster may take")
+	check(cmd, func() error {
+		if timeout <= 0 {
+			return errors.New("--timeout must be more than nothing, as in 30s")
+		}
+		return nil
+	})
 	outputDirFlag(cmd, &output)
 	outputFlag(cmd, &format)
 	return cmd
+}
+
+// askController tells of each certificate whether it is its controller's own.
+func askController(ctx context.Context, client *cluster.Client, r *result, output string, now time.Time) {
+	dir, err := treeIn(r.plan, output)
+	if err != nil {
+		return // which is told already
+	}
+	tree, _ := emit.ReadTree(dir) // what is wrong with the lock is told, too
+	for _, c := range client.Certificates(ctx, r.plan, now, tree.Pinned(r.plan)...) {
+		r.Diagnostics = append(r.Diagnostics, c.Judge(client.Name)...)
+		for i := range r.Certificates {
+			if s := &r.Certificates[i]; s.SHA256 == c.SHA256 {
+				s.Controllers = append(s.Controllers, controllerStory{client.Name, c.Controller.Namespace + "/" + c.Controller.Name, c.Own})
+			}
+		}
+	}
+}
+
+// controllerStory is whether a certificate is one of a controller.
+type controllerStory struct {
+	Cluster    string            `json:"cluster"`
+	Controller string            `json:"controller"` // NAMESPACE/NAME
+	Own        cluster.Ownership `json:"own"`
 }
 
 func isFile(path string) bool {
@@ -166,6 +225,8 @@ type certificateStory struct {
 	DaysLeft  *int          `json:"daysLeft,omitempty"` // fewer than none after its end
 	Key       string        `json:"key,omitempty"`
 	Sealed    []sealedStory `json:"sealed,omitempty"`
+	// Controllers are those that were asked whether it is theirs.
+	Controllers []controllerStory `json:"controllers,omitempty"`
 }
 
 // sealedStory is what is sealed for a certificate, of one secret.
@@ -185,6 +246,16 @@ func tellCertificate(c *emit.Certificate, locked []emit.Locked, now time.Time) c
 	}
 	return certificateStory{File: c.Path, SHA256: c.SHA256, Subject: c.Subject, Issuer: c.Issuer, NotBefore: &from, NotAfter: &to, DaysLeft: &left,
 		Key: key, Sealed: sealedFor(c.SHA256, locked)}
+}
+
+// tellLocked tells what the lock notes of a certificate that is not there any more.
+func tellLocked(l emit.Locked, locked []emit.Locked) certificateStory {
+	s := certificateStory{SHA256: l.Certificate, Subject: l.Subject, Sealed: sealedFor(l.Certificate, locked)}
+	if !l.NotAfter.IsZero() {
+		from, to := l.NotBefore.UTC(), l.NotAfter.UTC()
+		s.NotBefore, s.NotAfter = &from, &to
+	}
+	return s
 }
 
 func sealedFor(sha256 string, locked []emit.Locked) (sealed []sealedStory) {
@@ -226,7 +297,7 @@ func inspectEnvironment(r *result, output string, now time.Time) {
 	}
 	for _, l := range locked {
 		if !slices.Contains(known, l.Certificate) {
-			r.Certificates = append(r.Certificates, certificateStory{SHA256: l.Certificate, Sealed: sealedFor(l.Certificate, locked)})
+			r.Certificates = append(r.Certificates, tellLocked(l, locked))
 			known = append(known, l.Certificate)
 		}
 	}
@@ -285,15 +356,21 @@ func certificateText(w io.Writer, c certificateStory, withSealed bool) {
 		if c.Issuer != "" {
 			fmt.Fprintf(tw, "  issuer\t%s\n", c.Issuer)
 		}
-		left := plural(*c.DaysLeft, "day") + " left"
-		if *c.DaysLeft < 0 {
-			left = "it has ended"
+		left := ""
+		if c.DaysLeft != nil {
+			left = " (" + plural(*c.DaysLeft, "day") + " left)"
+			if *c.DaysLeft < 0 {
+				left = " (it has ended)"
+			}
 		}
-		fmt.Fprintf(tw, "  valid\t%s to %s (%s)\n", c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), left)
+		fmt.Fprintf(tw, "  valid\t%s to %s%s\n", c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), left)
 	}
 	fmt.Fprintf(tw, "  SHA-256\t%s\n", c.SHA256)
 	if c.Key != "" {
 		fmt.Fprintf(tw, "  key\t%s\n", c.Key)
+	}
+	for _, o := range c.Controllers {
+		fmt.Fprintf(tw, "  whose\t%s (%s in %s)\n", o.Own, o.Controller, o.Cluster)
 	}
 	for i, s := range c.Sealed {
 		title := ""

@@ -39,7 +39,8 @@ same value, in one environment or across those that are named.
 
 It writes nothing, and prints names, lengths, ages and verdicts, never a value.
 The right to get the Secrets by name is enough; that to get what delivers them,
-and the controller's certificate, adds to what it can tell.
+and to ask the controller of the certificate, adds to what it can tell: whether
+what the environment and its lock seal for is the controller's own.
 
 With --source it asks no cluster but the sources of each environment, for all
 inputs, and judges these. With --no-values it asks them for metadata alone, and
@@ -158,9 +159,9 @@ func (o *verifyOptions) cluster(cmd *cobra.Command, args []string) error {
 
 // judge judges one environment, and returns what the cluster holds of it.
 func (o *verifyOptions) judge(ctx context.Context, client *cluster.Client, r *result, now time.Time) *cluster.State {
-	history, ds := historyOf(ctx, r.plan)
+	history, pinned, ds := historyOf(ctx, r.plan)
 	r.Diagnostics = append(r.Diagnostics, ds...)
-	state, ds := client.Read(ctx, r.plan, now)
+	state, ds := client.Read(ctx, r.plan, now, pinned...)
 	report, more := cluster.Verify(r.plan, state, history, now)
 	r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
 	if !o.detailed {
@@ -170,14 +171,15 @@ func (o *verifyOptions) judge(ctx context.Context, client *cluster.Client, r *re
 	return state
 }
 
-// historyOf reads what the lock of the tree knows, while nobody builds it.
-func historyOf(ctx context.Context, p *plan.Plan) (emit.History, plan.Diagnostics) {
+// historyOf reads what the lock of the tree knows, and what it is sealed for, while
+// nobody builds it.
+func historyOf(ctx context.Context, p *plan.Plan) (emit.History, []emit.Pinned, plan.Diagnostics) {
 	if unlock, err := dirlock.Lock(ctx, p.Dir); err == nil {
 		defer unlock()
 	}
 	tree, ds := emit.ReadTree(treeOf(p))
 	history, more := tree.History(p)
-	return history, append(ds, more...)
+	return history, tree.Pinned(p), append(ds, more...)
 }
 
 // text shows a table of the secrets, or one of the keys of each.

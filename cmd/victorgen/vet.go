@@ -45,7 +45,7 @@ request from a fork. Compiling is bounded in time (--timeout) and in memory (4 G
 				}
 				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
 				r.Diagnostics = append(r.Diagnostics, o.Check(ctx, r.plan, treeOf(r.plan))...)
-				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan))...)
+				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan), r.grant.Certificates)...)
 				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
 			}, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {

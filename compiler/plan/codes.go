@@ -187,4 +187,5 @@ const (
 	CodeNewestUnknown   Code = "VG5112"
 	CodeReused          Code = "VG5113"
 	CodeKindUnknown     Code = "VG5114"
+	CodeForeignKey      Code = "VG5115"
 )

@@ -369,6 +369,9 @@ Either the controller does not run, or it does not watch this namespace.`,
 The controller still unseals what was sealed for an older one, as long as nobody deletes the key.`,
 	CodeNewestUnknown: `the controller's newest certificate can't be asked for (warning).
 That takes the right to get services/proxy, and an API server that reaches the controller. All else is judged without.`,
+	CodeForeignKey: `the controller can't unseal what is sealed for a certificate of the environment, or of its lock: it has not the key.
+Somebody else may have it, and could read all that is sealed for it. The controller is asked through the API server, as
+kubeseal --validate asks it, with a SealedSecret that it need not keep: of random bytes, or one of the tree.`,
 	CodeReused: `several secret inputs have the same value, in one environment or across environments.
 Who learns one has them all. Inputs that name the same remote at the same source are one on purpose. Values of
 less than 8 bytes and those of a fixed list are not compared.`,
