@@ -15,8 +15,7 @@ import (
 )
 
 // DefaultMinStrength is how many bits of entropy a secret needs where the
-// contract does not say. It is what the estimator's authors recommend
-// (https://github.com/wagslane/go-password-validator#what-entropy-value-should-i-use).
+// contract does not say: ten random letters and digits, and a little more.
 const DefaultMinStrength = 60
 
 // input checks one input and returns it as the plan has it.

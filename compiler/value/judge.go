@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"math"
 	"net/mail"
 	"net/url"
 	"regexp"
@@ -14,8 +15,6 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
-
-	passwordvalidator "github.com/wagslane/go-password-validator"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -33,7 +32,7 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	}
 	if in.Secret() && c.MinStrength > 0 && !slices.Contains(c.OneOf, s) {
 		if why := published(s); why != "" {
-			ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place; `openssl rand -hex 24` makes a random one",
+			ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place; `openssl rand -hex 24` makes a random one; a login, a host or a flag is no secret: make it a schema.#Setting",
 				"%s is a placeholder: %s", in.Name, why)
 			return ds
 		}
@@ -169,24 +168,161 @@ func isBase64(s string) bool {
 
 // strength estimates how many bits of entropy s has, from the characters in
 // use and the length. A common word counts for nothing, whatever its spelling:
-// of Password1! only the last two characters count.
+// of Password1! only the last two characters count. Of one or two ordinary
+// words, nobody has to guess the letters.
 func strength(s string) float64 {
-	s = s[:min(len(s), 4096)] // plenty; the estimate takes quadratic time
+	s = s[:min(len(s), 4096)] // plenty
 	noLetter := func(r rune) bool { return !unicode.IsLetter(r) }
 	right := strings.TrimRightFunc(s, noLetter)
 	both := strings.TrimLeftFunc(right, noLetter)
-	bits := passwordvalidator.GetEntropy(s)
+	bits := drawn(s)
 	// A digit at an end may stand for a letter, or not: try each reading.
 	for _, w := range []struct{ word, rest string }{
 		{s, ""},
 		{right, s[len(right):]},
 		{both, s[:len(right)-len(both)] + s[len(right):]},
 	} {
-		if common()[plainSpelling(w.word)] {
-			bits = min(bits, passwordvalidator.GetEntropy(w.rest))
+		if len(w.word)*3 >= len(s) && common()[plainSpelling(w.word)] {
+			bits = min(bits, drawn(w.rest))
 		}
 	}
+	if b, err := base64.StdEncoding.DecodeString(s); err == nil && strings.HasSuffix(s, "=") {
+		bits = min(bits, 8*float64(len(b)))
+	}
+	if w, ok := twoWords(s); ok {
+		bits = min(bits, w)
+	}
 	return bits
+}
+
+// drawn returns how many bits s has if its characters are drawn from the
+// smallest of the usual alphabets that has them. What chance does not do, as
+// five in a row of the keyboard, counts as two characters.
+func drawn(s string) float64 {
+	var alphabet, length int
+	var digits, lower, upper, other bool
+	others := map[rune]bool{}
+	classes := map[string]bool{}
+	for _, r := range s {
+		length++
+		switch {
+		case r >= '0' && r <= '9':
+			digits = true
+		case r >= 'a' && r <= 'z':
+			lower = true
+		case r >= 'A' && r <= 'Z':
+			upper = true
+		case r > '~' || r < ' ':
+			others[r] = true
+		default:
+			other = true
+			for _, class := range [...]string{"_-., ", "!@$&*", "\"#%'()+/:;<=>?[\\]^`{|}~"} {
+				if strings.ContainsRune(class, r) {
+					classes[class] = true
+				}
+			}
+		}
+	}
+	alphabet = len(others)
+	for class := range classes {
+		alphabet += len(class)
+	}
+	if lower {
+		alphabet += 26
+	}
+	if upper {
+		alphabet += 26
+	}
+	if digits {
+		alphabet += 10
+	}
+	// By chance, a value has no character of a part of its alphabet: twelve
+	// letters of one case are one in fifty of twelve letters and digits.
+	switch {
+	case len(others) > 0 || length < 12:
+	case !lower && !upper && !other && length >= 15:
+		alphabet = 16
+	case (lower || upper) && alphabet < 36 && !spelt(s):
+		alphabet = 36
+	}
+	if n := repeated(s); n*4 > length { // less, and it may be chance
+		length -= n
+	}
+	return float64(length) * math.Log2(float64(max(alphabet, 1)))
+}
+
+// repeated counts the characters of s that follow from those before them: from
+// the third on in runs of five or more characters as they are on the keyboard
+// or in the alphabet, and of four or more of one character.
+func repeated(s string) int {
+	s = strings.ToLower(s)
+	n := 0
+	for i := 0; i < len(s); {
+		j := i + 1
+		for j < len(s) && s[j] == s[i] {
+			j++
+		}
+		if j-i < 4 {
+			for j = i + 4; j < len(s) && fives()[s[j-4:j+1]]; j++ {
+			}
+			if j-i < 5 {
+				i++
+				continue
+			}
+		}
+		n += j - i - 2
+		i = j
+	}
+	return n
+}
+
+// spelt reports whether the letters of s may be words and names: they are alike,
+// and half of them are in words of four letters and more, or some in ours.
+func spelt(s string) bool {
+	in, all := 0, 0
+	parts, _ := split(s)
+	if slices.ContainsFunc(parts, func(p part) bool { return p.sort == unknown && !wordlike(p.text) }) {
+		return false
+	}
+	for _, p := range parts {
+		if p.digit {
+			continue
+		}
+		all += len(p.text)
+		if p.sort > ordinary && len(p.text) >= 4 {
+			return true
+		}
+		if p.sort != unknown && len(p.text) >= 4 {
+			in += len(p.text)
+		}
+	}
+	return in*2 >= all
+}
+
+// twoWords returns how many bits s has as one or two ordinary words, with signs
+// and digits about them, if it is that.
+func twoWords(s string) (bits float64, ok bool) {
+	parts, _ := split(s)
+	words, short, letters, others := 0, 0, 0, utf8.RuneCountInString(s)
+	for _, p := range parts {
+		others -= len(p.text)
+		switch {
+		case p.digit && sequence(p.text):
+			bits += 4
+		case p.digit:
+			bits += math.Log2(10) * float64(len(p.text))
+		case p.sort == unknown:
+			return 0, false
+		case len(p.text) >= 3:
+			words++
+			bits += 15
+			letters += len(p.text)
+		default:
+			short++
+			bits += 8
+		}
+	}
+	return bits + 5*float64(others), words > 0 && words <= 2 && short <= 1 && letters*10 >= len(s)*6
 }
 
 // spelling maps what people write for a letter to that letter. It takes l for
@@ -233,23 +369,32 @@ var placeholders = sync.OnceValue(func() *regexp.Regexp {
 		// your-api-key-here, insert_token, dummy, my-example-password: nothing but such words, one of them telling
 		`(?i)^(` + fillerPart + `)*(` + tellingPart + `)(` + fillerPart + `|` + tellingPart + `)*$`,
 		`(?i)^your([-_ ][a-z0-9]+){1,3}$`,
-		`(?i)(^|[^a-z])your[-_ ]?(api|key|token|secret|password)`,
-		`(?i)(^|[^a-z])(change|replace)[-_ ]?(me|it|this)([^a-z]|$)`,
 		`^[A-Za-z0-9/+]*EXAMPLE[A-Za-z0-9/+]*$`, // as the AWS documentation ends its keys; one word among others may be a passphrase's
 		`(?i)^(todo|fixme|tbd)\s*(:.*)?$`,
-		`^(TODO|FIXME|TBD)[^A-Za-z0-9+/=]`,
+		`^(TODO|FIXME|TBD)[-_: ]+[A-Za-z_ -]*$`,
 		`(?i)^(none|null|nil|undefined|n/a)$`,
 		// xxx, xxx-xxx, ***; sk-xxxxx; AKIAXXXXXXXX
 		`^([xX]{3,}|\*{3,}|[xX]+([-_. ][xX]+)+)$`,
-		`[-_.:/ ](x{4,}|X{4,})$`,
+		`^.{0,12}[-_.:/ ](x{4,}|X{4,})$`,
+		`[-_.:/ ](x{6,}|X{6,})$`,
 		`x{8}|X{8}`,
-		`^[A-Za-z0-9_.-]{0,40}(\.{3,}|…)$`, // ..., sk-ant-...
-		`^<[\pL0-9 _.-]*>$`,
+		`^([A-Za-z0-9_.-]{0,7}|[a-z0-9_.-]{0,40}|[A-Za-z0-9_.-]{16,40})(\.{3,}|…)$`, // ..., sk-ant-...
+		`^(sk|pk|rk|whsec|gh[opsu]|xox[abp]|hf|re)[-_][A-Za-z0-9_-]{0,40}(\.{3,}|…)$`,
+		`^<[\pL0-9 _.-]{0,8}>$`,
+		`^<([a-z]+([ _.—-][a-z0-9]*)*|[A-Z]+([ _.—-][A-Z0-9]*)*)>$`,
+		// your, please, key, password, replace, change: in scripts in which random values are not
+		`你的|请|請|密钥|密鑰|密码|密碼|替换|修改|您的|示例|パスワード|秘密|あなたの|비밀번호|시크릿|여기`,
 		`^\$\{[A-Za-z_][A-Za-z0-9_]*(:?[-+=?][^{}]*)?\}$`,
 		`^\$\{[ .]*\}$`,
-		`^\$[A-Z][A-Z0-9_]*$`,
+		`^\$([A-Z]+(_[A-Z]+)+|[A-Z]{1,10})$`,
 		`(?s)^\{\{.*\}\}$`,
 	}, ")|(?:") + ")")
+})
+
+// invitations matches words that ask for a value, in a value of few words: of
+// the five of a passphrase, two may be these.
+var invitations = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(^|[^a-z])(your[-_ ]?(api|key|token|secret|password)|(change|replace)[-_ ]?(me|it|this)([^a-z]|$))`)
 })
 
 const (
@@ -264,5 +409,12 @@ func isPlaceholder(s, example string) bool {
 		return true
 	}
 	// No placeholder is long, and keys can be.
-	return len(s) <= 200 && placeholders().MatchString(s)
+	if len(s) > 200 || placeholders().MatchString(s) {
+		return len(s) <= 200
+	}
+	if !invitations().MatchString(s) {
+		return false
+	}
+	why, words := judgeWords(s, chance(s), 0)
+	return words < 5 || why != ""
 }

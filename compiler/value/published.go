@@ -2,9 +2,11 @@ package value
 
 import (
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"iter"
 	"maps"
 	"math"
 	"net/url"
@@ -25,11 +27,56 @@ import (
 // may well have one that samples use; so a few such words prove nothing there.
 // published_test.go measures both.
 func published(s string) string {
+	if why := asWritten(s); why != "" {
+		return why
+	}
+	for form, plain := range decodings(strings.TrimSpace(s)) {
+		if isPlaceholder(plain, "") || common()[plainSpelling(plain)] || asWritten(plain) != "" || isText(plain) && strength(plain) < 60 {
+			return "it is " + form + " of a value that is none"
+		}
+	}
+	return ""
+}
+
+// decodings yields what s stands for if it is base64, hex or percent-encoded,
+// by the name of the encoding, as far as it is text.
+func decodings(s string) iter.Seq2[string, string] {
+	return func(yield func(form, plain string) bool) {
+		if len(s) < 8 || len(s) > 500 {
+			return
+		}
+		text := func(b []byte, err error) bool {
+			return err == nil && len(b) >= 4 && !slices.ContainsFunc(b, func(c byte) bool { return c < ' ' || c > '~' })
+		}
+		if b, err := hex.DecodeString(s); text(b, err) && !yield("the hex", string(b)) {
+			return
+		}
+		sextets := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+		if b, err := base64.RawStdEncoding.DecodeString(sextets); text(b, err) && !yield("the base64", string(b)) {
+			return
+		}
+		if u, err := url.PathUnescape(s); err == nil && u != s {
+			yield("a percent-encoding", u)
+		}
+	}
+}
+
+// isText reports whether s, which was decoded, can't be random bytes: they are
+// nothing but lower-case letters, say, less than once in 10^9.
+func isText(s string) bool {
+	const lower = "abcdefghijklmnopqrstuvwxyz"
+	return len(s) >= 9 && strings.Trim(s, lower) == "" ||
+		len(s) >= 12 && strings.Trim(s, lower+"0123456789-_. ") == "" ||
+		len(s) >= 16 && strings.Trim(strings.ToLower(s), lower+"0123456789-_. ") == ""
+}
+
+// asWritten is published of what s says without decoding it.
+func asWritten(s string) string {
 	s = strings.Trim(s, " \t\r\n\"'`")
 	if s == "" || len(s) > 500 {
 		return "" // no sample is long but a token or a key, of which some are known
 	}
-	if known()[sha256.Sum256([]byte(s))] {
+	if sum := sha256.Sum256([]byte(s)); known()[[knownSize]byte(sum[:])] {
 		return "it stands in a public manual or sample"
 	}
 	if strings.HasPrefix(s, "django-insecure-") { // https://docs.djangoproject.com/en/5.2/ref/checks/#security W009
@@ -41,8 +88,8 @@ func published(s string) string {
 	if why := sampleToken(s); why != "" {
 		return why
 	}
-	if why := sampleLogin(s); why != "" {
-		return why
+	if u := authority().FindStringSubmatch(s); u != nil {
+		return sampleLogin(u[1], u[2], u[3], s[len(u[0]):])
 	}
 	if unit := period(s); unit < len(s) && strength(s[:unit]) < 60 {
 		return "it repeats itself"
@@ -50,16 +97,23 @@ func published(s string) string {
 	if patterned(s) {
 		return "it is a sequence of characters as the alphabet, the digits or the keyboard have them"
 	}
-	return wordy(s)
+	return wordy(vendors().ReplaceAllString(s, ""))
 }
 
-// known holds the SHA-256 of values that look random and are public.
-var known = sync.OnceValue(func() map[[sha256.Size]byte]bool {
-	m := map[[sha256.Size]byte]bool{}
-	for line := range strings.Lines(knownDigests) {
-		var sum [sha256.Size]byte
-		if b, err := hex.DecodeString(strings.TrimSpace(line)); err == nil && copy(sum[:], b) == len(sum) {
-			m[sum] = true
+// vendors matches what the keys of services begin with.
+var vendors = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(sk|pk|rk)[-_](live|test|ant|proj|or|lf)[-_]|^(sk|pk|xapp|xox[abps]|gh[opsu]|glpat|whsec|re|hf|gsk|npm|SG|GOCSPX|AIza|github_pat|dop_v1|glsa|hvs|shpat)[-_.]|^base64:|^eyJ[A-Za-z0-9_-]+\.`)
+})
+
+// knownSize is how much of a digest is kept: chance meets 80 bits never.
+const knownSize = 10
+
+// known holds the SHA-256, cut, of values that look random and are public.
+var known = sync.OnceValue(func() map[[knownSize]byte]bool {
+	m := map[[knownSize]byte]bool{}
+	for digest := range strings.FieldsSeq(knownDigests) {
+		if b, err := hex.DecodeString(digest); err == nil && len(b) == knownSize {
+			m[[knownSize]byte(b)] = true
 		}
 	}
 	return m
@@ -88,25 +142,24 @@ func sampleToken(s string) string {
 	return ""
 }
 
-// sampleLogin judges the password of a URL.
-func sampleLogin(s string) string {
-	scheme, rest, ok := strings.Cut(s, "://")
-	if !ok || strings.ContainsAny(scheme, " /@:") {
-		return ""
-	}
-	authority, _, _ := strings.Cut(rest, "/")
-	at := strings.LastIndexByte(authority, '@')
-	if at < 0 {
-		return ""
-	}
-	user, password, ok := strings.Cut(authority[:at], ":")
-	if !ok || password == "" {
-		return ""
+// authority matches the beginning of a URL, and in it the user and the password.
+var authority = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://(?:([^/:]*)(?:(:)(.*))?@)?[^/@]*`)
+})
+
+// sampleLogin judges what is secret in a URL: the password in it, else the user
+// and the path, as they are tokens then.
+func sampleLogin(user, colon, password, path string) string {
+	if colon == "" || password == "" {
+		if why := wordy(user); why != "" {
+			return why
+		}
+		return wordy(path)
 	}
 	if p, err := url.PathUnescape(password); err == nil {
 		password = p
 	}
-	if why := isPlaceholder(password, ""); why {
+	if isPlaceholder(password, "") {
 		return "its password is a placeholder"
 	}
 	if password == user && len(user) >= 3 || strength(password) < 20 && common()[plainSpelling(password)] || wordy(password) != "" {
@@ -146,7 +199,7 @@ var rows = []string{
 // rows has them, forwards or backwards, or of one character.
 func patterned(s string) bool {
 	lower := strings.ToLower(s)
-	if len(s) >= 14 && strings.Trim(lower, "asdfghjkl;") == "" {
+	if strings.Trim(lower, "asdfghjkl;") == "" && (len(s) >= 20 || len(s) >= 14 && strings.Count(lower, "asd")+strings.Count(lower, "sdf")+strings.Count(lower, "jkl") >= 2) {
 		return true
 	}
 	in, total := 0, 0
@@ -162,7 +215,11 @@ func patterned(s string) bool {
 			total++
 		}
 	}
-	return in >= 6 && in*10 >= total*6 && total-in <= 10
+	share := 6
+	if strings.Trim(s, "0123456789") == "" {
+		share = 8 // of ten digits, chance makes a run more easily
+	}
+	return in >= 6 && in*10 >= total*share && total-in <= 10
 }
 
 // fives are all runs of five characters of rows, both ways.
@@ -186,10 +243,11 @@ func isAlnum(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 type sort int
 
 const (
-	unknown sort = iota
-	context      // what secrets are for: database, admin, jwt
-	glue         // what sentences have and random words have not: the, your, in
-	telling      // what only samples have: password, insecure, example
+	unknown  sort = iota
+	ordinary      // any other word
+	context       // what secrets are for: database, admin, jwt
+	glue          // what sentences have and random words have not: the, your, in
+	telling       // what only samples have: password, insecure, example
 )
 
 // vocabulary holds the words of samples.
@@ -198,13 +256,21 @@ var vocabulary = sync.OnceValue(func() map[string]sort {
 	for _, list := range []struct {
 		sort  sort
 		words string
-	}{{context, contextWords}, {glue, glueWords}, {telling, tellingWords}} {
-		for w := range strings.FieldsSeq(list.words) {
-			m[w] = list.sort
+	}{{ordinary, ordinaryWords}, {context, contextWords}, {glue, glueWords}, {telling, tellingWords}} {
+		for line := range strings.Lines(list.words) {
+			if strings.HasPrefix(line, "#") {
+				continue
+			}
+			for w := range strings.FieldsSeq(line) {
+				m[w] = list.sort
+			}
 		}
 	}
 	return m
 })
+
+//go:embed ordinary.txt
+var ordinaryWords string
 
 // part is a piece of a value: a word or a number.
 type part struct {
@@ -219,7 +285,7 @@ type part struct {
 // words of the value: the names in it say what they are for, as database,
 // password and null do in a real one.
 func wordy(s string) string {
-	if len(s) > 200 {
+	if len(s) > 200 || strings.Contains(s, "\n") {
 		return ""
 	}
 	if strings.HasPrefix(s, "{") || strings.HasPrefix(s, "[") {
@@ -228,12 +294,13 @@ func wordy(s string) string {
 			s = strings.Join(leaves(doc), " ")
 		}
 	}
-	why := judgeWords(split(s))
+	room := chance(s)
+	why, words := judgeWords(s, room, 0)
 	if low := strings.ToLower(s); why == "" && low != s && longRun.MatchString(low) { // thisIsAVERYsecretKEY
-		why = judgeWords(split(low))
+		why, _ = judgeWords(low, min(room, chance(low)), words)
 	}
-	if as := leet(s); why == "" && as != s {
-		why = judgeWords(split(as))
+	if as, changed := leet(s); why == "" && changed > 0 {
+		why, _ = judgeWords(as, min(room, chance(as))-3*float64(changed), words)
 	}
 	return why
 }
@@ -261,65 +328,213 @@ func leaves(doc any) []string {
 
 var longRun = regexp.MustCompile(`[a-z]{12}`)
 
-func judgeWords(parts []part, separated bool) string {
-	runs := map[int]bool{}
-	var count [telling + 1]int
-	var letters [telling + 1]int
-	digits := 0.0
+// judgeWords judges the words of s, which are at least so many, and counts them.
+// Room is how many bits s has if it is random.
+func judgeWords(s string, room float64, least int) (why string, words int) {
+	parts, separated := split(s)
+	length := map[int]int{} // of each run of letters
+	glued := map[int]int{}  // how many words are in it
+	strange := 0            // words that are none of ours
 	for _, p := range parts {
-		if p.digit {
-			if sequence(p.text) || strings.HasPrefix(p.text, "20") && len(p.text) == 4 {
-				digits += 3
-			} else {
-				digits += math.Log2(10) * float64(len(p.text))
-			}
-			continue
+		if !p.digit {
+			length[p.run] += len(p.text)
 		}
-		if len(p.text) >= 3 || p.sort != unknown {
-			runs[p.run] = true
+	}
+	var count, letters [telling + 1]int
+	var other float64 // the bits of what is no word of ours
+	spells := 5.0     // the bits of s if it is made of words: which, and how
+	var proof float64 // the bits that chance needs to draw our words from a list
+	for i, p := range parts {
+		if p.digit {
+			bits := math.Log2(10) * float64(len(p.text))
+			if sequence(p.text) || strings.HasPrefix(p.text, "20") && len(p.text) == 4 {
+				bits = 3
+			}
+			other, spells = other+bits, spells+bits+2.5
+			continue
 		}
 		count[p.sort]++
 		letters[p.sort] += len(p.text)
+		switch {
+		case p.sort == ordinary:
+			other += 14
+			spells += 16
+		case p.sort == unknown && len(p.text) > 2 && len(p.text) <= 12 && wordlike(p.text):
+			other += 20
+			spells += 2 + 4*float64(len(p.text))
+		case p.sort == unknown && len(p.text) <= 2:
+			other += 8
+			spells += 3 + 4.7*float64(len(p.text))
+		case p.sort == unknown:
+			other += max(20, 4.7*float64(len(p.text)))
+			spells += 3 + 4.7*float64(len(p.text))
+		default:
+			spells += 11.5
+		}
+		switch {
+		case p.sort <= ordinary:
+		case len(p.text) == length[p.run] && len(p.text) >= 3:
+			proof += proofs[p.sort]
+		case len(p.text) == length[p.run]:
+			proof += 5
+		case length[p.run] < 20:
+			// Letters of another word, or two words as one.
+		case len(p.text) >= 4:
+			proof += proofs[p.sort]
+		case len(p.text) == 3:
+			proof += 2
+		}
+		if p.sort <= ordinary && len(p.text) >= 3 {
+			strange++
+		}
+		if p.sort == unknown && len(p.text) == 2 && length[p.run] == 2 {
+			glued[p.run] = -1 // as in yo-yo
+		} else if p.sort == unknown && length[p.run] >= 20 {
+			glued[p.run] += (len(p.text) + 4) / 5
+		} else if len(p.text) >= 3 {
+			glued[p.run]++
+		}
+		switch {
+		case i == 0 && strings.HasPrefix(p.text, "your") && p.sort == glue: // of a list of words, one at a certain place
+			proof += 5
+		case i > 0 && phrases()[parts[i-1].text][p.text]:
+			proof += 8
+		case i > 0 && parts[i-1].digit && sizes[p.text]: // at least 32 characters
+			proof += 8
+		}
 	}
-	if len(runs) == 5 && count[unknown] > 1 {
-		return "" // a passphrase, for all that can be told
+	for run, n := range length {
+		switch {
+		case n >= 20 && strange > 0:
+			words += max(glued[run], n/4)
+		case n >= 20:
+			words += glued[run]
+		case n >= 3, n == 2 && glued[run] < 0:
+			words++
+		}
+	}
+	words = max(words, least)
+	// How much longer s is than a word's worth of bits for each word tells
+	// whether chance spelt them.
+	if spare := room - spells; spare < 24 || strange > 0 && spare < 27 {
+		return "", words
 	}
 	ours := letters[context] + letters[glue] + letters[telling]
-	all := ours + letters[unknown]
-	if phrase(parts) && digits <= 30 && ours*10 >= all*3 {
-		return "it says what to put there"
+	all := ours + letters[ordinary] + letters[unknown]
+	if words >= 5 { // it may be a passphrase, of which one or two words are ours by chance
+		enough := 28.0
+		if strange == 0 {
+			enough = 22
+		}
+		if proof >= enough && ours*10 >= all*4 && (other < 60 || proof >= 40 && ours*10 >= all*7) {
+			return "it is a sentence of the words that samples have", words
+		}
+		return "", words
 	}
 	enough := 7
-	if separated {
+	switch {
+	case strange <= 1 && len(length) > 1:
+		enough = 4
+	case separated:
 		enough = 6
 	}
-	if ours < enough {
-		return ""
+	if ours < enough || other >= 60 {
+		return "", words
 	}
-	// Of random words, one or two can be ours, but not nearly all of five.
-	yours := false
+	if phrase(parts) && ours*10 >= all*3 {
+		return "it says what to put there", words
+	}
 	for i, p := range parts[:max(len(parts)-1, 0)] {
-		yours = yours || p.text == "your" && p.whole && parts[i+1].sort != glue
+		if p.text == "your" && p.whole && parts[i+1].sort != glue && (separated || strange <= 2) {
+			return "it says what to put there", words
+		}
 	}
-	if yours && digits <= 30 && (len(runs) < 5 || count[unknown] == 0 && (count[telling] > 0 || count[context] >= 2)) && (separated || count[unknown] <= 2) {
-		return "it says what to put there"
+	if len(length) == 1 && strange > 0 && ours*10 < all*7 {
+		// Letters without a sign between them may be random.
+		if strange > 1 || all > 19 || letters[telling] < 6 && letters[context] < 8 || !wordlike(parts[0].text) || !wordlike(parts[len(parts)-1].text) {
+			return "", words
+		}
+		return "it is a name and a word that samples use", words
 	}
-	if len(runs) >= 5 && (count[telling] == 0 || count[telling] < 3 && count[glue] < 2 && (count[unknown] > 0 || count[glue] == 0)) {
-		return ""
-	}
-	if len(runs) == 1 && count[unknown] > 0 && (letters[telling] < 6 || ours*10 < all*7) {
-		return ""
-	}
-	bits := 25*float64(count[unknown]) + 7*float64(count[context]) + 3*float64(count[glue]) + 4*float64(count[telling]) + digits
+	bits := other + 7*float64(count[context]) + 3*float64(count[glue]) + 4*float64(count[telling])
 	switch {
-	case count[unknown] > 1 && letters[unknown] > 4*count[unknown], ours*10 < all*4:
-		return "" // most of it, nobody can judge by words
-	case count[telling] > 0 && bits < 60, count[glue] >= 2 && count[unknown] == 0 && bits < 60,
-		count[unknown] == 0 && count[context] > 0 && count[context] <= 4 && bits < 40:
-		return "it is made of words that samples and development machines use"
+	case count[telling] > 0 && bits < 60 && ours*10 >= all*3, count[glue] >= 2 && strange == 0 && bits < 60,
+		strange == 0 && count[context] > 0 && count[context] <= 4 && bits < 40:
+		return "it is made of words that samples and development machines use", words
+	case strange == 1 && count[context] > 0 && bits < 40 && ours*10 >= all*3:
+		return "it is a name and a word that samples use", words
 	}
-	return ""
+	return "", words
 }
+
+// sizes are what samples count.
+var sizes = map[string]bool{"bit": true, "bits": true, "byte": true, "bytes": true, "char": true, "chars": true, "character": true, "characters": true, "digit": true, "digits": true}
+
+// chance returns the bits that random characters as those of s have, less what
+// it takes to put signs between words.
+func chance(s string) float64 {
+	var letters, signs, odd, digits int
+	for _, r := range s {
+		switch {
+		case unicode.IsDigit(r):
+			digits++
+		case unicode.IsLetter(r):
+			letters++
+		case strings.ContainsRune("-_ .:/", r):
+			signs++
+		default:
+			odd++
+		}
+	}
+	low, up := strings.ToLower(s) != s, strings.ToUpper(s) != s
+	per := 4.7
+	switch {
+	case strings.Trim(strings.ToLower(s), "0123456789abcdef") == "":
+		per = 4
+	case odd > 0:
+		per = 6.3
+	case low && up, digits == 0 && signs > 0: // nothing random has letters of one case and signs alone
+		per = 5.95
+	case digits > 0:
+		per = 5.17
+	}
+	return per*float64(letters+signs+odd+digits) - 2.5*float64(signs) - 5.5*float64(odd)
+}
+
+// proofs are the bits that a word of each sort is worth where five words may be
+// drawn: one in 100 words of a list for passphrases is a telling one, and so on.
+var proofs = [...]float64{context: 3.5, glue: 6, telling: 6.5}
+
+// wordlike reports whether the letters s can be a word or a name: of the pairs
+// of letters that follow each other, at most one is rare in words. Of ten
+// random letters, one in seventy is like that.
+func wordlike(s string) bool {
+	rare := 0
+	for i := 2; i <= len(s); i++ {
+		if !pairs()[s[i-2:i]] {
+			rare++
+		}
+	}
+	return rare <= 1
+}
+
+// pairs are the pairs of letters that are common in words.
+var pairs = sync.OnceValue(func() map[string]bool {
+	count, all := map[string]int{}, 0
+	for w := range vocabulary() {
+		for i := 2; i <= len(w); i++ {
+			count[w[i-2:i]]++
+			all++
+		}
+	}
+	m := map[string]bool{}
+	for pair, n := range count {
+		if n*2000 >= all {
+			m[pair] = true
+		}
+	}
+	return m
+})
 
 // sequence reports whether the digits s count up or down, or are all the same.
 func sequence(s string) bool {
@@ -365,17 +580,18 @@ var phrases = sync.OnceValue(func() map[string]map[string]bool {
 })
 
 // leet reads the digits and signs that stand among letters as the letters that
-// people write them for.
-func leet(s string) string {
+// people write them for, and counts them.
+func leet(s string) (as string, changed int) {
 	b := []rune(s)
 	letter := func(i int) bool { return i >= 0 && i < len(b) && unicode.IsLetter(b[i]) }
 	for i, r := range b {
 		at := strings.IndexRune("01!345@$7", r)
 		if at >= 0 && (letter(i+1) || letter(i-1) && letter(i+2)) {
 			b[i] = rune("oiieasast"[at])
+			changed++
 		}
 	}
-	return string(b)
+	return string(b), changed
 }
 
 // split takes s apart: where letters, digits and other characters meet, where a
@@ -452,12 +668,13 @@ func segment(s string) []part {
 			parts = append(parts, part{text: text})
 		}
 	}
-	// Where letters are left over, short words among them are chance.
+	// Where letters are left over, short words among them are chance, and
+	// ordinary ones are part of a name.
 	if at[len(s)].left > 0 {
 		var kept []part
 		for i := len(parts) - 1; i >= 0; i-- {
 			p := parts[i]
-			if len(p.text) < 4 && !(len(p.text) == 3 && (i == 0 || i == len(parts)-1) && at[len(s)].left*2 < len(s)) {
+			if p.sort == ordinary || len(p.text) < 4 && !(len(p.text) == 3 && (i == 0 || i == len(parts)-1) && at[len(s)].left*2 < len(s)) {
 				p.sort = unknown
 			}
 			if n := len(kept); n > 0 && p.sort == unknown && kept[n-1].sort == unknown {

@@ -10,13 +10,16 @@ const (
 		default defaults demo test tests testing tester dev devs develop development developer debug local localhost staging
 		todo fixme tbd xxx xxxx lorem ipsum letmein qwerty admin admins administrator root toor supersecret temp temporary
 		rootpw userpw adminpw rootpass userpass adminpass dbpass mypass change replace generate generated insert yourself weak
-		undefined none null unset redacted credential credentials`
+		undefined none null unset redacted credential credentials
+		clave claves contrasena contraseña secreto secreta senha segredo secreta chave parola motdepasse geheim geheimnis kennwort wachtwoord haslo hasło
+		rahasia sifre şifre gizli пароль секрет секретный секретная ключ токен`
 	glueWords = `
 		a an the my your yours our this that these here there is are was be been it its in on at of off to from for with without by as and or
 		not no never do does dont please must should shall will would can could cannot may might need needs have has than then more less
 		very really too so some any all every each other same only just least most before after when where which who what how why if else
 		use used using set put get make made let me you we us i am im now later once again always enter fill add goes into own up out
-		one two than about above below like via per ever anything something whatever`
+		one two than about above below like via per ever anything something whatever
+		tu tus su sua seu meu minha mi votre mon ma dein deine mein meine ihr ваш ваша ваше твой мой`
 	contextWords = `
 		database databases db dbs user users username usr name login logins account accounts owner member guest client clients server servers service
 		services app apps application applications web webapp website site api apis auth authentication authenticate authorization oauth oidc sso saml
@@ -63,7 +66,8 @@ const (
 		portal console panel control controller home house office school university student teacher doctor patient hospital bank wallet
 		coin token bitcoin ethereum web3 infura alchemy mnemonic seed private contract testnet mainnet spotify youtube twitch steam omdb tmdb unsplash
 		giphy mapbox cloudinary imagekit algolia meilisearch typesense datadog amplitude mixpanel segment hubspot salesforce zendesk intercom notion
-		init guess anon publishable data permanent airtable asana jira confluence trello linear figma zoom calendar drive sheets`
+		init guess anon role roles algorithm signer cambiar cambia cambiame mudar mude
+		trocar troque changez ersetzen aqui ici hier segura seguro sicher mot passe cle kunci anahtar замените измените publishable data permanent airtable asana jira confluence trello linear figma zoom calendar drive sheets`
 	// phraseWords are words, and what tells after one of them.
 	phraseWords = `
 		change replace update rotate set: me it this that these in please now before after the your my for to with by default password secret key immediately at on later asap
@@ -97,43 +101,24 @@ const (
 		todo fixme: change replace set add fill generate
 		this: is should must needs has secret password key value string token
 		fake dummy example sample placeholder mock test: key token secret password api value string credentials`
-	// knownDigests are the SHA-256 of values that look random: of the samples of
-	// jwt.io, Stripe, Azurite, the Cosmos DB emulator and others, one a line.
+	// knownDigests are the first ten bytes of the SHA-256 of values that look random:
+	// of the samples of jwt.io, Stripe, reCAPTCHA, Azurite, the Cosmos DB emulator,
+	// Hardhat, Flask, FastAPI, Airflow, LibreChat, Plane and others.
 	knownDigests = `
-		7f75367e7881255134e1375e723d1dea8ad5f6a4fdb79d938df1f1754a830606
-		2cafc0970149a84f3b9e62eaf169f36f59907a3b3e31f7b82e68c69cd27f7326
-		f2d6ca16515033e5dce14eba840b979d27b5cbae24bb3e5bf484339667f86397
-		b1471f544ceeea31333bde7e1ecbaad6eac0d4a749412ad29bd66ef895b81c6b
-		0011cc25eb4320717494d2703e8cba85743e71b500283c21c8b88147992f9059
-		aa6547439583c3a275d4542a0df6c1ad6a863971be9f2a2220f027cc02aef615
-		78314b11be2e581549ac1c4f616563fad3fdf0c3b71678f6e2299182080e0598
-		15cef4b629cc2d07a4563df9516739d4c8d6097eb283e5260fd59299a3c99c56
-		03b970ed8171d73b58bbc9a5c72e3e4eec28503b56b3bb400a0801857dd45614
-		f5e95c9954635b65acab57e6d5ea663eb900f06dc8794a90358f5abb1c77d4e0
-		fb8f35129df87662c650ada12fd614f1b58dce4a37fdd7589ba3a6b9a78c0aae
-		1e3e58656012d861e23deae64f177673d7b86a9c55fe1d5d10b94e3c9755d168
-		05189bb658ed3fe5d32ed15126acb58d081e02ab8426aa95db03216ec5d87030
-		bc1a50966c9e6486bc4ebf880b51611a2a97fcb8e7a6976e9b81a9e3e8ca0e3c
-		60a09e4357868c1e9b801052726d061c370429f723db84523ed58ac354f6eb8a
-		8335c55334821eefd4334369ff9c04a8594f161013cf9d87f58802d87297837e
-		095101cf732c298a0ce0320b9de704209cdd8640b70d8fdf4e5be51aa2eb272e
-		dcb07bc7ed295c3035e458a16c92800dab1fea76e1ee482de3cb7865573576fd
-		12b9377cbe7e5c94e8a70d9d23929523d14afa954793130f8a3959c7b849aca8
-		986c0dc956dc822b5d8f698661b9eb1ef880786ff9043c16744d2a420e99e9bb
-		f0204fd9e23b094ac34e69488956fcfbe08310c7c7f16fec2b5e47ddf3711b64
-		91dce817d883bc7c124a63bfae1926d7cd0b35b7b792d391f9f694639a702328
-		99ea56ced47c21431d0c56ef904f282ae4256adb612c4e890b6daa1b61d0c32c
-		2ef2503d964e9668092e6878d3c390ca7909bbbffabd781857115e3be4bb3e5a
-		837e8e636d452b6133d5a5c56de1eb57c08a94bbe632804fa621a49014c5c034
-		d65df89f702eec58ca3c7bf2001c9ffc7cd80553ae01d42a799ba26756142d96
-		6c86c6aac5fb24bcf5d9939cb7d7d5645ce39418f449e03b262dd4fa14b4b92b
-		332357b763efca5d5e72e01bd7b941fe3c4345bbfa414f2d2d9abc3f2ae5122a
-		65ced91114025567c80a5a4ff9ec225fe980c79de780588fd5ae454b7b28a6cb
-		45bae8c9a903202a5d7cf23bec6ad19584bd547410ae9d1ecf4982a7c2fc9064
-		556615d4f41c211db200dfd2f4c5e39713c1c75f7ea46e5a80f80b1b989f633c
-		29f5fb020d17e295858ffe1ff70ca05cecbfa3b7e2af574a4e77d7da2816a057
-		1311aa81b984e23c734305c30e418ba7034ca37fc323f3143cfae89ce639eefc
-		91e57f25856b7b5e072fd7dd754ff165e980029ae2e6ec6cc87ab0c08bb06bdd
-		05fa3ad2e420f79a2c0b49eae18c9248bbba19d1a3fa8fe94d7f9eedd7671bc4
-		bdaef020fcba7e2a9360aea7416e4cb245554d6f764a8ea3bad17a29250aae8d`
+		0011cc25eb4320717494 03b970ed8171d73b58bb 04eae10378b0a2d1c7c4 05189bb658ed3fe5d32e 05fa3ad2e420f79a2c0b 06d2e911edb4d45985b9
+		095101cf732c298a0ce0 0f44b34c6311bcb54786 0fff9ee671b05ea25f58 12b9377cbe7e5c94e8a7 1311aa81b984e23c7343 15cef4b629cc2d07a456
+		162fa0be639fd67949ad 1bbb9293c38acc5e510d 1e3e58656012d861e23d 2598f7d6adc142d88161 282ad5f60261639fefed 29f5fb020d17e295858f
+		2a1d61d5e1997a7a64a9 2cafc0970149a84f3b9e 2ef2503d964e9668092e 332357b763efca5d5e72 3354cfcf65c7b2e6840e 3905d7432752494c3388
+		3b675cf9c99a84686d22 4060ed0ca2678bf694d5 424742fc6538f5e7e01d 45bae8c9a903202a5d7c 45f9af60db8dc522a2d2 4a600642c201fcc26220
+		4bbb4874d67062986a55 4d8df5580fe2435a31cc 556615d4f41c211db200 570dad43de1af4c925f9 60a09e4357868c1e9b80 60ed83d1b67e5b3b153f
+		65ced91114025567c80a 69024f21e9ad17594dcc 6bd430ff69243d1b780e 6c86c6aac5fb24bcf5d9 7491c2e8cab187288678 77f35b04b0e8226a2f29
+		78314b11be2e581549ac 78a953637be05886f841 7c1154b5152983978147 7ce4a597e8bc8aea5e86 7f75367e7881255134e1 81886cc4d79074f6e946
+		8335c55334821eefd433 837e8e636d452b6133d5 841b4f5b0b34e19ada74 8750b66d3da97516c608 882f635c2bffbc715a2f 91dce817d883bc7c124a
+		91e57f25856b7b5e072f 93a45cad3b41aa9b1b62 9600e8b6b5e7ab0a6360 96597cc109714d6321e5 986c0dc956dc822b5d8f 99ea56ced47c21431d0c
+		9b0ce48a51ee2162d5e8 9c5d0a6656e5d3f36601 9e83d7d758da6379110d 9f1185f1546cc1473147 9f1eddb47663a114db60 a69c47e0e9deeb992e6a
+		a85e0364709f29f635d3 a8d9cfb26226334e5713 aa6547439583c3a275d4 b0668e67b08805f85981 b1471f544ceeea31333b b4cee395127a5dad6517
+		b675742594ec7801b798 bae64d96d8d4de3fed4a bb4978fbe7638de8e6ee bc1a50966c9e6486bc4e bdaef020fcba7e2a9360 bf0b62edab9c25ed15d8
+		c042516e4eac1bafaa30 c07799c18d8b80eed953 ca32f86ce10b8435c108 d33d5782b8241f72d311 d463d511eb0f2bb3bbff d65df89f702eec58ca3c
+		dcb07bc7ed295c3035e4 df452eef23e8cf2c74af e21b597ba6b9cafa59d9 e240a293b0f598f29e5b f0204fd9e23b094ac34e f2d6ca16515033e5dce1
+		f3c3964ca854e172366f f5e95c9954635b65acab f79cd64f9cea237897b8 fb8f35129df87662c650`
 )
