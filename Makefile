@@ -44,7 +44,7 @@ update: ## rewrite the goldens; read the diff before you commit it
 # vals is built from hundreds of modules; without it, it is left out.
 VALS := github.com/helmfile/vals/cmd/vals@v0.46.1
 bench: build ## ratios against raw sealing, cue export, and reading one by one; how many published and random values are refused
-	VICTORGEN_RANDOM=1000000 $(GO) test -count=1 -timeout 60m -run 'Published|RandomValuesPass' -v ./compiler/value | grep refused
+	VICTORGEN_RANDOM=1000000 $(GO) test -count=1 -timeout 60m -run 'Published|RandomValuesPass|WordsPass' -v ./compiler/value | grep refused
 	$(GO) build -o $(BIN)/cue cuelang.org/go/cmd/cue
 	test -x $(BIN)/vals || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(VALS) || echo 'without vals'
 	$(GO) test -run '^$$' -bench . -benchtime 3x ./emit

@@ -22,10 +22,10 @@ import (
 // names the rule and no part of s.
 //
 // Each rule is so narrow that a random value, of whatever shape, meets it less
-// than once in a million: the rules look at the whole of s, or at so many
-// letters that chance does not spell them. A passphrase of five random words
-// may well have one that samples use; so a few such words prove nothing there.
-// published_test.go measures both.
+// than once in 10^8: the rules look at the whole of s, or at so many letters that
+// chance does not spell them. A passphrase of five random words may well have one
+// that samples use; so a few such words prove nothing there. What s says is judged,
+// and what it says as base64, hex or in a URL. published_test.go measures both.
 func published(s string) string {
 	if why := asWritten(s); why != "" {
 		return why

@@ -101,6 +101,23 @@ func TestPublishedEncoded(t *testing.T) {
 	}
 }
 
+// TestSettled: a contract that demands no strength, or lists the values, has them
+// judged by no rule of these.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"super-secret-jwt-key", "Y2hhbmdlbWU=", "qwertyuiopasdfgh", "harbor-lantern"} {
+		for _, c := range []plan.Constraints{{}, {MinStrength: 60, OneOf: []string{s}}} {
+			in := plan.Input{Name: "API_KEY", Class: plan.Required, Constraints: c}
+			if ds := Judge(in, New([]byte(s))); c.OneOf == nil && len(ds) > 0 || slices.ContainsFunc(ds, func(d plan.Diagnostic) bool { return d.Code == plan.CodePlaceholder }) {
+				t.Errorf("%s with %+v: %v", s, c, ds)
+			}
+		}
+		if len(Judge(secretInput, New([]byte(s)))) == 0 {
+			t.Errorf("%s passes", s)
+		}
+	}
+}
+
 // TestStartPaysNothing: the tables are built when a value is judged, and the
 // initialisation of the package makes next to nothing.
 func TestStartPaysNothing(t *testing.T) {
