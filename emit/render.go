@@ -12,6 +12,7 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -204,6 +205,22 @@ var base = sync.OnceValue(func() map[string]any {
 			}
 			return strings.Join(parts, sep), nil
 		},
+		"split": func(sep, s string) (map[string]string, error) {
+			if err := tooMany(sep, s); err != nil {
+				return nil, err
+			}
+			m := map[string]string{}
+			for i, part := range strings.Split(s, sep) {
+				m["_"+strconv.Itoa(i)] = part
+			}
+			return m, nil
+		},
+		"splitList": func(sep, s string) ([]string, error) {
+			if err := tooMany(sep, s); err != nil {
+				return nil, err
+			}
+			return strings.Split(s, sep), nil
+		},
 		"indent": indent,
 		"nindent": func(spaces int, s string) (string, error) {
 			s, err := indent(spaces, s)
@@ -220,7 +237,12 @@ var base = sync.OnceValue(func() map[string]any {
 			}
 			var out []byte
 			at := 0
-			for _, m := range re.FindAllStringSubmatchIndex(s, -1) {
+			most := maxWork / (16 * (1 + re.NumSubexp())) // two numbers for each group of each match
+			matches := re.FindAllStringSubmatchIndex(s, most)
+			if len(matches) == most {
+				return "", errLimit
+			}
+			for _, m := range matches {
 				out = append(out, s[at:m[0]]...)
 				if err := growth(len(out)+len(repl), strings.Count(repl, "$"), m[1]-m[0]); err != nil {
 					return "", err
@@ -308,6 +330,17 @@ func part(v, key any) (any, error) {
 	return found.Interface(), nil
 }
 
+// maxParts is how many parts a text may be split into: each takes a hundred bytes.
+const maxParts = maxWork / 256
+
+// tooMany reports whether a text would be split into too many.
+func tooMany(sep, s string) error {
+	if strings.Count(s, sep) > maxParts {
+		return errLimit
+	}
+	return nil
+}
+
 // growth checks what a text of size bytes comes to when something of length n is
 // put into it so many times.
 func growth(size, times, n int) error {
@@ -328,13 +361,27 @@ func indent(spaces int, s string) (string, error) {
 	return pad + strings.ReplaceAll(s, "\n", "\n"+pad), nil
 }
 
-// expression compiles a pattern. Matching takes time by its length, so a long one
-// is none.
+// expression compiles a pattern. A long one is none.
 func expression(pattern string) (*regexp.Regexp, error) {
 	if len(pattern) > 1000 {
 		return nil, errLimit
 	}
 	return regexp.Compile(pattern)
+}
+
+// matching is the work of compiling a pattern and of matching it with a text of size
+// bytes, of which little makes a lot, as in x{1000}: the time goes by the product of
+// both. One that does not compile takes none.
+func matching(pattern string, size int) int {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil || len(pattern) > 1000 {
+		return 0
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(program.Inst) * (size + stepWork) / 4
 }
 
 var width = regexp.MustCompile(`[0-9]+`)
@@ -348,6 +395,14 @@ func printf(format string, args ...any) (string, error) {
 			return "", errLimit
 		}
 		size += n
+	}
+	// One argument may be printed many times, as %[1]s is.
+	longest, verbs := 0, strings.Count(format, "%")
+	for _, arg := range args {
+		longest = max(longest, sizeOf(arg))
+	}
+	if err := growth(len(format), verbs, longest); err != nil {
+		return "", err
 	}
 	stars := strings.Count(format, "*")
 	for _, arg := range args {
@@ -449,6 +504,11 @@ func (r *rendering) limited(name string, fn any) any {
 		}
 		if size > maxValue {
 			return errLimit
+		}
+		if strings.HasPrefix(name, "regex") {
+			if err := r.spend(matching(args[0].String(), args[1].Len())); err != nil {
+				return err
+			}
 		}
 		return r.spend(size + stepWork)
 	}

@@ -97,6 +97,11 @@ func TestRenderLimits(t *testing.T) {
 		`{{regexReplaceAll "(.*)" (printf "%01000000d" 1) "` + strings.Repeat("$0", 5000) + `"}}`,
 		`{{regexMatch (printf "%s" (printf "%05000d" 1)) "x"}}`, `{{range 1048576 | list}}{{end}}{{range dict "a" 1}}{{end}}{{indent -1 "x"}}`,
 		strings.Repeat(`{{printf "%0100000d" 1}}`, 20),
+		`{{$s := printf "%01000000d" 1}}{{regexReplaceAll "` + strings.Repeat("()", 490) + `" $s "x" | len}}`,
+		`{{$s := printf "%01000000d" 1}}{{regexMatch "` + strings.Repeat(".{0,999}", 120) + `x" $s}}`,
+		`{{$s := printf "%01000000d" 1}}{{printf "` + strings.Repeat("%[1]s", 20000) + `" $s | len}}`,
+		`{{range splitList "" (printf "%01000d" 1)}}{{$x := regexMatch "` + strings.Repeat(".{0,999}", 120) + `x" .}}{{end}}x`,
+		`{{$s := printf "%01000000d" 1}}{{split "" $s | len}}`, `{{$s := printf "%01000000d" 1}}{{splitList "" $s | len}}`,
 	} {
 		start := time.Now()
 		got, err := rendered(t, text, "value")
