@@ -29,7 +29,7 @@ func openSources(p *plan.Plan) map[string]source.Source {
 	for _, s := range p.Sources {
 		switch s.Kind {
 		case plan.Env:
-			sources[s.Name] = env.New(s, os.LookupEnv)
+			sources[s.Name] = env.New(s, os.LookupEnv).Within(p.Module)
 		case plan.AWSSSM:
 			sources[s.Name] = awsssm.New(s)
 		case plan.AWSSecretsManager:
@@ -43,7 +43,7 @@ func openSources(p *plan.Plan) map[string]source.Source {
 		case plan.SOPS:
 			sources[s.Name] = sops.New(s)
 		case plan.Files:
-			sources[s.Name] = files.New(s)
+			sources[s.Name] = files.New(s).Within(p.Module)
 		}
 	}
 	return sources

@@ -75,7 +75,7 @@ func extendTemplate(cmd *cobra.Command, p *plan.Plan, file string) error {
 	}
 	var added []string
 	created := false
-	err = env.New(plan.Source{File: abs}, func(string) (string, bool) { return "", false }).Extend(cmd.Context(), func(content string, has func(string) bool) string {
+	err = env.New(plan.Source{File: abs}, func(string) (string, bool) { return "", false }).Within(p.Module).Extend(cmd.Context(), func(content string, has func(string) bool) string {
 		if created = strings.TrimSpace(content) == ""; created {
 			return dotenvTemplate(p)
 		}

@@ -154,3 +154,19 @@ func Reason(err error) error {
 	}
 	return err
 }
+
+// HintClose says how to close a file to others than its owner, by the command that
+// does it: mode is "600", or what else chmod takes. Whoever wrote a contract that
+// names a file outside of the module, also by way of a link, is nobody to have its
+// mode changed; then it is a sentence. An empty module is none.
+func HintClose(mode, file, module string) string {
+	if module != "" {
+		real, err := filepath.EvalSymlinks(file)
+		root, failed := filepath.EvalSymlinks(module)
+		rel, apart := filepath.Rel(root, real)
+		if err != nil || failed != nil || apart != nil || !filepath.IsLocal(rel) {
+			return "it lies outside the module: see whose it is, and who needs it, before anybody changes its mode; or let the contract name another one"
+		}
+	}
+	return "chmod " + mode + " " + file
+}

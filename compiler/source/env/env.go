@@ -35,7 +35,8 @@ import (
 // of the process, unless the contract says so.
 type Source struct {
 	file   string
-	always *bool // what the contract says of the process environment
+	module string // where a hint may tell to change a file; empty is anywhere
+	always *bool  // what the contract says of the process environment
 	lookup func(name string) (string, bool)
 }
 
@@ -49,6 +50,12 @@ var (
 // the environment that lookup knows, which is [os.LookupEnv] but in tests.
 func New(s plan.Source, lookup func(string) (string, bool)) *Source {
 	return &Source{file: s.File, always: s.ProcessEnv, lookup: lookup}
+}
+
+// Within has hints of s tell to change no file outside of a module.
+func (s *Source) Within(module string) *Source {
+	s.module = module
+	return s
 }
 
 // everyShell are the names that a login shell, POSIX
@@ -238,7 +245,7 @@ func (s *Source) read() (*dotenv, error) {
 		ds.Errorf(plan.CodeSourceRead, nil, "a dotenv file must be a regular one, or a link to one", "%s is not a regular file", s.file)
 		return nil, ds
 	case info.Mode().Perm()&0o077 != 0:
-		ds.Errorf(plan.CodeFileMode, nil, "chmod 600 "+s.file,
+		ds.Errorf(plan.CodeFileMode, nil, safefile.HintClose("600", s.file, s.module),
 			"%s has mode %04o, so others than its owner may open it", s.file, info.Mode().Perm())
 		return nil, ds
 	}

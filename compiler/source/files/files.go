@@ -31,7 +31,10 @@ import (
 // A file must be a regular one, or a link to one in the directory, that nobody
 // but its owner may open; and the directory one that nobody but its owner may
 // write to. A directory that does not exist has no values.
-type Source struct{ dir string }
+type Source struct {
+	dir    string
+	module string // where a hint may tell to change a file; empty is anywhere
+}
 
 var (
 	_ source.Prover = (*Source)(nil)
@@ -40,7 +43,13 @@ var (
 )
 
 // New returns the source of the directory of s, which is absolute.
-func New(s plan.Source) *Source { return &Source{s.Dir} }
+func New(s plan.Source) *Source { return &Source{dir: s.Dir} }
+
+// Within has hints of s tell to change no file outside of a module.
+func (s *Source) Within(module string) *Source {
+	s.module = module
+	return s
+}
 
 // maxValue is the size up to which a file is taken for a value, in bytes: no
 // Secret holds more.
@@ -156,7 +165,7 @@ func (s *Source) each(refs []source.Ref, ask func(*os.Root, source.Ref) source.A
 			answers[i].Err = &source.Failure{Reason: safefile.Reason(err).Error(), Remedy: "it must be a directory that you may read", Unreadable: true}
 		case info.Mode().Perm()&0o022 != 0:
 			answers[i].Err = &source.Failure{
-				Code: plan.CodeFileMode, Remedy: "chmod go-w " + s.dir,
+				Code: plan.CodeFileMode, Remedy: safefile.HintClose("go-w", s.dir, s.module),
 				Reason: fmt.Sprintf("%s has mode %04o, so others than its owner may put files there", s.dir, info.Mode().Perm()),
 			}
 		default:
@@ -229,7 +238,7 @@ func (s *Source) judge(ref source.Ref, info fs.FileInfo) error {
 		return &source.Failure{Reason: s.file(ref) + " is not a regular file", Remedy: "it must be a regular file, or a link to one in the directory"}
 	case info.Mode().Perm()&0o077 != 0:
 		return &source.Failure{
-			Code: plan.CodeFileMode, Remedy: "chmod 600 " + s.file(ref),
+			Code: plan.CodeFileMode, Remedy: safefile.HintClose("600", s.file(ref), s.module),
 			Reason: fmt.Sprintf("%s has mode %04o, so others than its owner may open it", s.file(ref), info.Mode().Perm()),
 		}
 	case info.Size() == 0:
