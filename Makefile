@@ -18,7 +18,7 @@ demo: build ## build production of examples/victor in a copy, with fake keys
 		'# Fake keys: they have the form of real ones and open nothing.' \
 		'ANTHROPIC_API_KEY=sk-ant-fake-demo-0000-3f9c1e7a' \
 		'OPENAI_API_KEY=sk-fake-demo-0000-7b2d90c4' \
-		'SENTRY_DSN=https://fake3f9c1e7a@sentry.victor.example/1' > $(DEMO)/.secrets)
+		'SENTRY_DSN=https://fake3f9c1e7a@sentry.victor.example/1' > $(DEMO)/.secrets.production)
 	$(BIN)/victorgen build $(DEMO)/envs/production
 	@echo && cd $(DEMO)/deploy/production && find . -type f | sort && echo && cut -c1-100 secrets/grafana-credentials.yaml
 

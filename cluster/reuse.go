@@ -96,5 +96,5 @@ func (h holder) same(other holder) bool {
 
 func originOf(in plan.Input, p *plan.Plan) origin {
 	s, _ := p.Source(in.Source)
-	return origin{s.Kind, s.File, s.Region, s.Vault, s.Project, s.Address, s.Mount, in.Remote}
+	return origin{s.Kind, s.At(), s.Region, s.Vault, s.Project, s.Address, s.Mount, in.Remote}
 }

@@ -25,9 +25,10 @@ import (
 	"github.com/victor-ai/victorgen/schema"
 )
 
-// SecretsFile is the dotenv file of the env source, at the root of the module,
-// where a contract names no other.
-const SecretsFile = ".secrets"
+// secretsFile is what the dotenv file of the env source begins with, at the root
+// of the module, where a contract names no other: the name of the environment
+// follows. Before, all environments shared the one of this name alone.
+const secretsFile = ".secrets"
 
 // Options say how to compile.
 type Options struct {

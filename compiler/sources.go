@@ -2,8 +2,11 @@ package compiler
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -151,7 +154,10 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	}
 	switch s.Kind {
 	case plan.Env:
-		src.File = filepath.Join(c.root, SecretsFile)
+		src.File = filepath.Join(c.root, secretsFile+"."+c.environment)
+		if s.File == "" {
+			c.shared(&src)
+		}
 	case plan.Vault:
 		src.Mount, src.Version = cmp.Or(strings.Trim(s.Mount, "/"), "secret"), cmp.Or(s.Version, "v2")
 	case plan.SOPS:
@@ -173,6 +179,19 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		src.File = c.pathIn(s.File, "sources", name, "file")
 	}
 	return src
+}
+
+// shared lets the .secrets that all environments once shared count for src, as
+// long as it has none of its own.
+func (c *compilation) shared(src *plan.Source) {
+	src.Shared = filepath.Join(c.root, secretsFile)
+	_, own := os.Lstat(src.File)
+	info, err := os.Stat(src.Shared) // a directory of that name is something else
+	if src.FromShared = errors.Is(own, fs.ErrNotExist) && err == nil && !info.IsDir(); src.FromShared {
+		c.ds.Warnf(plan.CodeSharedFile, src.Pos,
+			fmt.Sprintf("cp %[1]s %[1]s.%[2]s, take out what is for others, and `victorgen rotate` what they know; remove %[1]s when each has its own", secretsFile, c.environment),
+			"environment %s has no %s.%s, so %s is read, and written, which each environment without a file of its own shares", c.environment, secretsFile, c.environment, secretsFile)
+	}
 }
 
 // vaultProperty is the property of an input at Vault that names none.

@@ -33,7 +33,7 @@ func testApply(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	source := regexp.MustCompile(`(?m)^GRAFANA_ADMIN_PASSWORD=.*\n`).ReplaceAll(fixture, nil) // to be minted
-	secretsFile := filepath.Join(dir, ".secrets")
+	secretsFile := filepath.Join(dir, ".secrets.production")
 	if err := errors.Join(
 		os.CopyFS(dir, os.DirFS("../examples/victor")),
 		os.RemoveAll(filepath.Join(dir, "deploy")),

@@ -124,7 +124,7 @@ delivery: {certificate: "sealing-cert.pem", controller: {name: "sealed-secrets",
 			c.condition(t, o, "Synced")
 		}
 		secret := c.secret(t, namespace, "app", "")
-		if source, err := os.ReadFile(filepath.Join(dir, ".secrets")); err != nil || len(secret.Data["password"]) == 0 || !bytes.Contains(source, secret.Data["password"]) {
+		if source, err := os.ReadFile(filepath.Join(dir, ".secrets.test")); err != nil || len(secret.Data["password"]) == 0 || !bytes.Contains(source, secret.Data["password"]) {
 			t.Errorf("the Secret is not what the source holds: %v", err)
 		}
 	}

@@ -110,7 +110,7 @@ func testSealed(t *testing.T, c *cluster) {
 		os.CopyFS(dir, os.DirFS("../examples/victor")),
 		os.RemoveAll(filepath.Join(dir, "deploy")),
 		os.WriteFile(filepath.Join(dir, "demo-sealing-cert.pem"), c.certificate, 0o644),
-		os.WriteFile(filepath.Join(dir, ".secrets"), source, 0o600),
+		os.WriteFile(filepath.Join(dir, ".secrets.production"), source, 0o600),
 		os.WriteFile(filepath.Join(production, "cluster.cue"), []byte(`package victor
 
 access: readers: [{kind: "ServiceAccount", name: "victor-api"}]

@@ -404,7 +404,7 @@ func TestFromScriptsSOPS(t *testing.T) {
 	}
 	dir := t.TempDir()
 	const source = "# mine\nTOKEN='c4nary $x \"quoted\"'\n\nEMPTY=\n"
-	for file, text := range map[string]string{".secrets": source, ".sops.yaml": "creation_rules: [{age: " + recipient + "}]\n"} {
+	for file, text := range map[string]string{".secrets.production": source, ".sops.yaml": "creation_rules: [{age: " + recipient + "}]\n"} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +417,7 @@ func TestFromScriptsSOPS(t *testing.T) {
 	if info, statErr := os.Stat(restored); err != nil || statErr != nil || string(text) != source || info.Mode() != 0o600 {
 		t.Errorf("%v %v: %q", err, statErr, text)
 	}
-	for _, file := range []string{".secrets", ".secrets.restored"} {
+	for _, file := range []string{".secrets.production", ".secrets.restored"} {
 		if err := os.Remove(filepath.Join(dir, file)); err != nil {
 			t.Fatal(err)
 		}

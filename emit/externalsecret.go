@@ -83,18 +83,17 @@ func (e *emission) refer(w *work) {
 func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
 	r := e.values[in.Name]
 	locked, known := e.oldLock.Inputs[in.Name]
-	place := placeOf(in, e.plan)
 	switch {
 	case r.State == value.Absent && !in.MayBeAbsent():
 		// As in contentOf: a caller that went on after resolution failed gets no tree.
 		w.diagnostics.Errorf(plan.CodeMissing, k.Pos, "give it a value", "key %q of secret %s: its %s input %s is absent", k.Name, w.id(), in.Class, in.Name)
 	case r.State != value.Unreadable:
 		return r.State == value.Present
-	case r.Remedy != "" && known && locked.Place != "" && locked.Place != place:
+	case r.Remedy != "" && known && locked.Place != "" && !samePlace(locked.Place, in, e.plan):
 		w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, r.Remedy, "key %q of secret %s: %s (%s), and the operator would look for it at another place than before",
 			k.Name, w.id(), in.Name, r.Reason)
 	case !in.MayBeAbsent():
-	case known && locked.Place == place:
+	case known && samePlace(locked.Place, in, e.plan):
 		return locked.Present
 	default:
 		why := ""

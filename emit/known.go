@@ -111,14 +111,18 @@ func (l *lock) knows(in plan.Input, p *plan.Plan) bool {
 	return false
 }
 
-// ownPlace is where the contract has an input, whatever stands in for that place in this run.
-func ownPlace(name string, p *plan.Plan) string {
+// ownPlace is where the contract has an input, whatever stands in for that place
+// in this run: what the lock says already, as long as that is the same place.
+func (l *lock) ownPlace(name string, p *plan.Plan) string {
 	if p.Own != nil {
 		p = p.Own
 	}
 	in, ok := p.Input(name)
 	if !ok {
 		return ""
+	}
+	if had := l.Inputs[name].Place; had != "" && samePlace(had, in, p) {
+		return had
 	}
 	return placeOf(in, p)
 }
@@ -136,7 +140,7 @@ func (e *emission) registry(version int) map[string]lockedInput {
 		entry, had := e.oldLock.Inputs[in.Name]
 		switch r := e.values[in.Name]; {
 		case r.State == value.Present:
-			entry = lockedInput{Place: ownPlace(in.Name, e.plan), Present: true}
+			entry = lockedInput{Place: e.oldLock.ownPlace(in.Name, e.plan), Present: true}
 		case !had && !e.oldLock.knows(in, e.plan):
 			continue
 		default:
@@ -239,7 +243,7 @@ func (l *lock) checkPlace(p *plan.Plan) plan.Diagnostics {
 	}
 	in, ok := p.Input(plan.LockKey)
 	had := l.Inputs[plan.LockKey]
-	if place := placeOf(in, p); ok && had.Place != "" && place != "" && had.Place != place {
+	if ok && had.Place != "" && placeOf(in, p) != "" && !samePlace(had.Place, in, p) {
 		src, _ := p.Source(in.Source)
 		ds.Warnf(plan.CodeLockKeyMoved, src.Pos, "see that whoever can read that source may know the values; then copy the key there and build",
 			"%s is not where the tree was built with it: now it is at source %s, and who has it can test guesses of the sealed values", plan.LockKey, src)

@@ -360,8 +360,20 @@ func definitionOf(k plan.Key, p *plan.Plan) string {
 // one may be another on each machine.
 func placeOf(in plan.Input, p *plan.Plan) string {
 	src, _ := p.Source(in.Source)
+	return placeAt(in, src, src.At(), p)
+}
+
+// samePlace reports whether place, of a lock, is that of in. A lock may be older
+// than the file that an environment has of its own, or made where there was one.
+func samePlace(place string, in plan.Input, p *plan.Plan) bool {
+	src, _ := p.Source(in.Source)
+	return place == placeOf(in, p) || src.Shared != "" && (place == placeAt(in, src, src.Shared, p) || place == placeAt(in, src, src.File, p))
+}
+
+// placeAt is placeOf with the file that it has at src, if it is in one.
+func placeAt(in plan.Input, src plan.Source, file string, p *plan.Plan) string {
 	parts := []string{src.Kind, src.Region, src.Vault, src.Project, src.Address, src.Mount, in.Remote.String()}
-	if at := cmp.Or(src.File, src.Dir); at != "" {
+	if at := cmp.Or(file, src.Dir); at != "" {
 		file, err := filepath.Rel(p.Module, at)
 		if err != nil || !filepath.IsLocal(file) {
 			return ""

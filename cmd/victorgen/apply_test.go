@@ -53,13 +53,13 @@ secrets: minted: {
 }
 `,
 		"envs/test/env.cue": "package app\n\nenvironment: \"test\"\nnamespace: \"apps\"\ndelivery: kind: \"sealed\"\n",
-		".secrets":          "TOKEN=tok-7f3k29dk20sk3\n",
+		".secrets.test":     "TOKEN=tok-7f3k29dk20sk3\n",
 	} {
 		if err := write(dir, file, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(dir, ".secrets"), 0o600); err != nil {
+	if err := os.Chmod(filepath.Join(dir, ".secrets.test"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = kubetest.New(t)
@@ -70,7 +70,7 @@ secrets: minted: {
 // setSecrets writes the dotenv file of a module.
 func setSecrets(t *testing.T, dir, content string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, ".secrets"), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".secrets.test"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -107,8 +107,8 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(before, filesOf(t, dir)); diff != "" || s.Secret("apps", "app") != nil {
 		t.Error("a dry run has written something")
 	}
-	expect(0, fmt.Sprintf(created, "applied", ".secrets:2"), "")
-	if key := s.Secret("apps", "minted"); key == nil || !strings.Contains(filesOf(t, dir)[".secrets"], string(key.Data["key"])) || key.Type != "example.com/minted" {
+	expect(0, fmt.Sprintf(created, "applied", ".secrets.test:2"), "")
+	if key := s.Secret("apps", "minted"); key == nil || !strings.Contains(filesOf(t, dir)[".secrets.test"], string(key.Data["key"])) || key.Type != "example.com/minted" {
 		t.Error("what was minted is not what was applied")
 	}
 	expect(0, `test: unchanged in test (2 secrets: 2 unchanged)
@@ -193,7 +193,7 @@ func TestApplyFails(t *testing.T) {
 		"missing, unvalidated":  {secrets: "DSN=x\n", args: []string{"--skip-validation"}, code: 1, stderr: []string{"VALIDATION IS SKIPPED", "error VG2001: required input TOKEN is missing"}},
 		"nothing is minted":     {args: []string{"--no-generate"}, code: 1, stderr: []string{"error VG2002: generated input KEY is missing"}},
 		"unreadable":            {args: []string{"--source", "vault"}, code: 3, stderr: []string{"error VG2101: cannot read"}},
-		"source of no file":     {module: func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, ".secrets"), 0o644) }, code: 1, stderr: []string{"VG2103"}},
+		"source of no file":     {module: func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, ".secrets.test"), 0o644) }, code: 1, stderr: []string{"VG2103"}},
 		"two in one namespace":  {args: []string{"-n", "one"}, module: twice, code: 1, stderr: []string{"error VG1102: two secrets are both one/app", "or leave each in its own namespace"}},
 		"two environments":      {args: []string{"PATTERN"}, module: second, code: 1, stderr: []string{"error VG1102: Secret apps/app is that of test and test2"}},
 		"bad dry run":           {args: []string{"--dry-run=all"}, code: 2, stderr: []string{`--dry-run takes client or server, not "all"`}},
@@ -236,7 +236,7 @@ func TestApplyFails(t *testing.T) {
 			if s.Secret("apps", "app") != nil || s.Secret("apps", "minted") != nil {
 				t.Error("something was written")
 			}
-			if minted := strings.Contains(filesOf(t, dir)[".secrets"], "KEY="); minted && len(s.Requests()) == 0 {
+			if minted := strings.Contains(filesOf(t, dir)[".secrets.test"], "KEY="); minted && len(s.Requests()) == 0 {
 				t.Error("a value was minted for nothing")
 			}
 		})
@@ -335,7 +335,7 @@ func TestApplyShowsNoValue(t *testing.T) {
 				for _, args := range [][]string{{"--dry-run"}, {"--dry-run=server", "--prune", "--restart"}, {"-o", "json"}, {}, {"--skip-validation", "--create-namespace", "-n", "b", "--prune", "--restart"}} {
 					run(t.Context(), append([]string{"apply", env, "--kubeconfig", kubeconfig}, args...), &out, &out)
 				}
-				setSecrets(t, dir, strings.Replace(filesOf(t, dir)[".secrets"], "WEAK='"+canaries["WEAK"], "WEAK='"+canaries["LONG"], 1))
+				setSecrets(t, dir, strings.Replace(filesOf(t, dir)[".secrets.test"], "WEAK='"+canaries["WEAK"], "WEAK='"+canaries["LONG"], 1))
 				for _, args := range [][]string{{"--restart"}, {"-o", "json"}} {
 					run(t.Context(), append([]string{"apply", env, "--kubeconfig", kubeconfig}, args...), &out, &out)
 				}
@@ -379,7 +379,7 @@ func TestApplyGeneratesNothingAnew(t *testing.T) {
 			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
 		}
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, ".secrets")); err != nil || string(b) != lost {
+	if b, err := os.ReadFile(filepath.Join(dir, ".secrets.test")); err != nil || string(b) != lost {
 		t.Errorf("%v: %s", err, b)
 	}
 	// Another namespace has no such Secret: there it is the first time.

@@ -15,7 +15,7 @@ import (
 )
 
 // canaries are the values of the canary module. No two forms of them may be
-// found anywhere but in .secrets.
+// found anywhere but in .secrets.test.
 var canaries = map[string]string{
 	"TOKEN":    "tok-c4nary/one+9d8f7g6h5j",
 	"PASSWORD": "c4nary two: p&ss=w?rd#3k4l",
@@ -63,7 +63,7 @@ func forms(v string) map[string]string {
 
 // TestCanaries runs every verb on a module that works and on modules that fail
 // in every place where values are at hand, and looks for the values in all that
-// was printed and in every file but .secrets.
+// was printed and in every file but .secrets.test.
 func TestCanaries(t *testing.T) {
 	replace := func(file, old, new string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
@@ -103,19 +103,19 @@ func TestCanaries(t *testing.T) {
 		"template urlParse":    replace(contract, "{{.TOKEN | b64enc}}", "{{urlParse .PASSWORD}}{{urlParse \\\"%zz\\\"}}"),
 		"template regex":       replace(contract, "{{.TOKEN | b64enc}}", "{{regexMatch (printf \\\"(%s\\\" .TOKEN) .LONG}}"),
 		"certificate":          replace(env, "good.pem", "expired.pem"),
-		"no certificate":       replace(env, "good.pem", ".secrets"), // a file with values in the place of a certificate
+		"no certificate":       replace(env, "good.pem", ".secrets.test"), // a file with values in the place of a certificate
 		"scope":                replace(env, "good.pem\"", "good.pem\"\ndelivery: scope: \"everywhere\""),
-		"misspelt":             replace(".secrets", "TOKEN=", "TOKN="),
-		"no equals sign":       replace(".secrets", "TOKEN=", "TOKEN "),
-		"open quote":           replace(".secrets", "TOKEN=", "TOKEN='"),
-		"wrong escape":         replace(".secrets", "TOKEN=", `TOKEN="\q`),
-		"bad name":             replace(".secrets", "TOKEN=", "TO KEN="),
-		"not UTF-8":            replace(".secrets", "TOKEN=", "TOKEN=\xff"),
-		"control character":    replace(".secrets", "TOKEN=", "TOKEN=\x01"),
-		"CUE that sees values": replace(contract, "package app", "@extern(embed)\n\npackage app\n\n_x: _ @embed(file=.secrets,type=text)\ninputs: TOKEN: description: _x\ninputs: TOKEN: minLength: _x"),
+		"misspelt":             replace(".secrets.test", "TOKEN=", "TOKN="),
+		"no equals sign":       replace(".secrets.test", "TOKEN=", "TOKEN "),
+		"open quote":           replace(".secrets.test", "TOKEN=", "TOKEN='"),
+		"wrong escape":         replace(".secrets.test", "TOKEN=", `TOKEN="\q`),
+		"bad name":             replace(".secrets.test", "TOKEN=", "TO KEN="),
+		"not UTF-8":            replace(".secrets.test", "TOKEN=", "TOKEN=\xff"),
+		"control character":    replace(".secrets.test", "TOKEN=", "TOKEN=\x01"),
+		"CUE that sees values": replace(contract, "package app", "@extern(embed)\n\npackage app\n\n_x: _ @embed(file=.secrets.test,type=text)\ninputs: TOKEN: description: _x\ninputs: TOKEN: minLength: _x"),
 		"literal":              replace(contract, `token:  input: "TOKEN"`, `token: value: "`+canaries["TOKEN"]+`"`),
 		"literal twice":        replace(contract, `token:  input: "TOKEN"`, `"api-token": value: "sk-c4nary1234567890123456"`+"\n"+`"api-token": value: "sk-other1234567890123456"`),
-		"mode":                 func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, ".secrets"), 0o644) },
+		"mode":                 func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, ".secrets.test"), 0o644) },
 		"tree in the way": func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, "deploy"), nil, 0o644); err != nil {
 				t.Fatal(err)
@@ -123,7 +123,7 @@ func TestCanaries(t *testing.T) {
 		},
 		"lock with values": func(t *testing.T, dir string) {
 			os.MkdirAll(filepath.Join(dir, "deploy/test"), 0o755)
-			if err := os.Symlink("../../.secrets", filepath.Join(dir, "deploy/test/victorgen.lock")); err != nil {
+			if err := os.Symlink("../../.secrets.test", filepath.Join(dir, "deploy/test/victorgen.lock")); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -141,8 +141,8 @@ func TestCanaries(t *testing.T) {
 				{"build", envDir, "--check"}, {"build", envDir, "--dry-run"}, {"build", envDir, "--offline"},
 				{"build", envDir, "--no-generate"}, {"build", envDir, "-o", "json"}, {"build", envDir},
 				{"build", dir + "/envs/..."}, {"build", envDir, "--offline", "--check"}, {"init", dir},
-				{"cert", "inspect", envDir}, {"cert", "inspect", filepath.Join(dir, ".secrets")},
-				{"cert", "fetch", envDir, "--kubeconfig", kubeconfig}, {"cert", "fetch", envDir, "--kubeconfig", filepath.Join(dir, ".secrets")},
+				{"cert", "inspect", envDir}, {"cert", "inspect", filepath.Join(dir, ".secrets.test")},
+				{"cert", "fetch", envDir, "--kubeconfig", kubeconfig}, {"cert", "fetch", envDir, "--kubeconfig", filepath.Join(dir, ".secrets.test")},
 			} {
 				fmt.Fprintf(&out, "== %v\n", args[0])
 				run(t.Context(), args, &out, &out)
@@ -171,7 +171,7 @@ func canaryModule(t *testing.T) string {
 		"cue.mod/module.cue": "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
 		"contract.cue":       canaryContract,
 		"envs/test/env.cue":  "package app\n\nenvironment: \"test\"\nnamespace: \"apps\"\ndelivery: certificate: \"../../good.pem\"\n",
-		".secrets":           secrets.String(),
+		".secrets.test":      secrets.String(),
 	} {
 		path := filepath.Join(dir, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -194,7 +194,7 @@ func canaryModule(t *testing.T) string {
 }
 
 // checkNoCanary looks for all values, those that were minted too, in what was
-// printed and in all files but .secrets and, for the case that puts one there,
+// printed and in all files but .secrets.test and, for the case that puts one there,
 // the contract.
 func checkNoCanary(t *testing.T, dir, printed string) {
 	t.Helper()
@@ -203,14 +203,14 @@ func checkNoCanary(t *testing.T, dir, printed string) {
 		values[name] = v
 	}
 	all := filesOf(t, dir)
-	for line := range strings.Lines(all[".secrets"]) {
+	for line := range strings.Lines(all[".secrets.test"]) {
 		if name, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && (name == "MINTED" || name == "VICTORGEN_LOCK_KEY") {
 			values[name] = v
 		}
 	}
 	places := map[string]string{"the output": printed}
 	for file, content := range all {
-		if file != ".secrets" && file != "contract.cue" && file != filepath.Join("deploy", "test", "victorgen.lock") || strings.HasPrefix(content, "# Written by victorgen") {
+		if file != ".secrets.test" && file != "contract.cue" && file != filepath.Join("deploy", "test", "victorgen.lock") || strings.HasPrefix(content, "# Written by victorgen") {
 			places[file] = content
 		}
 	}

@@ -273,7 +273,7 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 	case in.Default != nil:
 		s.From = "the contract"
 	case src.Kind == plan.Env:
-		s.From = "the process environment or " + pr.rel(src.File)
+		s.From = "the process environment or " + pr.rel(src.At())
 	case src.Kind == plan.Files:
 		s.From = pr.rel(filepath.Join(src.Dir, in.Remote.String())) + " at source " + src.String()
 	case in.Remote == plan.Remote{}: // a dotenv file of sops

@@ -48,12 +48,8 @@ source, beside builds that may only read it.`,
 				if r.Diagnostics.HasErrors() {
 					return
 				}
-				known := lockKnows(r.plan, treeOf(r.plan))
 				values, ds := source.Generate(ctx, r.plan, openFor(r.plan, o.dryRun), source.Options{
-					Timeout: o.timeout,
-					Known: func(ctx context.Context, inputs []plan.Input) (map[string]string, plan.Diagnostics) {
-						return known(ctx, slices.DeleteFunc(inputs, func(in plan.Input) bool { return slices.Contains(o.renew, in.Name) }))
-					},
+					Timeout: o.timeout, Known: lockKnows(r.plan, treeOf(r.plan)), Renew: o.renew,
 				})
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				r.Minted = minted(r.plan, values)

@@ -29,7 +29,7 @@ func initCommand() *cobra.Command {
 		Use:   "init [DIR]",
 		Short: "Start a new module, or renew the schema of one",
 		Long: `Init writes a CUE module that works: a contract, one environment, the schema for
-editors and cue vet, a policy to start from, a .gitignore that keeps .secrets out
+editors and cue vet, a policy to start from, a .gitignore that keeps .secrets.* out
 of Git, and a configuration for pre-commit. The name of the application is that of the
 directory.
 

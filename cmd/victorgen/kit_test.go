@@ -56,7 +56,7 @@ func TestKit(t *testing.T) {
 		"cue.mod/module.cue": "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
 		"contract.cue":       kitContract,
 		"envs/test/env.cue":  "package app\n\nenvironment: \"test\"\nnamespace: \"apps\"\ndelivery: certificate: \"../../cert.pem\"\n",
-		".secrets":           "DB_PASSWORD='" + password + "'\nMAYBE_NOT=" + token + "\n",
+		".secrets.test":      "DB_PASSWORD='" + password + "'\nMAYBE_NOT=" + token + "\n",
 	} {
 		writeFile(t, filepath.Join(dir, file), content)
 	}
@@ -65,7 +65,7 @@ func TestKit(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "cert.pem"), string(pem))
-	if err := os.Chmod(filepath.Join(dir, ".secrets"), 0o600); err != nil {
+	if err := os.Chmod(filepath.Join(dir, ".secrets.test"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if code, stdout, stderr := victorgen(t, "build", filepath.Join(dir, "envs/test")); code != 0 {

@@ -52,7 +52,7 @@ secrets: app: keys: {
 	if code, out, errs := victorgen(t, "build", env); code != 0 {
 		t.Fatalf("%s%s", out, errs)
 	}
-	source := filepath.Join(dir, ".secrets")
+	source := filepath.Join(dir, ".secrets.test")
 	before := string(read(t, source))
 	values := assignments(before)
 	if len(values) != 5 {
@@ -122,7 +122,7 @@ secrets: app: keys: {
 	out, _ = recover(0, "PASSWORD", "--yes", "-o", "json")
 	has(out, `"input": "PASSWORD"`, `"state": "recovered"`, `"confirmed": true`)
 	out, _ = recover(0, "--yes")
-	has(out, "recovered BYTES in .secrets:3, from apps/app bytes (victorgen.lock confirms it)", "recovered ENCODED")
+	has(out, "recovered BYTES in .secrets.test:3, from apps/app bytes (victorgen.lock confirms it)", "recovered ENCODED")
 	after := assignments(string(read(t, source)))
 	for _, name := range []string{"PASSWORD", "BYTES", "ENCODED", "VICTORGEN_LOCK_KEY"} {
 		if after[name] != values[name] {
@@ -145,7 +145,7 @@ secrets: app: keys: {
 	other := strings.Replace(before, values["PASSWORD"], "another-Passw0rd-than-that-7f3k", 1)
 	setSecrets(t, dir, other)
 	_, errs = recover(0, "--yes")
-	has(errs, "warning VG2109: PASSWORD at .secrets:")
+	has(errs, "warning VG2109: PASSWORD at .secrets.test:")
 	_, errs = recover(1, "PASSWORD", "--yes")
 	has(errs, "error VG2109")
 	if string(read(t, source)) != other {
@@ -163,7 +163,7 @@ secrets: app: keys: {
 		t.Fatal(err)
 	}
 	out, errs = recover(0, "PASSWORD", "--yes")
-	has(out, "recovered PASSWORD in .secrets:1, from apps/app password (not checked")
+	has(out, "recovered PASSWORD in .secrets.test:1, from apps/app password (not checked")
 	has(errs, "warning VG2108: VICTORGEN_LOCK_KEY is absent, too")
 
 	// A Secret that is not what the tree was built with does not come back.

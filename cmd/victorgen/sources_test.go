@@ -275,7 +275,7 @@ func TestCanariesAtSources(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := parameterStore(t)
 			dir := canaryModule(t)
-			if err := os.Remove(filepath.Join(dir, ".secrets")); err != nil {
+			if err := os.Remove(filepath.Join(dir, ".secrets.test")); err != nil {
 				t.Fatal(err)
 			}
 			for file, add := range map[string]string{

@@ -23,18 +23,18 @@ func templateCommand() *cobra.Command {
 		Use:   "template ENV",
 		Short: "Print a commented dotenv template of an environment",
 		Long: `Template prints a dotenv file with a line for each input that the environment
-reads from its environment variables or its .secrets file: what is required, what
+reads from its environment variables or its dotenv file: what is required, what
 is optional, and what is generated where it is missing. Inputs that live elsewhere
 are left out, unless --source env says otherwise.
 
 With --output it goes to a file that nobody else can read; fill it in and keep it
 out of Git. Of a file that is there, every line stays as it is: inputs that it does
 not name yet are added at its end, as comments.`,
-		Example: `  # start a .secrets file, or add what it lacks
-  victorgen template envs/production --output .secrets
+		Example: `  # start a dotenv file, or add what it lacks
+  victorgen template envs/production --output .secrets.production
 
   # the same for an environment whose inputs live in a cloud
-  victorgen template envs/production-aws --source env --output .secrets`,
+  victorgen template envs/production-aws --source env --output .secrets.production-aws`,
 		Args:              argsOf(cobra.ExactArgs(1)),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -201,7 +201,7 @@ func (t *template) input(in plan.Input, comment bool) {
 		t.note("Example: %s", in.Example)
 	}
 	if s, ok := t.plan.Source(in.Source); ok && s.Name != "default" && in.Default == nil {
-		t.note("Belongs into %s", filepath.Base(s.File))
+		t.note("Belongs into %s", filepath.Base(s.At()))
 	}
 	switch {
 	case in.Default != nil:

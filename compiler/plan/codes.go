@@ -109,6 +109,7 @@ const (
 	CodeInGit         Code = "VG2122"
 	CodeTwoPlaces     Code = "VG2123"
 	CodeSameValue     Code = "VG2124"
+	CodeSharedFile    Code = "VG2125"
 )
 
 // What the emitter says of certificates, the lock and the tree.

@@ -245,8 +245,14 @@ away. The line break that ends PEM is a part of it.`,
 What Git once has, everybody has who ever clones. It is a warning, and an error before a value is generated into it. Add
 the file to .gitignore; if it was committed, replace all that it holds. Without git in PATH nothing is said.`,
 	CodeSameValue: `several environments have the same value of a generated input (warning).
-Who learns it in one, such as that of developers, has it in all. Mostly they read one file: ` + "`file: \".secrets.\\(environment)\"`" + `
-in the contract gives each its own. Inputs that name the same remote at the same service are one on purpose.`,
+Who learns it in one, such as that of developers, has it in all. Mostly they read one file, or one is a copy of the
+other: give each environment its own, which ` + "`.secrets.ENVIRONMENT`" + ` is by default, and rotate the input in all but one. Inputs
+that name the same remote at the same service are one on purpose.`,
+	CodeSharedFile: `values are read from .secrets, which all environments once shared (warning).
+The default dotenv file is the environment's own, ` + "`.secrets.ENVIRONMENT`" + `. As long as an environment has none, .secrets is read
+and written in its place. Once there is one, it alone is read: an input that only .secrets has is told, and is not
+generated anew before its line is gone from there, or ` + "`generate --renew`" + ` asks for it. To move: ` + "`cp .secrets .secrets.production`" + `,
+say; take out of each what is for others; rotate what several have; remove .secrets.`,
 	CodeTwoPlaces: `an input is in the process environment and in the dotenv file, with different values (warning).
 The process environment wins: in every environment of the run, whosever the value is. ` + "`environment: false`" + ` at the source lets the
 file alone count; names that every shell sets, such as USER or HOME, count with ` + "`environment: true`" + ` alone.`,

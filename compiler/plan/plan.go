@@ -294,8 +294,13 @@ type Source struct {
 	Kind string
 	// Prefix stands before the remote names of its inputs, which have it already.
 	Prefix string
-	File   string // env, sops: absolute path of the file
-	Dir    string // files: absolute path of the directory
+	File   string // env, sops: absolute path of the file; see At
+	// Shared of kind env, if File is its default, is the absolute path of .secrets,
+	// which all environments once shared. It counts, as FromShared says, if it was
+	// there when the plan was made and File was not.
+	Shared     string
+	FromShared bool
+	Dir        string // files: absolute path of the directory
 	// ProcessEnv of kind env says whether the environment of the process counts;
 	// nil is yes, but for names that every shell sets.
 	ProcessEnv *bool
@@ -314,6 +319,14 @@ type Source struct {
 
 // String names the source for people: `default (aws-ssm)`.
 func (s Source) String() string { return s.Name + " (" + s.Kind + ")" }
+
+// At is the absolute path of the file that is read and written.
+func (s Source) At() string {
+	if s.FromShared {
+		return s.Shared
+	}
+	return s.File
+}
 
 // AzureCloud returns the cloud of Azure that the vault is in, as the External
 // Secrets Operator calls it, and false if it is in none of them

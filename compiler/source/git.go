@@ -47,7 +47,7 @@ func Exposed(ctx context.Context, src plan.Source) string {
 func plainPlace(src plan.Source) string {
 	switch src.Kind {
 	case plan.Env:
-		return src.File
+		return src.At()
 	case plan.Files:
 		return src.Dir
 	}

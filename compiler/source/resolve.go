@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ type Options struct {
 	// none is generated, for absent now is not the same as never there. nil knows
 	// of none. It is asked only if there are such inputs.
 	Known func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics)
+	// Renew are the names of inputs of which a value that is known is given up.
+	Renew []string
 	// Belongs vouches that a child, as it is now, was found to belong to its
 	// parents, as they are now. nil vouches for none.
 	Belongs func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool
@@ -199,6 +202,7 @@ type resolution struct {
 	lenient    bool            // what is wrong with a value is a warning
 	set        value.Set
 	places     map[string]string // of an absent input: where to put it, if its source says so
+	left       map[string]string // absent inputs of which a value is left where it does not count: where
 	lost       map[string]string // absent inputs of which a value is known: what knows it
 	ds         plan.Diagnostics
 }
@@ -206,7 +210,7 @@ type resolution struct {
 func newResolution(p *plan.Plan, sources map[string]Source, inputs []plan.Input) *resolution {
 	return &resolution{
 		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, mintedBy: "leave out --no-generate to have it minted",
-		set: value.Set{}, places: map[string]string{}, lost: map[string]string{},
+		set: value.Set{}, places: map[string]string{}, left: map[string]string{}, lost: map[string]string{},
 	}
 }
 
@@ -341,6 +345,12 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 		case a.Err == nil || errors.Is(a.Err, ErrAbsent):
 			r.set[in.Name] = value.Resolved{State: value.Absent}
 			r.places[in.Name] = a.Origin
+			if a.Known != "" {
+				r.left[in.Name] = a.Known
+			}
+			if a.Known != "" && in.MayBeAbsent() {
+				r.ds.Warnf(plan.CodeSharedFile, in.Pos, "move the line, or remove it", "%s is absent, and %s, which does not count any more, has a value of it", in.Name, a.Known)
+			}
 			continue
 		case errors.As(a.Err, &own):
 			r.ds = append(r.ds, own...) // the same for many inputs; sorting drops the duplicates
@@ -383,16 +393,21 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 			absent = append(absent, in)
 		}
 	}
-	if o.Known == nil || len(absent) == 0 || r.ds.HasErrors() && ctx.Err() != nil {
+	absent = slices.DeleteFunc(absent, func(in plan.Input) bool { return slices.Contains(o.Renew, in.Name) })
+	if len(absent) == 0 || r.ds.HasErrors() && ctx.Err() != nil {
 		return
 	}
-	known, ds := o.Known(ctx, absent)
-	r.ds = append(r.ds, ds...)
+	known := map[string]string{}
+	if o.Known != nil {
+		var ds plan.Diagnostics
+		known, ds = o.Known(ctx, absent)
+		r.ds = append(r.ds, ds...)
+	}
 	type lot struct{ source, by string }
 	lots := map[lot][]string{}
 	fresh := false // something is to be generated
 	for _, in := range absent {
-		by := known[in.Name]
+		by := cmp.Or(r.left[in.Name], known[in.Name])
 		if by == "" {
 			fresh = true
 			continue
@@ -432,6 +447,14 @@ func (r *resolution) declared(names []string, src plan.Source) []plan.Pos {
 
 // broughtBack says what to do about inputs that are lost.
 func (r *resolution) broughtBack(names []string, src plan.Source) string {
+	renewable := slices.DeleteFunc(slices.Clone(names), func(name string) bool { in, _ := r.plan.Input(name); return in.NeverRotate })
+	renew := ""
+	if len(renewable) > 0 {
+		renew = "; `victorgen generate ENV --renew " + strings.Join(renewable, ",") + "` makes a new one on purpose"
+	}
+	if left := r.left[names[0]]; left != "" {
+		return "move what is for this environment from " + left + " to " + filepath.Base(src.At()) + renew
+	}
 	where := "is it the right account, region and prefix?"
 	if src.File != "" {
 		where = "is it the right file?"
@@ -439,11 +462,6 @@ func (r *resolution) broughtBack(names []string, src plan.Source) string {
 	cluster := "`victorgen recover ENV` reads it from the cluster, or a colleague or a backup may have it"
 	if slices.Equal(names, []string{plan.LockKey}) {
 		cluster = "a colleague or a backup may have it"
-	}
-	renewable := slices.DeleteFunc(slices.Clone(names), func(name string) bool { in, _ := r.plan.Input(name); return in.NeverRotate })
-	renew := ""
-	if len(renewable) > 0 {
-		renew = "; `victorgen generate ENV --renew " + strings.Join(renewable, ",") + "` makes a new one on purpose"
 	}
 	return "bring it back: " + where + " " + cluster + renew
 }
@@ -505,6 +523,9 @@ func (r *resolution) remedy(in plan.Input) string {
 		place = "source " + in.Source
 	}
 	hint := "set it in " + place
+	if left := r.left[in.Name]; left != "" {
+		hint += ", or move it there from " + left + ", which does not count any more"
+	}
 	if in.Remote.Property != "" {
 		hint += ", as property " + in.Remote.Property
 	}

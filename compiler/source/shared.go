@@ -100,7 +100,7 @@ func Shared(plans []*plan.Plan, sets []value.Set) []plan.Diagnostics {
 		}
 		hint := "give each environment a source of its own, and `victorgen rotate` the inputs in all but one"
 		if len(files) == 1 {
-			hint = "they share " + files[0] + ": " + `write sources: default: file: ".secrets.\(environment)" in the contract; then ` + "`victorgen rotate` the inputs in all but one"
+			hint = "they share " + files[0] + ": give each a file of its own, as .secrets.ENVIRONMENT at the root of the module is by default; then `victorgen rotate` the inputs in all but one"
 		}
 		slices.Sort(f.inputs)
 		for _, i := range f.environments {

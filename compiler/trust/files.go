@@ -25,7 +25,7 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 	var ds plan.Diagnostics
 	root := workTree(p.Module)
 	for _, s := range used(p) {
-		if s.Kind == plan.Files {
+		if s.File = s.At(); s.Kind == plan.Files {
 			s.File = s.Dir
 		}
 		if s.File == "" {
@@ -39,7 +39,7 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 			report(plan.CodeOutside, s.Pos, "keep it in the repository; or, if it is yours: --allow "+s.File,
 				"the file of source %s, %s, is outside of %s%s", s.Name, s.File, root, by(s.File, real))
 		} else if inTree(real, p.Module) {
-			ds.Errorf(plan.CodeInTree, s.Pos, `keep it elsewhere: by default it is .secrets at the root of the module`,
+			ds.Errorf(plan.CodeInTree, s.Pos, `keep it elsewhere: by default it is .secrets.ENVIRONMENT at the root of the module`,
 				"the file of source %s, %s, is among what is committed or is Git's or CUE's own: values would be written there", s.Name, s.File)
 		}
 	}

@@ -36,6 +36,7 @@ import (
 type Source struct {
 	file   string
 	module string // where a hint may tell to change a file; empty is anywhere
+	shared string // another that counted before file did: what it alone has is told
 	always *bool  // what the contract says of the process environment
 	lookup func(name string) (string, bool)
 }
@@ -49,7 +50,11 @@ var (
 // New returns the source of the dotenv file of s, whose name is absolute, under
 // the environment that lookup knows, which is [os.LookupEnv] but in tests.
 func New(s plan.Source, lookup func(string) (string, bool)) *Source {
-	return &Source{file: s.File, always: s.ProcessEnv, lookup: lookup}
+	shared := s.Shared
+	if s.FromShared {
+		shared = ""
+	}
+	return &Source{file: s.At(), shared: shared, always: s.ProcessEnv, lookup: lookup}
 }
 
 // Within has hints of s tell to change no file outside of a module.
@@ -85,6 +90,7 @@ func (s *Source) Read(_ context.Context, refs []source.Ref) []source.Answer {
 	answers := make([]source.Answer, len(refs))
 	s.sweep()
 	d, err := s.read()
+	left := s.left()
 	for i, ref := range refs {
 		if err != nil {
 			answers[i] = source.Answer{Err: err}
@@ -92,8 +98,24 @@ func (s *Source) Read(_ context.Context, refs []source.Ref) []source.Answer {
 		}
 		answers[i] = s.find(d, ref.Input)
 		answers[i].Warnings = append(answers[i].Warnings, d.differ...)
+		if a := left[ref.Input]; a.value != "" && errors.Is(answers[i].Err, source.ErrAbsent) {
+			answers[i].Known = filepath.Base(s.shared)
+		}
 	}
 	return answers
+}
+
+// left returns what the file has that counted before. One that can't be read has
+// nothing: it counts for nothing here, but for what it may remind of.
+func (s *Source) left() map[string]assignment {
+	if s.shared == "" {
+		return nil
+	}
+	d, err := (&Source{file: s.shared}).read()
+	if err != nil {
+		return nil
+	}
+	return d.values
 }
 
 // Prove implements source.Prover. There is nothing else to ask than the values.
