@@ -28,6 +28,7 @@ func testDrift(t *testing.T, c *cluster) {
 	if err := errors.Join(err,
 		os.CopyFS(dir, os.DirFS("../examples/victor")),
 		os.RemoveAll(filepath.Join(dir, "deploy")),
+		os.RemoveAll(filepath.Join(dir, "envs", "production-external")), // whose like testExternal has
 		os.WriteFile(filepath.Join(dir, "demo-sealing-cert.pem"), c.certificate, 0o644),
 		os.WriteFile(filepath.Join(dir, ".gitignore"), []byte(".secrets*\n"), 0o644)); err != nil {
 		t.Fatal(err)
@@ -51,8 +52,8 @@ func testDrift(t *testing.T, c *cluster) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{".secrets", ".secrets.dev", ".secrets.staging"} {
-		if err := os.WriteFile(filepath.Join(dir, name), source, 0o600); err != nil {
+	for _, environment := range environments {
+		if err := os.WriteFile(filepath.Join(dir, ".secrets."+environment), source, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

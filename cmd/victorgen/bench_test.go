@@ -106,17 +106,9 @@ func BenchmarkProcess(b *testing.B) {
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
 		b.Fatal(err)
 	}
-	for env, file := range secretsOf {
-		data, err := os.ReadFile("../../fixtures/victor/" + env + ".env")
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
-			b.Fatal(err)
-		}
-	}
+	writeValues(b, dir)
 	for name, args := range map[string][]string{
-		"version": {"version"}, "vet": {"vet", "./envs/..."}, "build-unchanged": {"build", "./envs/...", "--check", "--source", "env"},
+		"version": {"version"}, "vet": {"vet", "./envs/..."}, "build-unchanged": append([]string{"build", "--check", "--source", "env"}, sealedEnvironments("envs")...),
 	} {
 		b.Run(name, func(b *testing.B) {
 			var clock, cpu, base time.Duration

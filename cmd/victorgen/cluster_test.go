@@ -126,6 +126,9 @@ func (c *fakeCluster) get(path string) (status int, body any) {
 	}
 	manifests, _ := filepath.Glob(filepath.Join(c.dir, "deploy", "*", "secrets", "*.yaml"))
 	for _, file := range manifests {
+		if strings.Contains(file, "production-") {
+			continue
+		}
 		b, err := os.ReadFile(file)
 		if err != nil {
 			c.t.Error(err)
@@ -134,7 +137,7 @@ func (c *fakeCluster) get(path string) (status int, body any) {
 		if err := yaml.Unmarshal(b, &sealed); err != nil {
 			c.t.Error(err)
 		}
-		if sealed.Namespace != m[1] || sealed.Name != m[3] || strings.Contains(file, "production-") {
+		if sealed.Namespace != m[1] || sealed.Name != m[3] {
 			continue
 		}
 		secret, err := sealed.Unseal(scheme.Codecs, c.keys)

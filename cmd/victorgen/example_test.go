@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,9 +28,34 @@ import (
 
 const example = "../../examples/victor"
 
-// secretsOf are the dotenv files of the example's environments, in the module
-// and among the fixtures.
-var secretsOf = map[string]string{"production": ".secrets", "staging": ".secrets.staging", "dev": ".secrets.dev"}
+// valuesOf are the fixtures with the values of the example's environments that are
+// sealed.
+var valuesOf = map[string]string{
+	"dev": "dev.env", "staging": "staging.env",
+	"production": "production.env", "production-aws": "production.env", "production-azure": "production.env",
+}
+
+// sealedEnvironments are their directories, in envs.
+func sealedEnvironments(envs string) (dirs []string) {
+	for _, env := range slices.Sorted(maps.Keys(valuesOf)) {
+		dirs = append(dirs, envs+"/"+env)
+	}
+	return dirs
+}
+
+// writeValues writes their dotenv files, in dir.
+func writeValues(t testing.TB, dir string) {
+	t.Helper()
+	for env, file := range valuesOf {
+		b, err := os.ReadFile("../../fixtures/victor/" + file)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, ".secrets."+env), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // copyExample copies the example, its committed trees included, and the fake
 // values that these were made from.
@@ -41,15 +68,7 @@ func copyExample(t *testing.T) string {
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
 		t.Fatal(err)
 	}
-	for env, file := range secretsOf {
-		b, err := os.ReadFile("../../fixtures/victor/" + env + ".env")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writeValues(t, dir)
 	return dir
 }
 
@@ -85,8 +104,12 @@ func victorgen(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func TestExampleIsCommitted(t *testing.T) {
 	dir := copyExample(t)
 	before := filesOf(t, filepath.Join(dir, "deploy"))
-	// The variants at a cloud are built from the dotenv file of production.
-	if code, _, stderr := victorgen(t, "build", dir+"/envs/...", "--source", "env"); code != 0 {
+	// The variants at a cloud are built from the dotenv file of production, and
+	// what is external from nothing.
+	if code, _, stderr := victorgen(t, append([]string{"build", "--source", "env"}, sealedEnvironments(dir+"/envs")...)...); code != 0 {
+		t.Fatal(stderr)
+	}
+	if code, _, stderr := victorgen(t, "build", "--offline", dir+"/envs/production-external"); code != 0 {
 		t.Fatal(stderr)
 	}
 	after := filesOf(t, filepath.Join(dir, "deploy"))
@@ -102,7 +125,7 @@ func TestExampleIsCommitted(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("examples/victor/deploy is not what a build writes (-committed +built):\n%s", diff)
 	}
-	if code, stdout, stderr := victorgen(t, "build", dir+"/envs/...", "--offline", "--check"); code != 0 || strings.Count(stdout, "unchanged") != 5 {
+	if code, stdout, stderr := victorgen(t, "build", dir+"/envs/...", "--offline", "--check"); code != 0 || strings.Count(stdout, "unchanged") != 6 {
 		t.Errorf("offline check: exit %d\n%s%s", code, stdout, stderr)
 	}
 }
