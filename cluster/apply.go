@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/crash"
 )
@@ -246,20 +247,29 @@ func (a *application) readPruned(ctx context.Context) {
 			a.fail(&a.ds, r, err)
 		}
 		for _, u := range items {
-			r.name = u.GetName()
 			s, err := parse(&u)
 			owner, owned := s.owner()
 			switch {
 			case err != nil:
 				a.fail(&a.ds, r, err)
-			case kept[namespace+"/"+r.name]:
+			case kept[namespace+"/"+u.GetName()]:
 			case owned && !a.options.ForceConflicts:
-				a.ds.Warnf(plan.CodeOwned, nil, "delete the "+owner.Kind, "%s is not in the contract any more, and is not pruned: it belongs to %s %s", r, owner.Kind, owner.Name)
+				r.name = objectName(u.GetName(), a.values(s))
+				a.ds.Warnf(plan.CodeOwned, nil, "delete what it belongs to", "%s is not in the contract any more, and is not pruned: it belongs to %s", r, ownerOf(owner.Kind, " ", owner.Name, u.GetName()))
 			default:
-				a.prunings = append(a.prunings, a.pruning(namespace, r.name, s))
+				a.prunings = append(a.prunings, a.pruning(namespace, u.GetName(), s))
 			}
 		}
 	}
+}
+
+// values are those that no name may hold: of what is to be, of what is there, and of s.
+func (a *application) values(s secret) []value.Value {
+	all := slices.Collect(maps.Values(s.data))
+	for _, j := range a.jobs {
+		all = append(all, slices.Concat(slices.Collect(maps.Values(j.want.data)), slices.Collect(maps.Values(j.before.data)))...)
+	}
+	return all
 }
 
 // decide looks at what is to be written, and what stands against it.
@@ -286,14 +296,14 @@ func (a *application) refuse(j *job) {
 		report, hint = a.ds.Warnf, "it is written all the same"
 	}
 	if o, ok := j.before.owner(); ok {
-		report(plan.CodeOwned, j.Pos, hint+", and the controller may put its own values back", "Secret %s belongs to %s %s", j, o.Kind, o.Name)
+		report(plan.CodeOwned, j.Pos, hint+", and the controller may put its own values back", "Secret %s belongs to %s", j, ownerOf(o.Kind, " ", o.Name, j.Name))
 	} else if who := j.before.elsewhere(a.plan); who != "" {
 		report(plan.CodeOwned, j.Pos, hint+"; -n applies to another namespace", "Secret %s belongs to %s", j, who)
 	}
 	hint = fmt.Sprintf("delete it first: kubectl delete secret -n %s %s", j.Namespace, j.Name)
 	switch {
 	case j.before.kind != j.want.kind:
-		a.ds.Errorf(plan.CodeUnchangeable, j.Pos, hint, "Secret %s is of type %s, which can't be changed to %s", j, j.before.kind, j.want.kind)
+		a.ds.Errorf(plan.CodeUnchangeable, j.Pos, hint, "Secret %s is of %s, which can't be changed to %s", j, typed(j.before.kind, j.want.kind), j.want.kind)
 	case j.before.immutable && !j.want.immutable:
 		a.ds.Errorf(plan.CodeUnchangeable, j.Pos, hint, "Secret %s is immutable, which can't be taken back", j)
 	case j.before.immutable && j.before.changes(j.want):
@@ -320,7 +330,7 @@ func (a *application) readWorkloads(ctx context.Context) {
 				a.fail(&a.ds, asked, err)
 			}
 			for _, u := range items {
-				switch w, err := consumer(u, r.kind, r.resource, names); {
+				switch w, err := consumer(u, r.kind, r.resource, namespace, names, a.values(secret{})); {
 				case err != nil:
 					a.fail(&a.ds, asked, err)
 				case len(w.Secrets) == 0:
@@ -447,7 +457,7 @@ func (a *application) pruning(namespace, name string, s secret) *step {
 			return err
 		})
 	}
-	return &step{request: request{plan.CodeClusterWrite, "delete", "Secret", namespace, name, nil}, do: do}
+	return &step{request: request{plan.CodeClusterWrite, "delete", "Secret", namespace, objectName(name, a.values(s)), nil}, do: do}
 }
 
 // rollout restarts a workload as `kubectl rollout restart` does.
@@ -455,7 +465,7 @@ func (a *application) rollout(w Workload) *rollout {
 	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, restartedAt, a.options.Now().Format(time.RFC3339))
 	do := func(ctx context.Context, dryRun []string) error {
 		return a.ask(ctx, w.resource, w.Namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
-			_, err := objects.Patch(ctx, w.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: emit.ManagedBy, DryRun: dryRun})
+			_, err := objects.Patch(ctx, w.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: emit.ManagedBy, DryRun: dryRun})
 			return err
 		})
 	}

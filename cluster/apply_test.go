@@ -131,7 +131,7 @@ func TestApply(t *testing.T) {
 		{map[string]string{"a": "2", "b": binary, "c": "3"}, annotate,
 			[]string{"changed apps/app: a changed, b unchanged, c created"}, 2, map[string]string{"a": "2", "b": binary, "c": "3"}, 4, 1},
 		{map[string]string{"a": "2", "c": ""}, annotate,
-			[]string{"changed apps/app: a unchanged, b removed, c removed"}, 2, map[string]string{"a": "2"}, 4, 1},
+			[]string{"changed apps/app: [not shown] removed, a unchanged, c removed"}, 2, map[string]string{"a": "2"}, 4, 1},
 		{map[string]string{"a": "2"}, func(*emit.Rendered) {},
 			[]string{"changed apps/app: a unchanged"}, 2, map[string]string{"a": "2"}, 3, 0},
 		{map[string]string{"a": "2"}, func(*emit.Rendered) {},
@@ -214,32 +214,32 @@ func TestApplyRefuses(t *testing.T) {
 	}{
 		"SealedSecret": {
 			there:   owned("SealedSecret", &no),
-			refused: []string{"error VG5003: Secret apps/app belongs to SealedSecret them; --force-conflicts writes it all the same, and the controller may put its own values back"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to SealedSecret them; it is written all the same, and the controller may put its own values back"},
+			refused: []string{"error VG5003: Secret apps/app belongs to SealedSecret of another name; --force-conflicts writes it all the same, and the controller may put its own values back"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to SealedSecret of another name; it is written all the same, and the controller may put its own values back"},
 		},
 		"another controller": {
 			there:   owned("Certificate", &yes),
-			refused: []string{"error VG5003: Secret apps/app belongs to Certificate them; --force-conflicts writes it all the same, and the controller may put its own values back"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to Certificate them; it is written all the same, and the controller may put its own values back"},
+			refused: []string{"error VG5003: Secret apps/app belongs to Certificate of another name; --force-conflicts writes it all the same, and the controller may put its own values back"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to Certificate of another name; it is written all the same, and the controller may put its own values back"},
 		},
 		"an owner that is no controller": {there: func(s *corev1.Secret) { owned("Release", nil)(s); s.Data = map[string][]byte{"a": []byte("new")} }},
 		"another environment": {
 			there:   labelled("shop", "other"),
-			refused: []string{"error VG5003: Secret apps/app belongs to environment other of shop; --force-conflicts writes it all the same; -n applies to another namespace"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to environment other of shop; it is written all the same; -n applies to another namespace"},
+			refused: []string{"error VG5003: Secret apps/app belongs to another environment of shop; --force-conflicts writes it all the same; -n applies to another namespace"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to another environment of shop; it is written all the same; -n applies to another namespace"},
 		},
 		"another application": {
 			there:   labelled("bank", ""),
-			refused: []string{"error VG5003: Secret apps/app belongs to bank; --force-conflicts writes it all the same; -n applies to another namespace"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to bank; it is written all the same; -n applies to another namespace"},
+			refused: []string{"error VG5003: Secret apps/app belongs to another contract; --force-conflicts writes it all the same; -n applies to another namespace"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to another contract; it is written all the same; -n applies to another namespace"},
 		},
 		"another manager": {
 			refused: []string{"error VG5004: Secret apps/app: kubectl-create has set data; `kubectl get --show-managed-fields -o yaml` shows who that is, and which keys; --force-conflicts takes the fields over"},
 		},
 		"type": {
 			there:   func(s *corev1.Secret) { s.Type = "example.com/mine" },
-			refused: []string{"error VG5005: Secret apps/app is of type example.com/mine, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
-			forced:  []string{"error VG5005: Secret apps/app is of type example.com/mine, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
+			refused: []string{"error VG5005: Secret apps/app is of a type that is not of Kubernetes, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
+			forced:  []string{"error VG5005: Secret apps/app is of a type that is not of Kubernetes, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
 		},
 		"immutable": {
 			there: immutable, wanted: func(r *emit.Rendered) { r.Immutable = true },
@@ -351,7 +351,7 @@ func TestApplyPrunes(t *testing.T) {
 	names := []string{"app", "unlabelled", "other-env", "other-app", "no-env", "owned", "by-other-tool"}
 	for _, dryRun := range []string{DryRunClient, DryRunServer, ""} {
 		report, ds = c.Apply(t.Context(), applied, then, ApplyOptions{Prune: true, DryRun: dryRun})
-		expect(t, "diagnostics", []string{"warning VG5003: Secret apps/owned is not in the contract any more, and is not pruned: it belongs to SealedSecret them; delete the SealedSecret"}, said(ds))
+		expect(t, "diagnostics", []string{"warning VG5003: Secret apps/owned is not in the contract any more, and is not pruned: it belongs to SealedSecret of another name; delete what it belongs to"}, said(ds))
 		expect(t, "report", []string{"unchanged apps/app: a unchanged", "pruned apps/empty", "pruned apps/gone"}, told(report))
 		for _, name := range []string{"gone", "empty"} {
 			if there := s.Secret("apps", name) != nil; there != (dryRun != "") {

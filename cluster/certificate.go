@@ -101,7 +101,7 @@ func (c *Client) noAnswer(controller plan.Controller, verb, port string, err err
 	}
 	// The name that a rule must allow is that in the path:
 	// https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
-	return c.failure(request{plan.CodeClusterRead, verb, "Service", controller.Namespace, "http:" + controller.Name + ":" + port, nil}, err)
+	return c.failure(request{plan.CodeClusterRead, verb, "Service", controller.Namespace, "http:" + controller.Name + ":" + portName(port), nil}, err)
 }
 
 // failure is fail for one request.

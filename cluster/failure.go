@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -145,7 +146,7 @@ func network(err error) string {
 	case errors.As(err, &dns):
 		return "the name " + dns.Name + " cannot be resolved"
 	case errors.As(err, &untrusted):
-		return "its TLS certificate is not trusted: " + untrusted.Err.Error()
+		return "its TLS certificate is not trusted: " + mistrust(untrusted.Err)
 	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &op):
 		return fmt.Sprintf("connection refused by %s", op.Addr)
 	case errors.As(err, &op):
@@ -156,6 +157,20 @@ func network(err error) string {
 		return link.Err.Error() // of a program that the kubeconfig names
 	}
 	return errNoAnswer.Error()
+}
+
+// mistrust says why a TLS certificate is not trusted, and nothing of what stands in it.
+func mistrust(err error) string {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return "x509: certificate signed by unknown authority"
+	case errors.As(err, new(x509.HostnameError)):
+		return "x509: certificate is valid for other names"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "x509: certificate has expired or is not yet valid"
+	}
+	return "x509: certificate is not valid"
 }
 
 // answered reports whether an answer came that is about one object, so that to

@@ -42,7 +42,7 @@ type Live struct {
 	Labels      map[string]string
 	Annotations map[string]string
 	Immutable   bool
-	Owners      []string  // KIND/NAME
+	Owners      []string  // KIND/NAME, as far as they are shown
 	Created     time.Time // of the Secret
 	Changed     time.Time // when its data last changed; see dataChanged
 	Data        map[string]value.Value
@@ -121,7 +121,7 @@ func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time, pinned .
 	second.SetLimit(parallel)
 	s.Stores = storesOf(s.Secrets)
 	for i := range s.Stores {
-		second.Go(func() { r.store(ctx, &s.Stores[i]) })
+		second.Go(func() { r.store(ctx, p, &s.Stores[i]) })
 	}
 	second.Wait()
 	if ctx.Err() != nil { // which is told once
@@ -172,8 +172,13 @@ type unreachable struct{ reason, remedy string }
 
 func (u *unreachable) Error() string { return u.reason }
 
-// get fills in an object.
+// get fills in an object of which the contract has the name.
 func (r *reading) get(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, object any) value.State {
+	return r.getAs(ctx, resource, namespace, name, name, object)
+}
+
+// getAs fills in an object that is called shown in messages.
+func (r *reading) getAs(ctx context.Context, resource schema.GroupVersionResource, namespace, name, shown string, object any) value.State {
 	got, err := r.dynamic.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	var t trouble
 	var said apierrors.APIStatus
@@ -205,7 +210,7 @@ func (r *reading) get(ctx context.Context, resource schema.GroupVersionResource,
 	t.resource, t.namespace = resource, namespace
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.troubles[t] = append(r.troubles[t], name)
+	r.troubles[t] = append(r.troubles[t], shown)
 	return value.Unreadable
 }
 
@@ -237,7 +242,7 @@ func (r *reading) secret(ctx context.Context, s plan.Secret, into *Live) {
 	into.Type, into.Labels, into.Annotations = string(secret.Type), secret.Labels, secret.Annotations
 	into.Immutable = secret.Immutable != nil && *secret.Immutable
 	for _, o := range secret.OwnerReferences {
-		into.Owners = append(into.Owners, o.Kind+"/"+o.Name)
+		into.Owners = append(into.Owners, ownerOf(o.Kind, "/", o.Name, s.Name))
 	}
 	into.Created, into.Changed = secret.CreationTimestamp.UTC(), dataChanged(secret.ObjectMeta)
 	into.Data = map[string]value.Value{}
@@ -303,9 +308,9 @@ func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
 			}
 		}
 		for _, ref := range refs {
-			store := storeRef{cmp.Or(ref.Kind, esv1.SecretStoreKind), s.Namespace, ref.Name}
-			if store.kind == esv1.ClusterSecretStoreKind {
-				store.namespace = ""
+			store := storeRef{esv1.SecretStoreKind, s.Namespace, ref.Name}
+			if ref.Kind == esv1.ClusterSecretStoreKind {
+				store.kind, store.namespace = esv1.ClusterSecretStoreKind, ""
 			}
 			if store.name != "" {
 				into.stores = append(into.stores, store)
@@ -314,13 +319,13 @@ func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
 	}
 }
 
-func (r *reading) store(ctx context.Context, into *Store) {
+func (r *reading) store(ctx context.Context, p *plan.Plan, into *Store) {
 	resource := secretStores
 	if into.Kind == esv1.ClusterSecretStoreKind {
 		resource = clusterSecretStores
 	}
 	var store esv1.SecretStore // of the same form as the other kind
-	into.State = r.get(ctx, resource, into.Namespace, into.Name, &store)
+	into.State = r.getAs(ctx, resource, into.Namespace, into.Name, into.shown(p), &store)
 	for _, c := range store.Status.Conditions {
 		into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
 	}

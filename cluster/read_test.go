@@ -244,7 +244,7 @@ warning VG5001: not allowed in cluster kind: to get sealedsecrets.bitnami.com se
 		},
 		"stores are forbidden": {
 			change: func(objects map[string]string) { objects[storePath], objects[clusterPath] = forbidden, forbidden },
-			want: `warning VG5001: not allowed in cluster kind: to get clustersecretstores.external-secrets.io shared
+			want: `warning VG5001: not allowed in cluster kind: to get clustersecretstores.external-secrets.io that the contract does not name
 warning VG5001: not allowed in cluster kind: to get secretstores.external-secrets.io shop in namespace apps`,
 			check: func(s *State) bool {
 				return s.Stores[0].State == value.Unreadable && s.Secrets[1].Delivery.State == value.Present

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/victor-ai/victorgen/compiler/value"
 )
 
 // restartedAt is the annotation by which kubectl restarts a workload
@@ -29,6 +31,7 @@ type Workload struct {
 	Name      string   `json:"name"`
 	Secrets   []string `json:"secrets"` // that have changed, by name
 
+	name     string // which Name may not show
 	resource schema.GroupVersionResource
 	paused   bool
 }
@@ -43,7 +46,7 @@ func (w Workload) command() string {
 
 // consumer makes a Workload of u, with those of the Secrets of those names that
 // its Pods get.
-func consumer(u unstructured.Unstructured, kind string, resource schema.GroupVersionResource, names map[string]bool) (Workload, error) {
+func consumer(u unstructured.Unstructured, kind string, resource schema.GroupVersionResource, namespace string, names map[string]bool, values []value.Value) (Workload, error) {
 	var typed struct {
 		Spec struct {
 			Paused   bool                   `json:"paused"`
@@ -56,7 +59,7 @@ func consumer(u unstructured.Unstructured, kind string, resource schema.GroupVer
 	used := consumed(typed.Spec.Template.Spec)
 	maps.DeleteFunc(used, func(name string, _ bool) bool { return !names[name] })
 	return Workload{
-		Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName(), Secrets: slices.Sorted(maps.Keys(used)),
+		Kind: kind, Namespace: namespace, Name: objectName(u.GetName(), values), name: u.GetName(), Secrets: slices.Sorted(maps.Keys(used)),
 		resource: resource, paused: typed.Spec.Paused,
 	}, nil
 }

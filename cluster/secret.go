@@ -149,16 +149,16 @@ func (s secret) owner() (metav1.OwnerReference, bool) {
 	return s.owners[i], true
 }
 
-// elsewhere names whose s is, if it is victorgen's and not that of p.
+// elsewhere says whose s is, if it is victorgen's and not that of p.
 func (s secret) elsewhere(p *plan.Plan) string {
 	environment, part := s.labels[emit.LabelEnvironment], s.labels[emit.LabelPartOf]
 	switch {
 	case s.labels[emit.LabelManagedBy] != emit.ManagedBy, part == p.PartOf && (environment == "" || environment == p.Environment):
 		return ""
-	case environment == "":
-		return part
+	case part == p.PartOf:
+		return "another environment of " + part
 	}
-	return "environment " + environment + " of " + part
+	return "another contract"
 }
 
 func (s secret) there() bool { return s.uid != "" }
@@ -243,7 +243,7 @@ func keys(r emit.Rendered, before, after secret) []AppliedKey {
 		_, ours := r.Data[k]
 		switch {
 		case was && !is:
-			all = append(all, AppliedKey{Name: k, State: Removed, Why: r.LeftOut[k]})
+			all = append(all, AppliedKey{Name: removedName(r, k), State: Removed, Why: r.LeftOut[k]})
 		case !ours: // somebody else has set it
 		case !was:
 			all = append(all, AppliedKey{Name: k, State: Created})
@@ -261,4 +261,14 @@ func keys(r emit.Rendered, before, after secret) []AppliedKey {
 	}
 	slices.SortFunc(all, func(a, b AppliedKey) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// removedName returns the name of a key that is removed, if the contract has it or
+// everybody knows it.
+func removedName(r emit.Rendered, key string) string {
+	declared := slices.ContainsFunc(r.Keys, func(k plan.Key) bool { return k.Name == key })
+	if _, leftOut := r.LeftOut[key]; declared || leftOut || slices.Contains(keyNames, key) {
+		return key
+	}
+	return notShown
 }

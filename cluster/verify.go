@@ -43,7 +43,7 @@ type SecretReport struct {
 	Type          string      `json:"type"`               // as it is in the cluster, or else as it is to be
 	Delivery      string      `json:"delivery,omitempty"` // SealedSecret or ExternalSecret; empty if victorgen itself has applied it
 	DeliveryState string      `json:"deliveryState,omitempty"`
-	Owners        []string    `json:"owners,omitempty"` // KIND/NAME
+	Owners        []string    `json:"owners,omitempty"` // KIND/NAME, as far as they are shown
 	Created       *time.Time  `json:"created,omitempty"`
 	Changed       *time.Time  `json:"changed,omitempty"` // no earlier than its data; see docs/verify.md
 	Keys          []KeyReport `json:"keys"`              // those of the contract, then those that nobody declared
@@ -51,7 +51,7 @@ type SecretReport struct {
 
 // KeyReport is one key of a [SecretReport].
 type KeyReport struct {
-	Name     string     `json:"name"`
+	Name     string     `json:"name"` // "[not shown]" if neither the contract nor the lock has it: it could be a value
 	State    KeyState   `json:"state"`
 	Bytes    *int       `json:"bytes,omitempty"` // the length of a value that is there
 	MadeFrom string     `json:"madeFrom,omitempty"`
@@ -144,7 +144,7 @@ type problem struct {
 
 func (j *judgement) report() SecretReport {
 	r := SecretReport{
-		Namespace: j.Namespace, Name: j.Name, Verdict: VerdictOK, Type: cmp.Or(j.live.Type, j.Type), Delivery: j.live.Delivery.Kind, Keys: j.keys(),
+		Namespace: j.Namespace, Name: j.Name, Verdict: VerdictOK, Type: typeOf(cmp.Or(j.live.Type, j.Type), j.Type), Delivery: j.live.Delivery.Kind, Keys: j.keys(),
 	}
 	before := len(j.ds)
 	trouble := j.delivery()
@@ -301,7 +301,7 @@ func (j *judgement) optional(k plan.Key) bool {
 func (j *judgement) metadata() {
 	if j.live.Type != j.Type && !j.merged() {
 		j.ds.Errorf(plan.CodeTypeDiffers, j.Pos, "delete the Secret, for its type cannot change; then it is made anew",
-			"%s is of type %s, not %s", j, j.live.Type, j.Type)
+			"%s is of %s, not %s", j, typed(j.live.Type, j.Type), j.Type)
 	}
 	var lacks []string
 	lacking := func(what string, want, got map[string]string) {
@@ -346,9 +346,31 @@ func (j *judgement) data() {
 	if j.merged() {
 		return
 	}
+	hidden := 0
 	for _, name := range j.undeclared() {
-		j.ds.Errorf(plan.CodeKeyUndeclared, j.Pos, "declare it in the contract, or take it out of the Secret", "key %q of %s is declared nowhere", name, j)
+		if shown := j.keyName(name); shown == notShown {
+			hidden++
+		} else {
+			j.ds.Errorf(plan.CodeKeyUndeclared, j.Pos, "declare it in the contract, or take it out of the Secret", "key %q of %s is declared nowhere", shown, j)
+		}
 	}
+	if hidden > 0 {
+		what := "a key"
+		if hidden > 1 {
+			what = fmt.Sprint(hidden, " keys")
+		}
+		j.ds.Errorf(plan.CodeKeyUndeclared, j.Pos, fmt.Sprintf("declare it in the contract, or take it out of the Secret; `kubectl describe secret -n %s %s` shows the names, which could be values", j.Namespace, j.Name),
+			"%s has %s that nobody has declared", j, what)
+	}
+}
+
+// keyName returns the name of a key that the contract does not have, if the lock has
+// it or everybody knows it.
+func (j *judgement) keyName(name string) string {
+	if _, _, known := j.history.Key(j.Secret, name); known || slices.Contains(keyNames, name) {
+		return name
+	}
+	return notShown
 }
 
 // undeclared returns the names of the keys that the contract does not have.
@@ -411,7 +433,7 @@ func (j *judgement) keys() []KeyReport {
 	}
 	for _, name := range j.undeclared() {
 		length := j.live.Data[name].Len()
-		all = append(all, KeyReport{Name: name, State: KeyUndeclared, Bytes: &length, Changed: j.changed(name)})
+		all = append(all, KeyReport{Name: j.keyName(name), State: KeyUndeclared, Bytes: &length, Changed: j.changed(name)})
 	}
 	return all
 }
@@ -500,7 +522,7 @@ func (v *verification) stores() {
 				pos = src.Pos
 			}
 		}
-		name := s.Kind + " " + strings.TrimPrefix(s.Namespace+"/"+s.Name, "/")
+		name := s.label(v.plan)
 		c, ok := condition(s.Conditions, "Ready")
 		switch {
 		case s.State == value.Unreadable || ok && c.Status == "True":

@@ -226,7 +226,7 @@ func testVerify(t *testing.T, c *cluster) {
 
 	t.Run("a key is added", func(t *testing.T) {
 		patch("app", "extra", token)
-		red(t, `error VG5103: key "extra" of secret verify/app in e2e is declared nowhere`)
+		red(t, `error VG5103: secret verify/app in e2e has a key that nobody has declared`)
 		patch("app", "extra", "")
 	})
 	green("app without the key")

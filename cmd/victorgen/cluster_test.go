@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -89,6 +90,16 @@ func (c *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.mu.Unlock()
 	c.requests = append(c.requests, r.Method+" "+r.URL.Path)
 	status, body := c.get(r.URL.Path)
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/proxy/v1/verify") {
+		var sealed v1alpha1.SealedSecret
+		text, _ := io.ReadAll(r.Body)
+		status, body = http.StatusOK, ""
+		if err := yaml.Unmarshal(text, &sealed); err != nil {
+			c.t.Error(err)
+		} else if _, err := sealed.Unseal(scheme.Codecs, c.keys); err != nil {
+			status = http.StatusConflict
+		}
+	}
 	if f, ok := c.instead[r.URL.Path]; ok {
 		status, body = f()
 	}
@@ -168,7 +179,7 @@ func (c *fakeCluster) readOnly() {
 		c.t.Error("it was not asked")
 	}
 	for _, r := range c.requests {
-		if !strings.HasPrefix(r, "GET ") {
+		if !strings.HasPrefix(r, "GET ") && !strings.HasSuffix(r, "/proxy/v1/verify") {
 			c.t.Errorf("it was asked to %s", r)
 		}
 	}
@@ -269,7 +280,7 @@ func TestVerifyCluster(t *testing.T) {
 			stdout: []string{"SealedSecret delivered  unknown"},
 			stderr: []string{
 				"error VG5001: not allowed in cluster kind: to get secrets victor-ai-secrets in namespace victor-ai", "`access: readers`",
-				`error VG5103: key "extra" of secret victor-ai/grafana-credentials in kind is declared nowhere`, // is judged all the same
+				`error VG5103: secret victor-ai/grafana-credentials in kind has a key that nobody has declared`, // is judged all the same
 			},
 		},
 		"another certificate": {
@@ -310,7 +321,7 @@ func TestVerifyCluster(t *testing.T) {
 			args:   []string{"-o", "github"},
 			change: func(c *fakeCluster) { c.secret = set(app, "extra", "x") },
 			code:   1,
-			stdout: []string{"::error file=", "contract.cue,line=", ",title=VG5103::key \"extra\" of secret victor-ai/victor-ai-secrets in kind is declared nowhere [production]%0Ahint: "},
+			stdout: []string{"::error file=", "contract.cue,line=", ",title=VG5103::secret victor-ai/victor-ai-secrets in kind has a key that nobody has declared [production]%0Ahint: "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -423,8 +434,21 @@ func TestVerifyCanaries(t *testing.T) {
 		return map[string]any{"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "metadata": map[string]any{"name": "app", "namespace": "apps"},
 			"status": map[string]any{"conditions": []any{map[string]any{"type": "Synced", "status": "False", "message": message}}}}
 	}
+	// In all that an API server may say, in forms that its API accepts.
+	everywhere := map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "example.com/" + canaries["TOKEN"],
+		"data": map[string]string{"token": data["token"], canaries["LONG"]: "YQ==", "c4nary-key": "YQ=="}, "metadata": map[string]any{
+			"name": canaries["TOKEN"], "namespace": canaries["TOKEN"], "uid": canaries["TOKEN"], "resourceVersion": canaries["TOKEN"],
+			"labels":      map[string]string{"app.kubernetes.io/managed-by": "victorgen", "app.kubernetes.io/part-of": canaries["TOKEN"], "victorgen/environment": canaries["TOKEN"]},
+			"annotations": map[string]string{canaries["TOKEN"]: canaries["TOKEN"]},
+			"ownerReferences": []any{map[string]any{"apiVersion": canaries["TOKEN"], "kind": canaries["TOKEN"], "name": canaries["TOKEN"], "uid": canaries["TOKEN"], "controller": true},
+				map[string]any{"apiVersion": "v1", "kind": "SealedSecret", "name": "c4nary-owner", "uid": "1"}},
+			"managedFields": []any{map[string]any{"manager": canaries["TOKEN"], "operation": canaries["TOKEN"], "fieldsType": "FieldsV1", "fieldsV1": map[string]any{"f:data": map[string]any{"f:" + canaries["TOKEN"]: map[string]any{}}}}}}}
+	strange := map[string]any{"apiVersion": canaries["TOKEN"], "kind": "SealedSecret", "metadata": map[string]any{"name": canaries["TOKEN"], "annotations": map[string]string{"sealedsecrets.bitnami.com/scope": canaries["TOKEN"]}},
+		"status": map[string]any{"conditions": []any{map[string]any{"type": "Synced", "status": canaries["TOKEN"], "reason": canaries["TOKEN"], "message": canaries["TOKEN"]}}}}
+	service := map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": canaries["TOKEN"]}, "spec": map[string]any{"ports": []any{map[string]any{"name": "c4nary", "port": 8080}}}}
 	template := `template: x:1:2: executing "x" at <fromJson>: ` + canaries["LONG"]
 	invalid := `Secret "app" is invalid: data[x]: Invalid value: "` + canaries["LONG"] + `": ` + template
+	const servicePath = "/api/v1/namespaces/kube-system/services/sealed-secrets-controller"
 	const secretPath, sealedPath = "/api/v1/namespaces/apps/secrets/app", "/apis/bitnami.com/v1alpha1/namespaces/apps/sealedsecrets/app"
 	values := map[string]string{}
 	for name, v := range canaries {
@@ -437,6 +461,7 @@ func TestVerifyCanaries(t *testing.T) {
 		"no JSON":          {secretPath: fmt.Sprint(canaries), sealedPath: sealed(invalid)},
 		"another form":     {secretPath: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "app"}, "data": canaries}},
 		"another form too": {secretPath: map[string]any{"apiVersion": "v1", "kind": "Secret", "data": canaries, "metadata": canaries}},
+		"everywhere":       {secretPath: everywhere, sealedPath: strange, servicePath: service},
 		"no object":        {secretPath: []any{canaries}},
 	} {
 		t.Run(name, func(t *testing.T) {
