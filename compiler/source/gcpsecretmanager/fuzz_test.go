@@ -45,7 +45,8 @@ func FuzzAnswers(f *testing.F) {
 		_, created := src.Create(ctx, ref, value.New([]byte("ours")))
 		_, replaced := src.Replace(ctx, ref, value.New([]byte("ours")))
 		var version secretmanagerpb.SecretVersion
-		named := proto.Unmarshal(b, &version) == nil && strings.ContainsAny(version.GetName(), "123456789")
+		proto.Unmarshal(b, &version) // what of it can be read is what the server answers
+		named := strings.ContainsAny(version.GetName(), "123456789")
 		for doing, err := range map[string]error{"read": read.Err, "prove": proved.Err, "create": created, "replace": replaced} {
 			if err != nil && strings.Contains(err.Error(), canary) {
 				t.Errorf("%s: the error shows the answer: %v", doing, err)

@@ -359,9 +359,14 @@ func (c *connection) add(ctx context.Context, ref source.Ref, v value.Value) (so
 	return source.Answer{Value: v, Origin: c.origin(ref), Changed: created(meta)}, number, nil
 }
 
-// numberOf is the number of a version, from 1; the service names each by it.
+// numberOf is the number of a version, from 1; the service names each by it. It is
+// 0 for a name that is none of the service's.
 func numberOf(meta *secretmanagerpb.SecretVersion) int {
-	n, _ := strconv.Atoi(path.Base(meta.GetName()))
+	name := path.Base(meta.GetName())
+	n, err := strconv.Atoi(name)
+	if err != nil || strconv.Itoa(n) != name {
+		return 0
+	}
 	return n
 }
 
