@@ -95,7 +95,7 @@ func TestLimits(t *testing.T) {
 // is called by; a process that allocates a terabyte would die (issue 18).
 func TestUnbounded(t *testing.T) {
 	t.Parallel()
-	const imports = "package app\n\nimport (\n\t\"strings\"\n\ts \"strings\"\n\t\"list\"\n\t\"math/bits\"\n)\n\n_u: [strings.ToUpper(\"a\"), s.ToLower(\"a\"), list.Range(0, 3, 1), bits.Len(3)]\n_k: 1000000\n"
+	const imports = "package app\n\nimport (\n\t\"strings\"\n\ts \"strings\"\n\t\"list\"\n\t\"math/bits\"\n\t\"path\"\n)\n\n_u: [path.Base(\"a\", path.Unix), strings.ToUpper(\"a\"), s.ToLower(\"a\"), list.Range(0, 3, 1), bits.Len(3)]\n_k: 1000000\n"
 	for text, code := range map[string]plan.Code{
 		`inputs: TOKEN: minLength: 4 * len("12345678") * 2`: "",
 		`_x: strings.Repeat("x", 2)`:                        plan.CodeUnbounded,
@@ -109,11 +109,19 @@ func TestUnbounded(t *testing.T) {
 		`_x: list.Repeat([1], 2)`:                           plan.CodeUnbounded,
 		`_x: bits.Lsh(1, 100000000000)`:                     plan.CodeUnbounded,
 		`_x: bits.SetBit(1, 100000000000, 1)`:               plan.CodeUnbounded,
-		`_x: _k * (_k * "x")`:                               plan.CodeConflict,
-		`_x: "\(_k * 'x')"`:                                 plan.CodeConflict,
-		"number: _\n_x: \"x\" * 2":                          plan.CodeConflict,
+		`_x: strings.Join([for i in [1, 2] {strings.Replace("a-\(i)", "-", "+", -1)}], path.Join(["a", "b"], path.Unix))`: "",
+		"_x: strings.Replace(_long, \"a\", _long, -1)":                                                                    plan.CodeConflict,
+		"_x: s.Join([_long, _long], _long)":                                                                               plan.CodeConflict,
+		"_x: strings.Join([for _ in _many {_long}], \"\")":                                                                plan.CodeConflict,
+		"_x: strings.Join(_many, \"\")":                                                                                   plan.CodeConflict,
+		"_x: path.Join(_many, path.Unix)":                                                                                 plan.CodeConflict,
+		`_r: strings.Replace`:                                                                                             plan.CodeUnbounded,
+		"let R = s.Join\n_x: R([\"a\"], \"\")":                                                                            plan.CodeUnbounded,
+		`_x: _k * (_k * "x")`:                                                                                             plan.CodeConflict,
+		`_x: "\(_k * 'x')"`:                                                                                               plan.CodeConflict,
+		"number: _\n_x: \"x\" * 2":                                                                                        plan.CodeConflict,
 	} {
-		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": imports + text + "\n"}))
+		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": imports + text + "\n_long: \"" + strings.Repeat("a", 900_000) + "\"\n_many: [" + strings.Repeat("\"a\",", 20_000) + "]\n"}))
 		p, ds := Compile(filepath.Join(root, "envs", "dev"), Options{})
 		switch {
 		case code == "":

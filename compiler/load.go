@@ -251,12 +251,15 @@ func parseWithout(name string, src any, cfg parser.Config) (*ast.File, error) {
 		return ok && forbidden[a.Name()] != ""
 	}
 	f.Decls = slices.DeleteFunc(f.Decls, isForbidden)
+	imported := imports(f)
 	ast.Walk(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.StructLit:
 			n.Elts = slices.DeleteFunc(n.Elts, isForbidden)
 		case *ast.Field:
 			n.Attrs = slices.DeleteFunc(n.Attrs, func(a *ast.Attribute) bool { return forbidden[a.Name()] != "" })
+		case *ast.CallExpr:
+			boundArguments(n, imported)
 		case *ast.BinaryExpr:
 			if n.Op == token.MUL {
 				// A text times a number is as large as the number says, and whether an
@@ -268,6 +271,98 @@ func parseWithout(name string, src any, cfg parser.Config) (*ast.File, error) {
 		return true
 	}, nil)
 	return f, nil
+}
+
+// The most that builtins get which put texts together: what they make of that is no
+// more than a gigabyte. All of it they ask for at once, from the system, before
+// [within] sees anything.
+const (
+	maxJoined   = 1 << 14 // texts in a list
+	maxElement  = 1 << 14 // characters in each
+	maxReplaced = 1 << 18 // characters of a text in which something is replaced
+	maxPiece    = 1 << 10 // characters of what is put in between, or in its place
+)
+
+// joining are the builtins that put texts together, by package and name: whether
+// the first argument is a list of them.
+var joining = map[string]map[string]bool{"strings": {"Join": true, "Replace": false}, "path": {"Join": true, "Resolve": false}}
+
+// imports are the paths of the packages that a file imports, by their names in it.
+func imports(f *ast.File) map[string]string {
+	all := map[string]string{}
+	for spec := range f.ImportSpecs() {
+		text, _ := strconv.Unquote(spec.Path.Value)
+		pkg := ast.ParseImportPath(text)
+		name := path.Base(pkg.Path)
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		all[name] = pkg.Path
+	}
+	return all
+}
+
+func isJoining(pkg, name string) bool {
+	_, ok := joining[ast.ParseImportPath(pkg).Path][name]
+	return ok
+}
+
+// boundArguments bounds what such a builtin is called with. imported are the imports
+// of its file.
+func boundArguments(n *ast.CallExpr, imported map[string]string) {
+	sel, ok := n.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return
+	}
+	x, ok := sel.X.(*ast.Ident)
+	if !ok {
+		return
+	}
+	pkg := imported[x.Name]
+	name, _, _ := ast.LabelName(sel.Sel)
+	list, ok := joining[pkg][name]
+	if !ok {
+		return
+	}
+	for i, arg := range n.Args {
+		switch {
+		case i == 0 && list:
+			n.Args[i] = short(&ast.ListLit{Elts: []ast.Expr{each(arg, short(ast.NewIdent(element), maxElement))}}, maxJoined)
+		case i == 0:
+			n.Args[i] = short(arg, maxReplaced)
+		case i < 3 && pkg != "path":
+			n.Args[i] = short(arg, maxPiece)
+		}
+	}
+}
+
+// element is the variable of the comprehensions below. No contract has its name.
+const element = "_victorgen_element"
+
+// each returns for element in list {x}.
+func each(list, x ast.Expr) *ast.Comprehension {
+	return &ast.Comprehension{
+		Clauses: []ast.Clause{&ast.ForClause{Value: ast.NewIdent(element), Source: list}},
+		Value:   &ast.StructLit{Elts: []ast.Decl{&ast.EmbedDecl{Expr: x}}},
+	}
+}
+
+// short returns [for e in [x] {[if __len(e) <= most {e}, if __len(e) > most {__error(...)}][0]}][0]:
+// x, if it is no longer, and an error at once if it is. A validator would be judged
+// too late.
+func short(x ast.Expr, most int) ast.Expr {
+	when := func(op token.Token, then ast.Expr) ast.Expr {
+		length := ast.NewCall(ast.NewIdent("__len"), ast.NewIdent(element))
+		return &ast.Comprehension{
+			Clauses: []ast.Clause{&ast.IfClause{Condition: ast.NewBinExpr(op, length, ast.NewLit(token.INT, strconv.Itoa(most)))}},
+			Value:   &ast.StructLit{Elts: []ast.Decl{&ast.EmbedDecl{Expr: then}}},
+		}
+	}
+	first := func(list ...ast.Expr) ast.Expr {
+		return &ast.IndexExpr{X: ast.NewList(list...), Index: ast.NewLit(token.INT, "0")}
+	}
+	tooLong := ast.NewCall(ast.NewIdent("__error"), ast.NewString("longer than "+strconv.Itoa(most)+", of which a text of any size could be made at once"))
+	return first(each(ast.NewList(x), first(when(token.LEQ, ast.NewIdent(element)), when(token.GTR, tooLong))))
 }
 
 // onlyNumber returns +(x).
@@ -283,14 +378,19 @@ var unbounded = map[string][]string{
 	"strings":   {"Repeat"},
 	"list":      {"Repeat"},
 	"math/bits": {"Lsh", "SetBit"},
+	"path":      {},
 }
 
-// checkUnbounded reports the use of one of them, called or not, and of a package
-// that has one otherwise than in package.Name: under another name it is not found.
+// checkUnbounded reports the use of one of them, called or not, of one whose
+// arguments are bounded where it is not called, and of a package that has one
+// otherwise than in package.Name: under another name it is not found.
 func (c *compilation) checkUnbounded(f *ast.File) {
-	named := map[*ast.Ident]bool{}
+	named, called := map[*ast.Ident]bool{}, map[ast.Node]bool{}
 	ast.Walk(f, func(n ast.Node) bool {
 		name := ""
+		if call, ok := n.(*ast.CallExpr); ok {
+			called[call.Fun] = true
+		}
 		x, ok := n.(*ast.Ident)
 		if sel, is := n.(*ast.SelectorExpr); is {
 			x, ok = sel.X.(*ast.Ident)
@@ -310,6 +410,8 @@ func (c *compilation) checkUnbounded(f *ast.File) {
 		switch {
 		case ok && name == "":
 			c.ds.Errorf(plan.CodeUnbounded, at, "write the name of a function after it: "+x.Name+".Name", "package %s is used as a value", pkg)
+		case ok && !called[n] && isJoining(pkg, name):
+			c.ds.Errorf(plan.CodeUnbounded, at, "call it where it stands", "%s.%s is used as a value", path.Base(pkg), name)
 		case slices.Contains(names, name):
 			c.ds.Errorf(plan.CodeUnbounded, at, "write the value itself into the contract",
 				"%s.%s is not available: what it makes can be of any size", path.Base(pkg), name)

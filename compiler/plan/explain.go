@@ -57,7 +57,9 @@ rules are followed for two million steps. A contract of ten thousand inputs need
 built when one of the environments reaches a limit.`,
 	CodeUnbounded: `a builtin of CUE is used that makes a value of any size at once.
 These are strings.Repeat, list.Repeat, bits.Lsh and bits.SetBit; a text times a number is an error for the same
-reason. The process would end for want of memory, and say nothing of where. A contract needs none of them.`,
+reason. The process would end for want of memory, and say nothing of where. A contract needs none of them.
+strings.Replace, strings.Join and path.Join are available where they are called, for texts of up to 262,144 bytes,
+lists of up to 16,384, and up to 1,024 bytes to put in between or in the place of something.`,
 	CodeName: `a name is not one that Kubernetes accepts.
 The rules are Kubernetes' own: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/. An input
 has the name of an environment variable, and a label of an alert one of Prometheus'
