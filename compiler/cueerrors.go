@@ -80,6 +80,9 @@ func (c *compilation) validate(v cue.Value) []errors.Error {
 
 var conflictRE = regexp.MustCompile(`(?s)^conflicting values (.*?) and (.*?)(?: \(mismatched types .*\))?$`)
 
+// tooLongRE is what CUE says where [short] refuses.
+var tooLongRE = regexp.MustCompile(fmt.Sprintf(`^invalid value ([0-9]+) \(out of bound <=(%d|%d|%d|%d)\)$`, maxJoined, maxElement, maxReplaced, maxPiece))
+
 func (c *compilation) cueError(path []string, group []errors.Error) {
 	// Errors behind "N errors in empty disjunction" are about one member each.
 	var direct, members [][2]string
@@ -109,6 +112,15 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 	switch {
 	case len(path) == 0 || strings.Contains(rest, " not found") || strings.Contains(rest, "undefined field"):
 		c.cueSyntax(group[0])
+
+	case tooLongRE.MatchString(rest) && path[len(path)-1] == "0":
+		m := tooLongRE.FindStringSubmatch(rest)
+		var where []plan.Pos
+		for _, pos := range errors.Positions(group[0]) {
+			where = append(where, c.module.position(pos))
+		}
+		c.ds.Errorf(plan.CodeUnbounded, last(where), "write the value itself into the contract",
+			"what is put together with others, or in their place, is %s long; %s are allowed", m[1], m[2])
 
 	case rest == "field not allowed":
 		c.unknownField(path, fieldsAt(path))

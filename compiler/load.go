@@ -347,21 +347,22 @@ func each(list, x ast.Expr) *ast.Comprehension {
 	}
 }
 
-// short returns [for e in [x] {[if __len(e) <= most {e}, if __len(e) > most {__error(...)}][0]}][0]:
-// x, if it is no longer, and an error at once if it is. A validator would be judged
-// too late.
+// short returns [for e in [x] {[if __len(e) <= most {e}, if __len(e) > most {__len(e) & <=most}][0]}][0]:
+// x, if it is no longer, and an error at once if it is. A validator of x would be
+// judged too late, and error() is not in every version of the language.
 func short(x ast.Expr, most int) ast.Expr {
+	length := func() ast.Expr { return ast.NewCall(ast.NewIdent("__len"), ast.NewIdent(element)) }
+	limit := func() ast.Expr { return &ast.BasicLit{ValuePos: x.Pos(), Kind: token.INT, Value: strconv.Itoa(most)} }
 	when := func(op token.Token, then ast.Expr) ast.Expr {
-		length := ast.NewCall(ast.NewIdent("__len"), ast.NewIdent(element))
 		return &ast.Comprehension{
-			Clauses: []ast.Clause{&ast.IfClause{Condition: ast.NewBinExpr(op, length, ast.NewLit(token.INT, strconv.Itoa(most)))}},
+			Clauses: []ast.Clause{&ast.IfClause{Condition: ast.NewBinExpr(op, length(), limit())}},
 			Value:   &ast.StructLit{Elts: []ast.Decl{&ast.EmbedDecl{Expr: then}}},
 		}
 	}
 	first := func(list ...ast.Expr) ast.Expr {
 		return &ast.IndexExpr{X: ast.NewList(list...), Index: ast.NewLit(token.INT, "0")}
 	}
-	tooLong := ast.NewCall(ast.NewIdent("__error"), ast.NewString("longer than "+strconv.Itoa(most)+", of which a text of any size could be made at once"))
+	tooLong := ast.NewBinExpr(token.AND, length(), &ast.UnaryExpr{OpPos: x.Pos(), Op: token.LEQ, X: limit()})
 	return first(each(ast.NewList(x), first(when(token.LEQ, ast.NewIdent(element)), when(token.GTR, tooLong))))
 }
 
