@@ -7,7 +7,6 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -36,7 +35,7 @@ func accessManifest(p *plan.Plan, secrets []secretID) (manifest []byte, objects 
 	for _, namespace := range order {
 		role, binding := accessOf(p, namespace, names[namespace])
 		for _, object := range []any{role, binding} {
-			y, err := yaml.Marshal(object)
+			y, err := marshalYAML(object)
 			if err != nil {
 				return nil, 0, err
 			}

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"maps"
 	"path"
 	"runtime"
@@ -367,7 +368,11 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		w.entry.about = l.Certificates[w.entry.Certificate]
 		w.stamp(lockKey)
 		if w.err != nil {
-			ds.Errorf(plan.CodeCannotSeal, w.Pos, "", "secret %s cannot be written: %v", w.id(), w.err)
+			hint := ""
+			if errors.Is(w.err, errCharacter) {
+				hint = "take it out of annotations and of what an external secret has in plain text; what is sealed may hold any"
+			}
+			ds.Errorf(plan.CodeCannotSeal, w.Pos, hint, "secret %s cannot be written: %v", w.id(), w.err)
 		}
 		if w.manifest != nil {
 			t.Files[w.file], w.entry.File = w.manifest, w.file
@@ -379,6 +384,9 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	}
 	if ctx.Err() != nil { // some of the work was not done
 		ds.Errorf(plan.CodeCannotSeal, nil, "build again", "stopped before the end: %v", context.Cause(ctx))
+		return nil, ds
+	}
+	if ds.HasErrors() {
 		return nil, ds
 	}
 	if len(t.Files) == 0 {

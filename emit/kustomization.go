@@ -6,13 +6,12 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 func marshalKustomization(resources []string) ([]byte, error) {
-	y, err := yaml.Marshal(types.Kustomization{
+	y, err := marshalYAML(types.Kustomization{
 		TypeMeta:  types.TypeMeta{APIVersion: types.KustomizationVersion, Kind: types.KustomizationKind},
 		Resources: resources,
 	})

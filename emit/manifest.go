@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
@@ -75,7 +73,7 @@ func (d document) at(path ...string) []map[string]any {
 func manifest(documents ...document) ([]byte, error) {
 	out := []byte(header)
 	for i, d := range documents {
-		y, err := yaml.Marshal(d)
+		y, err := marshalYAML(d)
 		if err != nil {
 			return nil, err
 		}

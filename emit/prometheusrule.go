@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/common/model"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -313,7 +312,7 @@ func prometheusRule(p *plan.Plan, a *Alerts) ([]byte, error) {
 	labels := map[string]string{}
 	maps.Copy(labels, p.Alerts.Labels)
 	labels[LabelManagedBy], labels[LabelPartOf] = ManagedBy, p.PartOf
-	y, err := yaml.Marshal(monitoringv1.PrometheusRule{
+	y, err := marshalYAML(monitoringv1.PrometheusRule{
 		TypeMeta:   metav1.TypeMeta{APIVersion: prometheusRuleVersion, Kind: monitoringv1.PrometheusRuleKind},
 		ObjectMeta: metav1.ObjectMeta{Name: ruleName(p), Namespace: p.Namespace, Labels: labels},
 		Spec:       a.spec(),

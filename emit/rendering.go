@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/internal/crash"
 )
@@ -213,7 +212,7 @@ func marked(text []byte) ([]byte, error) {
 			meta["annotations"] = annotations
 		}
 		annotations[originAnnotation] = x.kind + "/" + x.namespace + "/" + x.name
-		y, err := sigsyaml.Marshal(x.doc)
+		y, err := marshalYAML(x.doc)
 		if err != nil {
 			return nil, err
 		}
@@ -324,7 +323,7 @@ func (f *fence) withoutRemotes(text []byte, dir string) ([]byte, error) {
 	k.Patches = slices.Concat(patches, k.Patches, k.PatchesJson6902)
 	k.PatchesStrategicMerge, k.PatchesJson6902 = nil, nil
 	k.CommonLabels, k.Vars = nil, nil // which change no name
-	return sigsyaml.Marshal(k)
+	return marshalYAML(k)
 }
 
 // withoutUser is a URL without what may be a password in it.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/common/model"
 	yamlv3 "go.yaml.in/yaml/v3"
-	"sigs.k8s.io/yaml"
 )
 
 // situation is a state of the cluster in the unit tests.
@@ -65,7 +64,7 @@ type (
 
 // Rules returns the rules as Prometheus' own rule file, which promtool reads.
 func (a *Alerts) Rules() ([]byte, error) {
-	y, err := yaml.Marshal(a.spec())
+	y, err := marshalYAML(a.spec())
 	return append([]byte(header), y...), err
 }
 

@@ -49,7 +49,7 @@ func sealedSecret(s plan.Secret, p *plan.Plan, ciphertexts map[string]string) ([
 	for key := range ciphertexts {
 		ss.Spec.EncryptedData[key] = ""
 	}
-	y, err := yaml.Marshal(ss)
+	y, err := marshalYAML(ss)
 	if err != nil {
 		return nil, err
 	}
