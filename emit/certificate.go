@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -275,8 +276,10 @@ func replace(file string, data []byte) error {
 // errTooLarge is what readLimited says of a file over its limit.
 var errTooLarge = errors.New("the file is too large")
 
+// readLimited reads a file. It does not wait for who would write to a named pipe;
+// one that has a writer, as <(command) of a shell, is read to its end.
 func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

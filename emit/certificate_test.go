@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -325,5 +326,31 @@ func TestReadLocked(t *testing.T) {
 	}
 	if all, ds := ReadLocked(dir); len(all) > 0 || len(ds) != 1 || ds[0].Code != plan.CodeLockRead {
 		t.Error(all, ds)
+	}
+}
+
+// A named pipe to which nobody writes is not waited for; what a command writes
+// into one is read.
+func TestCertificateFromPipe(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, ds := ReadCertificate(fifo, nil, time.Now()); !ds.HasErrors() {
+		t.Error("an empty pipe is a certificate")
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	pem, err := os.ReadFile("../fixtures/certificates/good.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { time.Sleep(50 * time.Millisecond); w.Write(pem); w.Close() }()
+	if got, err := readLimited(fmt.Sprintf("/dev/fd/%d", r.Fd()), 1<<20); err != nil || !bytes.Equal(got, pem) {
+		t.Errorf("read %d of %d bytes: %v", len(got), len(pem), err)
 	}
 }

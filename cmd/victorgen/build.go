@@ -20,6 +20,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/dirlock"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 type buildOptions struct {
@@ -217,10 +218,12 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(rulesFile, rules, 0o644); err != nil {
-		return err
+	for name, data := range map[string][]byte{rulesFile: rules, file: tests} {
+		if err := safefile.Replace(name, data, 0o644); err != nil {
+			return fmt.Errorf("%s: %w", name, safefile.Reason(err))
+		}
 	}
-	return os.WriteFile(file, tests, 0o644)
+	return nil
 }
 
 // lockKnows asks the lock of the tree in dir, that of the tree where it is by
