@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	"cluster":                           {"emit", "compiler/plan", "compiler/value", "internal/crash"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "emit", "cluster", "internal/dirlock", "internal/crash", "compiler/permissions"},
+		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "emit", "cluster", "internal/dirlock", "internal/safefile", "internal/crash", "compiler/permissions"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

@@ -88,8 +88,9 @@ func FuzzParseTemplate(f *testing.F) {
 			c, ok := contentOf(key, "test/secret", p, resolved, &ds)
 			if !ok {
 				// A template may fail on values that it takes for something else, and on
-				// a dict of its own.
-				if err := execute(t, checked, p, resolved, fns); err != nil && !strings.Contains(text, "dict") && strings.Contains(err.Error(), "map has no entry") {
+				// what it makes of them itself.
+				made := strings.Contains(text, "dict") || strings.Contains(text, "split")
+				if err := execute(t, checked, p, resolved, fns); err != nil && !made && strings.Contains(err.Error(), "map has no entry") {
 					t.Fatalf("%q was accepted with inputs %q, and fails: %v", text, checked.Inputs, err)
 				}
 				continue
