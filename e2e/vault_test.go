@@ -239,6 +239,9 @@ func TestBuildFromVault(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS("../examples/victor")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil { // its locks know of values
+		t.Fatal(err)
+	}
 	production := filepath.Join(dir, "envs", "production-aws")
 	file := filepath.Join(production, "env.cue")
 	b, err := os.ReadFile(file)
