@@ -50,6 +50,9 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 	if !inputName.MatchString(name) {
 		c.ds.Errorf(plan.CodeName, last(at), "use letters, digits and underscores, as in DB_PASSWORD",
 			"input name %q is not the name of an environment variable", name)
+	} else if len(name) > maxInputName {
+		c.ds.Errorf(plan.CodeName, last(at), "give it a shorter name, and its name at the source as remote",
+			"input name %q has %d characters; objects that are named after it may have %d of it", name, len(name), maxInputName)
 	}
 	if in.Source == "" || in.Source == "default" {
 		in.Source = c.defaultSource
@@ -181,6 +184,10 @@ func programSize(pattern string) int {
 	}
 	return len(prog.Inst)
 }
+
+// maxInputName is what partOf, a label, leaves of the 253 characters that the name
+// of an object has.
+const maxInputName = 253 - 63 - 1
 
 var inputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 

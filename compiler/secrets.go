@@ -123,6 +123,8 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 		}
 	}
 
+	c.checkAnnotations(id, spec.Annotations)
+
 	sec.Delivery = c.delivery(id, s, spec)
 	for _, name := range sortedKeys(spec.Keys) {
 		sec.Keys = append(sec.Keys, c.key(id, name, spec.Keys[name], sec.Delivery.Kind == plan.External))
@@ -139,6 +141,22 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 	c.checkSize(id, sec)
 	c.exposedSecret(id, sec)
 	return sec
+}
+
+// ownAnnotations is what victorgen and the operator add to the annotations of an
+// object, in bytes, and a little more.
+const ownAnnotations = 512
+
+// checkAnnotations reports annotations that are too much together.
+func (c *compilation) checkAnnotations(id string, annotations map[string]string) {
+	size := 0
+	for name, text := range annotations {
+		size += len(name) + len(text)
+	}
+	if limit := plan.MaxAnnotations - ownAnnotations; size > limit {
+		c.ds.Errorf(plan.CodeTooBig, last(c.ix.declared("secrets", id, "annotations")), "make them shorter",
+			"the annotations of secret %q have %d bytes together; Kubernetes stores %d, and some are needed for others", id, size, plan.MaxAnnotations)
+	}
 }
 
 // checkLabelled is checkName for what stands in the contract as the name of a

@@ -5,15 +5,24 @@ import "github.com/victor-ai/victorgen/compiler/plan"
 // application returns the Argo CD Application of an environment
 // (https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#applications).
 // It is a plain document, for Argo CD's own types are those of its whole server.
-func application(p *plan.Plan) document {
+// Where an object is too large for client-side apply, Argo CD must apply on the
+// server (https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#server-side-apply).
+func application(p *plan.Plan, large bool) document {
 	a := p.ArgoCD
 	spec := map[string]any{
 		"project":     a.Project,
 		"source":      map[string]any{"repoURL": a.RepoURL, "path": a.Path, "targetRevision": a.Revision},
 		"destination": map[string]any{"server": a.Server, "namespace": p.Namespace},
 	}
+	policy := map[string]any{}
 	if a.Automated {
-		spec["syncPolicy"] = map[string]any{"automated": map[string]any{"prune": true, "selfHeal": true}}
+		policy["automated"] = map[string]any{"prune": true, "selfHeal": true}
+	}
+	if large {
+		policy["syncOptions"] = []any{"ServerSideApply=true"}
+	}
+	if len(policy) > 0 {
+		spec["syncPolicy"] = policy
 	}
 	return document{
 		"apiVersion": "argoproj.io/v1alpha1",

@@ -11,7 +11,9 @@ package emit
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"path"
@@ -305,9 +307,24 @@ func fileNames(p *plan.Plan) []string {
 		if count[s.Name] > 1 && s.Namespace != p.Namespace {
 			dir = path.Join(secretsDir, s.Namespace)
 		}
-		files = append(files, path.Join(dir, s.Name+".yaml"))
+		files = append(files, path.Join(dir, fileName(s.Name)))
 	}
 	return files
+}
+
+// maxFileName is how long the name of a file may be, in bytes: NAME_MAX of Linux and
+// macOS. The name of an object may have 253 characters.
+const maxFileName = 255
+
+// fileName returns the name of the file for an object: its own, or where that is too
+// long the first of it and of its SHA-256.
+func fileName(object string) string {
+	const ext = ".yaml"
+	if len(object)+len(ext) <= maxFileName {
+		return object + ext
+	}
+	sum := sha256.Sum256([]byte(object))
+	return object[:200] + "-" + hex.EncodeToString(sum[:8]) + ext
 }
 
 // seal seals all that is pending, across secrets, for a plan may well have
@@ -414,8 +431,10 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	if t.Files[KustomizationFile], err = marshalKustomization(slices.Sorted(maps.Keys(t.Files))); err != nil {
 		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
 	}
+	large, problems := e.checkObjects(t)
+	ds = append(ds, problems...)
 	if e.plan.ArgoCD != nil {
-		if t.Files[ApplicationFile], err = manifest(application(e.plan)); err != nil {
+		if t.Files[ApplicationFile], err = manifest(application(e.plan, large)); err != nil {
 			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", ApplicationFile, err)
 		}
 	}
@@ -484,13 +503,13 @@ func (e *emission) addStores(t *Tree) (objects int, err error) {
 	for _, src := range e.plan.Sources {
 		if len(namespaces[src.Name]) > 0 && src.Store.Existing == "" {
 			documents, err := secretStores(src, e.plan, namespaces[src.Name])
-			add(path.Join(storesDir, src.Store.Name+".yaml"), documents, err)
+			add(path.Join(storesDir, fileName(src.Store.Name)), documents, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(minted)) {
 		in, _ := e.plan.Input(name)
 		documents, err := generator(in, e.plan, minted[name])
-		add(path.Join(generatorsDir, generatorName(in, e.plan)+".yaml"), documents, err)
+		add(path.Join(generatorsDir, fileName(generatorName(in, e.plan))), documents, err)
 	}
 	return objects, err
 }

@@ -129,6 +129,7 @@ const (
 	CodePresence           Code = "VG3107"
 	CodeRendersNothing     Code = "VG3108"
 	CodeRenderLimit        Code = "VG3109"
+	CodeLargeObject        Code = "VG3110"
 	CodeLockRead           Code = "VG4001"
 	CodeTreeRead           Code = "VG4002"
 	CodeTreeWrite          Code = "VG4003"

@@ -69,7 +69,7 @@ The one would overwrite the other in the cluster.`,
 	CodeTypeKeys: `a secret lacks a key that its type demands.
 The API server refuses it then: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types. A key made
 from an optional input may be left out, so it does not count.`,
-	CodeTooBig: `a secret is over 1 MiB by its literals and minimum lengths alone.
+	CodeTooBig: `a secret is over 1 MiB by its literals and minimum lengths alone, or its annotations are over 256 KiB together.
 Kubernetes stores no more: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size.`,
 	CodeKeyMadeFrom: `a key must be made from exactly one of input, template and value.`,
 	CodeControl: `a name or a path has a character that does not show itself: a control character, or one that turns the
@@ -274,7 +274,10 @@ cluster's newest.`,
 	CodeRender: `a template fails for the values at hand.
 A value is not JSON, base64 or a number where the template takes it for that, a property of JSON or a part of a list is
 not there (hasKey and default allow it), or something has no text: a list, an object, null. The message of text/template is not shown, for it can quote a value.`,
-	CodeSecretTooBig: `a secret is over 1 MiB with the values at hand.`,
+	CodeSecretTooBig: `a secret is over 1 MiB with the values at hand, or its manifest over the 1.5 MiB that etcd takes in a request.`,
+	CodeLargeObject: `an object of the tree is larger than client-side apply can store (warning).
+It keeps what it applied in an annotation, and the annotations of an object have 256 KiB together: "metadata.annotations:
+Too long". ` + "`kubectl apply --server-side`" + ` keeps none. The Application that victorgen writes has ServerSideApply=true then.`,
 	CodeCannotSeal: `a key must be sealed anew, but its value or VICTORGEN_LOCK_KEY is not known.
 Offline, and where a source can't be read, only what is unchanged in definition, certificate, scope and name keeps
 its sealed copy.`,

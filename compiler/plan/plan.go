@@ -414,6 +414,10 @@ type ArgoCD struct {
 	Automated bool   // Argo CD syncs, prunes and heals by itself
 }
 
+// MaxAnnotations is how many bytes the annotations of an object have together, names
+// and texts (https://github.com/kubernetes/apimachinery/blob/v0.35.1/pkg/api/validation/objectmeta.go).
+const MaxAnnotations = 256 << 10
+
 // Reader is somebody who may get the secrets of an environment from the
 // cluster: a subject of Kubernetes RBAC.
 type Reader struct {
