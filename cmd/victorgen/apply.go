@@ -115,7 +115,7 @@ func (o *applyOptions) apply(ctx context.Context, r *result) {
 		},
 	})
 	r.Diagnostics = append(r.Diagnostics, ds...)
-	r.Minted = minted(r.plan, values)
+	r.Minted, r.values = minted(r.plan, values), values
 	if ds.HasErrors() {
 		return
 	}

@@ -32,7 +32,6 @@ type buildOptions struct {
 	offline    bool
 	noGenerate bool
 	ruleTests  string
-	read       readings
 	accept     []string
 	prune      bool
 }
@@ -92,7 +91,6 @@ fails leaves the old tree as it was.`,
 			if err != nil {
 				return err
 			}
-			o.read.warn(results)
 			o.orphans(args, results)
 			return show(cmd, results, o.format, o.text)
 		},
@@ -147,7 +145,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		return
 	}
 	r.Diagnostics = append(r.Diagnostics, more...)
-	o.read.add(r, values)
+	r.values = values
 	r.Minted = minted(p, values)
 	tree, report, ds := emit.Emit(ctx, p, values, old, options)
 	r.Diagnostics = append(r.Diagnostics, ds...)

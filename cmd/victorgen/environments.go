@@ -42,8 +42,9 @@ type result struct {
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
 	Certificates []certificateStory `json:"certificates,omitempty"`
 
-	plan  *plan.Plan
-	grant trust.Grant // what its contract is allowed by name
+	plan   *plan.Plan
+	grant  trust.Grant // what its contract is allowed by name
+	values value.Set   // what was read, if anything was
 }
 
 func (r *result) name() string {
@@ -116,30 +117,16 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 		}
 	})
 	pr.clear()
+	compareValues(results)
 	return results, nil
 }
 
-// readings are the values that were read for environments, so that they can be
-// compared once all are there.
-type readings struct {
-	mu   sync.Mutex
-	sets map[string]value.Set // by the directory of the environment
-}
-
-func (s *readings) add(r *result, set value.Set) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sets == nil {
-		s.sets = map[string]value.Set{}
-	}
-	s.sets[r.Directory] = set
-}
-
-// warn adds to results what there is to say of them together.
-func (s *readings) warn(results []result) {
+// compareValues adds to results what there is to say of the values of all of them
+// together.
+func compareValues(results []result) {
 	plans, sets := make([]*plan.Plan, len(results)), make([]value.Set, len(results))
 	for i, r := range results {
-		plans[i], sets[i] = r.plan, s.sets[r.Directory]
+		plans[i], sets[i] = r.plan, r.values
 	}
 	for i, ds := range source.Shared(plans, sets) {
 		results[i].Diagnostics = append(results[i].Diagnostics, ds...)

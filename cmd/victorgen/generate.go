@@ -52,7 +52,7 @@ source, beside builds that may only read it.`,
 					Timeout: o.timeout, Known: lockKnows(r.plan, treeOf(r.plan)), Renew: o.renew,
 				})
 				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Minted = minted(r.plan, values)
+				r.Minted, r.values = minted(r.plan, values), values
 			}, mintedText("nothing is missing"))
 		},
 	}
@@ -102,7 +102,7 @@ to learn the new one too: victorgen does not tell it.`,
 				}
 				values, ds := source.Rotate(ctx, r.plan, sources, inputs, options)
 				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Minted = minted(r.plan, values)
+				r.Minted, r.values = minted(r.plan, values), values
 			}, mintedText("nothing is due"))
 		},
 	}

@@ -111,19 +111,13 @@ type verifyOptions struct {
 
 // sources judges what the sources hold.
 func (o *verifyOptions) sources(cmd *cobra.Command, args []string) error {
-	var read readings
-	results, err := collect(cmd, args, compiler.Options{Source: o.kind}, "verifying", func(ctx context.Context, r *result) {
+	return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "verifying", func(ctx context.Context, r *result) {
 		now := time.Now()
 		values, ds := source.Verify(ctx, r.plan, openSources(r.plan), o.noValues, now, source.Options{Timeout: o.timeout, Known: lockKnows(r.plan, treeOf(r.plan))})
 		r.Diagnostics = append(r.Diagnostics, ds...)
 		r.Inputs = tellValues(r.plan, values, now)
-		read.add(r, values)
-	})
-	if err != nil {
-		return err
-	}
-	read.warn(results)
-	return show(cmd, results, o.format, verifyText)
+		r.values = values
+	}, verifyText)
 }
 
 // cluster judges a live cluster.
