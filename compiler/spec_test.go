@@ -252,6 +252,44 @@ func TestTables(t *testing.T) {
 		}
 	}
 
+	if clauses := clausesOf(plan.Rule{Kind: "new", Inputs: []string{"A"}}); satisfiable(clauses, new(1<<20)) {
+		t.Error("a rule of a kind that nothing judges can be met")
+	}
+
+	for _, encoding := range field("#Input", "", "encoding") {
+		in := plan.Input{Name: "X", Class: plan.Setting, Encoding: encoding}
+		if ds := value.Judge(in, value.New([]byte("YQ=="))); len(ds) > 0 {
+			t.Errorf("encoding %s: %v", encoding, ds)
+		}
+	}
+	in = plan.Input{Name: "X", Class: plan.Setting, Encoding: "new"}
+	if ds := value.Judge(in, value.New([]byte("YQ=="))); !ds.HasErrors() {
+		t.Error("an encoding that nothing reads lets a value through")
+	}
+
+	for field, words := range map[string]struct{ schema, plan []string }{
+		"kinds of delivery": {field("#Delivery", "", "kind"), []string{plan.Sealed, plan.External}},
+		"scopes":            {field("#Delivery", "{kind: \"sealed\"}", "scope"), []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
+		"kinds of source":   {kinds, plan.SourceKinds},
+		"classes":           {field("#Input", "", "class"), []string{string(plan.Required), string(plan.Optional), string(plan.Generated), string(plan.Setting)}},
+	} {
+		slices.Sort(words.schema)
+		if diff := cmp.Diff(words.schema, slices.Sorted(slices.Values(words.plan))); diff != "" {
+			t.Errorf("%s (-schema +plan):\n%s", field, diff)
+		}
+	}
+
+	// Of each type of Secret that Kubernetes demands keys of, the content is judged.
+	for kind, demanded := range typeKeys {
+		data := map[string]value.Value{}
+		for _, alternatives := range demanded {
+			data[alternatives[0]] = value.New([]byte("a:\x00 {"))
+		}
+		if ds := value.JudgeTyped(plan.Secret{Name: "x", Type: string(kind)}, "a/x", data); len(ds) == 0 {
+			t.Errorf("the content of type %s is not judged", kind)
+		}
+	}
+
 	// Each alert of the schema is in the plan, under its own name.
 	rules, err := root.LookupPath(cue.ParsePath("#AlertRules")).Fields(cue.Optional(true))
 	if err != nil {

@@ -185,3 +185,23 @@ func TestStale(t *testing.T) {
 		t.Errorf("%+v", rs)
 	}
 }
+
+// TestAlertsAreTried: each alert fires in some situation of the tests for promtool,
+// or at some time.
+func TestAlertsAreTried(t *testing.T) {
+	t.Parallel()
+	_, report := mustEmit(t, alerting(testPlan(t, certFile(t, 0))), testValues(), nil, at(day))
+	all := report.Alerts.all()
+	operated := &Alerts{settings: report.Alerts.settings, external: []secretID{{"apps", "a"}}, stores: []storeID{{"SecretStore", "apps", "s"}}}
+	all = append(all, operated.aboutOperator()...)
+	names := map[string]bool{}
+	for _, r := range all {
+		names[r.name] = true
+		if len(r.during) == 0 && r.after.IsZero() {
+			t.Errorf("no test has %s fire", r.name)
+		}
+	}
+	if len(names) < 12 {
+		t.Errorf("there are only %v", names)
+	}
+}

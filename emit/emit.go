@@ -275,6 +275,11 @@ func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics 
 	ds = append(append(ds, problems...), e.oldLock.checkPins(e.plan, certificates, e.accept)...)
 	files := fileNames(e.plan)
 	for i, s := range e.plan.Secrets {
+		if _, known := sealingScopes[s.Delivery.Scope]; s.Delivery.Kind != plan.External && (s.Delivery.Kind != plan.Sealed || !known) {
+			// A contract can't ask for it unless this is behind the schema.
+			ds.Errorf(plan.CodeCannotSeal, s.Pos, "", "secret %s has delivery %q of scope %q, which nothing here can make", secretID{s.Namespace, s.Name}, s.Delivery.Kind, s.Delivery.Scope)
+			continue
+		}
 		cert := certificates[s.Delivery.Certificate]
 		w := &work{
 			Secret:      s,

@@ -726,3 +726,22 @@ func TestFileNames(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// TestUnknownDelivery: what only a plan that is ahead of this can ask for is an
+// error, not something near it.
+func TestUnknownDelivery(t *testing.T) {
+	t.Parallel()
+	for _, change := range []func(*plan.Delivery){
+		func(d *plan.Delivery) { d.Kind = "new" }, func(d *plan.Delivery) { d.Scope = "new" }, func(d *plan.Delivery) { d.Kind = "" },
+	} {
+		p := testPlan(t, certFile(t, 0))
+		change(&p.Secrets[0].Delivery)
+		tree, _, ds := Emit(t.Context(), p, testValues(), nil, at(day))
+		if tree != nil || len(ds) != 1 || ds[0].Code != plan.CodeCannotSeal || !strings.Contains(ds[0].Message, "victor/app has delivery") {
+			t.Errorf("%v", ds)
+		}
+	}
+	if _, err := secretStores(plan.Source{Name: "a", Kind: "new"}, &plan.Plan{}, []string{"n"}); err == nil {
+		t.Error("a source that the operator has no provider for gets a store")
+	}
+}

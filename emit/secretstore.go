@@ -2,6 +2,7 @@ package emit
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -34,7 +35,11 @@ func storeRef(s plan.Store) esv1.SecretStoreRef {
 func secretStores(src plan.Source, p *plan.Plan, namespaces []string) ([]document, error) {
 	var documents []document
 	for _, namespace := range namespaces {
-		objects := []any{secretStore(src, p, namespace)}
+		store, err := secretStore(src, p, namespace)
+		if err != nil {
+			return nil, err
+		}
+		objects := []any{store}
 		if sa := src.Store.ServiceAccount; sa != nil && !sa.Existing {
 			objects = slices.Insert(objects, 0, any(serviceAccount(*sa, p, namespace)))
 		}
@@ -67,7 +72,7 @@ func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) core
 
 // secretStore returns the SecretStore of a source
 // (https://external-secrets.io/latest/api/secretstore/).
-func secretStore(src plan.Source, p *plan.Plan, namespace string) esv1.SecretStore {
+func secretStore(src plan.Source, p *plan.Plan, namespace string) (esv1.SecretStore, error) {
 	provider := &esv1.SecretStoreProvider{}
 	var account *esmeta.ServiceAccountSelector
 	if sa := src.Store.ServiceAccount; sa != nil {
@@ -105,6 +110,8 @@ func secretStore(src plan.Source, p *plan.Plan, namespace string) esv1.SecretSto
 				Path: src.Store.MountPath, Role: src.Store.Role, ServiceAccountRef: account,
 			}},
 		}
+	default: // the compiler has seen to it that the operator knows it
+		return esv1.SecretStore{}, fmt.Errorf("the operator has no provider for a source of kind %q", src.Kind)
 	}
 	if src.Namespace != "" {
 		provider.Vault.Namespace = &src.Namespace
@@ -113,7 +120,7 @@ func secretStore(src plan.Source, p *plan.Plan, namespace string) esv1.SecretSto
 		TypeMeta:   metav1.TypeMeta{APIVersion: externalSecretVersion, Kind: esv1.SecretStoreKind},
 		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: ownLabels(p, nil), Annotations: wave(waveStores)},
 		Spec:       esv1.SecretStoreSpec{Provider: provider},
-	}
+	}, nil
 }
 
 // azureCloud is the cloud that a vault is in, by which the operator finds where

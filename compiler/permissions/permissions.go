@@ -12,6 +12,7 @@ package permissions
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -131,11 +132,12 @@ func policyOf(s plan.Source, use Use, names []string) Policy {
 		return vault(s, use, names)
 	case plan.SOPS:
 		return Policy{Note: "The program sops reads and writes the file, for whoever has it and one of the keys that it is encrypted for."}
-	}
-	if s.Kind == plan.Files {
+	case plan.Files:
 		return Policy{Note: "No service is asked: the values are in files that their owner alone may read."}
+	case plan.Env:
+		return Policy{Note: "No service is asked: the values are in the environment of the process, or in a file that its user alone may read."}
 	}
-	return Policy{Note: "No service is asked: the values are in the environment of the process, or in a file that its user alone may read."}
+	return Policy{Note: fmt.Sprintf("What a source of kind %s must allow is not known.", s.Kind)}
 }
 
 // quote makes a word of a command for a shell out of s.

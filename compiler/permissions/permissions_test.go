@@ -149,3 +149,25 @@ func TestTooLong(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownKind: of a kind that nothing is known of, nothing is said that sounds
+// as if it needed nothing; of all that there are, something is.
+func TestUnknownKind(t *testing.T) {
+	t.Parallel()
+	note := func(kind string) string {
+		p := &plan.Plan{Sources: []plan.Source{{Name: "x", Kind: kind}}, Inputs: []plan.Input{at("x", "A", plan.Required, plan.Remote{Name: "a"})}}
+		out, err := json.Marshal(permissions.Of(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	if got := note("new"); !strings.Contains(got, "is not known") {
+		t.Error(got)
+	}
+	for _, kind := range plan.SourceKinds {
+		if got := note(kind); strings.Contains(got, "is not known") {
+			t.Errorf("%s: %s", kind, got)
+		}
+	}
+}

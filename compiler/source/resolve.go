@@ -569,6 +569,9 @@ func (r *resolution) rule(rule plan.Rule) {
 		broken("keep one of them", "only one of %s may be set, but %s are", all, plan.And(present))
 	case rule.Kind == plan.AllOrNone && len(present) > 0 && len(absent) > 0:
 		broken("set all of them or none", "all or none of %s must be set, but these are missing: %s", all, strings.Join(absent, ", "))
+	case !slices.Contains([]plan.RuleKind{plan.AtLeastOne, plan.ExactlyOne, plan.AllOrNone}, rule.Kind):
+		// A contract can't ask for it unless this is behind the schema.
+		broken("use a kind of rule that this victorgen knows", "it is of kind %s, which nothing here can judge", rule.Kind)
 	}
 }
 

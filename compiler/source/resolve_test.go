@@ -200,6 +200,12 @@ func TestResolve(t *testing.T) {
 			want:    map[string]string{"B": "absent", "C": "minted, v:C", "D": "absent", "HOST": "db from the contract"},
 			created: []string{"C"},
 		},
+		"a rule of a kind not known": {
+			plan:  makePlan(group("new"), abc...),
+			vault: &vault{store: store{values: map[string]string{"A": "a", "B": "b", "C": "c"}}},
+			want:  map[string]string{"A": "a from v:A", "B": "b from v:B", "C": "c from v:C"},
+			say:   []string{"50 error VG2003: rule r is broken: it is of kind new, which nothing here can judge; use a kind of rule that this victorgen knows: why"},
+		},
 		"validation is skipped": {
 			plan:    makePlan(group(plan.AtLeastOne), pattern, base64, required("HERE"), optional("A"), optional("B"), optional("C"), generated("MINTED")),
 			vault:   &vault{store: store{values: map[string]string{"PATTERN": canary, "ENCODED": "!" + canary, "HERE": "x"}}},

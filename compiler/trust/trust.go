@@ -61,6 +61,14 @@ func Addresses(p *plan.Plan, g Grant, lookup func(string) (string, bool), asks b
 			}
 		case plan.SOPS:
 			c.sops(s)
+		case plan.Env, plan.Files, plan.AWSSSM, plan.AWSSecretsManager, plan.GCPSecretManager: // which name no address
+		default:
+			report := c.ds.Errorf
+			if !asks {
+				report = c.ds.Warnf
+			}
+			report(plan.CodeAddress, s.Pos, "use a kind of source that this victorgen knows",
+				"where a source of kind %s sends what, is not known", s.Kind)
 		}
 	}
 	c.ds.Sort()

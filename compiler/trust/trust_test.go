@@ -38,6 +38,7 @@ func TestAddresses(t *testing.T) {
 		want   string
 	}{
 		"the environment's own":     {source: vault("")},
+		"of a kind not known":       {source: plan.Source{Kind: "new"}, want: no},
 		"nobody else":               {source: vault("https://vault.example"), want: no},
 		"the environment names it":  {source: vault("https://vault.example/"), env: map[string]string{"VAULT_ADDR": "https://VAULT.example:443"}},
 		"an agent":                  {source: vault("http://127.0.0.1:8100"), env: map[string]string{"VAULT_AGENT_ADDR": "http://127.0.0.1:8100"}},

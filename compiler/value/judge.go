@@ -46,6 +46,10 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 		ds.Errorf(plan.CodeValueEncoding, in.Pos, "store it as `base64` prints it, or take encoding from the contract",
 			"%s is no base64", in.Name)
 		return ds
+	case in.Encoding != "" && in.Encoding != plan.Base64 && in.Encoding != plan.Binary:
+		// A contract can't ask for it unless this is behind the schema.
+		ds.Errorf(plan.CodeValueEncoding, in.Pos, "use an encoding that this victorgen knows", "%s has the encoding %s, which nothing here can read", in.Name, in.Encoding)
+		return ds
 	case in.Encoding == "" && !utf8.ValidString(s):
 		ds.Errorf(plan.CodeValueEncoding, in.Pos, `say in the contract how it is encoded, as with encoding: "base64"`,
 			"%s is no text in UTF-8", in.Name)
