@@ -1,5 +1,7 @@
 package emit
 
+//lint:file-ignore SA1019 Kustomizations that people have use what is deprecated.
+
 import (
 	"bytes"
 	"context"
