@@ -116,6 +116,11 @@ func TestContentAllowed(t *testing.T) {
 		`{{(fromJson .DB_PASS).port | default "5432"}}`:                                                0,
 		`{{with (.DB_PASS | fromJson).a}}{{.}}{{end}}`:                                                 0,
 		`{{index (fromJson .DB_PASS) "hosts" 0 | quote}}`:                                              1,
+		`{{get (fromJson .DB_PASS) (print "a" "b")}}`:                                                  0,
+		`{{(dict "a" .DB_USER).a}}{{(get (dict "a" (dict "b" "c")) "a").b}}`:                           0,
+		`{{(fromJson "{\"a\": 1}").a}}{{(urlParse "x://y").host}}{{(split "," "a,b")._0}}`:             0,
+		`{{(first (list (dict "a" 1))).a}}{{(last (list (dict "a" 1))).a}}`:                            0,
+		`{{(index (list (dict "a" 1)) 0).a}}{{(or (dict "a" 1) (dict "a" 2)).a}}`:                      0,
 		`{{.DB_PASS | b64dec | fromJson | toJson}}`:                                                    2,
 		`{{(urlParse .DB_PASS).host}}`:                                                                 1,
 		`{{(split "," .DB_PASS)._0}}`:                                                                  1,
@@ -238,6 +243,7 @@ func TestTemplateProblems(t *testing.T) {
 		{`{{$x := .DB_PASS | trimPrefix "a"}}{{if ^$x}}x{{end}}`, []problem{{plan.CodeContent, "", "what the value of", ""}}},
 		{`{{^regexReplaceAll "[a-m].*" .DB_PASS ""}}`, []problem{content("regexReplaceAll")}},
 		{`{{^index (dict "a" 1 "b" 22) (trunc 1 .DB_PASS)}}`, []problem{content("index")}},
+		{`{{^index (splitList ":" .DB_PASS) (len "a")}}`, []problem{{plan.CodeContent, "index", "other than a literal", ""}}},
 		{`{{^indent (atoi .DB_PASS) "x"}}`, []problem{content("indent")}},
 		{`{{^printf .DB_PASS 1}}`, []problem{content("printf")}},
 		{`{{^replace "a" "aa" .DB_PASS}}`, []problem{{plan.CodeContent, "replace", "letters and digits would show", ""}}},
@@ -378,5 +384,22 @@ func TestTemplateInputsDespiteProblems(t *testing.T) {
 	}
 	if want := []string{"DB_USER", "OPTIONAL", "PORT"}; !slices.Equal(got.Inputs, want) {
 		t.Errorf("got %v, want %v", got.Inputs, want)
+	}
+}
+
+// TestInline: what is known stands in the text, and the rest is as it was.
+func TestInline(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a{{.A}}b{{.B}}":                  `ax"yb{{.B}}`,
+		"{{if .A}}{{.B | b64enc}}{{end}}": `{{if "x\"y"}}{{.B | b64enc}}{{end}}`,
+		"plain":                           "plain",
+		"{{with .B}}{{$.A}}{{else}}{{.A}}{{end}}": `{{with .B}}x"y{{else}}x"y{{end}}`,
+		"{{ broken": "{{ broken",
+	} {
+		tmpl := &plan.Template{Text: text}
+		if got := tmpl.Inline(map[string]string{"A": `x"y`}); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
 	}
 }

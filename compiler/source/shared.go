@@ -91,7 +91,11 @@ func Shared(plans []*plan.Plan, sets []value.Set) []plan.Diagnostics {
 	for _, f := range findings {
 		var names, files []string
 		for _, i := range f.environments {
-			names = append(names, plans[i].Environment)
+			name := plans[i].Environment
+			if slices.ContainsFunc(f.environments, func(j int) bool { return j != i && plans[j].Environment == name }) {
+				name += " of " + plans[i].Module // another module may have one of that name
+			}
+			names = append(names, name)
 			for _, s := range plans[i].Sources {
 				if at := plainPlace(s); at != "" && !slices.Contains(files, at) {
 					files = append(files, at)

@@ -27,6 +27,10 @@ func TestShared(t *testing.T) {
 	file := plan.Source{Name: "default", Kind: plan.Env, File: "/m/.secrets"}
 	other := plan.Source{Name: "default", Kind: plan.Env, File: "/m/.secrets.other"}
 	service := plan.Source{Name: "default", Kind: plan.AWSSSM, Region: "r"}
+	of := func(module string, p *plan.Plan) *plan.Plan {
+		p.Module = module
+		return p
+	}
 	a, b, r := generated("A"), generated("B"), required("R")
 	remote := generated("A")
 	remote.Remote.Name = "/app/a"
@@ -44,6 +48,11 @@ func TestShared(t *testing.T) {
 			[]*plan.Plan{environment("dev", file, a), nil, environment("prod", other, b)},
 			[]value.Set{set("A", canary), nil, set("B", canary)},
 			"environments dev and prod have the same generated value of A, B|a source of its own",
+		},
+		"in two modules": {
+			[]*plan.Plan{of("/one", environment("dev", file, a)), of("/two", environment("dev", other, a))},
+			[]value.Set{set("A", canary), set("A", canary)},
+			"environments dev of /one and dev of /two have the same generated value of A|a source of its own",
 		},
 		"different": {
 			[]*plan.Plan{environment("dev", file, a), environment("prod", other, a)}, []value.Set{set("A", canary), set("A", canary+"2")}, "",
