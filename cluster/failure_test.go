@@ -73,3 +73,26 @@ func TestFailureQuotesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestNotFound: that a namespace is not there is said of a namespace alone.
+func TestNotFound(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason  metav1.StatusReason
+		details *metav1.StatusDetails
+		want    plan.Code
+	}{
+		{metav1.StatusReasonNotFound, &metav1.StatusDetails{Kind: "namespaces"}, plan.CodeNoNamespace},
+		{metav1.StatusReasonNotFound, &metav1.StatusDetails{Kind: "secrets"}, plan.CodeClusterWrite},
+		{metav1.StatusReasonNotFound, nil, plan.CodeClusterWrite},
+		{metav1.StatusReasonAlreadyExists, &metav1.StatusDetails{Kind: "namespaces"}, plan.CodeClusterWrite},
+		{metav1.StatusReasonInternalError, nil, plan.CodeClusterWrite},
+	} {
+		var ds plan.Diagnostics
+		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Reason: c.reason, Details: c.details}}
+		(&Client{Name: "test"}).fail(&ds, request{plan.CodeClusterWrite, "patch", "Secret", "apps", "app", nil}, err)
+		if len(ds) != 1 || ds[0].Code != c.want {
+			t.Errorf("%s of %v: %v", c.reason, c.details, ds)
+		}
+	}
+}
