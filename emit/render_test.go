@@ -115,3 +115,23 @@ func TestRenderLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestRenderComparisons: each comparison, below, at and above.
+func TestRenderComparisons(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"eq": "010", "ne": "101", "lt": "100", "le": "110", "gt": "001", "ge": "011",
+	} {
+		got := ""
+		for _, a := range []string{"1", "2", "3"} {
+			out, err := rendered(t, "{{if "+name+" "+a+" 2}}1{{else}}0{{end}}", "{}")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += out
+		}
+		if got != want {
+			t.Errorf("1, 2, 3 %s 2: got %s, want %s", name, got, want)
+		}
+	}
+}
