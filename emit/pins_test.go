@@ -173,3 +173,44 @@ func TestForgedFiles(t *testing.T) {
 		t.Errorf("it is replaced: %v", err)
 	}
 }
+
+// TestAcceptOnlyWhatIsNew: the lock stays as it is for another environment, for a
+// certificate that it knows, and for one that was accepted before.
+func TestAcceptOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	dir := filepath.Join(t.TempDir(), "production")
+	if err := tree.Write(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	lock := func() string {
+		text, err := os.ReadFile(filepath.Join(dir, LockFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	other := *p
+	other.Environment = "other"
+	before := lock()
+	for name, accept := range map[string]func() plan.Diagnostics{
+		"another environment":    func() plan.Diagnostics { return AcceptCertificate(&other, dir, shaOf(1)) },
+		"that of the tree":       func() plan.Diagnostics { return AcceptCertificate(p, dir, shaOf(0)) },
+		"where there is no tree": func() plan.Diagnostics { return AcceptCertificate(p, dir+"-none", shaOf(1)) },
+	} {
+		if ds := accept(); len(ds) > 0 || lock() != before {
+			t.Errorf("%s: %v", name, ds)
+		}
+	}
+	var once string
+	for range 2 {
+		if ds := AcceptCertificate(p, dir, shaOf(1)); len(ds) > 0 || strings.Count(lock(), shaOf(1)) != 1 {
+			t.Errorf("%v\n%s", ds, lock())
+		}
+		if once != "" && lock() != once {
+			t.Error("it is noted twice")
+		}
+		once = lock()
+	}
+}
