@@ -16,9 +16,9 @@ demo: build ## build production of examples/victor in a copy, with fake keys
 	@rm -rf $(DEMO) && mkdir -p $(BIN) && cp -R examples/victor $(DEMO) && rm -rf $(DEMO)/deploy
 	@(umask 077 && printf '%s\n' \
 		'# Fake keys: they have the form of real ones and open nothing.' \
-		'ANTHROPIC_API_KEY=sk-ant-fake-demo-0000-3f9c1e7a' \
-		'OPENAI_API_KEY=sk-fake-demo-0000-7b2d90c4' \
-		'SENTRY_DSN=https://fake3f9c1e7a@sentry.victor.example/1' > $(DEMO)/.secrets.production)
+		'ANTHROPIC_API_KEY=sk-ant-3f9c1e7a-Quartz7-lantern-Brine' \
+		'OPENAI_API_KEY=sk-7b2d90c4-Walnut3-cobalt-Sieve' \
+		'SENTRY_DSN=https://3f9c1e7a52d84b06@sentry.victor.example/1' > $(DEMO)/.secrets.production)
 	$(BIN)/victorgen build $(DEMO)/envs/production
 	@echo && cd $(DEMO)/deploy/production && find . -type f | sort && echo && cut -c1-100 secrets/grafana-credentials.yaml
 

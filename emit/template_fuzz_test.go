@@ -89,7 +89,7 @@ func FuzzParseTemplate(f *testing.F) {
 			if !ok {
 				// A template may fail on values that it takes for something else, and on
 				// what it makes of them itself.
-				made := strings.Contains(text, "dict") || strings.Contains(text, "split")
+				made := strings.Contains(text, "dict") || strings.Contains(text, "split") || strings.Contains(text, "urlParse")
 				if err := execute(t, checked, p, resolved, fns); err != nil && !made && strings.Contains(err.Error(), "map has no entry") {
 					t.Fatalf("%q was accepted with inputs %q, and fails: %v", text, checked.Inputs, err)
 				}
