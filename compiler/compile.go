@@ -38,7 +38,7 @@ type Options struct {
 	Source string
 	// Direct makes a plan of which victorgen itself writes the Secrets,
 	// whatever delivery the contract says: no certificate and no store is needed,
-	// all values are read, and what is generated is minted here.
+	// all values are read, and what is generated is generated here.
 	Direct bool
 	// Namespace is where all secrets live, whatever the contract says; empty is
 	// where it says. Who gives it has checked that it is a name.

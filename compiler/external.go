@@ -239,7 +239,7 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 	at := field("generate", "inCluster")
 	if !unread {
 		c.ds.Errorf(plan.CodeMisplaced, at, "take it away",
-			"input %s is minted in the cluster, which is for inputs that external secrets alone are made from", in.Name)
+			"input %s is generated in the cluster, which is for inputs that external secrets alone are made from", in.Name)
 	}
 	if src := c.sources[in.Source]; src.Kind == plan.Vault && in.Remote.Property != "value" {
 		c.ds.Errorf(plan.CodeExternal, at, "give it a remote of its own, without #"+in.Remote.Property+"; or take inCluster away",
@@ -254,7 +254,7 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 		}
 	default:
 		c.ds.Errorf(plan.CodeExternal, at, "make it a password or a uuid; or take inCluster away",
-			"input %s is of kind %s, which the operator cannot mint", in.Name, g.Kind)
+			"input %s is of kind %s, which the operator cannot generate", in.Name, g.Kind)
 	}
 }
 

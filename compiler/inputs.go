@@ -254,7 +254,7 @@ func entropy(g plan.Generate) float64 {
 // number writes a number as a contract does.
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// samples is how many values are minted on trial; draws is how often resolution
+// samples is how many values are generated on trial; draws is how often resolution
 // draws anew when a value misses its constraints by chance (a pattern wants a
 // digit, say). So many misses in a row are an error.
 const (
@@ -326,7 +326,7 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	}
 	rnd := rand.NewChaCha8([32]byte{})
 	for run, i := 0, 0; i < n; i++ {
-		v, err := value.Mint(trial, rnd)
+		v, err := value.Generate(trial, rnd)
 		if err != nil {
 			if !c.ds.HasErrors() {
 				c.ds.Errorf(plan.CodeGenerate, at, "", "input %s can't be generated: %v", in.Name, err)
@@ -335,7 +335,7 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		}
 		if limit := sourceKinds[c.sources[in.Source].Kind].maxValue; limit > 0 && v.Len() > limit {
 			c.ds.Errorf(plan.CodeSourceCannot, at, "let it be smaller, or let another source hold it",
-				"input %s is minted with %d bytes, but source %s holds no more than %d", in.Name, v.Len(), c.sources[in.Source], limit)
+				"input %s is generated with %d bytes, but source %s holds no more than %d", in.Name, v.Len(), c.sources[in.Source], limit)
 			return
 		}
 		bad := value.Judge(*in, v)

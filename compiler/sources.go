@@ -267,12 +267,12 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 		case src.Version == "v1" && in.Name == plan.LockKey: // a build may do without
 		case src.Version == "v1":
 			cannot("use a KV engine of version v2, which can check and set; or let another source hold the input; or make it a schema.#Required",
-				"can't be minted at source %s: two builds might overwrite each other's", src)
+				"can't be generated at source %s: two builds might overwrite each other's", src)
 		case r.Version != "":
-			cannot("leave ?version= out, or make it a schema.#Required", "can't be minted as a version that exists already")
+			cannot("leave ?version= out, or make it a schema.#Required", "can't be generated as a version that exists already")
 		case r.Property != "" && !kind.rewrites:
 			cannot("give it a remote of its own, or make it a schema.#Required",
-				"can't be minted at source %s as one property of an object: writing it might undo what others write", src)
+				"can't be generated at source %s as one property of an object: writing it might undo what others write", src)
 		}
 	}
 	return r
@@ -321,7 +321,7 @@ func joinName(prefix, name, separator string) string {
 }
 
 // checkRemotes finds inputs that have the same place, or of which one is a part
-// of the other, where one of them is minted: the other would get its value.
+// of the other, where one of them is generated: the other would get its value.
 func (c *compilation) checkRemotes(p *plan.Plan) {
 	name := func(in plan.Input) string {
 		if c.sources[in.Source].Kind == plan.AzureKeyVault {
@@ -345,7 +345,7 @@ func (c *compilation) checkRemotes(p *plan.Plan) {
 				what = fmt.Sprintf("%q and %q, which overlap,", b, a)
 			}
 			c.ds.Errorf(plan.CodeSourceCannot, append(slices.Clone(last(in.Pos)), last(other.Pos)...), "give each a remote of its own",
-				"inputs %s and %s are %s at source %s, where one of them is minted", other.Name, in.Name, what, in.Source)
+				"inputs %s and %s are %s at source %s, where one of them is generated", other.Name, in.Name, what, in.Source)
 			break
 		}
 	}

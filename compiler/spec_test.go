@@ -240,7 +240,7 @@ func TestTables(t *testing.T) {
 			encodings = field("#Generate", "{kind: \""+kind+"\"}", "encoding")
 		}
 		for _, g.Encoding = range encodings {
-			if v, err := value.Mint(g, rand.Reader); err != nil || v.Len() == 0 {
+			if v, err := value.Generate(g, rand.Reader); err != nil || v.Len() == 0 {
 				t.Errorf("generate %s %s: %v", kind, g.Encoding, err)
 			}
 		}

@@ -32,7 +32,7 @@ func testApply(t *testing.T, c *cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := regexp.MustCompile(`(?m)^GRAFANA_ADMIN_PASSWORD=.*\n`).ReplaceAll(fixture, nil) // to be minted
+	source := regexp.MustCompile(`(?m)^GRAFANA_ADMIN_PASSWORD=.*\n`).ReplaceAll(fixture, nil) // to be generated
 	secretsFile := filepath.Join(dir, ".secrets.production")
 	if err := errors.Join(
 		os.CopyFS(dir, os.DirFS("../examples/victor")),

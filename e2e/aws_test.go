@@ -108,7 +108,7 @@ func TestSecretsManager(t *testing.T) {
 }
 
 // TestBuildFromParameterStore: a team starts with nothing in the store: what is
-// generated is minted there, what is required is put there by hand, and the
+// generated is generated there, what is required is put there by hand, and the
 // tree is built from it, twice the same.
 func TestBuildFromParameterStore(t *testing.T) {
 	env := moto(t)
@@ -142,7 +142,7 @@ func TestBuildFromParameterStore(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatal(err)
 	}
-	if out, errs, code = victorgen(t, dir, env, "build", production); code != 0 || strings.Contains(out, "minted") {
+	if out, errs, code = victorgen(t, dir, env, "build", production); code != 0 || strings.Contains(out, "generated") {
 		t.Fatalf("build: exit %d\n%s%s", code, out, errs)
 	}
 	if out, errs, code = victorgen(t, dir, env, "build", production, "--check"); code != 0 || !strings.Contains(out, "unchanged") {

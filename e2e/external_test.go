@@ -41,7 +41,7 @@ func startExternalSecrets(t *testing.T, c *cluster) {
 }
 
 // testExternal: a team keeps its values in Parameter Store and lets the operator
-// fetch them. What is generated is minted there; nothing else is read by a
+// fetch them. What is generated is generated there; nothing else is read by a
 // build. A rotated password reaches the Secret, and a password that is born in
 // the cluster lives in the store.
 func testExternal(t *testing.T, c *cluster) {

@@ -364,7 +364,7 @@ func TestBuildFromSOPS(t *testing.T) {
 		t.Fatalf("build from plain text: exit %d\n%s%s", code, out, errs)
 	}
 	runSOPS(t, "", "encrypt", "--in-place", "--age", recipient, file)
-	if out, errs, code = victorgen(t, dir, nil, "build", production); code != 0 || !strings.Contains(out, "minted") {
+	if out, errs, code = victorgen(t, dir, nil, "build", production); code != 0 || !strings.Contains(out, "generated") {
 		t.Fatalf("build: exit %d\n%s%s", code, out, errs)
 	}
 	if out, errs, code = victorgen(t, dir, nil, "build", production, "--check"); code != 0 || !strings.Contains(out, "unchanged") {

@@ -229,7 +229,7 @@ func check(t *testing.T, s plan.Source, do, name, want string) {
 	}
 }
 
-// TestBuildFromVault: what is generated is minted into Vault, a token that sees
+// TestBuildFromVault: what is generated is generated into Vault, a token that sees
 // metadata alone can tell that all is there, and the tree is built twice the
 // same by one that reads.
 func TestBuildFromVault(t *testing.T) {
@@ -269,7 +269,7 @@ func TestBuildFromVault(t *testing.T) {
 		}
 	}
 	reader := limited(t, client, `path "secret/data/victor-ai/*" { capabilities = ["read"] }`)
-	if out := run(reader, 0, "build", production); strings.Contains(out, "minted") {
+	if out := run(reader, 0, "build", production); strings.Contains(out, "generated") {
 		t.Errorf("build: %s", out)
 	}
 	if out := run(reader, 0, "build", production, "--check"); !strings.Contains(out, "unchanged") {

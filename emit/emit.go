@@ -486,15 +486,15 @@ func (e *emission) stores() []storeID {
 	return stores
 }
 
-// addStores adds what the external secrets refer to: the stores, and what mints
+// addStores adds what the external secrets refer to: the stores, and what generates
 // in the cluster. It returns how many objects that is.
 func (e *emission) addStores(t *Tree) (objects int, err error) {
 	namespaces := e.storeNamespaces()
-	minted := map[string]string{} // by input: the first namespace that uses it, which is enough
+	generated := map[string]string{} // by input: the first namespace that uses it, which is enough
 	for _, w := range e.secrets {
 		for _, in := range w.references.inputs {
-			if g := in.Generate; g != nil && g.InCluster && minted[in.Name] == "" {
-				minted[in.Name] = w.Namespace
+			if g := in.Generate; g != nil && g.InCluster && generated[in.Name] == "" {
+				generated[in.Name] = w.Namespace
 			}
 		}
 	}
@@ -511,9 +511,9 @@ func (e *emission) addStores(t *Tree) (objects int, err error) {
 			add(path.Join(storesDir, fileName(src.Store.Name)), documents, err)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(minted)) {
+	for _, name := range slices.Sorted(maps.Keys(generated)) {
 		in, _ := e.plan.Input(name)
-		documents, err := generator(in, e.plan, minted[name])
+		documents, err := generator(in, e.plan, generated[name])
 		add(path.Join(generatorsDir, fileName(generatorName(in, e.plan))), documents, err)
 	}
 	return objects, err

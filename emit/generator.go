@@ -18,12 +18,12 @@ import (
 // its source.
 const pushInterval = time.Hour
 
-// generatorName is the name of what mints in.
+// generatorName is the name of what generates in.
 func generatorName(in plan.Input, p *plan.Plan) string {
 	return strings.Trim(strings.ReplaceAll(strings.ToLower(p.PartOf+"-"+in.Name), "_", "-"), "-.")
 }
 
-// generator returns the generator that mints in, and the PushSecret that writes
+// generator returns the generator that generates in, and the PushSecret that writes
 // its value to the source if there is none, and only then: so the value is born
 // in the cluster and lives at the source
 // (https://external-secrets.io/latest/api/pushsecret/).

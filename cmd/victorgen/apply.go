@@ -32,7 +32,7 @@ func applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply ENV...",
 		Short: "Write the Secrets of environments to a cluster, without a tree",
-		Long: `Apply resolves the inputs of each environment, mints the generated ones that are
+		Long: `Apply resolves the inputs of each environment, makes the generated ones that are
 missing, and writes the Secrets themselves to the cluster of a kubeconfig, for
 teams without GitOps and for local clusters. How the contract delivers them
 otherwise does not matter.
@@ -48,7 +48,7 @@ written, to the same namespaces, and that the contract has no more. --restart
 restarts the Deployments, StatefulSets and DaemonSets whose containers get a
 Secret of which the data has changed, as kubectl rollout restart does.
 
-A dry run mints and writes nothing. That of the client needs only the right to
+A dry run generates and writes nothing. That of the client needs only the right to
 read; in that of the server, the API server says what it would refuse.`,
 		Example: `  victorgen apply envs/dev
   victorgen apply envs/dev --dry-run                      # what would change?
@@ -74,7 +74,7 @@ read; in that of the server, the API server says what it would refuse.`,
 	clusterFlags(cmd, &o.target)
 	namespaceFlag(cmd, &o.namespace)
 	f.BoolVar(&o.CreateNamespace, "create-namespace", false, "create the namespaces that are missing")
-	f.StringVar(&o.DryRun, "dry-run", "", "mint and write nothing; show what would change: client (the default), or server, which also says what it would refuse")
+	f.StringVar(&o.DryRun, "dry-run", "", "generate and write nothing; show what would change: client (the default), or server, which also says what it would refuse")
 	f.Lookup("dry-run").NoOptDefVal = cluster.DryRunClient
 	dryRuns := []string{cluster.DryRunClient, cluster.DryRunServer}
 	cmd.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions(dryRuns, cobra.ShellCompDirectiveNoFileComp))
@@ -115,7 +115,7 @@ func (o *applyOptions) apply(ctx context.Context, r *result) {
 		},
 	})
 	r.Diagnostics = append(r.Diagnostics, ds...)
-	r.Minted, r.values = minted(r.plan, values), values
+	r.Generated, r.values = generated(r.plan, values), values
 	if ds.HasErrors() {
 		return
 	}
@@ -131,13 +131,13 @@ func (o *applyOptions) apply(ctx context.Context, r *result) {
 
 func (o *applyOptions) text(w io.Writer, _ *printer, r *result) {
 	switch {
-	case r.Applied == nil && len(r.Minted) > 0, r.Applied != nil && len(r.Applied.Secrets) == 0 && r.Diagnostics.HasErrors():
+	case r.Applied == nil && len(r.Generated) > 0, r.Applied != nil && len(r.Applied.Secrets) == 0 && r.Diagnostics.HasErrors():
 		fmt.Fprintf(w, "%s: nothing was applied\n", r.name())
 	case r.Applied != nil:
 		fmt.Fprintf(w, "%s: %s (%s)\n", r.name(), verdict(r.Applied), tally(r.Applied))
 	}
-	for _, m := range r.Minted { // beside errors, too: it is stored
-		fmt.Fprintf(w, "  minted %s\n", m)
+	for _, m := range r.Generated { // beside errors, too: it is stored
+		fmt.Fprintf(w, "  generated %s\n", m)
 	}
 	if r.Applied == nil {
 		return

@@ -47,8 +47,8 @@ secrets: app: keys: {
 	token: input: "TOKEN"
 	dsn:   input: "DSN"
 }
-secrets: minted: {
-	type: "example.com/minted"
+secrets: generated: {
+	type: "example.com/generated"
 	keys: key: input: "KEY"
 }
 `,
@@ -93,11 +93,11 @@ func TestApply(t *testing.T) {
 		}
 	}
 	const created = `test: %s to test (2 secrets: 2 created)
-  minted KEY in %s
+  generated KEY in %s
   created apps/app
     created: token
     left out: dsn
-  created apps/minted
+  created apps/generated
     created: key
 `
 	const dry = "a dry run, which keeps nothing"
@@ -108,26 +108,26 @@ func TestApply(t *testing.T) {
 		t.Error("a dry run has written something")
 	}
 	expect(0, fmt.Sprintf(created, "applied", ".secrets.test:2"), "")
-	if key := s.Secret("apps", "minted"); key == nil || !strings.Contains(filesOf(t, dir)[".secrets.test"], string(key.Data["key"])) || key.Type != "example.com/minted" {
-		t.Error("what was minted is not what was applied")
+	if key := s.Secret("apps", "generated"); key == nil || !strings.Contains(filesOf(t, dir)[".secrets.test"], string(key.Data["key"])) || key.Type != "example.com/generated" {
+		t.Error("what was generated is not what was applied")
 	}
 	expect(0, `test: unchanged in test (2 secrets: 2 unchanged)
   unchanged apps/app
     unchanged: token
     left out: dsn
-  unchanged apps/minted
+  unchanged apps/generated
     unchanged: key
 `, "")
 
 	s.Put(t, "deployments", "test", &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "api"}, Spec: appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{
 		Spec: corev1.PodSpec{Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "app"}}}}},
 	}}})
-	setSecrets(t, dir, "TOKEN=tok-another/29dk20sk3\nDSN=there-now-4h5j6k7l8m\nKEY='"+string(s.Secret("apps", "minted").Data["key"])+"'\n")
+	setSecrets(t, dir, "TOKEN=tok-another/29dk20sk3\nDSN=there-now-4h5j6k7l8m\nKEY='"+string(s.Secret("apps", "generated").Data["key"])+"'\n")
 	expect(0, `test: applied to test (2 secrets: 1 changed, 1 unchanged)
   changed apps/app
     created: dsn
     changed: token
-  unchanged apps/minted
+  unchanged apps/generated
     unchanged: key
   restarted deployment/api in namespace apps (it consumes app)
 `, "", "--restart")
@@ -145,7 +145,7 @@ func TestApply(t *testing.T) {
 	expect(0, `test: applied to test (3 secrets: 2 unchanged, 1 pruned)
   unchanged apps/app
     unchanged: dsn, token
-  unchanged apps/minted
+  unchanged apps/generated
     unchanged: key
   pruned apps/extra
 `, "", "--prune")
@@ -155,7 +155,7 @@ func TestApply(t *testing.T) {
   created namespace new
   created new/app
     created: dsn, token
-  created new/minted
+  created new/generated
     created: key
 `, "", "-n", "new", "--create-namespace")
 
@@ -185,13 +185,13 @@ func TestApplyFails(t *testing.T) {
 		code    int
 		stderr  []string
 	}{
-		"no right":              {refuse: forbid, code: 3, stderr: []string{"error VG5001: you may not get secret app in namespace apps (cluster test)", "secret minted", "2 errors"}},
+		"no right":              {refuse: forbid, code: 3, stderr: []string{"error VG5001: you may not get secret app in namespace apps (cluster test)", "secret generated", "2 errors"}},
 		"no such context":       {args: []string{"--context", "nowhere"}, code: 3, stderr: []string{`error VG5001: no cluster: context "nowhere" does not exist`, "hint: name one with --kubeconfig and --context"}},
 		"no such kubeconfig":    {args: []string{"--kubeconfig", "/nowhere"}, code: 3, stderr: []string{"error VG5001: no cluster: stat /nowhere: no such file"}},
 		"placeholder":           {secrets: "TOKEN=changeme\n", code: 1, stderr: []string{"error VG2004: TOKEN is a placeholder"}},
 		"missing":               {secrets: "DSN=x\n", code: 1, stderr: []string{"error VG2001: required input TOKEN is missing"}},
 		"missing, unvalidated":  {secrets: "DSN=x\n", args: []string{"--skip-validation"}, code: 1, stderr: []string{"VALIDATION IS SKIPPED", "error VG2001: required input TOKEN is missing"}},
-		"nothing is minted":     {args: []string{"--no-generate"}, code: 1, stderr: []string{"error VG2002: generated input KEY is missing"}},
+		"nothing is generated":  {args: []string{"--no-generate"}, code: 1, stderr: []string{"error VG2002: generated input KEY is missing"}},
 		"unreadable":            {args: []string{"--source", "vault"}, code: 3, stderr: []string{"error VG2101: cannot read"}},
 		"source of no file":     {module: func(t *testing.T, dir string) { os.Chmod(filepath.Join(dir, ".secrets.test"), 0o644) }, code: 1, stderr: []string{"VG2103"}},
 		"two in one namespace":  {args: []string{"-n", "one"}, module: twice, code: 1, stderr: []string{"error VG1102: two secrets are both one/app", "or leave each in its own namespace"}},
@@ -233,11 +233,11 @@ func TestApplyFails(t *testing.T) {
 					t.Errorf("stderr has no %q\n%s%s", want, stdout, stderr)
 				}
 			}
-			if s.Secret("apps", "app") != nil || s.Secret("apps", "minted") != nil {
+			if s.Secret("apps", "app") != nil || s.Secret("apps", "generated") != nil {
 				t.Error("something was written")
 			}
-			if minted := strings.Contains(filesOf(t, dir)[".secrets.test"], "KEY="); minted && len(s.Requests()) == 0 {
-				t.Error("a value was minted for nothing")
+			if generated := strings.Contains(filesOf(t, dir)[".secrets.test"], "KEY="); generated && len(s.Requests()) == 0 {
+				t.Error("a value was generated for nothing")
 			}
 		})
 	}
@@ -368,14 +368,14 @@ func TestApplyGeneratesNothingAnew(t *testing.T) {
 		code := run(t.Context(), append([]string{"apply", env, "--kubeconfig", kubeconfig}, args...), &stdout, &stderr)
 		return code, stdout.String(), stderr.String()
 	}
-	if code, out, errs := apply(); code != 0 || !strings.Contains(out, "minted KEY") {
+	if code, out, errs := apply(); code != 0 || !strings.Contains(out, "generated KEY") {
 		t.Fatalf("exit %d\n%s%s", code, out, errs)
 	}
 	const lost = "TOKEN=tok-7f3k29dk20sk3\n"
 	setSecrets(t, dir, lost)
 	for _, args := range [][]string{nil, {"--dry-run"}, {"--force-conflicts"}} {
 		code, out, errs := apply(args...)
-		if want := "error VG2107: source default (env) does not have KEY, and Secret apps/minted of cluster test has a value of it"; code != 1 || !strings.Contains(errs, want) {
+		if want := "error VG2107: source default (env) does not have KEY, and Secret apps/generated of cluster test has a value of it"; code != 1 || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
 		}
 	}

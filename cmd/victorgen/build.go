@@ -41,7 +41,7 @@ func buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build ENV...",
 		Short: "Compile environments into kustomize trees",
-		Long: `Build compiles each environment, resolves its inputs, mints the generated ones
+		Long: `Build compiles each environment, resolves its inputs, makes the generated ones
 that are missing, seals what has changed, and writes the tree to
 deploy/ENVIRONMENT in the module.
 
@@ -49,7 +49,7 @@ Of external secrets it reads no values: it asks whether they are there, and
 writes what the External Secrets Operator needs to copy them.
 
 What has not changed keeps its ciphertext, so a second build changes no file.
-Minted values are stored at their source before they are used. A build that
+Generated values are stored at their source before they are used. A build that
 fails leaves the old tree as it was.`,
 		Example: `  # the tree of production
   victorgen build envs/production
@@ -137,7 +137,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	ds, expired := emit.CheckCertificates(p, old, options)
 	var sources map[string]source.Source // none: nobody is asked
 	if !o.offline {
-		sources = openFor(p, o.check || o.dryRun || expired || ds.HasErrors()) // a build that fails anyway mints nothing
+		sources = openFor(p, o.check || o.dryRun || expired || ds.HasErrors()) // a build that fails anyway generates nothing
 	}
 	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout, Known: lockKnows(p, r.Tree), Belongs: emit.Belonging(old)})
 	if ds.HasErrors() || more.HasErrors() {
@@ -146,12 +146,12 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	}
 	r.Diagnostics = append(r.Diagnostics, more...)
 	r.values = values
-	r.Minted = minted(p, values)
+	r.Generated = generated(p, values)
 	tree, report, ds := emit.Emit(ctx, p, values, old, options)
 	r.Diagnostics = append(r.Diagnostics, ds...)
-	if expired && len(r.Minted) > 0 { // it was not: no secret has it yet, but one would
+	if expired && len(r.Generated) > 0 { // it was not: no secret has it yet, but one would
 		r.Diagnostics.Errorf(plan.CodeCertificateExpired, nil, "fetch the controller's certificate: victorgen cert fetch ENV", "nothing is generated while the sealing certificate is not valid")
-		r.Minted = nil
+		r.Generated = nil
 		return
 	}
 	if ds.HasErrors() {
@@ -313,8 +313,8 @@ func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
 		plural(secrets, "secret"), plural(counts[emit.Sealed], "key"), counts[emit.Kept], referenced, counts[emit.LeftOut])
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
-	for _, m := range r.Minted {
-		fmt.Fprintf(tw, "  minted\t%s\n", m)
+	for _, m := range r.Generated {
+		fmt.Fprintf(tw, "  generated\t%s\n", m)
 	}
 	for _, c := range r.Report.Certificates {
 		if c.New {

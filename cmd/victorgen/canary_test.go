@@ -48,7 +48,7 @@ secrets: app: keys: {
 	long:   input: "LONG"
 	holder: input: "HOLDER"
 	json:   input: "JSON"
-	minted: input: "MINTED"
+	generated: input: "MINTED"
 }
 `
 
@@ -193,7 +193,7 @@ func canaryModule(t *testing.T) string {
 	return dir
 }
 
-// checkNoCanary looks for all values, those that were minted too, in what was
+// checkNoCanary looks for all values, those that were generated too, in what was
 // printed and in all files but .secrets.test and, for the case that puts one there,
 // the contract.
 func checkNoCanary(t *testing.T, dir, printed string) {

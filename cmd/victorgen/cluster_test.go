@@ -423,7 +423,7 @@ func TestVerifyCanaries(t *testing.T) {
 	dir := canaryModule(t)
 	env := filepath.Join(dir, "envs", "test")
 	data := map[string]string{}
-	for key, input := range map[string]string{"token": "TOKEN", "url": "PASSWORD", "encoded": "WEAK", "long": "LONG", "holder": "HOLDER", "json": "JSON", "minted": "TOKEN", "extra": "PASSWORD"} {
+	for key, input := range map[string]string{"token": "TOKEN", "url": "PASSWORD", "encoded": "WEAK", "long": "LONG", "holder": "HOLDER", "json": "JSON", "generated": "TOKEN", "extra": "PASSWORD"} {
 		data[key] = base64.StdEncoding.EncodeToString([]byte(canaries[input]))
 	}
 	secret := map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "theirs", "data": data, "metadata": map[string]any{

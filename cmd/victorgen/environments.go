@@ -29,7 +29,7 @@ type result struct {
 	Directory   string               `json:"directory"`
 	OK          bool                 `json:"ok"`
 	Tree        string               `json:"tree,omitempty"`
-	Minted      []string             `json:"minted,omitempty"`
+	Generated   []string             `json:"generated,omitempty"`
 	Inputs      []inputState         `json:"inputs,omitempty"`
 	Changes     []emit.Change        `json:"changes,omitempty"`
 	Report      *emit.Report         `json:"report,omitempty"`

@@ -72,7 +72,7 @@ var uses = map[permissions.Use]string{
 	permissions.Prove: ", to prove by metadata alone that values are there",
 	permissions.Write: ", to write generated inputs, beside reading",
 	permissions.Fetch: ", for the External Secrets Operator to fetch values",
-	permissions.Push:  ", for the External Secrets Operator to push what is minted in the cluster, beside fetching",
+	permissions.Push:  ", for the External Secrets Operator to push what is generated in the cluster, beside fetching",
 }
 
 func explainPermissions(w io.Writer, p *plan.Plan, format string) error {
@@ -235,7 +235,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 	for _, s := range inputs {
 		fmt.Fprintf(tw, "%s\t%s\n", s.Name, inLine(strings.TrimSpace(string(s.Class)+"  "+s.Description)))
 		for _, row := range [][2]string{
-			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"minted as", s.Generated},
+			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"generated as", s.Generated},
 			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
 			{"must be", inLine(s.MustBe)}, {"rotation due", s.MaxAge}, {"rotation", s.Rotate}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},

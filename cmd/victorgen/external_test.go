@@ -102,14 +102,14 @@ func TestBuildExternal(t *testing.T) {
 	if n := p.Calls("PutParameter"); n > 0 {
 		t.Fatalf("a dry run wrote %d", n)
 	}
-	build(0, "minted    DB_PASSWORD in parameter /app/db-password")
+	build(0, "generated    DB_PASSWORD in parameter /app/db-password")
 	build(0, "unchanged", "--check")
 	build(0, "unchanged", "--offline", "--check")
 	if n := p.Calls("GetParameters"); n > 0 {
 		t.Errorf("values were read %d times", n)
 	}
 	if _, ok := p.Versions["/app/victorgen-lock-key"]; ok {
-		t.Error("a lock key was minted, which nothing needs")
+		t.Error("a lock key was generated, which nothing needs")
 	}
 
 	// The source does not answer.

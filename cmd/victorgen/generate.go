@@ -25,8 +25,8 @@ func generateCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "generate ENV...",
-		Short: "Mint the generated inputs that are missing, at their source",
-		Long: `Generate mints each generated input that its source does not have, and stores it
+		Short: "Generate the inputs that are missing, at their source",
+		Long: `Generate makes each generated input that its source does not have, and stores it
 there. A value that is there stays as it is, and of two that generate at once one
 wins. Nothing else is asked for, so the required inputs may be missing still.
 
@@ -52,12 +52,12 @@ source, beside builds that may only read it.`,
 					Timeout: o.timeout, Known: lockKnows(r.plan, treeOf(r.plan)), Renew: o.renew,
 				})
 				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Minted, r.values = minted(r.plan, values), values
-			}, mintedText("nothing is missing"))
+				r.Generated, r.values = generated(r.plan, values), values
+			}, generatedText("nothing is missing"))
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be minted")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be generated")
 	cmd.Flags().StringSliceVar(&o.renew, "renew", nil, "inputs to generate anew if they are missing, though the lock knows a value of them")
 	outputFlag(cmd, &o.format)
 	return cmd
@@ -72,8 +72,8 @@ func rotateCommand() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "rotate ENV INPUT... | ENV --due",
-		Short: "Mint new values for generated inputs, at their source",
-		Long: `Rotate mints a new value for each generated input that is named, or for all whose
+		Short: "Generate new values for generated inputs, at their source",
+		Long: `Rotate makes a new value for each generated input that is named, or for all whose
 value is older than maxAge, and stores it at its source in the place of the old
 one. The next build seals it.
 
@@ -102,13 +102,13 @@ to learn the new one too: victorgen does not tell it.`,
 				}
 				values, ds := source.Rotate(ctx, r.plan, sources, inputs, options)
 				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Minted, r.values = minted(r.plan, values), values
-			}, mintedText("nothing is due"))
+				r.Generated, r.values = generated(r.plan, values), values
+			}, generatedText("nothing is due"))
 		},
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.due, "due", false, "rotate all generated inputs that are older than their maxAge")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be minted")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be generated")
 	outputFlag(cmd, &o.format)
 	return cmd
 }
@@ -130,10 +130,10 @@ func named(r *result, names []string) (inputs []plan.Input) {
 				"there is no input %q", name)
 		case in.Default != nil:
 			r.Diagnostics.Errorf(plan.CodeGenerate, in.Pos, "change its default in the environment or the contract",
-				"input %s is a setting: only a generated one can be minted", name)
+				"input %s is a setting: it is not generated", name)
 		case in.Class != plan.Generated:
 			r.Diagnostics.Errorf(plan.CodeGenerate, in.Pos, "replace it at its source, source "+in.Source,
-				"input %s is %s: only a generated one can be minted", name, in.Class)
+				"input %s is %s: it is not generated", name, in.Class)
 		case in.NeverRotate:
 			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos,
 				"add an input for the new key, let the application encrypt all anew with it, and then take "+name+" out of the contract; or take rotate: \"never\" away on purpose",
@@ -152,11 +152,11 @@ func due(ctx context.Context, r *result, sources map[string]source.Source, o sou
 	return source.Due(r.plan, values, time.Now())
 }
 
-// minted names what was minted, and where it is now.
-func minted(p *plan.Plan, values value.Set) []string {
+// generated names what was generated, and where it is now.
+func generated(p *plan.Plan, values value.Set) []string {
 	var names []string
 	for _, in := range p.Inputs {
-		if v := values[in.Name]; v.Minted {
+		if v := values[in.Name]; v.Generated {
 			name := in.Name + " in " + v.Origin
 			if v.Why != "" {
 				name += ", anew: the one that was there " + v.Why
@@ -167,13 +167,13 @@ func minted(p *plan.Plan, values value.Set) []string {
 	return names
 }
 
-// mintedText prints what was minted, also beside errors: it is stored.
-func mintedText(none string) func(io.Writer, *printer, *result) {
+// generatedText prints what was generated, also beside errors: it is stored.
+func generatedText(none string) func(io.Writer, *printer, *result) {
 	return func(w io.Writer, _ *printer, r *result) {
-		for _, m := range r.Minted {
-			fmt.Fprintf(w, "%s: minted %s\n", r.name(), m)
+		for _, m := range r.Generated {
+			fmt.Fprintf(w, "%s: generated %s\n", r.name(), m)
 		}
-		if len(r.Minted) == 0 && r.OK {
+		if len(r.Generated) == 0 && r.OK {
 			fmt.Fprintf(w, "%s: %s\n", r.name(), none)
 		}
 	}

@@ -110,7 +110,7 @@ func TestFromScripts(t *testing.T) {
 	if !strings.Contains(source, "\nGRAFANA_ADMIN_PASSWORD=") || strings.Contains(source, lost) { // it is rotated in the end
 		t.Error("the password is not in the source, or still that of the cluster")
 	}
-	for _, want := range []string{"dev: minted DB_PASSWORD", "dev: ok (", "production: unchanged", "dev: nothing is due", "input GRAFANA_ADMIN_PASSWORD"} {
+	for _, want := range []string{"dev: generated DB_PASSWORD", "dev: ok (", "production: unchanged", "dev: nothing is due", "input GRAFANA_ADMIN_PASSWORD"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the commands do not print %q:\n%s", want, out)
 		}

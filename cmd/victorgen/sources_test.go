@@ -94,7 +94,7 @@ func TestVerifyParameterStore(t *testing.T) {
 	env := filepath.Join(dir, "envs", "production-aws")
 	p.Put("/victor-ai/anthropic-api-key", "sk-ant-fake-0000-3f9c1e7a2b5d")
 	p.Put("/victor-ai/groq-api-key", "changeme")
-	if code, stdout, stderr := victorgen(t, "generate", env, "--renew", "DB_PASSWORD,ENCRYPTION_KEY,GRAFANA_ADMIN_PASSWORD,JWT_SECRET,VICTORGEN_LOCK_KEY"); code != 0 || strings.Count(stdout, "minted") != 5 {
+	if code, stdout, stderr := victorgen(t, "generate", env, "--renew", "DB_PASSWORD,ENCRYPTION_KEY,GRAFANA_ADMIN_PASSWORD,JWT_SECRET,VICTORGEN_LOCK_KEY"); code != 0 || strings.Count(stdout, "generated") != 5 {
 		t.Fatalf("generate: exit %d\n%s%s", code, stdout, stderr)
 	}
 	old := time.Now().Add(-100 * 24 * time.Hour)
@@ -147,7 +147,7 @@ func TestVerifyParameterStore(t *testing.T) {
 		t.Errorf("rotate: exit %d\n%s%s", code, stdout, stderr)
 	}
 	clear(p.Denied)
-	if code, stdout, stderr := victorgen(t, "rotate", env, "--due"); code != 0 || strings.Count(stdout, "minted") != 1 || len(p.Versions["/victor-ai/database-password"]) != 2 {
+	if code, stdout, stderr := victorgen(t, "rotate", env, "--due"); code != 0 || strings.Count(stdout, "generated") != 1 || len(p.Versions["/victor-ai/database-password"]) != 2 {
 		t.Errorf("rotate: exit %d\n%s%s", code, stdout, stderr)
 	}
 	if code, stdout, _ := victorgen(t, "rotate", env, "--due"); code != 0 || !strings.Contains(stdout, "nothing is due") {
@@ -179,9 +179,9 @@ func TestRotateSetting(t *testing.T) {
 	}
 }
 
-// TestUnreadableIsNotMinted: whatever keeps a build from reading a store, it
-// mints nothing there, keeps the tree, and says why.
-func TestUnreadableIsNotMinted(t *testing.T) {
+// TestUnreadableIsNotGenerated: whatever keeps a build from reading a store, it
+// generates nothing there, keeps the tree, and says why.
+func TestUnreadableIsNotGenerated(t *testing.T) {
 	for name, trouble := range map[string]func(*awstest.ParameterStore, *testing.T){
 		"expired":        func(p *awstest.ParameterStore, _ *testing.T) { p.Expire() },
 		"denied":         func(p *awstest.ParameterStore, _ *testing.T) { p.Denied["/victor-ai/database-password"] = true },
@@ -207,8 +207,8 @@ func TestUnreadableIsNotMinted(t *testing.T) {
 			if n := len(p.Versions); n != 2 && name != "denied" {
 				t.Errorf("there are %d parameters now", n)
 			}
-			if _, minted := p.Versions["/victor-ai/database-password"]; minted {
-				t.Error("the database password was minted")
+			if _, generated := p.Versions["/victor-ai/database-password"]; generated {
+				t.Error("the database password was generated")
 			}
 			if diff := cmp.Diff(before, filesOf(t, filepath.Join(dir, "deploy"))); diff != "" && name != "denied" {
 				t.Errorf("the tree changed:\n%s", diff)
@@ -339,7 +339,7 @@ func TestCanariesAtSources(t *testing.T) {
 					t.Errorf("%s shows %s", place, found)
 				}
 			}
-			if name == "nothing" && (!strings.Contains(out.String(), "test: wrote") || !strings.Contains(out.String(), "minted MINTED in parameter /app/minted")) {
+			if name == "nothing" && (!strings.Contains(out.String(), "test: wrote") || !strings.Contains(out.String(), "generated MINTED in parameter /app/minted")) {
 				t.Errorf("the module that should work does not:\n%s", out.String())
 			}
 		})

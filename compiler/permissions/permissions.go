@@ -28,7 +28,7 @@ const (
 	Prove Use = "prove" // existence and age: verify --source --no-values
 	Write Use = "write" // the generated inputs: build, generate, rotate. It comes on top of Read.
 	// The two of the External Secrets Operator: to fetch what external secrets are
-	// made from, and to push what is minted in the cluster, on top of that.
+	// made from, and to push what is generated in the cluster, on top of that.
 	Fetch Use = "fetch"
 	Push  Use = "push"
 )

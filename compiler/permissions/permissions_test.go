@@ -45,7 +45,7 @@ func everything() *plan.Plan {
 		}
 		prefix := strings.ToUpper(s.Name)
 		p.Inputs = append(p.Inputs,
-			at(s.Name, prefix+"_MINTED", plan.Generated, plan.Remote{Name: "shop-minted"}),
+			at(s.Name, prefix+"_MINTED", plan.Generated, plan.Remote{Name: "shop-generated"}),
 			at(s.Name, prefix+"_ONE", plan.Required, plan.Remote{Name: "shop-object", Property: "one"}),
 			at(s.Name, prefix+"_OTHER", plan.Optional, plan.Remote{Name: "shop-object", Property: "other"}),
 			at(s.Name, prefix+"_PINNED", plan.Required, plan.Remote{Name: "shop-pinned", Version: "3"}))
@@ -59,7 +59,7 @@ func everything() *plan.Plan {
 		at("old", "ZZ_DEEP", plan.Required, plan.Remote{Name: "shop/deep"}),
 		at("old", "ZZ_LAST", plan.Required, plan.Remote{Name: "z"}),
 		at("vault", "ZZ_GLOB", plan.Required, plan.Remote{Name: "shop/odd*"}))
-	// Of each service an external secret, with an input that is minted in the cluster.
+	// Of each service an external secret, with an input that is generated in the cluster.
 	external := plan.Secret{Name: "external", Delivery: plan.Delivery{Kind: plan.External}}
 	for _, name := range []string{"ACCOUNT", "AZURE", "BEIJING", "GOOGLE", "VAULT"} {
 		in := at(strings.ToLower(name), name+"_BORN", plan.Generated, plan.Remote{Name: "shop-born"})

@@ -120,7 +120,7 @@ at the input decides it; so does a remote of its own.`,
 	CodeRule: `a rule can't be met, whatever values there are.
 Required and generated inputs and settings with a default are always present; the others may be present or absent.`,
 	CodeConstraint: `a constraint of an input makes no sense, or the contract's own default breaks it.`,
-	CodeGenerate: `what a generated input would mint breaks the input's own constraints.
+	CodeGenerate: `the value that a generated input would get breaks the input's own constraints.
 The compiler tries it on throw-away values.`,
 	CodeLiteralSecret: `a literal in the contract looks like a secret.
 Contracts stand in Git. Make it an input, put the value into its source, and replace it: it is known now. Literals
@@ -171,12 +171,12 @@ value of the application. Give the input another name, or write processEnv: fals
 What it leads to is not victorgen's, and a build would replace it. Remove the link, or name the directory with --output.`,
 	CodeExternal: `an external secret asks for more than the External Secrets Operator can do.
 It can't reach env and sops; it has no variables to take a region, a vault, a project or an address from; its webhook
-refuses some policies together and an ExternalSecret that takes nothing from a source; and it mints passwords and
+refuses some policies together and an ExternalSecret that takes nothing from a source; and it generates passwords and
 UUIDs alone. Other delivery, or another source, is the way out.`,
 
-	CodeMissing:       `an input that is required is at none of the places where it could be.`,
-	CodeMissingMinted: "a generated input is missing and --no-generate forbids to mint it.",
-	CodeRuleBroken:    `the values that are present break a rule of the contract.`,
+	CodeMissing:          `an input that is required is at none of the places where it could be.`,
+	CodeMissingGenerated: "a generated input is missing and --no-generate forbids to make it.",
+	CodeRuleBroken:       `the values that are present break a rule of the contract.`,
 	CodePlaceholder: `a value is a placeholder that somebody forgot to replace.
 Such as changeme, your-key-here, xxx, <key>, ${KEY}, TODO, or the input's own example. Where the input needs strength,
 also what public sample files print: the words of such files, a repeated or keyboard pattern, a key that is known to be

@@ -109,7 +109,7 @@ type Class string
 const (
 	Required  Class = "required"  // a secret that somebody must provide
 	Optional  Class = "optional"  // a secret that may be absent
-	Generated Class = "generated" // a secret that victorgen mints when it is absent
+	Generated Class = "generated" // a secret that victorgen generates when it is absent
 	Setting   Class = "setting"   // not a secret: its default may stand in Git
 )
 
@@ -203,7 +203,7 @@ const (
 	ECDSA    = "ecdsa"    // an ECDSA private key on Curve, PEM or raw
 )
 
-// Generate says how a missing input is minted.
+// Generate says how a missing input is generated.
 type Generate struct {
 	Kind     string
 	Length   int      // of a password, in characters

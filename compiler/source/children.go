@@ -158,7 +158,7 @@ func (r *resolution) children(ctx context.Context, o Options) {
 			continue
 		}
 		if got.State == value.Present && !r.unexposedSource(ctx, in.Source) {
-			return // of one that is absent, mint has seen to that
+			return // of one that is absent, generate has seen to that
 		}
 		a, err := r.write(ctx, in, v, r.replace || got.State == value.Present)
 		r.written(ctx, in, v, a, err)

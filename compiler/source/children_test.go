@@ -181,7 +181,7 @@ func TestChildrenFail(t *testing.T) {
 		}, want: "error VG2025: HASH cannot be made from PASSWORD, which is longer than the 72 bytes that bcrypt takes\n"},
 		"a source that cannot be written": {change: func(k *keeper, _ *plan.Plan, _ *source.Options) {
 			k.values["PASSWORD"], k.refuse = "another-Horse8battery", errors.New("it is sealed")
-		}, want: "error VG2102: HASH was minted but cannot be written to source default (test), so it is not used: it is sealed\n"},
+		}, want: "error VG2102: HASH was generated but cannot be written to source default (test), so it is not used: it is sealed\n"},
 		"a child that is lost": {change: func(k *keeper, _ *plan.Plan, o *source.Options) {
 			delete(k.values, "HASH")
 			o.Known = func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics) {

@@ -19,9 +19,9 @@ import (
 
 // Options say how to resolve.
 type Options struct {
-	NoGenerate bool          // a generated input that is missing is an error, not minted
+	NoGenerate bool          // a generated input that is missing is an error
 	Timeout    time.Duration // for all that the sources are asked, together; 0 is no limit
-	Rand       io.Reader     // what values are minted from; nil is crypto/rand.Reader
+	Rand       io.Reader     // what values are generated from; nil is crypto/rand.Reader
 	Now        time.Time     // by which tokens and certificates begin and end; zero is the time of each
 	// MustRead says that no sealed copy can stand in for a value: a source that
 	// cannot be asked is an error.
@@ -48,9 +48,9 @@ type Options struct {
 // A setting with a default has that value, and no source is asked for it. All
 // else is read, from all sources at once, and judged. Inputs that external
 // secrets alone are made from are not read but proved to be there, unless the
-// contract itself says whether they are, or they are minted in the cluster:
+// contract itself says whether they are, or they are generated in the cluster:
 // being Present they have no value. Only if nothing is wrong so far, generated
-// inputs that are absent are minted, written to their source and then used: a
+// inputs that are absent are generated, written to their source and then used: a
 // build that fails for another reason changes nothing. One of which o.Known
 // knows a value is never generated: it is Unreadable, so that a sealed copy of it
 // stays.
@@ -73,15 +73,15 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 		}
 		r.list(ctx)
 		if !r.ds.HasErrors() {
-			r.mint(ctx, o)
+			r.generate(ctx, o)
 		}
 		r.children(ctx, o)
 		r.checkUnread(o)
 	})
 }
 
-// Generate mints the generated inputs of p that are absent, but for those that
-// are minted in the cluster, writes them to their sources, and leaves all other inputs alone: they may be missing still.
+// Generate makes the generated inputs of p that are absent, but for those that
+// are generated in the cluster, writes them to their sources, and leaves all other inputs alone: they may be missing still.
 // It returns what it found and made of the generated ones.
 func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
 	inputs := slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return in.Class != plan.Generated || inCluster(in) })
@@ -91,13 +91,13 @@ func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Op
 		r.read(ctx)
 		r.lose(ctx, o)
 		if !r.ds.HasErrors() {
-			r.mint(ctx, o)
+			r.generate(ctx, o)
 		}
 		r.children(ctx, o)
 	})
 }
 
-// Rotate mints new values for inputs, which are generated ones of p, and for all
+// Rotate makes new values for inputs, which are generated ones of p, and for all
 // that are made from them, and writes them to their sources in the place of what
 // is there.
 func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
@@ -121,10 +121,10 @@ func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs
 		if r.ds.HasErrors() {
 			return
 		}
-		r.mint(ctx, o)
+		r.generate(ctx, o)
 		r.children(ctx, o)
 		for _, in := range below {
-			if made := r.set[in.Name]; made.Minted {
+			if made := r.set[in.Name]; made.Generated {
 				made.Why = "was made from what is rotated"
 				r.set[in.Name] = made
 			}
@@ -132,7 +132,7 @@ func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs
 	})
 }
 
-// Ages finds out about the inputs of p that are minted and have a maxAge, so
+// Ages finds out about the inputs of p that are generated and have a maxAge, so
 // that [Due] tells which are to be rotated, and judges none of them. A source
 // that cannot be asked is an error.
 func Ages(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
@@ -149,7 +149,7 @@ func Ages(ctx context.Context, p *plan.Plan, sources map[string]Source, o Option
 // error.
 func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove bool, now time.Time, o Options) (value.Set, plan.Diagnostics) {
 	r := newResolution(p, sources, p.Inputs)
-	r.unreadable, r.prove, r.mintedBy = plan.Error, prove, "`victorgen generate` mints it"
+	r.unreadable, r.prove, r.generatedBy = plan.Error, prove, "`victorgen generate` makes it"
 	o.NoGenerate = true
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
@@ -191,25 +191,25 @@ func rotation(in plan.Input) string {
 
 // resolution is one call of Resolve, Generate, Rotate, Ages or Verify.
 type resolution struct {
-	plan       *plan.Plan
-	inputs     []plan.Input // those concerned
-	sources    map[string]Source
-	unreadable plan.Severity   // of a source that cannot be asked
-	prove      bool            // ask for metadata alone
-	unread     map[string]bool // the inputs of which only metadata is asked, whatever prove says
-	replace    bool            // write over what is there
-	mintedBy   string          // what would mint a missing input
-	lenient    bool            // what is wrong with a value is a warning
-	set        value.Set
-	places     map[string]string // of an absent input: where to put it, if its source says so
-	left       map[string]string // absent inputs of which a value is left where it does not count: where
-	lost       map[string]string // absent inputs of which a value is known: what knows it
-	ds         plan.Diagnostics
+	plan        *plan.Plan
+	inputs      []plan.Input // those concerned
+	sources     map[string]Source
+	unreadable  plan.Severity   // of a source that cannot be asked
+	prove       bool            // ask for metadata alone
+	unread      map[string]bool // the inputs of which only metadata is asked, whatever prove says
+	replace     bool            // write over what is there
+	generatedBy string          // what would generate a missing input
+	lenient     bool            // what is wrong with a value is a warning
+	set         value.Set
+	places      map[string]string // of an absent input: where to put it, if its source says so
+	left        map[string]string // absent inputs of which a value is left where it does not count: where
+	lost        map[string]string // absent inputs of which a value is known: what knows it
+	ds          plan.Diagnostics
 }
 
 func newResolution(p *plan.Plan, sources map[string]Source, inputs []plan.Input) *resolution {
 	return &resolution{
-		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, mintedBy: "leave out --no-generate to have it minted",
+		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, generatedBy: "leave out --no-generate to have it generated",
 		set: value.Set{}, places: map[string]string{}, left: map[string]string{}, lost: map[string]string{},
 	}
 }
@@ -233,7 +233,7 @@ func (r *resolution) run(ctx context.Context, o Options, work func(context.Conte
 	return r.set, r.ds
 }
 
-// inCluster reports whether nobody but the operator in the cluster mints in.
+// inCluster reports whether nobody but the operator in the cluster generates in.
 func inCluster(in plan.Input) bool { return in.Generate != nil && in.Generate.InCluster }
 
 // assumed is what is known of an unread input without asking.
@@ -498,9 +498,9 @@ func (r *resolution) check(in plan.Input, o Options) {
 			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
 		case r.lost[in.Name] != "":
 			src, _ := r.plan.Source(in.Source)
-			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name])
+			r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, r.broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name])
 		case in.Class == plan.Generated && o.NoGenerate && !inCluster(in):
-			r.ds.Errorf(plan.CodeMissingMinted, in.Pos, r.remedy(in)+"; or "+r.mintedBy,
+			r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, r.remedy(in)+"; or "+r.generatedBy,
 				"generated input %s is missing", in.Name)
 		}
 	}
@@ -609,19 +609,19 @@ func (r *resolution) list(ctx context.Context) {
 	}
 }
 
-// mint makes the generated inputs that are absent. All are made and judged
+// generate makes the generated inputs that are absent. All are made and judged
 // before the first is written, for what is written stays.
-func (r *resolution) mint(ctx context.Context, o Options) {
+func (r *resolution) generate(ctx context.Context, o Options) {
 	rnd := random(o)
 	r.unexposed(ctx)
-	minted := value.Set{}
+	generated := value.Set{}
 	for _, in := range r.inputs {
 		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent || len(in.Parents()) > 0 {
 			continue
 		}
 		v, ds := draw(in, rnd)
 		r.ds = append(r.ds, ds...)
-		minted[in.Name] = value.Resolved{Value: v}
+		generated[in.Name] = value.Resolved{Value: v}
 	}
 	if r.ds.HasErrors() {
 		return
@@ -630,7 +630,7 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 		answer Answer
 		err    error
 	}
-	names := slices.Sorted(maps.Keys(minted))
+	names := slices.Sorted(maps.Keys(generated))
 	outcomes := make([]outcome, len(names))
 	// Some services take seconds to be sure that no other build has won. A file
 	// is written by one at a time, and so in order.
@@ -643,13 +643,13 @@ func (r *resolution) mint(ctx context.Context, o Options) {
 		if src, _ := r.plan.Source(in.Source); src.File != "" {
 			g = &files
 		}
-		g.Go(func() { outcomes[i].answer, outcomes[i].err = r.write(ctx, in, minted[name].Value, r.replace) })
+		g.Go(func() { outcomes[i].answer, outcomes[i].err = r.write(ctx, in, generated[name].Value, r.replace) })
 	}
 	files.Wait()
 	services.Wait()
 	for i, name := range names {
 		in, _ := r.plan.Input(name)
-		r.written(ctx, in, minted[name].Value, outcomes[i].answer, outcomes[i].err)
+		r.written(ctx, in, generated[name].Value, outcomes[i].answer, outcomes[i].err)
 	}
 }
 
@@ -674,15 +674,15 @@ func (r *resolution) unexposedSource(ctx context.Context, name string) bool {
 	return how == ""
 }
 
-// draw mints a value for in that satisfies its constraints. A password may
+// draw generates a value for in that satisfies its constraints. A password may
 // miss them by chance, if its pattern wants a digit, say: then it draws again,
 // which leaves all good passwords equally likely.
 func draw(in plan.Input, rnd io.Reader) (v value.Value, ds plan.Diagnostics) {
 	for range 10 {
 		var err error
-		if v, err = value.Mint(*in.Generate, rnd); err != nil {
+		if v, err = value.Generate(*in.Generate, rnd); err != nil {
 			ds = nil
-			ds.Errorf(plan.CodeGenerate, in.Pos, "", "cannot mint %s: %v", in.Name, err)
+			ds.Errorf(plan.CodeGenerate, in.Pos, "", "cannot generate %s: %v", in.Name, err)
 			return v, ds
 		}
 		if ds = value.Judge(in, v); len(ds) == 0 {
@@ -712,7 +712,7 @@ func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value, re
 func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, a Answer, err error) {
 	if err == nil {
 		r.set[in.Name] = value.Resolved{
-			State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed, Minted: a.Value.Equal(v),
+			State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed, Generated: a.Value.Equal(v),
 		}
 		if !a.Value.Equal(v) {
 			r.judged(value.Judge(in, a.Value))
@@ -738,9 +738,9 @@ func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, 
 			hint += "; " + f.Remedy
 		}
 		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint,
-			"%s was minted, and whether source %s has kept it is not known: %v", refOf(in), src, err)
+			"%s was generated, and whether source %s has kept it is not known: %v", refOf(in), src, err)
 	default:
 		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint,
-			"%s was minted but cannot be written to source %s, so it is not used: %v", refOf(in), src, err)
+			"%s was generated but cannot be written to source %s, so it is not used: %v", refOf(in), src, err)
 	}
 }

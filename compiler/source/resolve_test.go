@@ -149,8 +149,8 @@ func find(set value.Set) map[string]string {
 		switch r.State {
 		case value.Present:
 			found[name] = fmt.Sprintf("%s from %s", r.Value.Reveal(), r.Origin)
-			if r.Minted {
-				found[name] = "minted, " + r.Origin
+			if r.Generated {
+				found[name] = "generated, " + r.Origin
 			}
 		case value.Absent:
 			found[name] = "absent"
@@ -197,7 +197,7 @@ func TestResolve(t *testing.T) {
 		"nothing there": {
 			plan:    makePlan(nil, optional("B"), generated("C"), setting("D", nil), setting("HOST", &host)),
 			vault:   &vault{},
-			want:    map[string]string{"B": "absent", "C": "minted, v:C", "D": "absent", "HOST": "db from the contract"},
+			want:    map[string]string{"B": "absent", "C": "generated, v:C", "D": "absent", "HOST": "db from the contract"},
 			created: []string{"C"},
 		},
 		"a rule of a kind not known": {
@@ -240,7 +240,7 @@ func TestResolve(t *testing.T) {
 			vault: &vault{store: store{values: map[string]string{"B": ""}}},
 			want:  map[string]string{"B": "absent"},
 		},
-		"everything wrong at once, and nothing minted": {
+		"everything wrong at once, and nothing generated": {
 			plan:    makePlan(group(plan.AtLeastOne), append(abc, weird, required("NEXT"), generated("GEN"), pattern)...),
 			vault:   &vault{store: store{values: map[string]string{"PATTERN": canary}}},
 			options: source.Options{Rand: iotest.ErrReader(errors.New("nobody must ask"))},
@@ -257,7 +257,7 @@ func TestResolve(t *testing.T) {
 			vault:   &vault{},
 			options: source.Options{NoGenerate: true},
 			want:    map[string]string{"C": "absent"},
-			say:     []string{"1 error VG2002: generated input C is missing; set it in the store v; or leave out --no-generate to have it minted"},
+			say:     []string{"1 error VG2002: generated input C is missing; set it in the store v; or leave out --no-generate to have it generated"},
 		},
 		"no generate, and nothing to generate": {
 			plan:    makePlan(nil, generated("C")),
@@ -268,7 +268,7 @@ func TestResolve(t *testing.T) {
 		"another build wins": {
 			plan:    makePlan(nil, generated("C"), generated("D")),
 			vault:   &vault{others: map[string]string{"C": "theirs"}},
-			want:    map[string]string{"C": "theirs from v:C", "D": "minted, v:D"},
+			want:    map[string]string{"C": "theirs from v:C", "D": "generated, v:D"},
 			created: []string{"C", "D"},
 		},
 		"another build writes a placeholder": {
@@ -283,7 +283,7 @@ func TestResolve(t *testing.T) {
 			vault: &vault{refuse: errors.New("read-only")},
 			want:  map[string]string{"C": "absent", plan.LockKey: "absent"},
 			say: []string{
-				"1 error VG2102: C was minted but cannot be written to source default (test), so it is not used: read-only; set it in the store v",
+				"1 error VG2102: C was generated but cannot be written to source default (test), so it is not used: read-only; set it in the store v",
 				"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values anew: read-only; so that unchanged values keep their ciphertext, set it in the store v",
 			},
 		},
@@ -293,18 +293,18 @@ func TestResolve(t *testing.T) {
 			want:  map[string]string{"C": "absent", "D": "absent"},
 			say:   []string{"0 error VG2103: bad mode; chmod"},
 		},
-		"minted value that breaks its constraints, and nothing written": {
+		"generated value that breaks its constraints, and nothing written": {
 			plan:  makePlan(nil, generated("C"), impossible),
 			vault: &vault{},
 			want:  map[string]string{"C": "absent", "IMPOSSIBLE": "absent"},
 			say:   []string{"2 error VG2008: IMPOSSIBLE is too long: it has 32 characters, at most 3 are allowed; use a shorter one"},
 		},
-		"cannot mint": {
+		"cannot generate": {
 			plan:    makePlan(nil, generated("C")),
 			vault:   &vault{},
 			options: source.Options{Rand: iotest.ErrReader(errors.New("no entropy"))},
 			want:    map[string]string{"C": "absent"},
-			say:     []string{"1 error VG1303: cannot mint C: no entropy; "},
+			say:     []string{"1 error VG1303: cannot generate C: no entropy; "},
 		},
 		"unreadable": {
 			plan: makePlan(nil, required("A"), generated("B"), optional("C")),
@@ -388,10 +388,10 @@ func TestResolve(t *testing.T) {
 			want:  map[string]string{"A": "a from v:A", "B": "unreadable: no network: unreadable", "C": "c from v:C"},
 			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
 		},
-		"all or none, one of them to be minted": {
+		"all or none, one of them to be generated": {
 			plan:    makePlan(group(plan.AllOrNone), optional("A"), generated("B"), setting("C", &host)),
 			vault:   &vault{store: store{values: map[string]string{"A": "a"}}},
-			want:    map[string]string{"A": "a from v:A", "B": "minted, v:B", "C": "db from the contract"},
+			want:    map[string]string{"A": "a from v:A", "B": "generated, v:B", "C": "db from the contract"},
 			created: []string{"B"},
 		},
 		"misspelt": {
@@ -482,7 +482,7 @@ func TestResolveFromSourceThatCannotWrite(t *testing.T) {
 	p := makePlan(nil, generated("C"), generated(plan.LockKey))
 	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": &store{name: "s"}}, source.Options{})
 	want := []string{
-		"1 error VG2102: C was minted but cannot be written to source default (test), so it is not used: it can only be read; set it in the store s",
+		"1 error VG2102: C was generated but cannot be written to source default (test), so it is not used: it can only be read; set it in the store s",
 		"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values anew: it can only be read; so that unchanged values keep their ciphertext, set it in the store s",
 	}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
@@ -523,7 +523,7 @@ func TestResolveInterruptedWriting(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	v = &vault{store: store{name: "v"}, refuse: source.Network(context.DeadlineExceeded), onCreate: cancel}
 	_, ds = source.Rotate(ctx, makePlan(nil, a), map[string]source.Source{"default": v}, []plan.Input{a}, source.Options{})
-	want := []string{"1 error VG2102: A was minted, and whether source default (test) has kept it is not known: there was no answer in time; " +
+	want := []string{"1 error VG2102: A was generated, and whether source default (test) has kept it is not known: there was no answer in time; " +
 		"the next build uses what is there; look at the network, a proxy, or the address; --timeout gives it longer"}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -1,5 +1,5 @@
 // Package source resolves the inputs of a plan: it reads each one from the
-// place where it lives, mints what is generated and missing, and judges what
+// place where it lives, generates what is generated and missing, and judges what
 // it found. A sub-package implements each kind of source; none of them knows
 // another, and none registers itself.
 package source
@@ -15,12 +15,12 @@ import (
 
 // ErrAbsent is what a source answers for an input that it does not have. It
 // asked, and the answer was no. Resolution goes on: an optional input stays
-// absent, a generated one is minted.
+// absent, a generated one is generated.
 var ErrAbsent = errors.New("absent")
 
 // ErrUnreadable is what a source's error wraps when it could not ask, or was
 // not allowed to: no network, no permission, an expired login. Nothing is
-// known of the input then, so nothing is ever minted in its place; a sealed
+// known of the input then, so nothing is ever generated in its place; a sealed
 // copy of it is kept if there is one. Every error that wraps neither this nor
 // ErrAbsent stops the build. See [Failure].
 var ErrUnreadable = errors.New("unreadable")

@@ -54,7 +54,7 @@ func TestDryRun(t *testing.T) {
 		{refusing{t}, nil},
 		{listing{refusing{t}}, []plan.Code{plan.CodeUnknownName}}, // its names are listed still
 	} {
-		mint := func() value.Resolved {
+		generate := func() value.Resolved {
 			set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": source.DryRun(tt.source)}, source.Options{})
 			var got []plan.Code
 			for _, d := range ds {
@@ -65,9 +65,9 @@ func TestDryRun(t *testing.T) {
 			}
 			return set["KEY"]
 		}
-		first, second := mint(), mint()
-		if first.State != value.Present || !first.Minted || first.Value.Len() != 32 {
-			t.Errorf("%T: nothing was minted", tt.source)
+		first, second := generate(), generate()
+		if first.State != value.Present || !first.Generated || first.Value.Len() != 32 {
+			t.Errorf("%T: nothing was generated", tt.source)
 		}
 		if first.Value.Equal(second.Value) {
 			t.Errorf("%T: a dry run remembers", tt.source)

@@ -62,7 +62,7 @@ func TestUnread(t *testing.T) {
 	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": s}, source.Options{Rand: seeded()})
 	want := map[string]string{
 		"THERE": " from the contract", "GONE": "absent", "BORN": " from the contract", "WEAK": " from ", "BOTH": "b from v:BOTH",
-		"MAYBE": "absent", "MINTED": "minted, v:MINTED", "UNUSED": "u from v:UNUSED",
+		"MAYBE": "absent", "MINTED": "generated, v:MINTED", "UNUSED": "u from v:UNUSED",
 	}
 	if diff := cmp.Diff(want, find(set)); diff != "" {
 		t.Errorf("set (-want +got):\n%s", diff)
@@ -84,15 +84,15 @@ func TestUnread(t *testing.T) {
 		t.Errorf("read (-want +got):\n%s", diff)
 	}
 
-	// Generate leaves to the cluster what is minted there.
+	// Generate leaves to the cluster what is generated there.
 	set, ds = source.Generate(t.Context(), p, map[string]source.Source{"default": s}, source.Options{Rand: seeded()})
 	if _, ok := set["BORN"]; ok || ds.HasErrors() {
-		t.Errorf("generate minted BORN: %v", ds)
+		t.Errorf("generate generated BORN: %v", ds)
 	}
 	if _, ds := source.Verify(t.Context(), p, map[string]source.Source{"default": s}, true, epoch, source.Options{}); slices.ContainsFunc(ds, func(d plan.Diagnostic) bool {
-		return d.Code == plan.CodeMissingMinted && d.Pos[0] == mustInput(p, "BORN").Pos[0]
+		return d.Code == plan.CodeMissingGenerated && d.Pos[0] == mustInput(p, "BORN").Pos[0]
 	}) {
-		t.Error("verify misses what is minted in the cluster")
+		t.Error("verify misses what is generated in the cluster")
 	}
 }
 

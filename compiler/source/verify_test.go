@@ -53,7 +53,7 @@ func TestVerify(t *testing.T) {
 	want := []string{
 		"1 error VG2011: OLD is 90 days old (s:OLD): its rotation is due after 24h; `victorgen rotate` replaces it; then build",
 		"2 error VG2011: OLDER is 90 days old (s:OLDER): its rotation is due after 30 days; ask whoever gave it for a new one, and replace it",
-		"4 error VG2002: generated input UNMADE is missing; set it in the store s; or `victorgen generate` mints it",
+		"4 error VG2002: generated input UNMADE is missing; set it in the store s; or `victorgen generate` makes it",
 		"5 error VG2001: required input MISSING is missing; set it in the store s",
 		"6 error VG2005: WEAK is weak: about 3 bits of strength, 60 are needed (from s:WEAK); use a long random one, as `openssl rand -hex 24` makes it; a login, a host or a flag is no secret: make it a schema.#Setting",
 		"50 error VG2003: rule both is broken: all or none of GONE, OLD must be set, but these are missing: GONE; set all of them or none",
@@ -93,7 +93,7 @@ func TestVerifyUnreadable(t *testing.T) {
 	}
 }
 
-// TestGenerate: what is missing and generated is minted, whatever else is
+// TestGenerate: what is missing and generated is generated, whatever else is
 // missing; nothing else is asked for.
 func TestGenerate(t *testing.T) {
 	t.Parallel()
@@ -103,7 +103,7 @@ func TestGenerate(t *testing.T) {
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
-	if set["A"].Minted || !set["C"].Minted || len(set) != 2 {
+	if set["A"].Generated || !set["C"].Generated || len(set) != 2 {
 		t.Errorf("found %v", find(set))
 	}
 	if diff := cmp.Diff([]string{"C"}, v.created); diff != "" {
@@ -130,12 +130,12 @@ func TestRotate(t *testing.T) {
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
-	if !set["A"].Minted || len(v.reads) > 0 || fmt.Sprint(v.created) != "[A]" {
+	if !set["A"].Generated || len(v.reads) > 0 || fmt.Sprint(v.created) != "[A]" {
 		t.Errorf("found %v, read %v, wrote %v", find(set), v.reads, v.created)
 	}
 	v.refuse = &source.Failure{Reason: "refused", Remedy: "ask"}
 	_, ds = source.Rotate(t.Context(), p, map[string]source.Source{"default": v}, []plan.Input{a}, source.Options{})
-	want := []string{"1 error VG2102: A was minted but cannot be written to source default (test), so it is not used: refused; ask"}
+	want := []string{"1 error VG2102: A was generated but cannot be written to source default (test), so it is not used: refused; ask"}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -171,7 +171,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestEncoding: what the source has encoded arrives decoded, and is minted
+// TestEncoding: what the source has encoded arrives decoded, and is generated
 // encoded.
 func TestEncoding(t *testing.T) {
 	t.Parallel()
@@ -179,9 +179,9 @@ func TestEncoding(t *testing.T) {
 		in.Encoding = encoding
 		return in
 	}
-	minted := encoded(generated("MINTED"), plan.Base64)
-	minted.Generate.Encoding = "base64"
-	p := makePlan(nil, encoded(required("B"), plan.Base64), encoded(required("RAW"), plan.Binary), minted)
+	generated := encoded(generated("MINTED"), plan.Base64)
+	generated.Generate.Encoding = "base64"
+	p := makePlan(nil, encoded(required("B"), plan.Base64), encoded(required("RAW"), plan.Binary), generated)
 	v := &vault{store: store{name: "v", values: map[string]string{"B": "/wABAgM=\n", "RAW": "\xff\x00\x01"}}}
 	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": v}, source.Options{})
 	if len(ds) > 0 {

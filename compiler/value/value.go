@@ -1,7 +1,7 @@
-// Package value is the one place where plaintext is held, minted and judged.
+// Package value is the one place where plaintext is held, generated and judged.
 //
 // A [Value] hides itself from every kind of printing; [Value.Reveal] is the
-// only way out, and every call of it is a place to review. [Mint] makes new
+// only way out, and every call of it is a place to review. [Generate] makes new
 // values, [Judge] compares a value with the constraints of its input. Nothing
 // here prints, logs, or puts a value into an error.
 package value
@@ -83,14 +83,14 @@ const (
 
 // Resolved is one input after resolution.
 type Resolved struct {
-	State   State
-	Value   Value     // if Present
-	Origin  string    // where it was found, for people: ".secrets:12"
-	Changed time.Time // when the source says that it last changed; zero if it does not say
-	Minted  bool      // it was made in this run
-	Why     string    // if it was made in the place of another: what was wrong with that, in words that follow its name
-	Reason  string    // if Unreadable: why
-	Remedy  string    // if Unreadable because it is lost: how to bring it back
+	State     State
+	Value     Value     // if Present
+	Origin    string    // where it was found, for people: ".secrets:12"
+	Changed   time.Time // when the source says that it last changed; zero if it does not say
+	Generated bool      // it was made in this run
+	Why       string    // if it was made in the place of another: what was wrong with that, in words that follow its name
+	Reason    string    // if Unreadable: why
+	Remedy    string    // if Unreadable because it is lost: how to bring it back
 }
 
 // Set is what resolution found out about all inputs of a plan, by input name.

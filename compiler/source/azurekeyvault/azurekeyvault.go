@@ -110,7 +110,7 @@ func (s *Source) each(ctx context.Context, refs []source.Ref, ask func(context.C
 }
 
 // claim tags a version that Create has made of its own accord.
-var claim = map[string]*string{"minted-by": new("victorgen")}
+var claim = map[string]*string{"generated-by": new("victorgen")}
 
 // claimStands is the age, by the vault's clock, from which a claim is taken for
 // what the builds that raced have agreed on: twice what they take for it.

@@ -42,7 +42,7 @@ func (s *server) put(name, value string) (v *version) {
 
 // claim adds a version as another build's Create would.
 func (s *server) claim(name, value string) {
-	s.change(func() { s.add(name, value, map[string]string{"minted-by": "victorgen"}) })
+	s.change(func() { s.add(name, value, map[string]string{"generated-by": "victorgen"}) })
 }
 
 // current is the value that everyone reads from now on.

@@ -716,12 +716,12 @@ func TestResolve(t *testing.T) {
 	if len(ds) != 1 || ds[0].Message != "MINTD in .secrets:1 is no input; did you mean MINTED?" {
 		t.Errorf("got %v", ds)
 	}
-	if got := set["MINTED"]; !got.Minted || got.Origin != ".secrets:2" || content(t, file) != "MINTD=x\nMINTED='"+string(got.Value.Reveal())+"'\n" {
+	if got := set["MINTED"]; !got.Generated || got.Origin != ".secrets:2" || content(t, file) != "MINTD=x\nMINTED='"+string(got.Value.Reveal())+"'\n" {
 		t.Errorf("got %+v", got)
 	}
 	again, _ := resolve(file)
-	if got := again["MINTED"]; got.Minted || !got.Value.Equal(set["MINTED"].Value) {
-		t.Errorf("minted again: %+v", got)
+	if got := again["MINTED"]; got.Generated || !got.Value.Equal(set["MINTED"].Value) {
+		t.Errorf("generated again: %+v", got)
 	}
 }
 

@@ -176,7 +176,7 @@ func TestVersions(t *testing.T) {
 }
 
 // A contract that names the wrong engine must not make everything look absent,
-// for absent values are minted.
+// for absent values are generated.
 func TestWrongEngine(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ mount, version, want string }{

@@ -34,7 +34,7 @@ var parents = func() map[string]value.Value {
 		"CA_KEY":  {Kind: plan.ECDSA, Curve: "P-384", Encoding: "pkcs8"},
 		"KEY2":    {Kind: plan.ECDSA, Curve: "P-256", Encoding: "pkcs8"},
 	} {
-		v, err := value.Mint(g, rand.Reader)
+		v, err := value.Generate(g, rand.Reader)
 		if err != nil {
 			panic(err)
 		}

@@ -27,16 +27,16 @@ import (
 // seeded is a reproducible reader.
 func seeded(seed byte) io.Reader { return mathrand.NewChaCha8([32]byte{seed}) }
 
-func mint(t *testing.T, g plan.Generate, rnd io.Reader) string {
+func generate(t *testing.T, g plan.Generate, rnd io.Reader) string {
 	t.Helper()
-	v, err := Mint(g, rnd)
+	v, err := Generate(g, rnd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(v.Reveal())
 }
 
-func TestMintEncodes(t *testing.T) {
+func TestGenerateEncodes(t *testing.T) {
 	t.Parallel()
 	raw := []byte{0xfb, 0xff, 0xfe, 0, 1, 2, 3, 0xff, 0xff, 0xff, 10, 11, 12, 13, 14, 0xff}
 	for _, test := range []struct {
@@ -51,20 +51,20 @@ func TestMintEncodes(t *testing.T) {
 		{plan.Generate{Kind: plan.Password, Length: 5, Alphabet: "abcdé"}, "dabcd"},
 		{plan.Generate{Kind: plan.Password, Length: 3, Alphabet: "é"}, "ééé"},
 	} {
-		if got := mint(t, test.g, bytes.NewReader(raw)); got != test.want {
+		if got := generate(t, test.g, bytes.NewReader(raw)); got != test.want {
 			t.Errorf("%+v: got %s, want %s", test.g, got, test.want)
 		}
 	}
 }
 
-func TestMintIsReproducible(t *testing.T) {
+func TestGenerateIsReproducible(t *testing.T) {
 	t.Parallel()
 	for _, g := range []plan.Generate{
 		{Kind: plan.Password, Length: 40, Alphabet: "abcdefghijklmnopqrstuvwxyz0123456789"},
 		{Kind: plan.Bytes, Bits: 256, Encoding: "base64"},
 		{Kind: plan.UUID},
 	} {
-		a, b, c := mint(t, g, seeded(1)), mint(t, g, seeded(1)), mint(t, g, seeded(2))
+		a, b, c := generate(t, g, seeded(1)), generate(t, g, seeded(1)), generate(t, g, seeded(2))
 		if a != b || a == c {
 			t.Errorf("%s is no function of its reader: %s, %s, %s", g.Kind, a, b, c)
 		}
@@ -73,11 +73,11 @@ func TestMintIsReproducible(t *testing.T) {
 
 // Every character must come up about equally often: within five standard
 // deviations, which a fair draw leaves once in two million characters.
-func TestMintIsUniform(t *testing.T) {
+func TestGenerateIsUniform(t *testing.T) {
 	t.Parallel()
 	const length = 200_000
 	for _, alphabet := range []string{"ab", "abc", "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", "aéß€😀"} {
-		got := mint(t, plan.Generate{Kind: plan.Password, Length: length, Alphabet: alphabet}, seeded(7))
+		got := generate(t, plan.Generate{Kind: plan.Password, Length: length, Alphabet: alphabet}, seeded(7))
 		counts := map[rune]int{}
 		for _, r := range got {
 			counts[r]++
@@ -95,7 +95,7 @@ func TestMintIsUniform(t *testing.T) {
 	}
 }
 
-func TestMintKeys(t *testing.T) {
+func TestGenerateKeys(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		g     plan.Generate
@@ -109,7 +109,7 @@ func TestMintKeys(t *testing.T) {
 		{plan.Generate{Kind: plan.ECDSA, Curve: "P-384", Encoding: "openssh"}, "OPENSSH PRIVATE KEY"},
 		{plan.Generate{Kind: plan.ECDSA, Curve: "P-521", Encoding: "pkcs8"}, "PRIVATE KEY"},
 	} {
-		text := []byte(mint(t, test.g, rand.Reader))
+		text := []byte(generate(t, test.g, rand.Reader))
 		block, rest := pem.Decode(text)
 		if block == nil || len(rest) > 0 || block.Type != test.block {
 			t.Errorf("%+v: not one block %s", test.g, test.block)
@@ -148,10 +148,10 @@ func TestMintKeys(t *testing.T) {
 	}
 }
 
-// TestMintRaw: a raw key is the number of its curve's size, in base64url.
-func TestMintRaw(t *testing.T) {
+// TestGenerateRaw: a raw key is the number of its curve's size, in base64url.
+func TestGenerateRaw(t *testing.T) {
 	t.Parallel()
-	raw, err := base64.RawURLEncoding.DecodeString(mint(t, plan.Generate{Kind: plan.ECDSA, Curve: "P-256", Encoding: "raw"}, rand.Reader))
+	raw, err := base64.RawURLEncoding.DecodeString(generate(t, plan.Generate{Kind: plan.ECDSA, Curve: "P-256", Encoding: "raw"}, rand.Reader))
 	if err != nil || len(raw) != 32 {
 		t.Fatalf("%d bytes, %v", len(raw), err)
 	}
@@ -160,17 +160,17 @@ func TestMintRaw(t *testing.T) {
 	}
 }
 
-// TestMintRequire: each password has what is required, and one that has is as
+// TestGenerateRequire: each password has what is required, and one that has is as
 // likely as another: the first character is of each kind as often as among all
 // passwords that have what is required.
-func TestMintRequire(t *testing.T) {
+func TestGenerateRequire(t *testing.T) {
 	t.Parallel()
 	g := plan.Generate{Kind: plan.Password, Length: 3, Alphabet: "aA0-", Require: []string{"lower", "upper", "digit"}}
 	const rounds = 60_000
 	counts := map[string]int{}
 	rnd := seeded(5)
 	for range rounds {
-		counts[mint(t, g, rnd)]++
+		counts[generate(t, g, rnd)]++
 	}
 	if len(counts) != 6 {
 		t.Errorf("%d passwords, not the six orders of a, A and 0", len(counts))
@@ -185,13 +185,13 @@ func TestMintRequire(t *testing.T) {
 		{Kind: plan.Password, Length: 9, Alphabet: "aA0", Require: []string{"symbol"}},
 		{Kind: plan.Password, Length: 9, Alphabet: "aA0", Require: []string{"emoji"}},
 	} {
-		if _, err := Mint(g, rnd); err == nil {
-			t.Errorf("%+v: minted", g)
+		if _, err := Generate(g, rnd); err == nil {
+			t.Errorf("%+v: generated", g)
 		}
 	}
 }
 
-func TestMintRefuses(t *testing.T) {
+func TestGenerateRefuses(t *testing.T) {
 	t.Parallel()
 	for _, g := range []plan.Generate{
 		{},
@@ -207,21 +207,21 @@ func TestMintRefuses(t *testing.T) {
 		{Kind: plan.Ed25519, Encoding: "raw"},
 		{Kind: plan.ECDSA, Curve: "P-224", Encoding: "pkcs8"},
 	} {
-		if v, err := Mint(g, rand.Reader); err == nil || v.Len() > 0 {
-			t.Errorf("%+v was minted", g)
+		if v, err := Generate(g, rand.Reader); err == nil || v.Len() > 0 {
+			t.Errorf("%+v was generated", g)
 		}
 	}
 	broken := errors.New("no entropy")
 	for _, g := range []plan.Generate{
 		{Kind: plan.Password, Length: 8, Alphabet: "abc"}, {Kind: plan.Bytes, Bits: 128, Encoding: "hex"}, {Kind: plan.UUID},
 	} {
-		if v, err := Mint(g, iotest.ErrReader(broken)); !errors.Is(err, broken) || v.Len() > 0 {
+		if v, err := Generate(g, iotest.ErrReader(broken)); !errors.Is(err, broken) || v.Len() > 0 {
 			t.Errorf("%s of a broken reader: %v", g.Kind, err)
 		}
 	}
 }
 
-// What is minted at random must never look like a placeholder.
+// What is generated at random must never look like a placeholder.
 func TestRandomIsNoPlaceholder(t *testing.T) {
 	t.Parallel()
 	const rounds = 2_000
@@ -243,11 +243,11 @@ func TestRandomIsNoPlaceholder(t *testing.T) {
 	}
 }
 
-// TestMintPadding: Fernet takes 32 bytes in base64url with its padding alone.
-func TestMintPadding(t *testing.T) {
+// TestGeneratePadding: Fernet takes 32 bytes in base64url with its padding alone.
+func TestGeneratePadding(t *testing.T) {
 	t.Parallel()
 	for _, padding := range []bool{false, true} {
-		v, err := Mint(plan.Generate{Kind: plan.Bytes, Bits: 256, Encoding: "base64url", Padding: padding}, rand.Reader)
+		v, err := Generate(plan.Generate{Kind: plan.Bytes, Bits: 256, Encoding: "base64url", Padding: padding}, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// Mint makes a new value as g says. The randomness comes from rnd, which is
+// Generate makes a new value as g says. The randomness comes from rnd, which is
 // [crypto/rand.Reader] wherever the value will be used.
 //
 // A password, bytes and a uuid depend on rnd alone, so that the compiler can
@@ -32,16 +32,16 @@ import (
 // from the system, whatever reader it is given.
 //
 // The errors are those of rnd, and of a g that the compiler would not accept.
-func Mint(g plan.Generate, rnd io.Reader) (Value, error) {
+func Generate(g plan.Generate, rnd io.Reader) (Value, error) {
 	var b []byte
 	var err error
 	switch g.Kind {
 	case plan.Password:
-		b, err = mintPassword(g, rnd)
+		b, err = generatePassword(g, rnd)
 	case plan.Bytes:
-		b, err = mintBytes(g, rnd)
+		b, err = generateBytes(g, rnd)
 	case plan.UUID:
-		b, err = mintUUID(rnd)
+		b, err = generateUUID(rnd)
 	case plan.RSA:
 		var key *rsa.PrivateKey
 		if key, err = rsa.GenerateKey(rnd, g.Bits); err == nil {
@@ -58,7 +58,7 @@ func Mint(g plan.Generate, rnd io.Reader) (Value, error) {
 			b, err = encodeKey(key, g.Encoding)
 		}
 	default:
-		err = fmt.Errorf("cannot mint a value of kind %q", g.Kind)
+		err = fmt.Errorf("cannot generate a value of kind %q", g.Kind)
 	}
 	if err != nil {
 		return Value{}, err
@@ -66,10 +66,10 @@ func Mint(g plan.Generate, rnd io.Reader) (Value, error) {
 	return New(b), nil
 }
 
-// mintPassword draws each character on its own. rand.Int discards what it
+// generatePassword draws each character on its own. rand.Int discards what it
 // reads beyond the alphabet instead of taking a remainder, so no character is
 // likelier than another.
-func mintPassword(g plan.Generate, rnd io.Reader) ([]byte, error) {
+func generatePassword(g plan.Generate, rnd io.Reader) ([]byte, error) {
 	alphabet := []rune(g.Alphabet)
 	if len(alphabet) == 0 || g.Length <= 0 {
 		return nil, errors.New("a password needs a length and an alphabet")
@@ -115,9 +115,9 @@ var charKinds = map[string]func(rune) bool{
 	"symbol": func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) },
 }
 
-func mintBytes(g plan.Generate, rnd io.Reader) ([]byte, error) {
+func generateBytes(g plan.Generate, rnd io.Reader) ([]byte, error) {
 	if g.Bits <= 0 || g.Bits%8 != 0 {
-		return nil, fmt.Errorf("cannot mint %d bits: not a positive multiple of 8", g.Bits)
+		return nil, fmt.Errorf("cannot generate %d bits: not a positive multiple of 8", g.Bits)
 	}
 	b := make([]byte, g.Bits/8)
 	if _, err := io.ReadFull(rnd, b); err != nil {
@@ -137,8 +137,8 @@ func mintBytes(g plan.Generate, rnd io.Reader) ([]byte, error) {
 	return nil, fmt.Errorf("cannot encode bytes as %q", g.Encoding)
 }
 
-// mintUUID makes a random UUID: https://www.rfc-editor.org/rfc/rfc9562#section-5.4
-func mintUUID(rnd io.Reader) ([]byte, error) {
+// generateUUID makes a random UUID: https://www.rfc-editor.org/rfc/rfc9562#section-5.4
+func generateUUID(rnd io.Reader) ([]byte, error) {
 	var u [16]byte
 	if _, err := io.ReadFull(rnd, u[:]); err != nil {
 		return nil, err
