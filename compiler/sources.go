@@ -1,7 +1,10 @@
 package compiler
 
 import (
+	"bytes"
 	"cmp"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,7 +71,7 @@ var sourceKinds = map[string]sourceKind{
 	},
 	// https://developer.hashicorp.com/vault/api-docs/secret/kv
 	plan.Vault: {
-		fields: []string{"address", "namespace", "mount", "version", "prefix", "names", "object"}, separator: "/", versions: true, rewrites: true,
+		fields: []string{"address", "namespace", "caBundle", "mount", "version", "prefix", "names", "object"}, separator: "/", versions: true, rewrites: true,
 		name: regexp.MustCompile(`^[^/\s?#]+(/[^/\s?#]+)*$`), maxName: 512,
 		rule:     "up to 512 characters without spaces, in parts that / separates",
 		operator: true, needs: "address", store: []string{"serviceAccount", "role", "mountPath"},
@@ -121,10 +124,12 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	set := map[string]string{
 		"names": s.Names, "object": s.Object,
 		"prefix": s.Prefix, "file": s.File, "dir": s.Dir, "region": s.Region, "kmsKey": s.KMSKey, "vault": s.Vault, "project": s.Project,
-		"location": s.Location, "namespace": s.Namespace, "address": s.Address, "mount": s.Mount, "version": s.Version,
+		"location": s.Location, "namespace": s.Namespace, "address": s.Address, "caBundle": s.CABundle, "mount": s.Mount, "version": s.Version,
 	}
 	for _, field := range sortedKeys(set) {
-		c.checkPrintable(field+" of source "+name, set[field], "sources", name, field)
+		if field != "caBundle" { // which has lines
+			c.checkPrintable(field+" of source "+name, set[field], "sources", name, field)
+		}
 		if set[field] != "" && !slices.Contains(kind.fields, field) {
 			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, field)),
 				"it has "+plan.And(kind.fields), "source %s has a %s, which means nothing at kind %s", name, field, s.Kind)
@@ -160,6 +165,9 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		}
 	case plan.Vault:
 		src.Mount, src.Version = cmp.Or(strings.Trim(s.Mount, "/"), "secret"), cmp.Or(s.Version, "v2")
+		if s.CABundle != "" {
+			src.CABundle = c.caBundle(name, s)
+		}
 	case plan.SOPS:
 		if s.File == "" {
 			c.ds.Errorf(plan.CodeIncomplete, src.Pos, `write file: "secrets.enc.yaml", say`, "source %s of kind sops has no file", name)
@@ -179,6 +187,46 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		src.File = c.pathIn(s.File, "sources", name, "file")
 	}
 	return src
+}
+
+// caBundle returns the certificates of the authorities that vouch for a server,
+// without what stands between them.
+func (c *compilation) caBundle(name string, s sourceSpec) string {
+	at := last(c.ix.set("sources", name, "caBundle"))
+	wrong := func(hint, format string, args ...any) string {
+		c.ds.Errorf(plan.CodeConstraint, at, hint, "caBundle of source "+name+" "+format, args...)
+		return ""
+	}
+	if strings.HasPrefix(s.Address, "http://") {
+		c.ds.Errorf(plan.CodeMisplaced, at, "use https, or take it away", "source %s has a caBundle, which means nothing over plain http", name)
+	}
+	const hint = "write what `openssl x509 -in ca.pem` prints of each, between lines of three quotation marks"
+	bundle, rest := []byte(nil), []byte(s.CABundle)
+	for n := 1; ; n++ {
+		var block *pem.Block
+		// It passes over what it can't read, and that would be an authority fewer.
+		begins := bytes.Count(rest, []byte("-----BEGIN"))
+		if block, rest = pem.Decode(rest); block == nil || bytes.Count(rest, []byte("-----BEGIN")) != begins-1 {
+			if begins > 0 {
+				return wrong(hint, "is not valid PEM from its block %d on", n)
+			}
+			break
+		}
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return wrong("take it out, and replace it: whoever reads the contract has it", "holds a private key, as its block %d", n)
+		}
+		if block.Type != "CERTIFICATE" {
+			return wrong(hint, "holds something else than certificates: block %d is %q", n, block.Type)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return wrong(hint, "holds no certificate in its block %d", n)
+		}
+		bundle = append(bundle, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+	}
+	if bundle == nil {
+		return wrong(hint, "holds no certificate in PEM")
+	}
+	return string(bundle)
 }
 
 // shared lets the .secrets that all environments once shared count for src, as

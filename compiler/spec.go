@@ -43,6 +43,7 @@ type sourceSpec struct {
 	Location  string     `json:"location"`
 	Address   string     `json:"address"`
 	Namespace string     `json:"namespace"`
+	CABundle  string     `json:"caBundle"`
 	Mount     string     `json:"mount"`
 	Version   string     `json:"version"`
 	Store     *storeSpec `json:"store"`

@@ -105,7 +105,7 @@ func secretStore(src plan.Source, p *plan.Plan, namespace string) (esv1.SecretSt
 		}
 	case plan.Vault:
 		provider.Vault = &esv1.VaultProvider{
-			Server: src.Address, Path: &src.Mount, Version: esv1.VaultKVStoreVersion(src.Version),
+			Server: src.Address, Path: &src.Mount, Version: esv1.VaultKVStoreVersion(src.Version), CABundle: []byte(src.CABundle),
 			Auth: &esv1.VaultAuth{Kubernetes: &esv1.VaultKubernetesAuth{
 				Path: src.Store.MountPath, Role: src.Store.Role, ServiceAccountRef: account,
 			}},

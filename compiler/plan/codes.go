@@ -63,6 +63,7 @@ const (
 
 	CodePolicy     Code = "VG1406"
 	CodePolicyRead Code = "VG1407"
+	CodeAuthority  Code = "VG1408"
 
 	CodeEverybody       Code = "VG1410"
 	CodeForeignReader   Code = "VG1411"

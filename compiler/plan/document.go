@@ -42,6 +42,7 @@ type SourceDocument struct {
 	Location   string         `json:"location"`
 	Namespace  string         `json:"namespace"`
 	Address    string         `json:"address"`
+	CABundle   string         `json:"caBundle"`
 	Mount      string         `json:"mount"`
 	Version    string         `json:"version"`
 	Store      *StoreDocument `json:"store"` // null if no external secret needs it
@@ -212,7 +213,7 @@ func (p *Plan) Document(fingerprint func(file string) string) Document {
 func (p *Plan) sourceDocument(s Source) SourceDocument {
 	d := SourceDocument{
 		Kind: s.Kind, Prefix: s.Prefix, File: p.inModule(s.File), Dir: p.inModule(s.Dir), ProcessEnv: s.ProcessEnv, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
-		Location: s.Location, Namespace: s.Namespace, Address: s.Address, Mount: s.Mount, Version: s.Version,
+		Location: s.Location, Namespace: s.Namespace, Address: s.Address, CABundle: s.CABundle, Mount: s.Mount, Version: s.Version,
 	}
 	external := func(sec Secret) bool { return sec.Delivery.Kind == External }
 	if slices.ContainsFunc(p.Secrets, external) && s.Store.Name != "" {

@@ -136,6 +136,10 @@ where nothing can be written without the danger to overwrite something.`,
 Anybody may propose a contract, so its word is not enough. The process environment must name the same address
 (VAULT_ADDR, AZURE_KEY_VAULT), or --allow ADDRESS, or a policy under allow: addresses. That also holds for the
 addresses that an encrypted file gives for its keys, to which sops would go. ` + "`vet`" + ` asks nobody, and warns.`,
+	CodeAuthority: `a certificate that only the contract names would vouch for the server that a credential goes to.
+Whoever has its key, and is on the way there, could read the credential and the values. VAULT_CACERT, VAULT_CACERT_BYTES or
+VAULT_CAPATH of the process environment must have the same certificate, or this machine must trust it, or a policy must
+allow its SHA-256 under allow: certificates. ` + "`vet`" + ` asks nobody, and warns.`,
 	CodePlainHTTP: `an address in the contract has plain http, and is not on this machine.
 Whoever is on the way could read the credential and the values. Use https. Where nobody else can be on the way, allow
 it by name: --allow http://HOST, or in a policy.`,

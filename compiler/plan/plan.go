@@ -311,6 +311,7 @@ type Source struct {
 	Location   string // gcp-secretmanager: the region that keeps regional secrets
 	Address    string // vault: URL of the server
 	Namespace  string // vault: of Vault Enterprise, or of OpenBao
+	CABundle   string // vault: certificates of the authorities that vouch for the server, in PEM with nothing else
 	Mount      string // vault: path of the KV engine
 	Version    string // vault: version of the KV engine, "v1" or "v2"
 	Store      Store  // how external delivery reaches it

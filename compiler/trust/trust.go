@@ -25,7 +25,7 @@ import (
 type Grant struct {
 	Addresses    []string // URLs, to which credentials may go
 	Files        []string // absolute, which may be read and written wherever they are
-	Certificates []string // the SHA-256 of those that may be sealed for
+	Certificates []string // the SHA-256 of those that may be sealed for, or vouch for a server
 }
 
 // Join returns what either of g and other allows.
@@ -42,7 +42,8 @@ func (g Grant) allows(address string) bool {
 	return slices.ContainsFunc(g.Addresses, func(a string) bool { return same(a, address) })
 }
 
-// Addresses reports the addresses to which a credential of the process
+// Addresses reports, as VG1408, authorities that nobody but the contract says
+// vouch for such an address; and the addresses to which a credential of the process
 // environment, which lookup knows, would go though nobody but the contract, or a
 // file that it names, says so: those of the sources that inputs live at. They are
 // errors if sources are to be asked, else warnings. Plain http is an error in any
@@ -55,6 +56,7 @@ func Addresses(p *plan.Plan, g Grant, lookup func(string) (string, bool), asks b
 			if s.Address != "" {
 				c.address(s, "", vaultService, s.Address)
 			}
+			c.authorities(s)
 		case plan.AzureKeyVault:
 			if strings.Contains(s.Vault, "/") {
 				c.address(s, "", azureService, s.Vault)

@@ -45,15 +45,14 @@ type engine struct {
 func newEngine(s plan.Source) *engine {
 	return &engine{
 		mount: s.Mount, version: s.Version,
-		client: sync.OnceValues(func() (*api.Client, error) { return connect(s.Address, s.Namespace) }),
+		client: sync.OnceValues(func() (*api.Client, error) { return connect(s) }),
 	}
 }
 
-// connect returns a client of the server at address, or else at VAULT_ADDR, and
-// of a namespace, or else of VAULT_NAMESPACE. It
-// makes no call. It may do without a token: there are Vault Proxies that add
-// one to what they pass on.
-func connect(address, namespace string) (*api.Client, error) {
+// connect returns a client of the server, namespace and authorities of s, or else
+// of VAULT_ADDR, VAULT_NAMESPACE and VAULT_CACERT. It makes no call. It may do
+// without a token: there are Vault Proxies that add one to what they pass on.
+func connect(s plan.Source) (*api.Client, error) {
 	config := api.DefaultConfig()
 	// The SDK would go to https://127.0.0.1:8200 if nobody named a server.
 	config.Address, config.MaxRetries, config.MinRetryWait, config.MaxRetryWait = "", maxRetries, minWait, maxWait
@@ -61,8 +60,13 @@ func connect(address, namespace string) (*api.Client, error) {
 	if err := config.ReadEnvironment(); err != nil {
 		return nil, unusable(err)
 	}
-	if address != "" {
-		config.Address = address
+	if s.Address != "" {
+		config.Address = s.Address
+	}
+	if s.CABundle != "" {
+		if err := config.ConfigureTLS(&api.TLSConfig{CACertBytes: []byte(s.CABundle)}); err != nil {
+			return nil, unusable(err)
+		}
 	}
 	if config.Address == "" && config.AgentAddress == "" {
 		return nil, &source.Failure{
@@ -73,8 +77,8 @@ func connect(address, namespace string) (*api.Client, error) {
 	if err != nil {
 		return nil, unusable(err)
 	}
-	if namespace != "" { // else that of VAULT_NAMESPACE
-		client.SetNamespace(namespace)
+	if s.Namespace != "" { // else that of VAULT_NAMESPACE
+		client.SetNamespace(s.Namespace)
 	}
 	client.SetWrappingLookupFunc(func(string, string) string { return "" }) // VAULT_WRAP_TTL would keep the answers from us
 	if client.Token() == "" {
