@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -11,9 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/internal/dirlock"
+	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
 // silent is an address of a server that takes a connection and never answers.
@@ -57,37 +62,54 @@ delivery: {kind: "sealed", certificate: "sealing-cert.pem"}
 inputs: TOKEN: schema.#Required
 secrets: app: keys: token: input: "TOKEN"
 `
-	// Each prepares the module in dir, and returns the arguments, what to add to
-	// the environment, and what tells that the program waits.
-	scenes := map[string]func(t *testing.T, dir string) (args, env []string, waits <-chan struct{}){
-		"compiling": func(t *testing.T, dir string) (args, env []string, waits <-chan struct{}) {
+	// A scene is a command that waits: its arguments, what to add to the
+	// environment, and what tells that it does, by a channel or by what it prints.
+	type scene struct {
+		args, env []string
+		stdin     io.Reader
+		waits     <-chan struct{}
+		says      string
+	}
+	// Each prepares the module in dir.
+	scenes := map[string]func(t *testing.T, dir string) scene{
+		"compiling": func(t *testing.T, dir string) scene {
 			writeFile(t, filepath.Join(dir, "envs/dev/endless.cue"), "package app\n\n_n: [for i in _a for j in _a {i + j}]\n_a: [for i in _b for j in _b {i*60 + j}]\n_b: ["+
 				strings.Repeat("1, ", 59)+"1]\ninputs: TOKEN: description: \"\\(len(_n))\"\n")
 			// Nothing shows when it is in the middle of that; it has started by then.
 			started := make(chan struct{})
 			time.AfterFunc(2*time.Second, func() { close(started) })
-			return []string{"vet", "envs/dev"}, nil, started
+			return scene{args: []string{"vet", "envs/dev"}, waits: started}
 		},
-		"another build": func(t *testing.T, dir string) (args, env []string, waits <-chan struct{}) {
+		"another build": func(t *testing.T, dir string) scene {
 			unlock, err := dirlock.Lock(t.Context(), filepath.Join(dir, "envs/dev"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(unlock)
-			return []string{"build", "envs/dev"}, nil, nil // it says that it waits
+			return scene{args: []string{"build", "envs/dev"}, says: "waiting for another build"}
 		},
-		"a source": func(t *testing.T, dir string) (args, env []string, waits <-chan struct{}) {
+		"a source": func(t *testing.T, dir string) scene {
 			asked := make(chan struct{})
 			writeFile(t, filepath.Join(dir, "envs/dev/source.cue"), "package app\n\nsources: default: {kind: \"vault\", mount: \"kv\"}\n")
-			return []string{"build", "envs/dev"}, []string{"VAULT_ADDR=" + silent(t, asked), "VAULT_TOKEN=none"}, asked
+			return scene{args: []string{"build", "envs/dev"}, env: []string{"VAULT_ADDR=" + silent(t, asked), "VAULT_TOKEN=none"}, waits: asked}
 		},
-		"an API server": func(t *testing.T, dir string) (args, env []string, waits <-chan struct{}) {
+		"an API server": func(t *testing.T, dir string) scene {
 			asked := make(chan struct{})
 			config := filepath.Join(t.TempDir(), "kubeconfig")
 			writeFile(t, config, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c}}], clusters: [{name: c, cluster: {server: "`+silent(t, asked)+`"}}]}`)
-			return []string{"verify", "envs/dev", "--kubeconfig", config}, nil, asked
+			return scene{args: []string{"verify", "envs/dev", "--kubeconfig", config}, waits: asked}
 		},
-		"a program": func(t *testing.T, dir string) (args, env []string, waits <-chan struct{}) {
+		"a question": func(t *testing.T, dir string) scene {
+			s := kubetest.New(t)
+			s.Put(t, "secrets", "controller", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "apps"}, Data: map[string][]byte{"token": []byte("Quartz7-lantern-Brine")}})
+			user, program, err := pty.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { user.Close(); program.Close() })
+			return scene{args: []string{"recover", "envs/dev", "--kubeconfig", s.Kubeconfig(t)}, stdin: program, says: "[y/N]"}
+		},
+		"a program": func(t *testing.T, dir string) scene {
 			writeFile(t, filepath.Join(dir, "envs/dev/source.cue"), "package app\n\nsources: default: {kind: \"sops\", file: \"secrets.enc.yaml\"}\n")
 			writeFile(t, filepath.Join(dir, "envs/dev/secrets.enc.yaml"), "TOKEN: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]\nsops:\n    age:\n        - recipient: age1\n          enc: none\n    version: 3.10.2\n")
 			bin, runs := t.TempDir(), filepath.Join(t.TempDir(), "runs")
@@ -105,10 +127,10 @@ secrets: app: keys: token: input: "TOKEN"
 					time.Sleep(10 * time.Millisecond)
 				}
 			}()
-			return []string{"build", "envs/dev"}, []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, started
+			return scene{args: []string{"build", "envs/dev"}, env: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, waits: started}
 		},
 	}
-	for name, scene := range scenes {
+	for name, prepare := range scenes {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(name+"/"+sig.String(), func(t *testing.T) {
 				t.Parallel()
@@ -126,18 +148,19 @@ secrets: app: keys: token: input: "TOKEN"
 				} {
 					writeFile(t, filepath.Join(dir, file), text)
 				}
-				args, env, waits := scene(t, dir)
+				scene := prepare(t, dir)
 				before := regularFiles(t, dir)
 				var stdout bytes.Buffer
-				stderr := &watched{text: "waiting for another build", seen: make(chan struct{})}
-				cmd := exec.Cmd{Path: program, Args: append([]string{"victorgen"}, args...), Dir: dir, Stdout: &stdout, Stderr: stderr,
-					Env: append(append(os.Environ(), "KUBECONFIG="+os.DevNull), env...)}
+				stderr := &watched{text: scene.says, seen: make(chan struct{})}
+				cmd := exec.Cmd{Path: program, Args: append([]string{"victorgen"}, scene.args...), Dir: dir, Stdin: scene.stdin, Stdout: &stdout, Stderr: stderr,
+					Env: append(append(os.Environ(), "KUBECONFIG="+os.DevNull), scene.env...)}
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
 				ended := make(chan error, 1)
 				go func() { ended <- cmd.Wait() }()
-				if waits == nil {
+				waits := scene.waits
+				if scene.says != "" {
 					waits = stderr.seen
 				}
 				select {
