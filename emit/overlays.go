@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/git"
 )
 
 // Overlays are the kustomizations that somebody has written to include trees,
@@ -56,7 +56,7 @@ const (
 // hidden and what package managers have put there.
 func FindOverlays(module string) *Overlays {
 	o := &Overlays{module: real(module), byDir: map[string]*overlay{}}
-	o.root = workTree(o.module)
+	o.root = git.WorkTree(o.module)
 	left, start := maxEntries, time.Now()
 	walk := func(top string, take func(file, name string), skip string) {
 		filepath.WalkDir(top, func(file string, d fs.DirEntry, err error) error {
@@ -107,18 +107,6 @@ func real(path string) string {
 		return r
 	}
 	return path
-}
-
-// workTree returns the Git work tree that dir is in, or else dir.
-func workTree(dir string) string {
-	for at := dir; ; at = filepath.Dir(at) {
-		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
-			return at
-		}
-		if at == filepath.Dir(at) {
-			return dir
-		}
-	}
 }
 
 // Check warns of what happens to the tree of p, in the directory tree, where it
@@ -272,7 +260,7 @@ func (k *overlay) report(p *plan.Plan, news []change, ds *plan.Diagnostics, told
 	}
 }
 
-const hintTwice = "remove the old one; its values are in `kubectl get secret`, and `victorgen import` or `set` take them in"
+const hintTwice = "remove the old one; its values are in `kubectl get secret`, and `victorgen recover ENV` takes them in"
 
 // causes are the fields of k that may have done c: those alone that explain it, or
 // else all that can.

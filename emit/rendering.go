@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/internal/git"
 )
 
 // The bounds of one rendering.
@@ -142,7 +143,7 @@ func (f *fence) at(path string) (string, error) {
 		}
 		return "", err
 	}
-	if rel, err := filepath.Rel(f.root, resolved); err != nil || !filepath.IsLocal(rel) || rel == ".git" || strings.HasPrefix(rel, ".git"+string(filepath.Separator)) {
+	if rel, err := filepath.Rel(f.root, resolved); err != nil || !filepath.IsLocal(rel) || rel == git.Dir || strings.HasPrefix(rel, git.Dir+string(filepath.Separator)) {
 		return "", f.deny("it reads %s, which is outside of the repository", filepath.Base(path))
 	}
 	return resolved, nil

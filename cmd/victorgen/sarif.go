@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/git"
 )
 
 // The part of SARIF 2.1.0 that findings need
@@ -76,7 +76,7 @@ const sourceRoot = "%SRCROOT%"
 
 // sarifOf writes findings as SARIF, with what there is to know of their codes.
 func sarifOf(fs []finding) sarifLog {
-	root := repository()
+	root := git.WorkTree(newPrinter(io.Discard).wd)
 	run := sarifRun{
 		Tool:    sarifTool{sarifDriver{Name: "victorgen", Version: thisVersion().Version, Rules: []sarifRule{}}},
 		Bases:   map[string]sarifArtifact{sourceRoot: {URI: fileURL(root) + "/"}},
@@ -115,7 +115,7 @@ func sarifOf(fs []finding) sarifLog {
 // them beside the lines that they are about
 // (https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-error-message).
 func annotate(w io.Writer, fs []finding) error {
-	root := repository()
+	root := git.WorkTree(newPrinter(io.Discard).wd)
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	for _, f := range fs {
@@ -158,20 +158,6 @@ func (f finding) places() []plan.Pos {
 		return nil
 	}
 	return []plan.Pos{{File: files[0], Line: 1, Column: 1}}
-}
-
-// repository returns the root of the Git repository that the working directory
-// is in, or else the working directory.
-func repository() string {
-	wd := newPrinter(io.Discard).wd
-	for dir := wd; ; dir = filepath.Dir(dir) {
-		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			return wd
-		}
-	}
 }
 
 // within returns path relative to root, if it is below.

@@ -6,10 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/git"
 )
 
 // Exposed says how Git has, or would take, the values that src keeps in plain
@@ -31,12 +31,12 @@ func Exposed(ctx context.Context, src plan.Source) string {
 	if src.Kind == plan.Files {
 		file = filepath.Join(file, "VALUE") // for a rule may be about what is in the directory
 	}
-	switch git(ctx, dir, "check-ignore", "--quiet", "--", file) {
+	switch runGit(ctx, dir, "check-ignore", "--quiet", "--", file) {
 	case 1: // 0 is ignored and not tracked; 128 is no work tree
 	default:
 		return ""
 	}
-	if git(ctx, dir, "ls-files", "--error-unmatch", "--", filepath.Base(at)) == 0 {
+	if runGit(ctx, dir, "ls-files", "--error-unmatch", "--", filepath.Base(at)) == 0 {
 		return "is tracked by Git"
 	}
 	return "is not ignored by Git, which would add it"
@@ -60,23 +60,11 @@ func holdsPlain(src plan.Source) bool {
 	return err == nil
 }
 
-// git runs a command of Git that only looks, and returns its exit code, or -1. A
-// repository may be anybody's: nothing that its configuration names is run.
-func git(ctx context.Context, dir string, args ...string) int {
+// runGit runs a command of Git that only looks, and returns its exit code, or -1.
+func runGit(ctx context.Context, dir string, args ...string) int {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", append([]string{
-		"-C", dir, "-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit", "-c", "protocol.allow=never",
-	}, args...)...)
-	for _, v := range os.Environ() {
-		switch name, _, _ := strings.Cut(v, "="); name {
-		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX": // a hook's, for another directory perhaps
-		default:
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
-	err := cmd.Run()
+	err := git.Command(ctx, dir, args...).Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exit.ExitCode()
 	}

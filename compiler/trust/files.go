@@ -7,12 +7,12 @@ import (
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/git"
 )
 
 const (
 	lockFile  = "victorgen.lock" // of a tree
 	treesDir  = "deploy"         // of a module, where its trees are
-	gitDir    = ".git"
 	cueModDir = "cue.mod"
 )
 
@@ -23,7 +23,7 @@ const (
 // reads the files of sources. Certificates are read by every verb.
 func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 	var ds plan.Diagnostics
-	root := workTree(p.Module)
+	root := git.WorkTree(p.Module)
 	for _, s := range used(p) {
 		if s.File = s.At(); s.Kind == plan.Files {
 			s.File = s.Dir
@@ -101,7 +101,7 @@ func Tree(p *plan.Plan, dir string, output bool) plan.Diagnostics {
 // MayRead reports whether the contract of p may name a file that is read.
 func MayRead(p *plan.Plan, file string, g Grant) bool {
 	real := resolve(file)
-	return inside(real, workTree(p.Module)) || g.has(file, real)
+	return inside(real, git.WorkTree(p.Module)) || g.has(file, real)
 }
 
 // has reports whether g has a file by one of its names.
@@ -120,18 +120,6 @@ func certificates(p *plan.Plan) (ds []plan.Delivery) {
 		}
 	}
 	return ds
-}
-
-// workTree returns the Git work tree that a module is in, or else the module.
-func workTree(module string) string {
-	for dir := module; ; dir = filepath.Dir(dir) {
-		if _, err := os.Lstat(filepath.Join(dir, gitDir)); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			return module
-		}
-	}
 }
 
 // resolve follows the links in the name of a file, as far as there are any: the
@@ -174,7 +162,7 @@ func inTree(file, module string) bool {
 		return true
 	}
 	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
-		if _, err := os.Lstat(filepath.Join(dir, lockFile)); err == nil || slices.Contains([]string{gitDir, cueModDir}, strings.ToLower(filepath.Base(dir))) {
+		if _, err := os.Lstat(filepath.Join(dir, lockFile)); err == nil || slices.Contains([]string{git.Dir, cueModDir}, strings.ToLower(filepath.Base(dir))) {
 			return true
 		}
 		if dir == module || dir == filepath.Dir(dir) {

@@ -1,0 +1,45 @@
+// Package git asks Git about a repository that may be anybody's: nothing that its
+// configuration names is run, and nothing of it is changed.
+package git
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Dir is the name of the directory, or the file, that makes a work tree of the one
+// that it is in.
+const Dir = ".git"
+
+// WorkTree returns the work tree that dir is in, or else dir. It runs no Git.
+func WorkTree(dir string) string {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(filepath.Join(at, Dir)); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return dir
+		}
+	}
+}
+
+// Command returns a command of Git that only looks, in dir: it takes no lock,
+// fetches nothing, asks nobody, and passes over the variables that a hook has for
+// another directory perhaps.
+func Command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "git", append([]string{
+		"-C", dir, "-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit", "-c", "protocol.allow=never",
+	}, args...)...)
+	for _, v := range os.Environ() {
+		switch name, _, _ := strings.Cut(v, "="); name {
+		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX":
+		default:
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
+	return cmd
+}
