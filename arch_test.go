@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"fixtures":                          {},
 	"emit":                              {"compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/git", "internal/safefile"},
 	"emit/emittest":                     {},
-	"cluster":                           {"emit", "compiler/plan", "compiler/value", "internal/crash"},
+	"cluster":                           {"emit", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
 		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "emit", "cluster", "internal/dirlock", "internal/safefile", "internal/git", "internal/crash", "compiler/permissions"},

@@ -97,11 +97,12 @@ const (
 //
 // What it says names keys and inputs, and holds no value.
 func Verify(p *plan.Plan, s *State, h emit.History, now time.Time) (Report, plan.Diagnostics) {
-	v := &verification{plan: p, state: s, history: h, now: now, stale: map[string]bool{}}
+	v := &verification{plan: p, state: s, history: h, now: now, stale: map[string]bool{}, misfits: map[int]bool{}}
 	v.ages()
+	v.families()
 	r := Report{Cluster: s.Cluster}
 	for i, secret := range p.Secrets {
-		j := &judgement{verification: v, Secret: secret, live: s.Secrets[i]}
+		j := &judgement{verification: v, Secret: secret, live: s.Secrets[i], misfit: v.misfits[i]}
 		r.Secrets = append(r.Secrets, j.report())
 	}
 	v.stores()
@@ -119,6 +120,7 @@ type verification struct {
 	history emit.History
 	now     time.Time
 	stale   map[string]bool // the inputs that are older than they may be
+	misfits map[int]bool    // the secrets with a key that does not belong to what it is made from
 	ds      plan.Diagnostics
 }
 
@@ -126,7 +128,8 @@ type verification struct {
 type judgement struct {
 	*verification
 	plan.Secret
-	live Live
+	live   Live
+	misfit bool // a key does not belong to what it is made from
 }
 
 // String names the secret in messages.
@@ -173,7 +176,7 @@ func (j *judgement) report() SecretReport {
 		j.metadata()
 		j.data()
 	}
-	if j.ds[before:].HasErrors() || j.hasStale() {
+	if j.ds[before:].HasErrors() || j.hasStale() || j.misfit {
 		r.Verdict = VerdictNotOK
 	}
 	return r

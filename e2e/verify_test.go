@@ -39,6 +39,7 @@ inputs: {
 	TOKEN:    schema.#Required & {pattern: "^tok-"}
 	KEY:      schema.#Required & {encoding: "base64", minLength: 8}
 	PASSWORD: schema.#Generated & {generate: {kind: "password", length: 32}, maxAge: "2160h"}
+	HASH:     schema.#Generated & {generate: {kind: "bcrypt", of: "PASSWORD", cost: 4}}
 	DSN:      schema.#Optional
 }
 
@@ -48,6 +49,7 @@ secrets: app: {
 		token: input: "TOKEN"
 		key:   input: "KEY"
 		dsn:   input: "DSN"
+		hash:  input: "HASH"
 		url:   template: "postgres://shop:{{.PASSWORD | urlquery}}@db/shop"
 	}
 }
@@ -240,7 +242,8 @@ func testVerify(t *testing.T, c *cluster) {
 
 	t.Run("a value is put by hand", func(t *testing.T) {
 		patch("db", "password", "hunter2")
-		red(t, `error VG2005: PASSWORD is weak: about 3 bits of strength, 60 are needed (key "password" of secret verify/db in e2e)`)
+		red(t, `error VG2005: PASSWORD is weak: about 3 bits of strength, 60 are needed (key "password" of secret verify/db in e2e)`,
+			`error VG2025: HASH (key "hash" of secret verify/app in e2e, with PASSWORD of secret verify/db) does not fit PASSWORD`)
 	})
 	remade("db")
 	green("db with its own value")

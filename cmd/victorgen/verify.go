@@ -34,8 +34,9 @@ func verifyCommand() *cobra.Command {
 		Long: `Verify judges a live cluster against the contract: whether each Secret is there,
 with the keys, the type and the labels that it should have; whether its values
 satisfy their inputs, and are no placeholder, not weak and not older than their
-maxAge; what the controllers say that make them; and whether two inputs have the
-same value, in one environment or across those that are named.
+maxAge; whether what is made from other inputs belongs to them; what the
+controllers say that make them; and whether two inputs have the same value, in one
+environment or across those that are named.
 
 It writes nothing, and prints names, lengths, ages and verdicts, never a value.
 The right to get the Secrets by name is enough; that to get what delivers them,

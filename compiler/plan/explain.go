@@ -201,7 +201,7 @@ Only sources that say when a value last changed can tell. ` + "`victorgen rotate
 A hash, token, certificate, public key or keystore is checked against its parents. One that does not fit them, is not
 what the contract says now, or ends soon, is made anew by a build, and stored. That is an error where nothing may be
 generated, and where what it is made from cannot serve; of external secrets, whose values are not read, a warning by the
-dates of the source.`,
+dates of the source. ` + "`victorgen verify`" + ` judges by what the Secrets of the cluster hold, as far as inputs can be read back from them.`,
 	CodeTypeContent: `the content of a key is not what the type of its Secret demands.
 The API server looks little at it, and what mounts the Secret fails: kubernetes.io/tls has a certificate and its
 private key in PEM, dockerconfigjson {"auths": {HOST: {...}}} with a login for each host, dockercfg the hosts
