@@ -316,6 +316,13 @@ func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
 				into.stores = append(into.stores, store)
 			}
 		}
+	case plan.Direct: // no object delivers it
+	default:
+		into.State = value.Unreadable
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ds.Errorf(plan.CodeClusterRead, s.Pos[:min(1, len(s.Pos))], "use a kind of delivery that this victorgen knows",
+			"what delivers secret %s is not known: its delivery is of kind %q", s.Name, s.Delivery.Kind)
 	}
 }
 

@@ -399,3 +399,29 @@ func TestReadCertificate(t *testing.T) {
 		t.Error(ds)
 	}
 }
+
+// TestReadEachDelivery: of each kind of delivery it is known what delivers, and of
+// one of which nothing is known, that is an error.
+func TestReadEachDelivery(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	for _, kind := range append([]string{plan.Direct, "new"}, plan.DeliveryKinds...) {
+		p := &plan.Plan{Secrets: []plan.Secret{{Namespace: "apps", Name: "a", Delivery: plan.Delivery{Kind: kind}}}}
+		state, ds := clientOf(t, s.URL).Read(t.Context(), p, time.Now())
+		d := state.Secrets[0].Delivery
+		switch kind {
+		case plan.Direct:
+			if d.Kind != "" || len(ds) > 0 {
+				t.Errorf("%s: %+v, %v", kind, d, ds)
+			}
+		case "new":
+			if d.State != value.Unreadable || !ds.HasErrors() || !strings.Contains(ds.Error(), `its delivery is of kind "new"`) {
+				t.Errorf("%s: %+v, %v", kind, d, ds)
+			}
+		default:
+			if d.Kind == "" || d.State != value.Absent {
+				t.Errorf("%s: %+v, %v", kind, d, ds)
+			}
+		}
+	}
+}

@@ -165,7 +165,7 @@ func TestSpecWords(t *testing.T) {
 		{"#Rule.kind", []string{string(plan.AtLeastOne), string(plan.ExactlyOne), string(plan.AllOrNone)}},
 		{"#Generate.kind", []string{plan.Password, plan.Bytes, plan.UUID, plan.RSA, plan.Ed25519, plan.ECDSA,
 			plan.Bcrypt, plan.Argon2id, plan.SHA512Crypt, plan.SCRAM, plan.RabbitMQ, plan.Htpasswd, plan.JWT, plan.PublicKey, plan.X509, plan.PKCS12, plan.JKS}},
-		{"#Delivery.kind", []string{plan.Sealed, plan.External}},
+		{"#Delivery.kind", plan.DeliveryKinds},
 		{"#Delivery.scope", []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
 		{"#Reader.kind", []string{rbacv1.ServiceAccountKind, rbacv1.GroupKind, rbacv1.UserKind}},
 		{"#Source.kind", plan.SourceKinds},
@@ -268,7 +268,7 @@ func TestTables(t *testing.T) {
 	}
 
 	for field, words := range map[string]struct{ schema, plan []string }{
-		"kinds of delivery": {field("#Delivery", "", "kind"), []string{plan.Sealed, plan.External}},
+		"kinds of delivery": {field("#Delivery", "", "kind"), plan.DeliveryKinds},
 		"scopes":            {field("#Delivery", "{kind: \"sealed\"}", "scope"), []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
 		"kinds of source":   {kinds, plan.SourceKinds},
 		"classes":           {field("#Input", "", "class"), []string{string(plan.Required), string(plan.Optional), string(plan.Generated), string(plan.Setting)}},

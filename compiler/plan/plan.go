@@ -368,6 +368,9 @@ type ServiceAccount struct {
 	GCPAccount  string // e-mail address of a Google service account
 }
 
+// DeliveryKinds are all kinds of delivery that a contract can say.
+var DeliveryKinds = []string{Sealed, External}
+
 // The kinds of delivery.
 const (
 	Sealed   = "sealed"   // SealedSecrets

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -43,15 +44,14 @@ func Exposed(ctx context.Context, src plan.Source) string {
 }
 
 // plainPlace returns the file or directory in which src keeps values in plain
-// text; empty is none.
+// text; empty is none. Whatever file a kind has of which nothing is known, it is
+// taken for one.
 func plainPlace(src plan.Source) string {
 	switch src.Kind {
-	case plan.Env:
-		return src.At()
-	case plan.Files:
-		return src.Dir
+	case plan.AWSSSM, plan.AWSSecretsManager, plan.AzureKeyVault, plan.GCPSecretManager, plan.Vault, plan.SOPS:
+		return ""
 	}
-	return ""
+	return cmp.Or(src.At(), src.Dir)
 }
 
 // holdsPlain reports whether there is such a place, and something in it perhaps.

@@ -11,6 +11,9 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
+// place is where a service keeps inputs: what a source of whatever name says of it.
+type place struct{ kind, region, vault, project, location, address, namespace, mount string }
+
 // Shared warns of generated inputs that have one value in several environments,
 // for who learns it in one has it in all. sets are what was read for each of
 // plans; one may be nil. It returns diagnostics for each of plans, and those that
@@ -24,7 +27,7 @@ func Shared(plans []*plan.Plan, sets []value.Set) []plan.Diagnostics {
 	type holder struct {
 		environment int
 		input       plan.Input
-		place       plan.Source // without what tells its name and its position
+		place       place
 	}
 	var order []string
 	holders := map[string][]holder{}
@@ -41,17 +44,15 @@ func Shared(plans []*plan.Plan, sets []value.Set) []plan.Diagnostics {
 			mac.Write(got.Value.Reveal())
 			tag := string(mac.Sum(nil))
 			src, _ := p.Source(in.Source)
-			place := plan.Source{Kind: src.Kind, Region: src.Region, Vault: src.Vault, Project: src.Project, Address: src.Address, Mount: src.Mount}
 			if holders[tag] == nil {
 				order = append(order, tag)
 			}
-			holders[tag] = append(holders[tag], holder{i, in, place})
+			holders[tag] = append(holders[tag], holder{i, in, place{src.Kind, src.Region, src.Vault, src.Project, src.Location, src.Address, src.Namespace, src.Mount}})
 		}
 	}
 	onPurpose := func(a, b holder) bool {
-		x, y := a.place, b.place
-		return x.Kind == y.Kind && x.Region == y.Region && x.Vault == y.Vault && x.Project == y.Project && x.Address == y.Address && x.Mount == y.Mount &&
-			plainPlace(plan.Source{Kind: x.Kind, File: "f", Dir: "d"}) == "" && x.Kind != plan.SOPS && a.input.Remote == b.input.Remote
+		return a.place == b.place && plainPlace(plan.Source{Kind: a.place.kind, File: "f", Dir: "d"}) == "" &&
+			a.place.kind != plan.SOPS && a.input.Remote == b.input.Remote
 	}
 	type finding struct {
 		environments []int

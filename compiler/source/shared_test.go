@@ -27,6 +27,9 @@ func TestShared(t *testing.T) {
 	file := plan.Source{Name: "default", Kind: plan.Env, File: "/m/.secrets"}
 	other := plan.Source{Name: "default", Kind: plan.Env, File: "/m/.secrets.other"}
 	service := plan.Source{Name: "default", Kind: plan.AWSSSM, Region: "r"}
+	team := func(namespace string) plan.Source {
+		return plan.Source{Name: "default", Kind: plan.Vault, Address: "https://vault.example", Namespace: namespace, Mount: "secret"}
+	}
 	of := func(module string, p *plan.Plan) *plan.Plan {
 		p.Module = module
 		return p
@@ -65,6 +68,10 @@ func TestShared(t *testing.T) {
 		},
 		"one remote": {
 			[]*plan.Plan{environment("dev", service, remote), environment("prod", service, remote)}, []value.Set{set("A", canary), set("A", canary)}, "",
+		},
+		"one remote in two namespaces of Vault": {
+			[]*plan.Plan{environment("dev", team("dev"), remote), environment("prod", team("prod"), remote)}, []value.Set{set("A", canary), set("A", canary)},
+			"environments dev and prod have the same generated value of A|a source of its own",
 		},
 	} {
 		for i, ds := range source.Shared(test.plans, test.sets) {
