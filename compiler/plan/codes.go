@@ -153,6 +153,7 @@ const CodeCrash Code = "VG1430"
 const (
 	CodeVaultPath  Code = "VG1431"
 	CodeESOVersion Code = "VG1432"
+	CodeElsewhere  Code = "VG1433"
 	CodePlainText  Code = "VG2113"
 )
 

@@ -396,6 +396,9 @@ itself, so such a name is usually a mistake: nothing is there, and what is gener
 	CodeESOVersion: `delivery.esoVersion is older than v0.19, is no version that victorgen knows, or is missing where Argo CD compares.
 Older operators do not know external-secrets.io/v1 as it is written. Later ones fill in defaults that the tree must
 spell out, or Argo CD shows the objects as OutOfSync for good.`,
+	CodeElsewhere: `a variable of this process decides where a source of external secrets is asked, and the operator does not have it.
+What a build proves to be there would be looked for elsewhere in the cluster: in another region, namespace or project, or at
+a server that is not trusted. Write the field that the hint names into the contract: it counts for both.`,
 	CodePlainText: `a secret stands in plain text at its source: a parameter of type String or StringList, or what sops leaves unencrypted.
 Whoever may list the parameters, or read the repository, can read it. Store a SecureString; or look at unencrypted_suffix,
 encrypted_regex and the like in .sops.yaml. Then replace the value.`,
