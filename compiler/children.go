@@ -156,8 +156,12 @@ func (c *compilation) checkParent(in plan.Input, name string) {
 			"%s is made from %s, which nobody but the operator in the cluster knows", in.Name, name)
 	default:
 		if want := c.unfitParent(in, parent); want != "" {
+			is := "somebody provides"
+			if parent.Generate != nil {
+				is = "generates " + article2(parent.Generate.Kind)
+			}
 			c.ds.Errorf(plan.CodeGenerate, append(slices.Clone(at), last(parent.Pos)...), "name an input of that kind",
-				"%s is made from %s, which generates %s: it needs %s", in.Name, name, article2(parent.Generate.Kind), want)
+				"%s is made from %s, which %s: it needs %s", in.Name, name, is, want)
 		}
 	}
 }
@@ -174,6 +178,7 @@ func article2(kind string) string {
 	names := map[string]string{
 		plan.Password: "a password", plan.Bytes: "bytes", plan.UUID: "a UUID", plan.RSA: "an RSA key", plan.ECDSA: "an ECDSA key", plan.Ed25519: "an Ed25519 key",
 		plan.X509: "a certificate", plan.PublicKey: "a public key", plan.JWT: "a token", plan.PKCS12: "a keystore", plan.JKS: "a keystore",
+		plan.Time: "a time",
 	}
 	return cmp.Or(names[kind], "a hash")
 }
@@ -196,7 +201,10 @@ var signers = map[string]struct{ kind, curve, name string }{
 // is generated as another kind. Of one that somebody provides, nothing is known
 // before its value is.
 func (c *compilation) unfitParent(in, parent plan.Input) string {
-	if parent.Generate == nil {
+	if in.Generate.Kind == plan.Time && (parent.Generate == nil || parent.Generate.Child == nil) {
+		return "a value that is made from others, as the hash of a password is" // of a password, a time would tell a little
+	}
+	if parent.Generate == nil || in.Generate.Kind == plan.Time {
 		return ""
 	}
 	g, child, kind := in.Generate, in.Generate.Child, parent.Generate.Kind

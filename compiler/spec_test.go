@@ -68,7 +68,7 @@ func TestSpec(t *testing.T) {
 		{"#Generate", []string{
 			`{kind: "password"}`, `{kind: "bytes"}`, `{kind: "bytes", encoding: "base64url"}`, `{kind: "uuid"}`, `{kind: "rsa"}`, `{kind: "ed25519"}`, `{kind: "ecdsa"}`,
 			`{kind: "bcrypt"}`, `{kind: "argon2id"}`, `{kind: "sha512crypt"}`, `{kind: "scram-sha-256"}`, `{kind: "rabbitmq"}`,
-			`{kind: "htpasswd"}`, `{kind: "jwt"}`, `{kind: "publicKey"}`, `{kind: "certificate"}`, `{kind: "pkcs12"}`, `{kind: "jks"}`,
+			`{kind: "htpasswd"}`, `{kind: "jwt"}`, `{kind: "publicKey"}`, `{kind: "certificate"}`, `{kind: "pkcs12"}`, `{kind: "jks"}`, `{kind: "time"}`,
 		}, reflect.TypeFor[generateSpec]()},
 		{"#Rule", nil, reflect.TypeFor[ruleSpec]()},
 		{"#Secret", nil, reflect.TypeFor[secretSpec]()},
@@ -164,7 +164,7 @@ func TestSpecWords(t *testing.T) {
 		{"#Input.class", []string{string(plan.Required), string(plan.Optional), string(plan.Generated), string(plan.Setting)}},
 		{"#Rule.kind", []string{string(plan.AtLeastOne), string(plan.ExactlyOne), string(plan.AllOrNone)}},
 		{"#Generate.kind", []string{plan.Password, plan.Bytes, plan.UUID, plan.RSA, plan.Ed25519, plan.ECDSA,
-			plan.Bcrypt, plan.Argon2id, plan.SHA512Crypt, plan.SCRAM, plan.RabbitMQ, plan.Htpasswd, plan.JWT, plan.PublicKey, plan.X509, plan.PKCS12, plan.JKS}},
+			plan.Bcrypt, plan.Argon2id, plan.SHA512Crypt, plan.SCRAM, plan.RabbitMQ, plan.Htpasswd, plan.JWT, plan.PublicKey, plan.X509, plan.PKCS12, plan.JKS, plan.Time}},
 		{"#Delivery.kind", plan.DeliveryKinds},
 		{"#Delivery.scope", []string{plan.Strict, plan.NamespaceWide, plan.ClusterWide}},
 		{"#Reader.kind", []string{rbacv1.ServiceAccountKind, rbacv1.GroupKind, rbacv1.UserKind}},

@@ -168,6 +168,8 @@ type inputStory struct {
 	Deprecated  string     `json:"deprecated,omitempty"`
 	GoesTo      []keyStory `json:"goesTo"`
 	Rules       []string   `json:"rules,omitempty"`
+
+	maxAge string // for people
 }
 
 // keyStory is what one key is made from.
@@ -228,7 +230,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 	if all {
 		fmt.Fprintln(tw, "INPUT\tCLASS\tFROM\tGOES TO")
 		for _, s := range inputs {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Name, s.Class, inLine(s.From), cmp.Or(places(s.GoesTo, ", "), "-"))
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Name, s.Class, inLine(s.From), inLine(goesTo(s)))
 		}
 		return nil
 	}
@@ -237,7 +239,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 		for _, row := range [][2]string{
 			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"generated as", s.Generated},
 			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
-			{"must be", inLine(s.MustBe)}, {"rotation due", s.MaxAge}, {"rotation", s.Rotate}, {"rules", strings.Join(s.Rules, ", ")},
+			{"must be", inLine(s.MustBe)}, {"rotation due", s.maxAge}, {"rotation", s.Rotate}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
 		} {
 			if row[1] != "" {
@@ -261,6 +263,18 @@ func places(keys []keyStory, sep string) string {
 		ps = append(ps, fmt.Sprintf("%s %s", k.Secret, k.Key))
 	}
 	return strings.Join(ps, sep)
+}
+
+// goesTo is all that is made from an input, in a line: keys, and other inputs.
+func goesTo(s inputStory) string {
+	var all []string
+	if len(s.GoesTo) > 0 {
+		all = append(all, places(s.GoesTo, ", "))
+	}
+	if len(s.Children) > 0 {
+		all = append(all, "into "+plan.And(s.Children))
+	}
+	return cmp.Or(strings.Join(all, "; "), "-")
 }
 
 func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
@@ -288,7 +302,7 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		s.Rotate = "never"
 	}
 	if in.MaxAge > 0 {
-		s.MaxAge = in.MaxAge.String()
+		s.MaxAge, s.maxAge = in.MaxAge.String(), "after "+plan.Age(in.MaxAge)
 	}
 	if g := in.Generate; g != nil {
 		switch g.Kind {
@@ -303,9 +317,17 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		case plan.ECDSA:
 			s.Generated = fmt.Sprintf("ECDSA private key on %s (%s)", g.Curve, g.Encoding)
 		case plan.JWT:
-			s.Generated = fmt.Sprintf("%s signed with %s", derive.Noun(g.Kind), g.Child.Algorithm)
+			s.Generated = "JSON Web Token signed with " + g.Child.Algorithm
+		case plan.X509:
+			s.Generated = fmt.Sprintf("certificate of %q", g.Child.Subject)
 		default:
 			s.Generated = cmp.Or(derive.Noun(g.Kind), g.Kind)
+		}
+		if g.Child != nil && g.Child.Lifetime > 0 {
+			s.Generated += ", valid for " + plan.Age(g.Child.Lifetime)
+			if g.Child.RenewBefore > 0 {
+				s.Generated += ", made anew " + plan.Age(g.Child.RenewBefore) + " before its end"
+			}
 		}
 		if g.InCluster {
 			s.Generated += ", in the cluster"

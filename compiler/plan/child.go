@@ -18,6 +18,7 @@ const (
 	X509        = "certificate"   // a certificate of a private key
 	PKCS12      = "pkcs12"        // a keystore of keys and certificates
 	JKS         = "jks"           // Java's own form of such a keystore
+	Time        = "time"          // when another child was made
 )
 
 // Child says how an input is made from others. Which fields count depends on

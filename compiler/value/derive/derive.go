@@ -69,6 +69,7 @@ var kinds = map[string]kind{
 	plan.X509:        {make: makeCertificate, check: checkCertificate, ends: endsCertificate},
 	plan.PKCS12:      {make: makePKCS12, check: checkPKCS12, slow: true},
 	plan.JKS:         {make: makeJKS, check: checkJKS},
+	plan.Time:        {make: makeTime, check: checkTime},
 }
 
 // Kinds reports whether there is a kind of child of that name, and whether to
@@ -144,6 +145,7 @@ var nouns = map[string]string{
 	plan.SCRAM: "SCRAM-SHA-256 verifier", plan.RabbitMQ: "RabbitMQ password hash", plan.Htpasswd: "line of an htpasswd file",
 	plan.JWT: "signed JSON Web Token", plan.PublicKey: "public key", plan.X509: "certificate",
 	plan.PKCS12: "PKCS #12 keystore", plan.JKS: "Java keystore",
+	plan.Time: "time",
 }
 
 var errRandom = errors.New("the system has no random numbers")

@@ -49,6 +49,11 @@ var parents = func() map[string]value.Value {
 	}
 	add("CA", plan.Child{Of: "CA_KEY", Subject: "test CA", CA: true, Lifetime: 8760 * time.Hour})
 	add("CERT", plan.Child{Of: "EC", Subject: "app", Names: []string{"app.example"}, Lifetime: 720 * time.Hour, Issuer: plan.Issuer{Certificate: "CA", Key: "CA_KEY"}, Chain: true})
+	hash, err := Make(Family{Generate: plan.Generate{Kind: plan.RabbitMQ, Child: &plan.Child{Of: "PASSWORD"}}, Parents: all, Rand: rand.Reader, Now: now})
+	if err != nil {
+		panic(err)
+	}
+	all["HASH"] = hash
 	return all
 }()
 
@@ -87,6 +92,7 @@ var children = map[string]struct {
 	"chain":         {family(plan.X509, "", plan.Child{Of: "ED", Subject: "app", Lifetime: 720 * time.Hour, Issuer: plan.Issuer{Certificate: "CA", Key: "CA_KEY"}, Chain: true}), "KEY2"},
 	"pkcs12":        {family(plan.PKCS12, "", plan.Child{Of: "PASSWORD", Entries: []plan.KeystoreEntry{entry("app", "EC", "CERT")}}), "OTHER"},
 	"pkcs12 trust":  {family(plan.PKCS12, "", plan.Child{Of: "PASSWORD", Entries: []plan.KeystoreEntry{entry("ca", "", "CA")}}), "OTHER"},
+	"time":          {family(plan.Time, "", plan.Child{Of: "HASH"}), "CERT"},
 	"jks":           {family(plan.JKS, "", plan.Child{Of: "ASCII", Entries: []plan.KeystoreEntry{entry("App", "EC", "CERT"), entry("ca", "", "CA")}}), "OTHER"},
 }
 

@@ -98,7 +98,7 @@ func encodePublic(public crypto.PublicKey, encoding string) ([]byte, error) {
 		if err != nil {
 			return nil, errors.New("which OpenSSH knows no form for")
 		}
-		return ssh.MarshalAuthorizedKey(key), nil
+		return bytes.TrimSuffix(ssh.MarshalAuthorizedKey(key), []byte("\n")), nil
 	case "jwk":
 		b, err := json.Marshal(jose.JSONWebKey{Key: public})
 		if err != nil {
