@@ -179,7 +179,7 @@ func TestRenderError(t *testing.T) {
 	p := testPlan(t, certFile(t, 0))
 	p.Secrets[0].Keys = append(p.Secrets[0].Keys, key(t, "xyz", "{{.DB_USER}}\nab{{index .DB_PASSWORD 99}}"))
 	_, _, ds := Emit(context.Background(), p, testValues(), nil, at(day))
-	const want = `/contract.cue:3:1: error VG3101: key "xyz" of secret victor/app: the template fails at its line 2, column 5`
+	const want = `/contract.cue:3:1: error VG3101: key "xyz" of secret victor/app: the template fails at its line 2, column 5: a value is neither a list nor an object`
 	if got := ds.Error(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

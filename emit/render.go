@@ -43,7 +43,18 @@ var errLimit = errors.New("the template does more than it may")
 // with, default and the like, and an error to all else.
 type absent []struct{}
 
-var errAbsent = errors.New("a part that is not there")
+// cause is why a function of a template fails, in words that hold nothing of a
+// value: those alone are shown.
+type cause string
+
+func (c cause) Error() string { return string(c) }
+
+const (
+	errAbsent     cause = "a property or a part is not there"
+	errNotBase64  cause = "a value is not valid base64"
+	errNotBase32  cause = "a value is not valid base32"
+	errNotInteger cause = "a value is not an integer"
+)
 
 // rendering is one execution of a template.
 type rendering struct {
@@ -115,28 +126,34 @@ var base = sync.OnceValue(func() map[string]any {
 	maps.Copy(fns, map[string]any{
 		"b64dec": func(s string) (string, error) {
 			b, err := base64.StdEncoding.DecodeString(s)
-			return string(b), err
+			if err != nil {
+				return "", errNotBase64
+			}
+			return string(b), nil
 		},
 		"b32dec": func(s string) (string, error) {
 			b, err := base32.StdEncoding.DecodeString(s)
-			return string(b), err
+			if err != nil {
+				return "", errNotBase32
+			}
+			return string(b), nil
 		},
-		"atoi": strconv.Atoi,
+		"atoi": atoi,
 		"int": func(v any) (int, error) {
 			switch v := v.(type) {
 			case int:
 				return v, nil
 			case float64:
 				if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
-					return 0, errors.New("not an integer")
+					return 0, errNotInteger
 				}
 				return int(v), nil
 			case string:
-				return strconv.Atoi(v)
+				return atoi(v)
 			case json.Number:
-				return strconv.Atoi(string(v))
+				return atoi(string(v))
 			}
-			return 0, errors.New("not a number")
+			return 0, cause("a value is not a number")
 		},
 		"fromJson": func(s string) (any, error) { return value.ParseJSON([]byte(s)) },
 		"toJson": func(v any) (string, error) {
@@ -163,7 +180,7 @@ var base = sync.OnceValue(func() map[string]any {
 			case reflect.String, reflect.Slice, reflect.Map:
 				return v.Len(), nil
 			}
-			return 0, errors.New("no length")
+			return 0, cause("a value has no length")
 		},
 		"eq": func(v any, others ...any) (bool, error) {
 			for _, o := range others {
@@ -190,7 +207,7 @@ var base = sync.OnceValue(func() map[string]any {
 		"join": func(sep string, v any) (string, error) {
 			list := reflect.ValueOf(v)
 			if list.Kind() != reflect.Slice {
-				return "", errors.New("not a list")
+				return "", cause("a value is not a list")
 			}
 			if err := growth(sizeOf(v), list.Len(), len(sep)); err != nil {
 				return "", err
@@ -297,7 +314,15 @@ func compare(a, b any) (int, error) {
 			return 1, nil
 		}
 	}
-	return 0, errors.New("values of two types")
+	return 0, cause("values of two types are compared")
+}
+
+func atoi(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, errNotInteger
+	}
+	return n, nil
 }
 
 // part returns what v has under key, or absent. null is absent too.
@@ -310,19 +335,19 @@ func part(v, key any) (any, error) {
 	case reflect.Map:
 		name, ok := key.(string)
 		if !ok {
-			return nil, errors.New("a key that is not text")
+			return nil, cause("a key is not text")
 		}
 		found = c.MapIndex(reflect.ValueOf(name))
 	case reflect.Slice:
 		i, ok := key.(int)
 		if !ok {
-			return nil, errors.New("an index that is not a number")
+			return nil, cause("an index is not a number")
 		}
 		if i >= 0 && i < c.Len() {
 			found = c.Index(i)
 		}
 	default:
-		return nil, errors.New("neither a list nor an object")
+		return nil, cause("a value is neither a list nor an object")
 	}
 	if !found.IsValid() || found.Kind() == reflect.Interface && found.IsNil() {
 		return absent(nil), nil
@@ -352,7 +377,7 @@ func growth(size, times, n int) error {
 
 func indent(spaces int, s string) (string, error) {
 	if spaces < 0 {
-		return "", errors.New("fewer than no spaces")
+		return "", cause("there are fewer than no spaces")
 	}
 	if err := growth(len(s), 1+strings.Count(s, "\n"), spaces); err != nil {
 		return "", err
@@ -415,7 +440,7 @@ func printf(format string, args ...any) (string, error) {
 	}
 	s := fmt.Sprintf(format, args...)
 	if mistakes(s) > mistakes(append(args, format)...) {
-		return "", errors.New("a verb that does not fit its value")
+		return "", cause("a verb does not fit its value")
 	}
 	return s, nil
 }
@@ -484,7 +509,7 @@ func (r *rendering) limited(name string, fn any) any {
 					return errAbsent
 				}
 			case !containers[name] && (v.Kind() == reflect.Map || v.Kind() == reflect.Slice):
-				return errors.New("a list or an object, which has no text")
+				return cause("a value is a list or an object, which has no text")
 			}
 			add(v, &size)
 			return nil
@@ -658,7 +683,8 @@ func (c *capped) Write(b []byte) (int, error) {
 
 // render fills in a template that the compiler has checked, and returns the
 // inputs whose content it has printed, if only as nothing. The error says where
-// the template fails, and no more: what text/template says may quote the values.
+// the template fails, and why where that is a [cause]: what text/template says
+// otherwise may quote the values.
 func render(t *plan.Template, data map[string]string) (out []byte, printed map[string]bool, err error) {
 	r := &rendering{work: maxWork, printed: map[string]bool{}}
 	tmpl, err := template.New("template").Option("missingkey=error").Funcs(r.functions()).Parse(t.Text)
@@ -676,13 +702,27 @@ func render(t *plan.Template, data map[string]string) (out []byte, printed map[s
 	}
 	// "template: NAME:LINE:COLUMN: ...", the column counted from 0; a parse error has none.
 	var line, column int
+	message := "the template fails"
 	switch n, _ := fmt.Sscanf(err.Error(), "template: template:%d:%d:", &line, &column); n {
 	case 2:
-		return nil, nil, fmt.Errorf("the template fails at its line %d, column %d", line, column+1)
+		message += fmt.Sprintf(" at its line %d, column %d", line, column+1)
 	case 1:
-		return nil, nil, fmt.Errorf("the template fails at its line %d", line)
+		message += fmt.Sprintf(" at its line %d", line)
 	}
-	return nil, nil, fmt.Errorf("the template fails")
+	return nil, nil, errors.New(message + said(err))
+}
+
+// said is what may be shown of the error of a template.
+func said(err error) string {
+	if c, ok := errors.AsType[cause](err); ok {
+		return ": " + c.Error()
+	}
+	for _, known := range []error{value.ErrNotJSON, value.ErrDuplicate, value.ErrNotText, value.ErrTooNested} {
+		if errors.Is(err, known) {
+			return ": " + known.Error()
+		}
+	}
+	return ""
 }
 
 // content is what a key holds, as far as it is known.
@@ -757,7 +797,7 @@ func contentOf(k plan.Key, of string, p *plan.Plan, values value.Set, ds *plan.D
 			ds.Errorf(plan.CodeRenderLimit, k.Pos, "make less of it in the template", "key %q of secret %s: %v", k.Name, of, err)
 			return content{}, false
 		case err != nil:
-			ds.Errorf(plan.CodeRender, k.Pos, "look for an input whose value is not what the template takes it for, or a part that is not there",
+			ds.Errorf(plan.CodeRender, k.Pos, "look at the value of the input, or let the template allow what may not be there, with hasKey or default",
 				"key %q of secret %s: %v", k.Name, of, err)
 			return content{}, false
 		}

@@ -277,7 +277,7 @@ reviewer to see; or by ` + "`victorgen build ENV --accept-certificate SHA256`" +
 cluster's newest.`,
 	CodeRender: `a template fails for the values at hand.
 A value is not JSON, base64 or a number where the template takes it for that, a property of JSON or a part of a list is
-not there (hasKey and default allow it), or something has no text: a list, an object, null. The message of text/template is not shown, for it can quote a value.`,
+not there (hasKey and default allow it), or something has no text: a list, an object, null. What text/template says otherwise is not shown, for it can quote a value.`,
 	CodeSecretTooBig: `a secret is over 1 MiB with the values at hand, or its manifest over the 1.5 MiB that etcd takes in a request.`,
 	CodeLargeObject: `an object of the tree is larger than client-side apply can store (warning).
 It keeps what it applied in an annotation, and the annotations of an object have 256 KiB together: "metadata.annotations:
