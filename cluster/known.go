@@ -24,7 +24,11 @@ func (c *Client) KnownInputs(ctx context.Context, p *plan.Plan, inputs []plan.In
 	for i, s := range p.Secrets {
 		for _, k := range s.Keys {
 			for _, in := range inputs {
-				if slices.Contains(k.Inputs(), in.Name) && held[i].data[k.Name].Len() > 0 && known[in.Name] == "" {
+				made := slices.Contains(k.Inputs(), in.Name)
+				if _, whole := original(k, in, held[i].data[k.Name].Reveal()); in.MayBeAbsent() {
+					made = whole // what a template makes of it may have been made without it
+				}
+				if made && held[i].data[k.Name].Len() > 0 && known[in.Name] == "" {
 					known[in.Name] = "Secret " + s.Namespace + "/" + s.Name + " of cluster " + c.Name
 				}
 			}

@@ -169,7 +169,9 @@ func (c *compilation) checkExternal(p *plan.Plan) {
 			c.checkUnread(in, unread[in.Name])
 			continue
 		}
-		p.Inputs[i].Present = nil // what is true of a source need not be asked; its value must be
+		if in.Present != nil && *in.Present {
+			p.Inputs[i].Present = nil // what is true of a source need not be asked; its value must be
+		}
 		if in.Generate != nil && in.Generate.InCluster {
 			here := *in.Generate
 			here.InCluster = false
@@ -226,9 +228,9 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 	case in.Present == nil:
 	case in.Default != nil || inCluster:
 		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away", "input %s says whether it is present, but no source is asked for it", in.Name)
-	case !unread:
-		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away",
-			"input %s says whether it is present, which is for inputs that external secrets alone are made from", in.Name)
+	case !unread && *in.Present:
+		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away, or make it a schema.#Required",
+			"input %s says that it is present, which is for inputs that external secrets alone are made from: this one is read", in.Name)
 	case !*in.Present && !in.MayBeAbsent():
 		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away, or make it a schema.#Optional",
 			"input %s is %s and says that it is absent", in.Name, in.Class)

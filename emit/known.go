@@ -4,19 +4,29 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
+// Known is a lock that knows a value of an input.
+type Known struct {
+	File        string // the lock
+	Environment string // whose it is, if that is one that there is no more
+}
+
 // KnownInputs tells of which of inputs a lock knows that they have a value, and
 // which one: absent now is not the same as never there. trees are the directories
-// where the tree of p may be. A tree beside them counts where it has taken the
-// input from the same place. The diagnostics have the code [plan.CodeLockRead].
-func KnownInputs(p *plan.Plan, inputs []plan.Input, trees ...string) (map[string]string, plan.Diagnostics) {
+// where the tree of p may be. A tree beside them counts where it has taken a
+// generated input from the same place; or, where p has no tree yet, if its
+// environment is gone: p may be what that is called now. gone is asked only of one
+// that knows something. The diagnostics have the code [plan.CodeLockRead].
+func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string) bool, trees ...string) (map[string]Known, plan.Diagnostics) {
 	var ds plan.Diagnostics
-	known := map[string]string{}
+	known := map[string]Known{}
+	first := true // p has no tree
 	seen := map[string]bool{}
 	look := func(dir string, own bool) {
 		if seen[dir] {
@@ -34,9 +44,16 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, trees ...string) (map[string
 			return
 		}
 		own = own && l.Environment == p.Environment
+		first = first && !own
+		stranger := sync.OnceValue(func() bool { return l.Environment != p.Environment && gone(l.Environment) })
 		for _, in := range inputs {
-			if known[in.Name] == "" && (own && l.knows(in, p) || l.hasFrom(in, p)) {
-				known[in.Name] = filepath.Join(dir, LockFile)
+			switch k := (Known{File: filepath.Join(dir, LockFile)}); {
+			case known[in.Name] != Known{}:
+			case own && l.knows(in, p), in.Class == plan.Generated && l.hasFrom(in, p):
+				known[in.Name] = k
+			case first && in.Name != plan.LockKey && l.knows(in, p) && stranger(): // a new tree may well have a new lock key
+				k.Environment = l.Environment
+				known[in.Name] = k
 			}
 		}
 	}
@@ -91,6 +108,9 @@ func (l *lock) knows(in plan.Input, p *plan.Plan) bool {
 	if had[definitionOf(plan.Key{Input: in.Name}, p)] {
 		return true
 	}
+	if in.MayBeAbsent() {
+		return false // a template may have been sealed without it
+	}
 	files := fileNames(p)
 	for i, s := range p.Secrets {
 		for _, k := range s.Keys {
@@ -134,13 +154,16 @@ func (e *emission) registry(version int) map[string]lockedInput {
 		return known
 	}
 	for _, in := range e.plan.Inputs {
-		if in.Class != plan.Generated || in.Generate != nil && in.Generate.InCluster {
+		_, noted := known[in.Name]
+		if noted || in.Class != plan.Generated && !in.MayBeAbsent() || in.Generate != nil && in.Generate.InCluster {
 			continue
 		}
 		entry, had := e.oldLock.Inputs[in.Name]
 		switch r := e.values[in.Name]; {
 		case r.State == value.Present:
 			entry = lockedInput{Place: e.oldLock.ownPlace(in.Name, e.plan), Present: true}
+		case in.MayBeAbsent() && (r.State == value.Absent || !had):
+			continue // it has none, or nobody has said
 		case !had && !e.oldLock.knows(in, e.plan):
 			continue
 		default:

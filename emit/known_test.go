@@ -3,6 +3,7 @@ package emit
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -135,45 +136,97 @@ func TestKnownInputs(t *testing.T) {
 	renamedInput := makePlan()
 	renamedInput.Inputs[3].Name = "KEY2"
 	renamedInput.Secrets = []plan.Secret{secret(t, cert, plan.ClusterWide, "cluster", "key", "KEY2")}
+	bare := makePlan()
+	bare.Environment, bare.Secrets = "staging", []plan.Secret{secret(t, cert, plan.Strict, "other", "user", "DB_USER")}
+	without := testValues()
+	delete(without, "KEY")
+	bareTree, _ := mustEmit(t, bare, without, nil, at(day))
+	own := write("one/staging", bareTree)
 	added := makePlan()
 	added.Inputs = slices.Insert(added.Inputs, 4, plan.Input{Name: "KEY2", Class: plan.Generated, Source: "default"})
 	added.Secrets = append(added.Secrets, secret(t, cert, plan.Strict, "zebra", "key", "KEY2"))
+	gone := func(environment string) bool { return environment == "production" }
+	stays := func(string) bool { return false }
 	for name, test := range map[string]struct {
 		p    *plan.Plan
 		dir  string
 		ask  string
 		know bool
+		gone func(string) bool
 	}{
-		"its own":                              {p, v2, "KEY", true},
-		"its own, version 1":                   {p, v1, "KEY", true},
-		"the lock key":                         {p, v2, plan.LockKey, true},
-		"the lock key, version 1":              {p, v1, plan.LockKey, true},
-		"another place":                        {moved, v2, "KEY", true},
-		"a renamed key and secret":             {renamedKey, v2, "KEY", true},
-		"a renamed key and secret, version 1":  {renamedKey, v1, "KEY", true},
-		"a renamed input":                      {renamedInput, v2, "KEY2", true},
-		"a renamed input, version 1":           {renamedInput, v1, "KEY2", true},
-		"a new input":                          {added, v2, "KEY2", false},
-		"a new input, version 1":               {added, v1, "KEY2", false},
-		"no lock":                              {p, filepath.Join(root, "three", "none"), "KEY", false},
-		"another environment, the same place":  {other, filepath.Join(root, "one", "none"), "KEY", true},
-		"another environment, another place":   {elsewhere, filepath.Join(root, "one", "none"), "KEY", false},
-		"another environment's lock in itself": {elsewhere, v2, "KEY", false},
+		"its own":                              {p, v2, "KEY", true, nil},
+		"its own, version 1":                   {p, v1, "KEY", true, nil},
+		"the lock key":                         {p, v2, plan.LockKey, true, nil},
+		"the lock key, version 1":              {p, v1, plan.LockKey, true, nil},
+		"another place":                        {moved, v2, "KEY", true, nil},
+		"a renamed key and secret":             {renamedKey, v2, "KEY", true, nil},
+		"a renamed key and secret, version 1":  {renamedKey, v1, "KEY", true, nil},
+		"a renamed input":                      {renamedInput, v2, "KEY2", true, nil},
+		"a renamed input, version 1":           {renamedInput, v1, "KEY2", true, nil},
+		"a new input":                          {added, v2, "KEY2", false, nil},
+		"a new input, version 1":               {added, v1, "KEY2", false, nil},
+		"no lock":                              {p, filepath.Join(root, "three", "none"), "KEY", false, nil},
+		"another environment, the same place":  {other, filepath.Join(root, "one", "none"), "KEY", true, nil},
+		"another environment, another place":   {elsewhere, filepath.Join(root, "one", "none"), "KEY", false, nil},
+		"another environment's lock in itself": {elsewhere, v2, "KEY", false, nil},
+		"an environment that is gone":          {elsewhere, filepath.Join(root, "one", "none"), "KEY", true, gone},
+		"a tree of its own beside that":        {elsewhere, own, "KEY", false, gone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in, ok := test.p.Input(test.ask)
 			if !ok {
 				t.Fatalf("no input %s", test.ask)
 			}
-			known, ds := KnownInputs(test.p, []plan.Input{in}, test.dir)
-			if got := known[test.ask] != ""; got != test.know || len(ds) > 0 {
+			if test.gone == nil {
+				test.gone = stays
+			}
+			known, ds := KnownInputs(test.p, []plan.Input{in}, test.gone, test.dir)
+			if got := known[test.ask].File != ""; got != test.know || len(ds) > 0 {
 				t.Errorf("known: %v, want %v; %v", got, test.know, ds)
 			}
 		})
 	}
 	broken := write("one/broken", &Tree{Files: map[string][]byte{LockFile: []byte("<<<<<<< HEAD\n")}})
-	if _, ds := KnownInputs(p, p.Inputs, broken); !ds.HasErrors() {
+	if _, ds := KnownInputs(p, p.Inputs, stays, broken); !ds.HasErrors() {
 		t.Error("a lock that cannot be read knows nothing")
+	}
+}
+
+// TestKnownOptional (issue 10, 5): a lock knows whether an input that may be absent
+// was there, though a template is sealed either way.
+func TestKnownOptional(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	p.Module = t.TempDir()
+	p.Secrets = []plan.Secret{secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "app",
+		"config", "{{with .API_KEY}}token={{.}}{{end}} {{with .LEVEL}}level={{.}}{{end}} {{.DB_USER}}", "level", "LEVEL")}
+	both := testValues()
+	both["API_KEY"], both["LEVEL"] = present("tok-7f3k29dk20sk3"), present("warn")
+	neither := testValues()
+	with, _ := mustEmit(t, p, both, nil, at(day))
+	without, _ := mustEmit(t, p, neither, nil, at(day))
+	kept, _ := mustEmit(t, p, value.Set{}, with, at(day))
+	gone, _ := mustEmit(t, p, neither, with, at(day))
+	for name, test := range map[string]struct {
+		tree *Tree
+		want string
+	}{
+		"both were there": {with, "API_KEY LEVEL"}, "neither was": {without, ""}, "both were, and nobody knows now": {kept, "API_KEY LEVEL"},
+		"both are gone for good": {gone, ""}, "both were, and version 1 knows keys alone": {version1(t, with), "LEVEL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "production")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, LockFile), test.tree.Files[LockFile], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			known, ds := KnownInputs(p, slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return !in.MayBeAbsent() }), func(string) bool { return false }, dir)
+			if got := strings.Join(slices.Sorted(maps.Keys(known)), " "); got != test.want || len(ds) > 0 {
+				t.Errorf("known are %q, want %q; %v", got, test.want, ds)
+			}
+		})
 	}
 }
 

@@ -50,7 +50,7 @@ type lock struct {
 	Certificates map[string]lockedCertificate `yaml:"certificates"`
 	// Inputs are those of which a later build may have to know whether they have
 	// been there, by name: generated ones, for none that was there is generated
-	// anew, and those of external secrets that may be absent.
+	// anew, and those that may be absent, for none that was there is left out.
 	Inputs map[string]lockedInput `yaml:"inputs"`
 }
 
@@ -350,6 +350,9 @@ func definitionOf(k plan.Key, p *plan.Plan) string {
 		}
 		if in.Encoding != "" {
 			parts = append(parts, "encoding", name, in.Encoding)
+		}
+		if k.Template != nil && in.Present != nil && !*in.Present {
+			parts = append(parts, "absent", name)
 		}
 	}
 	return digest(sha256.New(), parts...)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -105,11 +104,11 @@ func (o *applyOptions) apply(ctx context.Context, r *result) {
 	}
 	values, ds := source.Resolve(ctx, r.plan, openFor(r.plan, o.DryRun != ""), source.Options{
 		NoGenerate: o.noGenerate, Timeout: o.timeout, MustRead: true, SkipValidation: o.skipValidation,
-		Known: func(ctx context.Context, inputs []plan.Input) (map[string]string, plan.Diagnostics) {
-			known, ds := client.KnownInputs(ctx, r.plan, inputs, o.timeout)
-			locked, more := lockKnows(r.plan, treeOf(r.plan))(ctx, inputs)
-			for name, by := range locked {
-				known[name] = cmp.Or(known[name], by)
+		Known: func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
+			live, ds := client.KnownInputs(ctx, r.plan, inputs, o.timeout)
+			known, more := lockKnows(r.plan, treeOf(r.plan))(ctx, inputs)
+			for name, by := range live {
+				known[name] = source.Holder{By: by}
 			}
 			return known, append(ds, more...)
 		},

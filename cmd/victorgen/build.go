@@ -225,20 +225,6 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 	return nil
 }
 
-// lockKnows asks the lock of the tree in dir, that of the tree where it is by
-// default, and those beside them, of which inputs there have been values.
-func lockKnows(p *plan.Plan, dir string) func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics) {
-	return func(_ context.Context, inputs []plan.Input) (map[string]string, plan.Diagnostics) {
-		known, ds := emit.KnownInputs(p, inputs, dir, treeOf(p))
-		for name, file := range known {
-			if rel, err := filepath.Rel(p.Module, file); err == nil && filepath.IsLocal(rel) {
-				known[name] = filepath.ToSlash(rel)
-			}
-		}
-		return known, ds
-	}
-}
-
 // treeIn is where the tree of an environment is below dir, the value of --output.
 func treeIn(p *plan.Plan, dir string) (string, error) {
 	tree := treeOf(p)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/emit"
 )
@@ -24,8 +25,8 @@ func vetCommand() *cobra.Command {
 		Long: `Vet compiles environments and reports everything that is wrong with them. It
 also renders the kustomizations of the Git work tree that include a tree, and warns
 of what they change so that it does not unseal, or is not found; of manifests that
-make a Secret of the tree a second time; and of a file for values that Git has or
-would add. It reads no values and no network, so it can run anywhere: before a commit, or on a pull
+make a Secret of the tree a second time; of a file for values that Git has or
+would add; and, of a pattern, of a tree whose environment is gone. It reads no values and no network, so it can run anywhere: before a commit, or on a pull
 request from a fork. Compiling is bounded in time (--timeout) and in memory (4 GiB).`,
 		Example: `  victorgen vet envs/production
   victorgen vet ./envs/...
@@ -35,7 +36,7 @@ request from a fork. Compiling is bounded in time (--timeout) and in memory (4 G
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var once sync.Mutex
 			overlays := map[string]*emit.Overlays{} // by module, for its environments share them
-			return forEach(cmd, args, compiler.Options{Timeout: timeout, Review: true}, format, "checking", func(ctx context.Context, r *result) {
+			results, err := collect(cmd, args, compiler.Options{Timeout: timeout, Review: true}, "checking", func(ctx context.Context, r *result) {
 				once.Lock()
 				defer once.Unlock()
 				o, ok := overlays[r.plan.Module]
@@ -47,7 +48,14 @@ request from a fork. Compiling is bounded in time (--timeout) and in memory (4 G
 				r.Diagnostics = append(r.Diagnostics, o.Check(ctx, r.plan, treeOf(r.plan))...)
 				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan), r.grant.Certificates)...)
 				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
-			}, func(w io.Writer, _ *printer, r *result) {
+			})
+			if err != nil {
+				return err
+			}
+			for _, found := range orphans(args, results) {
+				found.tell(plan.Warning)
+			}
+			return show(cmd, results, format, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {
 					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(len(r.plan.Inputs), "input"), plural(len(r.plan.Secrets), "secret"))
 				}

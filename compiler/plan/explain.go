@@ -230,7 +230,7 @@ mostly settle it. The line is not shown, for it may hold a secret.`,
 It is no input but much like one that is absent, or it is a setting whose default in the contract wins.`,
 	CodeLockKey: `VICTORGEN_LOCK_KEY is missing and can't be stored (warning).
 Without it a build can't tell which values are unchanged, and seals all of them anew each time.`,
-	CodeLost: `a generated input is not at its source, though a value of it is known.
+	CodeLost: `an input is not at its source, though a value of it is known.
 victorgen.lock has it sealed, or a Secret in the cluster has it, so it was generated before: in another clone, by a CI
 job, at another account, region or prefix. What was there before is never generated anew by a build or an apply: the
 application would get another password than its database has, and what was encrypted could be read by nobody. What is
@@ -238,7 +238,12 @@ sealed of it stays as it is (warning), and what must be sealed anew is an error.
 
 Bring the value back: ` + "`victorgen recover ENV`" + ` reads it from the cluster; a colleague or a backup may have it; the
 contract may name another file, account, region or prefix than before. To have a new one on purpose, and to tell it to
-whatever knows the old one: ` + "`victorgen generate ENV --renew INPUT`" + `.`,
+whatever knows the old one: ` + "`victorgen generate ENV --renew INPUT`" + `.
+
+An optional input that was there is not left out either. To take it away on purpose, write present: false at the input in
+the environment; when a build has left it out, that can go again.
+
+An environment that has another name now has its values under the old one: move its file along.`,
 
 	CodeDotenvDiffers: `programs that read dotenv files would read different values (warning).
 victorgen takes each character as it stands: it expands neither $ nor a command in backticks, and splits nothing. Put the
@@ -324,8 +329,8 @@ is to count as new, ` + "`victorgen rotate`" + ` makes one.`,
 It is valid, and nothing is sealed anew because of it. The next build that can read VICTORGEN_LOCK_KEY writes version
 2, which also authenticates times and knows which generated inputs have a value, and where.`,
 	CodeOrphan: `a tree belongs to an environment that the module does not have.
-The environment is gone or has another name, and whatever applies trees goes on to apply this one. A build of a pattern
-says so, as an error with --check; ` + "`victorgen build ./envs/... --prune`" + ` removes the files that victorgen has written,
+The environment is gone or has another name, and whatever applies trees goes on to apply this one. A build and a vet of a
+pattern say so, a build --check as an error; ` + "`victorgen build ./envs/... --prune`" + ` removes the files that victorgen has written,
 and leaves those that somebody has put beside them.`,
 	CodeLockKeyMoved: `VICTORGEN_LOCK_KEY has another place than the tree was built with (warning).
 Who has the lock key can test guesses of each sealed value against the tags in victorgen.lock. If the contract moves it

@@ -184,8 +184,8 @@ func TestChildrenFail(t *testing.T) {
 		}, want: "error VG2102: HASH was generated but cannot be written to source default (test), so it is not used: it is sealed\n"},
 		"a child that is lost": {change: func(k *keeper, _ *plan.Plan, o *source.Options) {
 			delete(k.values, "HASH")
-			o.Known = func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics) {
-				return map[string]string{"HASH": "the lock"}, nil
+			o.Known = func(context.Context, []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
+				return map[string]source.Holder{"HASH": {By: "the lock"}}, nil
 			}
 		}, want: "warning VG2107: ", state: map[string]value.State{"HASH": value.Unreadable}},
 		"what is vouched for is not tried": {change: func(k *keeper, _ *plan.Plan, o *source.Options) {

@@ -29,16 +29,24 @@ type Options struct {
 	// SkipValidation says that a value is used even if it is wrong: what Resolve
 	// has to say of values, but for one that cannot be decoded, are warnings.
 	SkipValidation bool
-	// Known tells of which of some generated inputs, which are absent at their
-	// sources, a value is known all the same, by name: what knows it. Of these
-	// none is generated, for absent now is not the same as never there. nil knows
-	// of none. It is asked only if there are such inputs.
-	Known func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics)
+	// Known tells of which of some inputs, which are absent at their sources and
+	// would be generated or left out, a value is known all the same, by name: what
+	// knows it. Of these none is generated or left out, for absent now is not the
+	// same as never there. nil knows of none. It is asked only if there are such inputs.
+	Known func(context.Context, []plan.Input) (map[string]Holder, plan.Diagnostics)
 	// Renew are the names of inputs of which a value that is known is given up.
 	Renew []string
 	// Belongs vouches that a child, as it is now, was found to belong to its
 	// parents, as they are now. nil vouches for none.
 	Belongs func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool
+}
+
+// Holder is what knows a value of an input that is absent at its source.
+type Holder struct {
+	By string // in words
+	// Remedy says how the value comes back, if that is not as usual. Then it is an
+	// error in any case: no sealed copy can stand in for the value.
+	Remedy string
 }
 
 // Resolve finds out about every input of p. sources holds the sources by their
@@ -53,7 +61,7 @@ type Options struct {
 // inputs that are absent are generated, written to their source and then used: a
 // build that fails for another reason changes nothing. One of which o.Known
 // knows a value is never generated: it is Unreadable, so that a sealed copy of it
-// stays.
+// stays. So does one that may be absent, unless the contract says that it is.
 //
 // The diagnostics are sorted. If they have errors, the set is not to be used.
 func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
@@ -203,14 +211,14 @@ type resolution struct {
 	set         value.Set
 	places      map[string]string // of an absent input: where to put it, if its source says so
 	left        map[string]string // absent inputs of which a value is left where it does not count: where
-	lost        map[string]string // absent inputs of which a value is known: what knows it
+	lost        map[string]Holder // absent inputs of which a value is known: what knows it
 	ds          plan.Diagnostics
 }
 
 func newResolution(p *plan.Plan, sources map[string]Source, inputs []plan.Input) *resolution {
 	return &resolution{
 		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, generatedBy: "leave out --no-generate to have it generated",
-		set: value.Set{}, places: map[string]string{}, left: map[string]string{}, lost: map[string]string{},
+		set: value.Set{}, places: map[string]string{}, left: map[string]string{}, lost: map[string]Holder{},
 	}
 }
 
@@ -236,16 +244,20 @@ func (r *resolution) run(ctx context.Context, o Options, work func(context.Conte
 // inCluster reports whether nobody but the operator in the cluster generates in.
 func inCluster(in plan.Input) bool { return in.Generate != nil && in.Generate.InCluster }
 
-// assumed is what is known of an unread input without asking.
+// assumed is what is known of an input without asking: that it is absent, or of an
+// unread one that it is there.
 func (r *resolution) assumed(in plan.Input) (value.Resolved, bool) {
 	switch {
-	case !r.unread[in.Name] || in.Present == nil && !inCluster(in):
-		return value.Resolved{}, false
-	case in.Present != nil && !*in.Present:
+	case saidAbsent(in):
 		return value.Resolved{State: value.Absent}, true
+	case r.unread[in.Name] && (in.Present != nil || inCluster(in)):
+		return value.Resolved{State: value.Present, Origin: "the contract"}, true
 	}
-	return value.Resolved{State: value.Present, Origin: "the contract"}, true
+	return value.Resolved{}, false
 }
+
+// saidAbsent reports whether the contract says that in is absent.
+func saidAbsent(in plan.Input) bool { return in.Present != nil && !*in.Present }
 
 func refOf(in plan.Input) Ref {
 	return Ref{Input: in.Name, Remote: in.Remote, Binary: in.Encoding == plan.Binary}
@@ -389,7 +401,7 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 func (r *resolution) lose(ctx context.Context, o Options) {
 	var absent []plan.Input
 	for _, in := range r.inputs {
-		if in.Class == plan.Generated && !inCluster(in) && r.set[in.Name].State == value.Absent {
+		if (in.Class == plan.Generated && !inCluster(in) || in.MayBeAbsent() && !saidAbsent(in)) && r.set[in.Name].State == value.Absent {
 			absent = append(absent, in)
 		}
 	}
@@ -397,26 +409,33 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 	if len(absent) == 0 || r.ds.HasErrors() && ctx.Err() != nil {
 		return
 	}
-	known := map[string]string{}
+	known := map[string]Holder{}
 	if o.Known != nil {
 		var ds plan.Diagnostics
 		known, ds = o.Known(ctx, absent)
 		r.ds = append(r.ds, ds...)
 	}
-	type lot struct{ source, by string }
+	type lot struct {
+		source    string
+		holder    Holder
+		generated bool
+	}
 	lots := map[lot][]string{}
 	fresh := false // something is to be generated
 	for _, in := range absent {
-		by := cmp.Or(r.left[in.Name], known[in.Name])
-		if by == "" {
-			fresh = true
+		generated := in.Class == plan.Generated
+		holder := known[in.Name]
+		if left := r.left[in.Name]; left != "" && generated {
+			holder = Holder{By: left}
+		}
+		if holder.By == "" {
+			fresh = fresh || generated
 			continue
 		}
-		r.lost[in.Name] = by
-		lots[lot{in.Source, by}] = append(lots[lot{in.Source, by}], in.Name)
-	}
-	if o.NoGenerate { // each is an error of its own
-		return
+		r.lost[in.Name] = holder
+		if l := (lot{in.Source, holder, generated}); !generated || !o.NoGenerate { // else each is an error of its own
+			lots[l] = append(lots[l], in.Name)
+		}
 	}
 	for l, names := range lots {
 		src, _ := r.plan.Source(l.source)
@@ -424,15 +443,22 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 			r.set[name] = value.Resolved{Reason: "absent at source " + src.String(), Remedy: r.broughtBack([]string{name}, src)}
 		}
 		report := r.ds.Warnf
-		if r.unreadable == plan.Error || fresh && slices.Contains(names, plan.LockKey) {
+		if r.unreadable == plan.Error || l.holder.Remedy != "" || fresh && slices.Contains(names, plan.LockKey) {
 			report = r.ds.Errorf // without the lock key nothing new can be sealed, and it may be the wrong place
+		}
+		what := "nothing is generated in its place"
+		if !l.generated {
+			what = "it is not left out"
+			if len(names) > 1 {
+				what = "they are not left out"
+			}
 		}
 		has := "has a value of it"
 		if len(names) > 1 {
 			has = "has values of them"
 		}
-		report(plan.CodeLost, r.declared(names, src), r.broughtBack(names, src), "source %s does not have %s, and %s %s: nothing is generated in its place",
-			src, plan.And(names), l.by, has)
+		report(plan.CodeLost, r.declared(names, src), r.broughtBack(names, src), "source %s does not have %s, and %s %s: %s",
+			src, plan.And(names), l.holder.By, has, what)
 	}
 }
 
@@ -447,10 +473,17 @@ func (r *resolution) declared(names []string, src plan.Source) []plan.Pos {
 
 // broughtBack says what to do about inputs that are lost.
 func (r *resolution) broughtBack(names []string, src plan.Source) string {
+	first, _ := r.plan.Input(names[0])
 	renewable := slices.DeleteFunc(slices.Clone(names), func(name string) bool { in, _ := r.plan.Input(name); return in.NeverRotate })
 	renew := ""
-	if len(renewable) > 0 {
+	switch {
+	case first.MayBeAbsent():
+		renew = "; if it is gone on purpose, write present: false at the input in the environment"
+	case len(renewable) > 0:
 		renew = "; `victorgen generate ENV --renew " + strings.Join(renewable, ",") + "` makes a new one on purpose"
+	}
+	if remedy := r.lost[names[0]].Remedy; remedy != "" {
+		return remedy + renew
 	}
 	if left := r.left[names[0]]; left != "" {
 		return "move what is for this environment from " + left + " to " + filepath.Base(src.At()) + renew
@@ -496,9 +529,9 @@ func (r *resolution) check(in plan.Input, o Options) {
 		switch {
 		case in.Class == plan.Required:
 			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
-		case r.lost[in.Name] != "":
+		case in.Class == plan.Generated && r.lost[in.Name].By != "":
 			src, _ := r.plan.Source(in.Source)
-			r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, r.broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name])
+			r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, r.broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name].By)
 		case in.Class == plan.Generated && o.NoGenerate && !inCluster(in):
 			r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, r.remedy(in)+"; or "+r.generatedBy,
 				"generated input %s is missing", in.Name)
@@ -539,13 +572,14 @@ func (r *resolution) remedy(in plan.Input) string {
 }
 
 // rule checks what is known of its inputs for certain. One that is absent but
-// generated counts as present, since it will be.
+// generated counts as present, since it will be; so does one of which a value is
+// known, since what is sealed of it stays.
 func (r *resolution) rule(rule plan.Rule) {
 	var present, absent []string
 	for _, name := range rule.Inputs {
 		in, _ := r.plan.Input(name)
 		switch state := r.set[name].State; {
-		case state == value.Present || state == value.Absent && in.Class == plan.Generated:
+		case state == value.Present || state == value.Absent && in.Class == plan.Generated || r.lost[name].By != "":
 			present = append(present, name)
 		case state == value.Absent:
 			absent = append(absent, name)
@@ -594,6 +628,10 @@ func (r *resolution) list(ctx context.Context) {
 		}
 		for _, l := range listed {
 			in, ok := r.plan.Input(l.Name)
+			if ok && saidAbsent(in) {
+				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "take present: false away, or the value",
+					"%s in %s is ignored: the contract says that it is absent", l.Name, l.Origin)
+			}
 			if ok && in.Default != nil {
 				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "to change it, change its default in the environment or the contract",
 					"%s in %s is ignored: the contract sets it", l.Name, l.Origin)
