@@ -355,7 +355,7 @@ func TestFailures(t *testing.T) {
 			Remedy: "allow its address with `az keyvault network-rule add`, or build where the vault can be reached",
 		}},
 		{"throttled to the end", isThrottled, "get", source.Failure{
-			Reason: "there are too many requests to the vault", Remedy: "try again in a minute",
+			Reason: "Azure throttles the calls", Remedy: "try again in a minute",
 		}},
 		{"unavailable to the end", &fault{http.StatusServiceUnavailable, "ServiceUnavailable", "", ""}, "list", source.Failure{
 			Reason: "the service fails: 503 Service Unavailable", Remedy: "try again later",

@@ -25,7 +25,7 @@ func disabled() *source.Failure {
 }
 
 func throttles() *source.Failure {
-	return &source.Failure{Reason: "there are too many requests to the vault", Remedy: "try again in a minute", Unreadable: true}
+	return &source.Failure{Reason: "Azure throttles the calls", Remedy: "try again in a minute", Unreadable: true}
 }
 
 // failure explains the error of a call that needs a secret permission: get,

@@ -3,6 +3,7 @@
 package azurekeyvault
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/hex"
@@ -175,6 +176,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	if s.throttle > 0 {
 		s.throttle--
+		if s.throttle > 1000 { // it lasts longer than who asks has time
+			w.Header().Set("x-ms-retry-after-ms", "500")
+		}
 		fail(w, isThrottled, "")
 		return
 	}
@@ -212,7 +216,7 @@ func (s *server) challenge(w http.ResponseWriter) {
 func fail(w http.ResponseWriter, f *fault, name string) {
 	if f.status == http.StatusTooManyRequests || f.status >= http.StatusInternalServerError {
 		// Another service's Retry-After, which the SDK knows: tests are quick so.
-		w.Header().Set("x-ms-retry-after-ms", "5")
+		w.Header().Set("x-ms-retry-after-ms", cmp.Or(w.Header().Get("x-ms-retry-after-ms"), "5"))
 	}
 	e := map[string]any{"code": f.code, "message": strings.ReplaceAll(f.message, "%s", name)}
 	if f.inner != "" {

@@ -463,15 +463,27 @@ func (c *checker) throttled() {
 	}
 }
 
-// throttledForLong: there is an end to that.
+// throttledForLong: there is an end to that, and what is said of it is that, not
+// that there was no answer.
 func (c *checker) throttledForLong() {
 	w := c.needs(func(w *Wire) bool { return w.Throttle != nil })
 	names := c.fill(2)
 	w.Throttle(1 << 20)
-	ctx, cancel := context.WithTimeout(c.Context(), 300*time.Millisecond)
-	defer cancel()
-	for i, a := range source.Read(ctx, c.Open(), c.refs(names...)) {
-		c.unreadable(names[i], a)
+	asks := map[string]func(context.Context, []source.Ref) []source.Answer{
+		"read": func(ctx context.Context, refs []source.Ref) []source.Answer { return source.Read(ctx, c.Open(), refs) },
+	}
+	if p, ok := c.Open().(source.Prover); ok {
+		asks["prove"] = p.Prove
+	}
+	for how, ask := range asks {
+		ctx, cancel := context.WithTimeout(c.Context(), 300*time.Millisecond)
+		defer cancel()
+		for i, a := range ask(ctx, c.refs(names...)) {
+			c.unreadable(names[i], a)
+			if f, ok := errors.AsType[*source.Failure](a.Err); !ok || !strings.Contains(f.Reason, " throttles the calls") {
+				c.Errorf("%s %s: %v, want that the service throttles the calls", how, names[i], a.Err)
+			}
+		}
 	}
 }
 

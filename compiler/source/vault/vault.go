@@ -62,10 +62,10 @@ func (s *kv1) Read(ctx context.Context, refs []source.Ref) []source.Answer {
 
 // Prove implements source.Prover. It needs list on what is above each PATH.
 func (s *kv1) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
-	lists := map[string]func() ([]string, error){} // by directory
+	lists := map[string]func(context.Context) ([]string, error){} // by directory
 	for _, ref := range refs {
 		dir, _ := path.Split(ref.Remote.Name)
-		lists[dir] = sync.OnceValues(func() ([]string, error) {
+		lists[dir] = once(func(ctx context.Context) ([]string, error) {
 			data, err := s.secret(ctx, dir, url.Values{"list": {"true"}}, "list")
 			var list struct{ Keys []string }
 			if err == nil && (json.Unmarshal(data, &list) != nil || list.Keys == nil) {
@@ -74,14 +74,26 @@ func (s *kv1) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
 			return list.Keys, err
 		})
 	}
-	return each(ctx, refs, func(_ context.Context, r plan.Remote) source.Answer {
+	return each(ctx, refs, func(ctx context.Context, r plan.Remote) source.Answer {
 		dir, base := path.Split(r.Name)
-		keys, err := lists[dir]()
+		keys, err := lists[dir](ctx)
 		if err == nil && !slices.Contains(keys, base) {
 			err = source.ErrAbsent
 		}
 		return source.Answer{Origin: s.origin(r), Err: err}
 	})
+}
+
+// once returns a function that calls list once, with the context of who comes
+// first, and answers all with that.
+func once(list func(context.Context) ([]string, error)) func(context.Context) ([]string, error) {
+	var do sync.Once
+	var keys []string
+	var err error
+	return func(ctx context.Context) ([]string, error) {
+		do.Do(func() { keys, err = list(ctx) })
+		return keys, err
+	}
 }
 
 // kv2 is an engine of version v2, which keeps versions
