@@ -15,7 +15,7 @@ var secretManagerRoles = map[Use]string{
 var secretManagerNotes = map[Use]string{
 	Read: " With the role to prove, the age of values can be told as well.",
 	Write: " To create secrets is a right on the whole project, so let an administrator create those that are missing, without versions: " +
-		"gcloud secrets create NAME --replication-policy=automatic.",
+		"gcloud secrets create NAME",
 }
 
 // secretManager binds a role for each secret, not for the project.
@@ -24,22 +24,34 @@ func secretManager(s plan.Source, use Use, names []string) Policy {
 	if s.Project != "" {
 		project = quote(s.Project)
 	}
-	location := ""
+	location, created, parent := "", " --replication-policy=automatic", "projects/$NUMBER/secrets/"
 	if s.Location != "" {
 		location = " --location=" + quote(s.Location)
+		created, parent = location, "projects/$NUMBER/locations/"+s.Location+"/secrets/"
 	}
 	if use == Push {
 		// To create is a right on the project, and a secret that is there without a value is not the operator's.
-		return Policy{
-			Note: "Set MEMBER to who gets the role. It is a right on the whole project, for the operator creates the secrets, and looks whether they have a version: up to v0.19 by reading it, later by listing the versions. Without that right a secret is created and stays empty.",
+		p := Policy{
+			Note: "Set MEMBER to who gets the roles. To create is a right on the whole project; all else is for these secrets alone. The operator looks whether they have a version: up to v0.19 by reading it, later by listing the versions. Without that right a secret is created and stays empty.",
 			Commands: []string{
+				"NUMBER=$(gcloud projects describe " + project + " --format='value(projectNumber)')",
+				"gcloud iam roles create secretCreator --project=" + project + " --permissions=secretmanager.secrets.create",
 				"gcloud iam roles create secretPusher --project=" + project +
-					" --permissions=secretmanager.secrets.create,secretmanager.secrets.get,secretmanager.secrets.update,secretmanager.versions.access,secretmanager.versions.add,secretmanager.versions.list",
-				"gcloud projects add-iam-policy-binding " + project + ` --member="$MEMBER" --role=projects/` + project + "/roles/secretPusher --condition=None",
+					" --permissions=secretmanager.secrets.get,secretmanager.secrets.update,secretmanager.versions.access,secretmanager.versions.add,secretmanager.versions.list",
+				"gcloud projects add-iam-policy-binding " + project + ` --member="$MEMBER" --role=projects/` + project + "/roles/secretCreator --condition=None",
 			},
 		}
+		for _, secret := range names { // https://cloud.google.com/iam/docs/conditions-resource-attributes#resource-name
+			name := parent + secret
+			p.Commands = append(p.Commands, "gcloud projects add-iam-policy-binding "+project+` --member="$MEMBER" --role=projects/`+project+
+				`/roles/secretPusher --condition="title=`+secret+`,expression=resource.name == '`+name+`' || resource.name.startsWith('`+name+`/')"`)
+		}
+		return p
 	}
 	p := Policy{Note: "Set MEMBER to who gets the role, as in serviceAccount:ci@PROJECT.iam.gserviceaccount.com." + secretManagerNotes[use]}
+	if use == Write {
+		p.Note += created + "."
+	}
 	for _, secret := range names {
 		p.Commands = append(p.Commands,
 			"gcloud secrets add-iam-policy-binding "+secret+" --project="+project+location+` --member="$MEMBER" --role=`+secretManagerRoles[use])

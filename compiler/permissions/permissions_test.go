@@ -33,9 +33,12 @@ func everything() *plan.Plan {
 			{Name: "dotenv", Kind: plan.Env, File: "/home/jane/.secrets"},
 			{Name: "file", Kind: plan.SOPS, File: "/home/jane/secrets.enc.yaml"},
 			{Name: "google", Kind: plan.GCPSecretManager, Project: "shop-1"},
+			{Name: "gov", Kind: plan.AzureKeyVault, Vault: "https://shop.vault.usgovcloudapi.net"},
 			{Name: "old", Kind: plan.Vault, Mount: "kv", Version: "v1"},
+			{Name: "regional", Kind: plan.GCPSecretManager, Project: "shop-1", Location: "europe-west3"},
 			{Name: "secrets", Kind: plan.AWSSecretsManager, Region: "eu-west-1"},
 			{Name: "unused", Kind: plan.GCPSecretManager},
+			{Name: "team", Kind: plan.Vault, Namespace: "team/shop", Mount: "secret", Version: "v2"},
 			{Name: "vault", Kind: plan.Vault, Mount: "secret", Version: "v2"},
 		},
 	}
@@ -56,12 +59,14 @@ func everything() *plan.Plan {
 	p.Inputs = append(p.Inputs,
 		at("default", "ZZ_PATH", plan.Required, plan.Remote{Name: "/shop/path"}),
 		at("default", "ZZ_SHARED", plan.Required, plan.Remote{Name: "arn:aws:ssm:us-east-1:444455556666:parameter/shared"}),
+		at("secrets", "ZZ_ARN", plan.Required, plan.Remote{Name: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/db"}),
+		at("secrets", "ZZ_ARN_WHOLE", plan.Required, plan.Remote{Name: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/db-AbC123"}),
 		at("old", "ZZ_DEEP", plan.Required, plan.Remote{Name: "shop/deep"}),
 		at("old", "ZZ_LAST", plan.Required, plan.Remote{Name: "z"}),
 		at("vault", "ZZ_GLOB", plan.Required, plan.Remote{Name: "shop/odd*"}))
 	// Of each service an external secret, with an input that is generated in the cluster.
 	external := plan.Secret{Name: "external", Delivery: plan.Delivery{Kind: plan.External}}
-	for _, name := range []string{"ACCOUNT", "AZURE", "BEIJING", "GOOGLE", "VAULT"} {
+	for _, name := range []string{"ACCOUNT", "AZURE", "BEIJING", "GOOGLE", "REGIONAL", "VAULT"} {
 		in := at(strings.ToLower(name), name+"_BORN", plan.Generated, plan.Remote{Name: "shop-born"})
 		in.Generate = &plan.Generate{InCluster: true}
 		p.Inputs = append(p.Inputs, in)

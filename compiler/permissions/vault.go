@@ -48,6 +48,9 @@ func vault(s plan.Source, use Use, names []string) Policy {
 			p.Note = "A path that ends in * or has + as a part is a pattern to Vault, and allows more than the name."
 		}
 	}
+	if s.Namespace != "" {
+		p.Note = strings.TrimSpace(p.Note + " It belongs in the namespace: vault policy write -namespace=" + quote(s.Namespace) + " NAME FILE.")
+	}
 	p.HCL = strings.TrimSuffix(b.String(), "\n")
 	return p
 }
