@@ -202,6 +202,7 @@ func TestWriteNothing(t *testing.T) {
 	}
 
 	put(t, dir, "secrets/a.yaml", header+"edited")
+	put(t, dir, "."+LockFile+"1234", "of a killed process")
 	mustWrite(t, treeA(), dir)
 	expect(t, dir, treeA(), nil)
 	if err := os.Remove(filepath.Join(dir, "secrets/a.yaml")); err != nil {

@@ -50,6 +50,7 @@ func (t *Tree) write(ctx context.Context, dir string, exchange func(a, b string)
 	if err := errors.Join(at.recover(), at.clean()); err != nil {
 		return failed(err)
 	}
+	safefile.Sweep(filepath.Join(at.dir(), LockFile)) // of AcceptCertificate
 	owned, problems := t.ownedIn(at.dir())
 	if problems.HasErrors() {
 		return problems

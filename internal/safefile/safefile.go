@@ -6,7 +6,9 @@
 // The new content is written to a file beside it, whose name begins with a dot
 // and ends in digits; it is never readable by others before it is in its place.
 // A process that is killed in between leaves that file behind: [Sweep] removes
-// such files, for what they hold may be secret.
+// such files, for what they hold may be secret. Whoever replaces the file or reads
+// it sweeps: who writes holds a lock of what is written (flock(2)), which the kernel
+// releases for a process that dies, so that nobody takes away what is not done.
 package safefile
 
 import (
@@ -15,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,19 +29,60 @@ import (
 var ErrUnsure = errors.New("it is in place, but the disk does not confirm that it is kept")
 
 // Pending is the new content of a file, which is not in its place yet.
-type Pending struct{ *renameio.PendingFile }
+type Pending struct {
+	*renameio.PendingFile
+	lock *os.File // open and locked; nil where there are no such locks
+}
 
-// Create starts a new content for file. One that is there keeps its mode;
+// Create starts a new content for file, and sweeps. One that is there keeps its mode;
 // otherwise the mode is perm, without what the umask takes away.
 func Create(file string, perm fs.FileMode) (Pending, error) {
-	// In the same directory: not in the temporary one, which others can see.
-	p, err := renameio.NewPendingFile(file, renameio.WithTempDir(filepath.Dir(file)),
-		renameio.WithPermissions(perm), renameio.WithExistingPermissions())
-	return Pending{p}, err
+	Sweep(file) // what is left of others is no reason not to write
+	for {
+		// In the same directory: not in the temporary one, which others can see.
+		p, err := renameio.NewPendingFile(file, renameio.WithTempDir(filepath.Dir(file)),
+			renameio.WithPermissions(perm), renameio.WithExistingPermissions())
+		if err != nil {
+			return Pending{}, err
+		}
+		lock, swept := hold(p.Name(), syscall.LOCK_EX)
+		if !swept {
+			return Pending{p, lock}, nil
+		}
+		p.Cleanup() // another process has just swept it
+	}
+}
+
+// hold locks a new content by a descriptor of its own, which lasts until it is in
+// its place, and tells whether it is gone. The descriptor is nil if it can't be
+// locked.
+func hold(name string, how int) (lock *os.File, gone bool) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, errors.Is(err, fs.ErrNotExist)
+	}
+	if syscall.Flock(int(f.Fd()), how) != nil {
+		f.Close()
+		return nil, false
+	}
+	locked, err := f.Stat()
+	now, missing := os.Lstat(name)
+	if err != nil || missing != nil || !os.SameFile(locked, now) {
+		f.Close()
+		return nil, true
+	}
+	return f, false
+}
+
+// Cleanup removes the content, unless it is in its place.
+func (p Pending) Cleanup() error {
+	defer p.lock.Close() // of a nil file, that is an error and no more
+	return p.PendingFile.Cleanup()
 }
 
 // Commit puts the content in its place.
 func (p Pending) Commit(file string) error {
+	defer p.lock.Close()
 	if err := p.CloseAtomicallyReplace(); err != nil {
 		return err
 	}
@@ -75,34 +119,26 @@ func SyncDir(dir string) error {
 	return nil
 }
 
-// Sweep removes what killed processes have left of new contents of file. The
-// caller holds whatever lock those who replace the file hold, so that none of
-// them is at work.
-func Sweep(file string) error {
-	dir, base := filepath.Split(file)
-	entries, err := os.ReadDir(filepath.Clean(dir))
-	if err != nil {
-		return err
+// Sweep removes what killed processes have left of new contents of files. What
+// somebody is writing stays.
+func Sweep(files ...string) {
+	wanted := map[string][]string{} // by directory
+	for _, file := range files {
+		dir, base := filepath.Split(file)
+		wanted[filepath.Clean(dir)] = append(wanted[filepath.Clean(dir)], base)
 	}
-	var errs []error
-	for _, e := range entries {
-		if e.Type().IsRegular() && isPending(e.Name(), base) {
-			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+	for dir, bases := range wanted {
+		entries, _ := os.ReadDir(dir) // of one that can't be read, nothing is known
+		for _, e := range entries {
+			if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), ".") || !slices.ContainsFunc(bases, func(base string) bool { return isPending(e.Name(), base) }) {
+				continue
+			}
+			if lock, _ := hold(filepath.Join(dir, e.Name()), syscall.LOCK_EX|syscall.LOCK_NB); lock != nil {
+				os.Remove(filepath.Join(dir, e.Name()))
+				lock.Close()
+			}
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// Stale reports whether there is anything for Sweep to do.
-func Stale(file string) bool {
-	dir, base := filepath.Split(file)
-	entries, _ := os.ReadDir(filepath.Clean(dir))
-	for _, e := range entries {
-		if e.Type().IsRegular() && isPending(e.Name(), base) {
-			return true
-		}
-	}
-	return false
 }
 
 // isPending reports whether name is one that [os.CreateTemp] makes for a new

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -14,6 +15,9 @@ func TestReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(file, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), ".f1234"), []byte("of a killed process"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := Replace(file, []byte("two"), 0o600); err != nil {
@@ -42,12 +46,26 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !Stale(file) {
-		t.Error("nothing is stale")
+	writing, err := Create(filepath.Join(dir, ".secrets"), 0o600)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := Sweep(file); err != nil || Stale(file) {
+	if names, _ := os.ReadDir(dir); len(names) != len(stays)+1 {
+		t.Errorf("left by who writes: %v", names)
+	}
+	Sweep(file, filepath.Join(dir, "none", "f"))
+	if _, err := os.Stat(writing.Name()); err != nil {
+		t.Errorf("what somebody writes is gone: %v", err)
+	}
+	if err := writing.Commit(file); err != nil {
 		t.Error(err)
 	}
+	abandoned, err := Create(file, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	abandoned.lock.Close() // as the kernel does for a process that dies
+	Sweep(filepath.Join(dir, "other"), file)
 	if names, _ := os.ReadDir(dir); len(names) != len(stays) {
 		t.Errorf("left: %v", names)
 	}
@@ -74,5 +92,42 @@ func TestFollow(t *testing.T) {
 	}
 	if got, err := Follow(link); err != nil || got != file {
 		t.Errorf("of a link: %s, %v", got, err)
+	}
+}
+
+// TestReplaceWhileSwept: who sweeps takes nothing away from who writes.
+func TestReplaceWhileSwept(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "f")
+	done := make(chan struct{})
+	var sweeping sync.WaitGroup
+	for range 3 {
+		sweeping.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					Sweep(file)
+				}
+			}
+		})
+	}
+	var writing sync.WaitGroup
+	for range 4 {
+		writing.Go(func() {
+			for range 25 {
+				if err := Replace(file, []byte("whole"), 0o600); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	sweeping.Wait()
+	if names, _ := os.ReadDir(filepath.Dir(file)); len(names) != 1 {
+		t.Errorf("left: %v", names)
 	}
 }

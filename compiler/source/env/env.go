@@ -177,7 +177,6 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 		return source.Answer{}, err
 	}
 	defer unlock()
-	safefile.Sweep(file) // what is left of others is no reason not to write
 	d, err := s.read()
 	if err != nil {
 		return source.Answer{}, err
@@ -284,17 +283,9 @@ func (s *Source) read() (*dotenv, error) {
 	return d, ds.Err()
 }
 
-// sweep removes what a killed process has left of a new content of the file,
-// unless somebody is writing it.
+// sweep removes what a killed process has left of a new content of the file.
 func (s *Source) sweep() {
-	file, err := safefile.Follow(s.file)
-	if err != nil || !safefile.Stale(file) {
-		return
-	}
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	if unlock, err := dirlock.Lock(now, file); err == nil { // it does not wait
-		defer unlock()
+	if file, err := safefile.Follow(s.file); err == nil {
 		safefile.Sweep(file)
 	}
 }

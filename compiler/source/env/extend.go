@@ -33,7 +33,6 @@ func (s *Source) Extend(ctx context.Context, addition func(content string, has f
 		return err
 	}
 	defer unlock()
-	safefile.Sweep(file) // what is left of others is no reason not to write
 	d, err := s.read()
 	if err != nil {
 		return err

@@ -121,7 +121,6 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	}
 	defer unlock()
 	file := s.file(ref)
-	safefile.Sweep(file) // what is left of others is no reason not to write
 	a := s.each([]source.Ref{ref}, s.read)[0]
 	switch {
 	case a.Err == nil && a.Value.Len() > 0 && !replace:
@@ -265,26 +264,22 @@ func (s *Source) reason(root *os.Root, ref source.Ref, err error) error {
 	return &source.Failure{Reason: s.file(ref) + ": " + safefile.Reason(err).Error(), Remedy: "it must be a file that you may read", Unreadable: true}
 }
 
-// sweep removes what killed processes have left of new contents, unless somebody
-// is writing.
+// sweep removes what killed processes have left of new contents, also of those
+// in the directory that links lead to.
 func (s *Source) sweep(refs []source.Ref) {
-	var stale []string
-	for _, ref := range refs {
-		if safefile.Stale(s.file(ref)) {
-			stale = append(stale, s.file(ref))
-		}
-	}
-	if len(stale) == 0 {
+	dir, err := filepath.EvalSymlinks(s.dir)
+	if err != nil {
 		return
 	}
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	if unlock, err := dirlock.Lock(now, s.dir); err == nil { // it does not wait
-		defer unlock()
-		for _, file := range stale {
-			safefile.Sweep(file)
+	var files []string
+	for _, ref := range refs {
+		files = append(files, s.file(ref))
+		target, err := safefile.Follow(s.file(ref))
+		if rel, apart := filepath.Rel(dir, target); err == nil && apart == nil && filepath.IsLocal(rel) {
+			files = append(files, target)
 		}
 	}
+	safefile.Sweep(files...)
 }
 
 // unwritable explains an error of the operating system.

@@ -165,3 +165,34 @@ func TestDirectory(t *testing.T) {
 		t.Error("what was left is still there")
 	}
 }
+
+// What a killed process has left is removed by the next that reads: also where a
+// link in the directory leads to.
+func TestStale(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put := func(name string) string {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("c4nary-Quartz7-lantern"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, name)
+	}
+	put("TOKEN")
+	put("db-1")
+	if err := os.Symlink("db-1", filepath.Join(dir, "DB")); err != nil {
+		t.Fatal(err)
+	}
+	gone := []string{put(".TOKEN1234"), put(".db-1567")}
+	stays := []string{put(".OTHER1234"), put(".TOKEN1234.bak")}
+	New(plan.Source{Dir: dir}).Read(t.Context(), []source.Ref{{Input: "TOKEN"}, {Input: "DB"}})
+	for _, file := range gone {
+		if _, err := os.Stat(file); err == nil {
+			t.Errorf("%s is still there", filepath.Base(file))
+		}
+	}
+	for _, file := range stays {
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -43,6 +43,9 @@ func New(s plan.Source) *Source { return &Source{file: s.File} }
 
 // Read implements source.Source. One run of sops reads all refs.
 func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {
+	if file, err := safefile.Follow(s.file); err == nil {
+		safefile.Sweep(file) // what a killed process has left of a new content
+	}
 	f, values, err := s.decrypt(ctx)
 	return s.answers(refs, f, err, func(key string) (value.Value, error) { return text(values[key]) })
 }
@@ -124,7 +127,6 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, path []str
 	} else {
 		w.Close()
 	}
-	safefile.Sweep(file) // what is left of others is no reason not to write
 	pending, err := safefile.Create(file, 0o600)
 	if err != nil {
 		return unwritable(err)

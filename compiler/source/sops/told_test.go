@@ -27,6 +27,23 @@ func TestPlainLeaf(t *testing.T) {
 	}
 }
 
+// What a killed process has left of a new content is removed by the next that reads.
+func TestStale(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"s.yaml", ".s.yaml1234", ".s.yaml.bak"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("a: ENC[x]\nsops: {}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	New(plan.Source{File: filepath.Join(dir, "s.yaml")}).Read(t.Context(), []source.Ref{{Input: "A", Remote: plan.Remote{Name: "a"}}})
+	for name, stays := range map[string]bool{"s.yaml": true, ".s.yaml1234": false, ".s.yaml.bak": true} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != stays {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A key that is locked, and groups of which several are needed, are told as such.
 func TestKeysOfWhich(t *testing.T) {
 	dir := t.TempDir()
