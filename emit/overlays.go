@@ -18,6 +18,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/git"
+	"github.com/victor-ai/victorgen/internal/offline"
 )
 
 // Overlays are the kustomizations that somebody has written to include trees,
@@ -46,9 +47,8 @@ type overlay struct {
 // The bounds of what is looked at. A repository that has more is part of something
 // else, and to walk all of that takes too long.
 const (
-	maxEntries  = 100_000
-	maxWalk     = 3 * time.Second
-	maxManifest = 2 << 20 // of a file; no object may be larger in a cluster
+	maxEntries = 100_000
+	maxWalk    = 3 * time.Second
 )
 
 // FindOverlays reads the kustomizations in the Git work tree of a module, an
@@ -90,7 +90,7 @@ func FindOverlays(module string) *Overlays {
 }
 
 func (o *Overlays) read(file string) {
-	text, err := readBounded(file)
+	text, err := offline.ReadFile(file)
 	if err != nil {
 		return
 	}
@@ -334,7 +334,7 @@ func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[stri
 		if err != nil || slices.ContainsFunc(strings.Split(rel, string(filepath.Separator)), func(part string) bool { return others[part] != "" }) {
 			continue
 		}
-		text, err := readBounded(file)
+		text, err := offline.ReadFile(file)
 		if left -= len(text); left < 0 {
 			break
 		}
