@@ -108,8 +108,15 @@ func (c *compilation) checkForm(in plan.Input) {
 		keys := 0
 		aliases := map[string]bool{}
 		for _, e := range in.Generate.Child.Entries {
-			alias := strings.ToLower(e.Alias)
-			if aliases[alias] {
+			alias, nameless := strings.ToLower(e.Alias), in.Generate.Kind == plan.PKCS12 && e.Key != ""
+			switch {
+			case nameless && alias != "":
+				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), "leave alias out; or use jks, where a key has one",
+					"keystore %s gives its key the alias %q, and Java would call it \"1\": what is made here of PKCS #12 has none", in.Name, e.Alias)
+			case !nameless && alias == "":
+				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), `write alias: "NAME" beside the certificate`,
+					"keystore %s has an entry without an alias, of %s", in.Name, e.Certificate)
+			case !nameless && aliases[alias]:
 				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), "give each entry an alias of its own; case does not count",
 					"keystore %s has the alias %q twice", in.Name, e.Alias)
 			}

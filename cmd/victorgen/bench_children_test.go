@@ -24,7 +24,7 @@ func BenchmarkChildren(b *testing.B) {
 		{"ANON_KEY", `{kind: "jwt", of: "JWT_SECRET", algorithm: "HS256", claims: {role: "anon"}, lifetime: "43800h", renewBefore: "720h"}`},
 		{"TLS_KEY", `{kind: "ecdsa", curve: "P-256"}`},
 		{"TLS_CERT", `{kind: "certificate", of: "TLS_KEY", subject: "app.example", sans: ["app.example"], lifetime: "2160h"}`},
-		{"KEYSTORE", `{kind: "pkcs12", password: "PASSWORD", entries: [{alias: "app", key: "TLS_KEY", certificate: "TLS_CERT"}]}`},
+		{"KEYSTORE", `{kind: "pkcs12", password: "PASSWORD", entries: [{key: "TLS_KEY", certificate: "TLS_CERT"}]}`},
 	}
 	dirs := map[bool]string{}
 	for _, plain := range []bool{true, false} {
