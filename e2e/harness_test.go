@@ -116,8 +116,8 @@ func moduleDir(t testing.TB, module, version string) string {
 }
 
 // pythonPrograms returns the directory of the programs of a PyPI package, such
-// as moto[server] at 5.1.0.
-func pythonPrograms(t testing.TB, pkg, version string) string {
+// as moto[server] at 5.1.0. With it come others, such as "bcrypt==5.0.0".
+func pythonPrograms(t testing.TB, pkg, version string, more ...string) string {
 	t.Helper()
 	name, _, _ := strings.Cut(pkg, "[")
 	done := made(t, cache(t, name+"-"+version+".done"), func(into string) error {
@@ -126,7 +126,8 @@ func pythonPrograms(t testing.TB, pkg, version string) string {
 		if err := command("", nil, "python3", "-m", "venv", "--clear", venv); err != nil {
 			return err
 		}
-		if err := command("", nil, filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", pkg+"=="+version); err != nil {
+		install := append([]string{"install", "--quiet", "--disable-pip-version-check", pkg + "==" + version}, more...)
+		if err := command("", nil, filepath.Join(venv, "bin", "pip"), install...); err != nil {
 			return err
 		}
 		return os.WriteFile(into, nil, 0o644)
