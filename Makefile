@@ -27,7 +27,7 @@ TESTFLAGS ?=
 test: ## all tests
 	$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
-e2e: ## the tests against real programs, which it installs into e2e/.cache, and what they cover; needs a network, Python and Debian's prometheus
+e2e: ## the tests against real programs, which it installs into e2e/.cache, and what they cover; needs a network, Python and some of Debian's packages (CONTRIBUTING.md)
 	@rm -rf $(BIN)/cover && mkdir -p $(BIN)/cover
 	cd e2e && GOCOVERDIR=$(CURDIR)/$(BIN)/cover $(GO) test -timeout 35m $(TESTFLAGS) ./...
 	$(GO) tool covdata percent -i=$(BIN)/cover
