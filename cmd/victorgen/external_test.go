@@ -102,7 +102,7 @@ func TestBuildExternal(t *testing.T) {
 	if n := p.Calls("PutParameter"); n > 0 {
 		t.Fatalf("a dry run wrote %d", n)
 	}
-	build(0, "generated    DB_PASSWORD in parameter /app/db-password")
+	build(0, "generated  DB_PASSWORD in parameter /app/db-password")
 	build(0, "unchanged", "--check")
 	build(0, "unchanged", "--offline", "--check")
 	if n := p.Calls("GetParameters"); n > 0 {
@@ -111,6 +111,14 @@ func TestBuildExternal(t *testing.T) {
 	if _, ok := p.Versions["/app/victorgen-lock-key"]; ok {
 		t.Error("a lock key was generated, which nothing needs")
 	}
+
+	// What was there and is not any more is not left out, until the contract says so.
+	delete(p.Versions, "/app/sentry-dsn")
+	build(0, "source default (aws-ssm) does not have SENTRY_DSN, and deploy/test/victorgen.lock has a value of it: it is not left out", "--check")
+	writeFile(t, filepath.Join(dir, "contract.cue"), strings.Replace(externalContract, `SENTRY_DSN:  schema.#Optional & {`, `SENTRY_DSN:  schema.#Optional & {present: false, `, 1))
+	build(0, "left out  app: sentry, smtp", "--dry-run", "--offline")
+	writeFile(t, filepath.Join(dir, "contract.cue"), externalContract)
+	p.Put("/app/sentry-dsn", "not a url")
 
 	// The source does not answer.
 	t.Setenv("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:1")

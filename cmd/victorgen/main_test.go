@@ -2,13 +2,19 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
@@ -65,6 +71,35 @@ func kubectl() {
 	}
 }
 
+// certificate writes a certificate for the key of the fixtures: certificate FILE
+// DURATION, from now on.
+func certificate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: certificate FILE DURATION")
+	}
+	lifetime, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	block, _ := pem.Decode(fixtures.Key)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	ts.Check(err)
+	key := parsed.(*rsa.PrivateKey)
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
+}
+
+// ends waits until the certificate in a file is not valid any more: ends FILE.
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ends FILE")
+	}
+	block, _ := pem.Decode([]byte(ts.ReadFile(args[0])))
+	c, err := x509.ParseCertificate(block.Bytes)
+	ts.Check(err)
+	time.Sleep(time.Until(c.NotAfter.Add(time.Second)))
+}
+
 // apiServer starts an API server with a sealed-secrets controller, which hands
 // out what is in the file certificate while that is there.
 func apiServer(t testing.TB, certificate string) *kubetest.Server {
@@ -97,6 +132,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("VICTORGEN_UPDATE") != "",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"certificate": certificate, "ends": ends},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("KUBECONFIG", apiServer(t, filepath.Join(e.WorkDir, "controller.pem")).Kubeconfig(t))
 			for _, c := range certificates {
