@@ -168,6 +168,9 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 	if _, ok := h.Files["repo/.secrets"]; !ok {
 		h.Files["repo/.secrets"] = []byte("DB_PASSWORD='" + hostileCanary("db") + "'\nAPI_KEY='" + hostileCanary("api") + "'\n")
 	}
+	if _, ok := h.Files["repo/.secrets.test"]; !ok { // both are where values may be
+		h.Files["repo/.secrets.test"] = h.Files["repo/.secrets"]
+	}
 	err = h.Write(root, "../../fixtures/certificates", map[string]string{
 		"EVIL": server.URL, "REPO": repo, "BESIDE": filepath.Join(root, "beside"), "TOKEN": hostileCanary("beside"),
 	})
