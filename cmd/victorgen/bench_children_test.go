@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -65,4 +68,101 @@ func BenchmarkChildren(b *testing.B) {
 	b.ReportMetric(float64(with.Microseconds())/1000/float64(b.N), "ms")
 	b.ReportMetric(with.Seconds()/without.Seconds(), "x/plain")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkChildrenGallery builds the gallery, of which nothing changed, in turns
+// with a copy in which all that is made from others has the same values, and is
+// what somebody provides. x/plain is the ratio of their times; the limit is 1.3.
+// verify-ms is what a build takes that has to verify everything, for no lock
+// vouches for it.
+func BenchmarkChildrenGallery(b *testing.B) {
+	vg := program(b, "victorgen")
+	children, plain := copyGallery(b), copyGallery(b)
+	spend(b, children, vg, "build", "./envs/...")
+	made := 0
+	for app := range galleryApps {
+		values, err := os.ReadFile(filepath.Join(children, ".secrets."+app))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(plain, ".secrets."+app), values, 0o600)
+		}
+		file := filepath.Join(plain, "envs", app, app+".cue")
+		var contract []byte
+		if err == nil {
+			contract, err = os.ReadFile(file)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		contract, n := withoutChildren(b, filepath.Dir(file), contract)
+		made += n
+		if err := os.WriteFile(file, contract, 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if made < 20 {
+		b.Fatalf("the gallery has but %d values that are made from others", made)
+	}
+	spend(b, plain, vg, "build", "./envs/...")
+	var with, without, all time.Duration
+	for b.Loop() {
+		d, _ := spend(b, children, vg, "build", "./envs/...")
+		with += d
+		d, _ = spend(b, plain, vg, "build", "./envs/...")
+		without += d
+	}
+	// Without the vouching of the lock.
+	locks, err := filepath.Glob(filepath.Join(children, "deploy", "*", "victorgen.lock"))
+	if err != nil || len(locks) != len(galleryApps) {
+		b.Fatalf("%d locks: %v", len(locks), err)
+	}
+	for _, l := range locks {
+		text, err := os.ReadFile(l)
+		if err == nil {
+			err = os.WriteFile(l, regexp.MustCompile(`(?m)^ *family: .*\n`).ReplaceAll(text, nil), 0o644)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	all, _ = spend(b, children, vg, "build", "./envs/...")
+	b.ReportMetric(float64(with.Microseconds())/1000/float64(b.N), "ms")
+	b.ReportMetric(with.Seconds()/without.Seconds(), "x/plain")
+	b.ReportMetric(float64(all.Milliseconds()), "verify-ms")
+	b.ReportMetric(0, "ns/op")
+}
+
+// withoutChildren returns a contract of the gallery in which the inputs that are
+// made from others are required ones, and how many these are.
+func withoutChildren(b *testing.B, env string, contract []byte) ([]byte, int) {
+	b.Helper()
+	p, ds := compiler.Compile(env, compiler.Options{})
+	if ds.HasErrors() {
+		b.Fatal(ds)
+	}
+	n := 0
+	for _, in := range p.Inputs {
+		if len(in.Parents()) == 0 {
+			continue
+		}
+		n++
+		at := regexp.MustCompile(`(?m)^\t` + in.Name + `: `).FindIndex(contract)
+		if at == nil {
+			b.Fatalf("%s does not declare %s as expected", env, in.Name)
+		}
+		end, depth := at[1], 0
+		for ; contract[end] != '\n' || depth > 0; end++ {
+			switch contract[end] {
+			case '{', '[':
+				depth++
+			case '}', ']':
+				depth--
+			}
+		}
+		required := "schema.#Required"
+		if in.Encoding != "" {
+			required = fmt.Sprintf("schema.#Required & {encoding: %q}", in.Encoding)
+		}
+		contract = slices.Concat(contract[:at[1]], []byte(required), contract[end:])
+	}
+	return contract, n
 }
