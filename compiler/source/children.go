@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -73,19 +73,19 @@ func descendants(p *plan.Plan, inputs []plan.Input) (below []plan.Input) {
 	return below
 }
 
-// family is what a child is made of. missing are the parents of which nothing
-// is known.
-func (r *resolution) family(in plan.Input, o Options) (f derive.Family, missing []string) {
-	f = derive.Family{Generate: *in.Generate, Parents: map[string]value.Value{}, Rand: random(o), Now: r.now(o)}
-	for _, name := range in.Parents() {
+// family is what a child is made of. New values stand in for what the sources
+// hold.
+func (r *resolution) family(in plan.Input, anew map[string]value.Value, o Options) derive.Family {
+	f := derive.FamilyOf(in, func(name string) value.Value {
 		parent, _ := r.plan.Input(name)
-		got := r.set[name]
-		if got.State != value.Present || got.Value.Len() == 0 {
-			missing = append(missing, name)
+		v, ok := anew[name]
+		if !ok {
+			v = r.set[name].Value
 		}
-		f.Parents[name] = value.Decode(parent, got.Value)
-	}
-	return f, missing
+		return value.Decode(parent, v)
+	}, r.now(o))
+	f.Rand = random(o)
+	return f
 }
 
 func random(o Options) io.Reader {
@@ -95,9 +95,11 @@ func random(o Options) io.Reader {
 	return rand.Reader
 }
 
+// now is one time for all that a resolution makes: a certificate must not end
+// after that of its issuer, made a moment before.
 func (r *resolution) now(o Options) time.Time {
 	if o.Now.IsZero() {
-		return time.Now()
+		return r.began
 	}
 	return o.Now
 }
@@ -119,52 +121,120 @@ func (r *resolution) unfit(in plan.Input, f derive.Family, child value.Value, o 
 	return ""
 }
 
+// child is a new value of an input that is made from others.
+type child struct {
+	input  plan.Input
+	family derive.Family // what it was made from
+	value  value.Value   // as its source is to hold it
+	why    string        // what is wrong with the one that is there
+}
+
 // children makes the inputs that are made from others, where they are absent or
-// do not belong to their parents any longer. One follows the other, for each has
-// to see what the sources hold of its parents.
-func (r *resolution) children(ctx context.Context, o Options) {
+// do not belong to their parents any longer, beside those that are made anew, to
+// which it adds them. It writes none.
+func (r *resolution) children(ctx context.Context, anew map[string]value.Value, o Options) (made []child) {
 	for _, in := range inOrder(r.inputs) {
-		if r.ds.HasErrors() || inCluster(in) {
+		got, f := r.set[in.Name], r.family(in, anew, o)
+		why := ""
+		switch {
+		case inCluster(in), got.State == value.Unreadable, got.State == value.Absent && o.NoGenerate:
+			continue
+		case got.State == value.Absent && len(f.Unknown) > 0:
+			r.notMade(in, f.Unknown)
+			continue
+		case got.State == value.Absent:
+		case r.unread[in.Name]:
+			if why = older(in, anew); why == "" || len(f.Unknown) > 0 {
+				continue // it is judged by its age
+			}
+		default:
+			if why = r.unfit(in, f, got.Value, o); why == "" {
+				continue
+			}
+		}
+		switch {
+		case got.State == value.Present && len(f.Unknown) > 0:
+			r.ds.Warnf(plan.CodeUnfit, in.Pos, "let "+plan.And(f.Unknown)+" be read: it is made anew from that", "%s (from %s) %s", in.Name, got.Origin, why)
+			continue
+		case got.State == value.Present && o.NoGenerate:
+			r.ds.Errorf(plan.CodeUnfit, in.Pos, "leave out --no-generate to have it made anew", "%s (from %s) %s", in.Name, got.Origin, why)
+			continue
+		}
+		if v, ok := r.child(in, f); ok && (got.State == value.Absent || r.unexposedSource(ctx, in.Source)) { // of what is absent, generate has seen to that
+			anew[in.Name] = v
+			made = append(made, child{in, f, v, why})
+		}
+	}
+	return made
+}
+
+// notMade tells why an input that is absent is not made.
+func (r *resolution) notMade(in plan.Input, unknown []string) {
+	names := plan.And(unknown)
+	r.set[in.Name] = value.Resolved{Reason: "it is made from " + names + ", which cannot be read"}
+	var unread, missing []string
+	for _, name := range unknown {
+		switch r.set[name].State {
+		case value.Present:
+			unread = append(unread, name)
+		case value.Absent:
+			missing = append(missing, name)
+		}
+	}
+	switch {
+	case len(unread) == len(unknown):
+		r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, "`victorgen generate` reads that, and makes it",
+			"generated input %s is missing, and of external secrets a build does not read %s, from which it is made", in.Name, names)
+	case len(missing) > 0 && !r.ds.HasErrors():
+		parent, _ := r.plan.Input(missing[0])
+		r.ds.Warnf(plan.CodeMissing, in.Pos, r.remedy(parent), "%s is not made, for %s, from which it is made, is missing", in.Name, plan.And(missing))
+	}
+}
+
+// older says of a child whose value is not read that it cannot belong to the
+// parents that are made anew.
+func older(in plan.Input, anew map[string]value.Value) string {
+	for _, name := range in.Parents() {
+		if _, ok := anew[name]; ok {
+			return "is older than " + name
+		}
+	}
+	return ""
+}
+
+// child makes a value for in, and judges it.
+func (r *resolution) child(in plan.Input, f derive.Family) (value.Value, bool) {
+	v, err := derive.Make(f)
+	if err != nil {
+		r.ds.Errorf(plan.CodeUnfit, in.Pos, "give it a parent that it can be made from, or change how it is made",
+			"%s cannot be made from %s, %v", in.Name, in.Generate.Child.Of, err)
+		return v, false
+	}
+	v = value.Encode(in, v)
+	ds := value.Judge(in, v)
+	r.ds = append(r.ds, ds...)
+	return v, !ds.HasErrors()
+}
+
+// keep writes the children to their sources, each behind its parents. Of these,
+// another build may have written others meanwhile; then it is made from those.
+func (r *resolution) keep(ctx context.Context, made []child, o Options) {
+	for _, c := range made {
+		if r.ds.HasErrors() {
 			return
 		}
-		got := r.set[in.Name]
-		f, missing := r.family(in, o)
-		switch {
-		case got.State == value.Unreadable, r.unread[in.Name]:
-			continue
-		case len(missing) > 0:
-			if got.State == value.Absent {
-				r.set[in.Name] = value.Resolved{Reason: "it is made from " + plan.And(missing) + ", which cannot be read"}
-			}
-			continue
-		case got.State == value.Present:
-			if got.Why = r.unfit(in, f, got.Value, o); got.Why == "" {
-				continue
-			}
-			if o.NoGenerate {
-				r.ds.Errorf(plan.CodeUnfit, in.Pos, "leave out --no-generate to have it made anew", "%s (from %s) %s", in.Name, got.Origin, got.Why)
-				continue
+		in := c.input
+		if f := r.family(in, nil, o); !maps.EqualFunc(f.Parents, c.family.Parents, value.Value.Equal) {
+			var ok bool
+			if c.value, ok = r.child(in, f); !ok {
+				return
 			}
 		}
-		v, err := derive.Make(f)
-		if err != nil {
-			r.ds.Errorf(plan.CodeUnfit, in.Pos, "give it a parent that it can be made from, or change how it is made",
-				"%s cannot be made from %s, %v", in.Name, in.Generate.Child.Of, err)
-			continue
-		}
-		v = value.Encode(in, v)
-		if ds := value.Judge(in, v); ds.HasErrors() {
-			r.ds = append(r.ds, ds...)
-			continue
-		}
-		if got.State == value.Present && !r.unexposedSource(ctx, in.Source) {
-			return // of one that is absent, generate has seen to that
-		}
-		a, err := r.write(ctx, in, v, r.replace || got.State == value.Present)
-		r.written(ctx, in, v, a, err)
-		if made := r.set[in.Name]; made.State == value.Present {
-			made.Why = got.Why
-			r.set[in.Name] = made
+		a, err := r.write(ctx, in, c.value, r.replace || r.set[in.Name].State == value.Present)
+		r.written(ctx, in, c.value, a, err)
+		if got := r.set[in.Name]; got.State == value.Present {
+			got.Why = c.why
+			r.set[in.Name] = got
 		}
 	}
 }
@@ -181,28 +251,36 @@ func (r *resolution) checkUnread(o Options) {
 
 // checkChildren judges whether the children that are there belong to their
 // parents, and makes none. Where values are not read, a child that is older than
-// a parent is worth a warning.
+// a parent, or than it lasts, is worth a warning.
 func (r *resolution) checkChildren(o Options) {
 	for _, in := range inOrder(r.inputs) {
-		got := r.set[in.Name]
+		got, f := r.set[in.Name], r.family(in, nil, o)
 		if got.State != value.Present {
 			continue
 		}
-		if f, missing := r.family(in, o); got.Value.Len() > 0 && len(missing) == 0 {
+		if got.Value.Len() > 0 {
 			if why := r.unfit(in, f, got.Value, o); why != "" {
 				r.ds.Errorf(plan.CodeUnfit, in.Pos, "`victorgen generate` makes it anew; then build", "%s (from %s) %s", in.Name, got.Origin, why)
+				continue
 			}
-			continue
 		}
 		var younger []string
 		for _, name := range in.Parents() {
-			if parent := r.set[name]; !got.Changed.IsZero() && parent.Changed.After(got.Changed) {
+			if parent := r.set[name]; !got.Changed.IsZero() && parent.Changed.After(got.Changed) && (got.Value.Len() == 0 || slices.Contains(f.Unknown, name)) {
 				younger = append(younger, name)
 			}
 		}
 		if len(younger) > 0 {
-			r.ds.Warnf(plan.CodeUnfit, in.Pos, "`victorgen generate` reads both, and makes it anew if it must",
-				"%s is older than %s, from which it is made", in.Name, strings.Join(younger, " and "))
+			r.ds.Warnf(plan.CodeUnfit, in.Pos, "`victorgen generate` reads both, and makes it anew if it must; if it need not, something else moved the date, and `victorgen rotate` of "+in.Name+" settles it",
+				"%s is older than %s, from which it is made", in.Name, plan.And(younger))
+		}
+		c := in.Generate.Child
+		if age := r.now(o).Sub(got.Changed); got.Value.Len() == 0 && !got.Changed.IsZero() && c.Lifetime > 0 && age >= c.Lifetime-c.RenewBefore {
+			renewal := ""
+			if c.RenewBefore > 0 {
+				renewal = ", and is renewed " + plan.Age(c.RenewBefore) + " before its end"
+			}
+			r.ds.Warnf(plan.CodeUnfit, in.Pos, "`victorgen generate` reads it, and makes it anew if it must", "%s is %s old: it lasts %s%s", in.Name, plan.Age(age), plan.Age(c.Lifetime), renewal)
 		}
 	}
 }

@@ -169,7 +169,19 @@ func TestChildrenFail(t *testing.T) {
 	}{
 		"no generate": {change: func(k *keeper, _ *plan.Plan, o *source.Options) {
 			k.values["PASSWORD"], o.NoGenerate = "another-Horse8battery", true
-		}, want: "error VG2025: HASH (from default:HASH) does not fit PASSWORD\n"},
+		}, want: "error VG2025: HASH (from default:HASH) does not fit PASSWORD\nerror VG2025: STORE (from default:STORE) does not fit PASSWORD\n"},
+		"no generate, and something else is wrong": {change: func(k *keeper, p *plan.Plan, o *source.Options) {
+			k.values["PASSWORD"], o.NoGenerate = "another-Horse8battery", true
+			p.Inputs = append(p.Inputs, plan.Input{Name: "OTHER", Class: plan.Required, Source: "default", Pos: at(200)})
+		}, want: "error VG2025: HASH (from default:HASH) does not fit PASSWORD\nerror VG2025: STORE (from default:STORE) does not fit PASSWORD\nerror VG2001: required input OTHER is missing\n"},
+		"something else is wrong": {change: func(k *keeper, p *plan.Plan, o *source.Options) {
+			k.values["PASSWORD"] = "another-Horse8battery"
+			p.Inputs = append(p.Inputs, plan.Input{Name: "OTHER", Class: plan.Required, Source: "default", Pos: at(200)})
+		}, want: "error VG2001: required input OTHER is missing\n"},
+		"a certificate that ends, and nobody can read its key": {change: func(k *keeper, _ *plan.Plan, o *source.Options) {
+			k.errs = map[string]error{"KEY": source.ErrUnreadable, "SECRET": source.ErrUnreadable}
+			o.Now = now.Add(47 * time.Hour)
+		}, want: "warning VG2025: TOKEN (from default:TOKEN) ends on 2026-03-06, and is renewed 24h before that\nwarning VG2025: A_CERT (from default:A_CERT) ends on 2026-03-06, and is renewed 1h before that\nwarning VG2101: "},
 		"verify": {verify: true, change: func(k *keeper, _ *plan.Plan, _ *source.Options) { k.values["PASSWORD"] = "another-Horse8battery" },
 			want: "error VG2025: HASH (from default:HASH) does not fit PASSWORD\nerror VG2025: STORE (from default:STORE) does not fit PASSWORD\n"},
 		"a parent that cannot be read": {change: func(k *keeper, _ *plan.Plan, _ *source.Options) {
@@ -178,6 +190,8 @@ func TestChildrenFail(t *testing.T) {
 		}, want: "warning VG2101: ", state: map[string]value.State{"HASH": value.Unreadable, "STORE": value.Present, "TOKEN": value.Present}},
 		"a parent that cannot serve": {change: func(k *keeper, _ *plan.Plan, _ *source.Options) {
 			k.values["PASSWORD"] = strings.Repeat("correct-Horse7battery", 4)
+			delete(k.values, "SECRET") // nothing of what could be made is kept, either
+			delete(k.values, "PUBLIC")
 		}, want: "error VG2025: HASH cannot be made from PASSWORD, which is longer than the 72 bytes that bcrypt takes\n"},
 		"a source that cannot be written": {change: func(k *keeper, _ *plan.Plan, _ *source.Options) {
 			k.values["PASSWORD"], k.refuse = "another-Horse8battery", errors.New("it is sealed")
@@ -246,5 +260,87 @@ func TestChildrenUnread(t *testing.T) {
 	}
 	if len(k.created) > 0 {
 		t.Errorf("wrote %v", k.created)
+	}
+}
+
+// TestChildrenOfAnotherBuild: what is made belongs to what the source holds of its
+// parents then, not to what this build would have made them.
+func TestChildrenOfAnotherBuild(t *testing.T) {
+	t.Parallel()
+	const theirs = "another build's secret, which has come first"
+	k := &keeper{vault: vault{store: store{name: "default", values: map[string]string{"PASSWORD": "correct-Horse7battery"}}, others: map[string]string{"SECRET": theirs}}}
+	sources := map[string]source.Source{"default": k}
+	if _, ds := source.Resolve(t.Context(), familyPlan(), sources, source.Options{}); len(ds) > 0 {
+		t.Fatal(sprint(ds))
+	}
+	if k.values["SECRET"] != theirs {
+		t.Fatal("the other build was not first")
+	}
+	if _, ds := source.Verify(t.Context(), familyPlan(), sources, false, time.Now(), source.Options{}); len(ds) > 0 {
+		t.Error(sprint(ds))
+	}
+}
+
+// TestChildrenInterrupted: a rotation that ends between a parent and what is made
+// from it is completed by the next build, which says so.
+func TestChildrenInterrupted(t *testing.T) {
+	t.Parallel()
+	k := &keeper{vault: vault{store: store{name: "default", values: map[string]string{"PASSWORD": "correct-Horse7battery"}}}}
+	p, sources := familyPlan(), map[string]source.Source{"default": k}
+	if _, ds := source.Resolve(t.Context(), p, sources, source.Options{}); len(ds) > 0 {
+		t.Fatal(sprint(ds))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	k.created = nil
+	k.onCreate = func() {
+		if len(k.created) > 0 { // the parent is kept
+			cancel()
+			k.refuse = ctx.Err()
+		}
+	}
+	in, _ := p.Input("KEY")
+	_, ds := source.Rotate(ctx, p, sources, []plan.Input{in}, source.Options{})
+	if !ds.HasErrors() || sorted(k.created) != "KEY" {
+		t.Fatalf("wrote %v, and said %s", k.created, sprint(ds))
+	}
+	k.created, k.onCreate, k.refuse = nil, nil, nil
+	set, ds := source.Resolve(t.Context(), p, sources, source.Options{})
+	if len(ds) > 0 || sorted(k.created) != "A_CERT PUBLIC STORE" {
+		t.Errorf("wrote %v, and said %s", k.created, sprint(ds))
+	}
+	for _, name := range []string{"A_CERT", "PUBLIC"} {
+		if set[name].Why != "does not fit KEY" {
+			t.Errorf("%s was made anew for it %q", name, set[name].Why)
+		}
+	}
+}
+
+// TestChildrenWithoutParents: generate leaves out what it can't make, and says so.
+func TestChildrenWithoutParents(t *testing.T) {
+	t.Parallel()
+	k := &keeper{vault: vault{store: store{name: "default", values: map[string]string{}}}}
+	_, ds := source.Generate(t.Context(), familyPlan(), map[string]source.Source{"default": k}, source.Options{})
+	want := "warning VG2001: HASH is not made, for PASSWORD, from which it is made, is missing\nwarning VG2001: STORE is not made, for PASSWORD, from which it is made, is missing\n"
+	if got := sprint(ds); got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+	if got, want := sorted(k.created), "A_CERT KEY PUBLIC SECRET TOKEN "+plan.LockKey; got != want {
+		t.Errorf("wrote %s, want %s", got, want)
+	}
+}
+
+// TestChildrenWithNewParents: a parent that is generated in a build which does not
+// read what is made from it has its children made anew.
+func TestChildrenWithNewParents(t *testing.T) {
+	t.Parallel()
+	p := familyPlan()
+	p.Secrets = []plan.Secret{{Name: "app", Namespace: "apps", Delivery: plan.Delivery{Kind: plan.External}, Keys: []plan.Key{{Name: "token", Input: "TOKEN"}, {Name: "cert", Input: "A_CERT"}}}}
+	p.Inputs = slices.DeleteFunc(p.Inputs, func(in plan.Input) bool {
+		return !slices.Contains([]string{"TOKEN", "SECRET", "A_CERT", "KEY"}, in.Name)
+	})
+	k := &keeper{vault: vault{store: store{name: "default", values: map[string]string{"TOKEN": "t", "KEY": "k", "A_CERT": "c"}}}, dates: map[string]time.Time{}}
+	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": k}, source.Options{})
+	if got := sorted(k.created); len(ds) > 0 || got != "SECRET TOKEN" || set["TOKEN"].Why != "is older than SECRET" {
+		t.Errorf("wrote %s for it %q, and said %q", got, set["TOKEN"].Why, sprint(ds))
 	}
 }

@@ -80,10 +80,7 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 			r.rule(rule)
 		}
 		r.list(ctx)
-		if !r.ds.HasErrors() {
-			r.generate(ctx, o)
-		}
-		r.children(ctx, o)
+		r.generate(ctx, o)
 		r.checkUnread(o)
 	})
 }
@@ -98,10 +95,7 @@ func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Op
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
 		r.lose(ctx, o)
-		if !r.ds.HasErrors() {
-			r.generate(ctx, o)
-		}
-		r.children(ctx, o)
+		r.generate(ctx, o)
 	})
 }
 
@@ -130,7 +124,6 @@ func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs
 			return
 		}
 		r.generate(ctx, o)
-		r.children(ctx, o)
 		for _, in := range below {
 			if made := r.set[in.Name]; made.Generated {
 				made.Why = "was made from what is rotated"
@@ -212,13 +205,14 @@ type resolution struct {
 	places      map[string]string // of an absent input: where to put it, if its source says so
 	left        map[string]string // absent inputs of which a value is left where it does not count: where
 	lost        map[string]Holder // absent inputs of which a value is known: what knows it
+	began       time.Time
 	ds          plan.Diagnostics
 }
 
 func newResolution(p *plan.Plan, sources map[string]Source, inputs []plan.Input) *resolution {
 	return &resolution{
 		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, generatedBy: "leave out --no-generate to have it generated",
-		set: value.Set{}, places: map[string]string{}, left: map[string]string{}, lost: map[string]Holder{},
+		began: time.Now(), set: value.Set{}, places: map[string]string{}, left: map[string]string{}, lost: map[string]Holder{},
 	}
 }
 
@@ -647,20 +641,24 @@ func (r *resolution) list(ctx context.Context) {
 	}
 }
 
-// generate makes the generated inputs that are absent. All are made and judged
-// before the first is written, for what is written stays.
+// generate makes the generated inputs that are absent, and anew those that do not
+// belong to what they are made from. All are made and judged before the first is
+// written, for what is written stays.
 func (r *resolution) generate(ctx context.Context, o Options) {
-	rnd := random(o)
-	r.unexposed(ctx)
-	generated := value.Set{}
-	for _, in := range r.inputs {
-		if in.Class != plan.Generated || r.set[in.Name].State != value.Absent || len(in.Parents()) > 0 {
-			continue
+	rnd, anew := random(o), map[string]value.Value{}
+	if !r.ds.HasErrors() {
+		r.unexposed(ctx)
+		for _, in := range r.inputs {
+			if in.Class != plan.Generated || r.set[in.Name].State != value.Absent || len(in.Parents()) > 0 {
+				continue
+			}
+			v, ds := draw(in, rnd)
+			r.ds = append(r.ds, ds...)
+			anew[in.Name] = v
 		}
-		v, ds := draw(in, rnd)
-		r.ds = append(r.ds, ds...)
-		generated[in.Name] = value.Resolved{Value: v}
 	}
+	names := slices.Sorted(maps.Keys(anew))
+	children := r.children(ctx, anew, o)
 	if r.ds.HasErrors() {
 		return
 	}
@@ -668,7 +666,6 @@ func (r *resolution) generate(ctx context.Context, o Options) {
 		answer Answer
 		err    error
 	}
-	names := slices.Sorted(maps.Keys(generated))
 	outcomes := make([]outcome, len(names))
 	// Some services take seconds to be sure that no other build has won. A file
 	// is written by one at a time, and so in order.
@@ -681,14 +678,15 @@ func (r *resolution) generate(ctx context.Context, o Options) {
 		if src, _ := r.plan.Source(in.Source); src.File != "" {
 			g = &files
 		}
-		g.Go(func() { outcomes[i].answer, outcomes[i].err = r.write(ctx, in, generated[name].Value, r.replace) })
+		g.Go(func() { outcomes[i].answer, outcomes[i].err = r.write(ctx, in, anew[name], r.replace) })
 	}
 	files.Wait()
 	services.Wait()
 	for i, name := range names {
 		in, _ := r.plan.Input(name)
-		r.written(ctx, in, generated[name].Value, outcomes[i].answer, outcomes[i].err)
+		r.written(ctx, in, anew[name], outcomes[i].answer, outcomes[i].err)
 	}
+	r.keep(ctx, children, o)
 }
 
 // unexposed reports an error if a value would be written where Git takes it.
