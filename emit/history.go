@@ -11,6 +11,7 @@ import (
 // which keys they have, and when the values of these last changed.
 // The zero History knows nothing.
 type History struct {
+	inputs  []plan.Input
 	of      []plan.Secret
 	secrets []lockedSecret
 }
@@ -30,7 +31,7 @@ func (t *Tree) History(p *plan.Plan) (History, plan.Diagnostics) {
 	return h, ds
 }
 
-func historyOf(p *plan.Plan, l *lock) History { return History{p.Secrets, l.Secrets} }
+func historyOf(p *plan.Plan, l *lock) History { return History{p.Inputs, p.Secrets, l.Secrets} }
 
 // Key returns when the value of a key last changed, and whether it was sealed
 // at all: what is left out is not. It is not known of a key that the lock does
@@ -46,7 +47,8 @@ func (h History) Key(s plan.Secret, key string) (changed time.Time, sealed, know
 
 // LastChange returns when in changed last, as far as the lock knows, and the
 // secrets that have it. A key changes with each of its inputs, so the key that
-// has been the same for the longest tells best.
+// has been the same for the longest tells best. Of an input that is in none, a
+// password of which they have the hash, what is made from it tells.
 func (h History) LastChange(in plan.Input) (changed time.Time, secrets []string) {
 	for _, s := range h.of {
 		locked, ok := h.secret(s)
@@ -68,7 +70,21 @@ func (h History) LastChange(in plan.Input) (changed time.Time, secrets []string)
 			}
 		}
 	}
-	return changed, secrets
+	if len(secrets) > 0 {
+		return changed, secrets
+	}
+	for _, child := range h.inputs {
+		if !slices.Contains(child.Parents(), in.Name) {
+			continue
+		}
+		at, have := h.LastChange(child)
+		if len(have) > 0 && (len(secrets) == 0 || at.Before(changed)) {
+			changed = at
+		}
+		secrets = append(secrets, have...)
+	}
+	slices.Sort(secrets)
+	return changed, slices.Compact(secrets)
 }
 
 func (h History) secret(s plan.Secret) (lockedSecret, bool) {

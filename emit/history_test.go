@@ -33,7 +33,12 @@ func TestHistory(t *testing.T) {
 		{Name: "token", Input: "TOKEN"}, {Name: "url", Template: &plan.Template{Inputs: []string{"PASSWORD", "TOKEN"}}},
 		{Name: "out", Input: "OUT"}, {Name: "new", Input: "NEW"},
 	}}
-	p := &plan.Plan{Environment: "production", Secrets: []plan.Secret{
+	madeFrom := func(name, of string) plan.Input {
+		return plan.Input{Name: name, Generate: &plan.Generate{Child: &plan.Child{Of: of}}}
+	}
+	p := &plan.Plan{Environment: "production", Inputs: []plan.Input{
+		{Name: "SEED"}, madeFrom("HALF", "SEED"), madeFrom("TOKEN", "HALF"), madeFrom("OUT", "SEED"), {Name: "LONELY"}, madeFrom("NEW", "LONELY"),
+	}, Secrets: []plan.Secret{
 		app, {Namespace: "victor", Name: "worker", Keys: []plan.Key{{Name: "token", Input: "TOKEN"}}},
 		{Namespace: "victor", Name: "external", Keys: []plan.Key{{Name: "token", Input: "TOKEN"}}},
 	}}
@@ -53,6 +58,8 @@ func TestHistory(t *testing.T) {
 	}{
 		"TOKEN":    {time.Date(2026, 1, 3, 4, 5, 6, 0, time.UTC), []string{"victor/app", "victor/worker"}},
 		"PASSWORD": {time.Date(2026, 1, 3, 4, 5, 6, 0, time.UTC), []string{"victor/app"}},
+		"SEED":     {time.Date(2026, 1, 3, 4, 5, 6, 0, time.UTC), []string{"victor/app", "victor/worker"}}, // by way of TOKEN
+		"LONELY":   {},
 		"OUT":      {}, // it is left out
 		"NEW":      {}, // the lock is older
 	} {

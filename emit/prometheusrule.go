@@ -127,13 +127,18 @@ func (e *emission) aboutRotation(l *lock) []alert {
 		if in.MaxAge == 0 || len(secrets) == 0 {
 			continue
 		}
-		due := changed.Add(in.MaxAge)
+		due, is := changed.Add(in.MaxAge), "It is"
+		if !slices.ContainsFunc(e.plan.Secrets, func(s plan.Secret) bool {
+			return slices.ContainsFunc(s.Keys, func(k plan.Key) bool { return slices.Contains(k.Inputs(), in.Name) })
+		}) {
+			is = "What is made from it is"
+		}
 		alerts = append(alerts, alert{
 			name: plan.SecretStale, expr: later(due.Add(e.plan.Alerts.RotationOverdue)), labels: map[string]string{"input": in.Name},
 			after:   due.Add(e.plan.Alerts.RotationOverdue),
 			summary: fmt.Sprintf("Input %s is due for rotation", in.Name),
-			description: fmt.Sprintf("Input %s has not changed since %s, and its maxAge is %s. It is in %s. Give it a new value, build and deploy.",
-				in.Name, changed.Format(dateLayout), plan.Age(in.MaxAge), plan.And(secrets)),
+			description: fmt.Sprintf("Input %s has not changed since %s, and its maxAge is %s. %s in %s. Give it a new value, build and deploy.",
+				in.Name, changed.Format(dateLayout), plan.Age(in.MaxAge), is, plan.And(secrets)),
 		})
 	}
 	return alerts

@@ -235,12 +235,16 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 		return nil
 	}
 	for _, s := range inputs {
+		goes := places(s.GoesTo, "\n  \t")
+		if goes == "" && len(s.Children) == 0 {
+			goes = "nothing"
+		}
 		fmt.Fprintf(tw, "%s\t%s\n", s.Name, inLine(strings.TrimSpace(string(s.Class)+"  "+s.Description)))
 		for _, row := range [][2]string{
 			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"generated as", s.Generated},
 			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
 			{"must be", inLine(s.MustBe)}, {"rotation due", s.maxAge}, {"rotation", s.Rotate}, {"rules", strings.Join(s.Rules, ", ")},
-			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", cmp.Or(places(s.GoesTo, "\n  \t"), "nothing")},
+			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", goes},
 		} {
 			if row[1] != "" {
 				fmt.Fprintf(tw, "  %s\t%s\n", row[0], row[1])

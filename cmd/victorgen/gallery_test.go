@@ -359,6 +359,10 @@ func TestGalleryArgoCDFinds(t *testing.T) {
 	if got := sealed["repo-deployments"].Spec.Template.Labels["argocd.argoproj.io/secret-type"]; got != "repository" {
 		t.Errorf("the repository is a %q", got)
 	}
+	// The password itself is in no Secret, and its age matters all the same.
+	if alerts := readFile(t, dir+"/deploy/argocd/alerts/secrets.yaml"); !strings.Contains(alerts, "summary: Input ADMIN_PASSWORD is due for rotation") {
+		t.Error("nobody is told that the admin's password is due for rotation")
+	}
 }
 
 func checkRegistry(t *testing.T, in map[string]string, secrets map[string]map[string]string) {
