@@ -324,6 +324,41 @@ func checkArgoCD(t *testing.T, in map[string]string, secrets map[string]map[stri
 	}
 }
 
+// TestGalleryChangedByHand: whoever gives the administrator another password gets
+// its hash, and the time of that, from the next build.
+func TestGalleryChangedByHand(t *testing.T) {
+	dir := copyGallery(t)
+	build := func() string {
+		t.Helper()
+		code, stdout, stderr := victorgen(t, "build", dir+"/envs/argocd")
+		if code != 0 || stderr != "" {
+			t.Fatal(stderr)
+		}
+		return stdout
+	}
+	build()
+	source := dir + "/.secrets.argocd"
+	before, keys := dotenv(t, source), ciphertexts(t, dir+"/deploy/argocd")
+	changed := regexp.MustCompile(`(?m)^ADMIN_PASSWORD=.*$`).ReplaceAllString(readFile(t, source), "ADMIN_PASSWORD=Tundra4-pillow-Gaffe")
+	if err := os.WriteFile(source, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := build()
+	for _, want := range []string{"the one that was there does not fit ADMIN_PASSWORD", "the one that was there does not fit ADMIN_HASH"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the build does not say %q:\n%s", want, out)
+		}
+	}
+	after := dotenv(t, source)
+	if got := differing(before, after); !slices.Equal(got, []string{"ADMIN_HASH", "ADMIN_PASSWORD", "ADMIN_TIME"}) {
+		t.Errorf("%v are other values", got)
+	}
+	if got := differing(keys, ciphertexts(t, dir+"/deploy/argocd")); !slices.Equal(got, []string{"argocd-secret admin.password", "argocd-secret admin.passwordMtime"}) {
+		t.Errorf("%v are sealed anew", got)
+	}
+	checkArgoCD(t, after, unseal(t, dir+"/deploy/argocd"))
+}
+
 // TestGalleryReadme runs the commands of the gallery's README.
 func TestGalleryReadme(t *testing.T) {
 	all := blocks(t, gallery+"/README.md", "sh")

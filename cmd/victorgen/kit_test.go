@@ -42,7 +42,7 @@ secrets: app: keys: {
 }
 inputs: MAYBE_NOT: schema.#Required
 secrets: pull: kit.#DockerConfigJSON & {#registries: {"ghcr.io": {user: "DB_USER", password: "DB_PASSWORD"}, "https://index.docker.io/v1/": {user: {value: "bo\"t"}, password: "DB_PASSWORD"}}}
-secrets: basic: kit.#BasicAuth & {#login: {user: {value: "admin"}, password: "DB_PASSWORD"}}
+secrets: basic: kit.#BasicAuth & {#login: {user: {value: "admin"}, password: "DB_PASSWORD"}, namespace: "other", labels: team: "a", keys: host: input: "DB_HOST"}
 secrets: spring: keys: kit.#SpringDataSource & {#host: "DB_HOST", #port: "DB_PORT", #database: {value: "app"}, #login: {user: "DB_USER", password: "DB_PASSWORD"}}
 secrets: rails: keys: kit.#Rails & {#host: "DB_HOST", #database: {value: "app"}, #login: {user: {value: "rails"}, password: "DB_PASSWORD"}, #secretKeyBase: "MAYBE_NOT"}
 `
@@ -115,7 +115,7 @@ func TestKit(t *testing.T) {
 			t.Errorf("the login of %s is another", host)
 		}
 	}
-	if b := secrets["basic"]; b["username"] != "admin" || b["password"] != password {
+	if b := secrets["basic"]; b["username"] != "admin" || b["password"] != password || b["host"] != "db.internal" {
 		t.Error("basic-auth is another")
 	}
 	if s := secrets["spring"]; s["spring.datasource.url"] != "jdbc:postgresql://db.internal:6543/app" || s["spring.datasource.username"] != "app user" {

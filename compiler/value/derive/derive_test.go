@@ -239,6 +239,31 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestTime: a time is a time, of the second before it was made, and one to come
+// is not believed.
+func TestTime(t *testing.T) {
+	t.Parallel()
+	f := children["time"].f
+	for range 100 {
+		f.Parents = map[string]value.Value{"HASH": value.New([]byte(rand.Text()))}
+		child, err := Make(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at, err := time.Parse(time.RFC3339, string(child.Reveal())); err != nil || now.Sub(at) <= 0 || now.Sub(at) > time.Second {
+			t.Fatalf("made at %s: %s, %v", now, child.Reveal(), err)
+		}
+		late, early := f, f
+		late.Now, early.Now = now.Add(87600*time.Hour), now.Add(-time.Hour)
+		if err := Check(late, child); err != nil {
+			t.Error(err)
+		}
+		if err := Check(early, child); err == nil {
+			t.Error("a time to come is believed")
+		}
+	}
+}
+
 // TestMakeRefuses: what cannot be made says which parent is at fault.
 func TestMakeRefuses(t *testing.T) {
 	t.Parallel()
