@@ -233,7 +233,7 @@ func TestFetch(t *testing.T) {
 		"dry run, a wrong file": {good, []byte("TOKEN=tok-c4nary\n"), true, "error VG5203: FILE is no certificate, so it is not replaced", false},
 		"soon at its end":       {fixture(t, "ends-soon"), expired, false, "warning VG3005: Service sealed-secrets in security: the certificate /v1/cert.pem ends on", true},
 		"HTML":                  {[]byte("<html>c4nary</html>"), expired, false, useless + "/v1/cert.pem is not a PEM file", false},
-		"nothing":               {nil, expired, false, useless + "/v1/cert.pem is not a PEM file", false},
+		"nothing":               {nil, expired, false, useless + "/v1/cert.pem is empty", false},
 		"expired":               {expired, good, false, useless + "the certificate /v1/cert.pem expired on 2024-01-01", false},
 		"not yet valid":         {fixture(t, "future"), good, false, useless + "the certificate /v1/cert.pem is not valid before", false},
 		"EC key":                {fixture(t, "elliptic"), good, false, useless + "the certificate /v1/cert.pem is for an ECDSA key", false},

@@ -8,10 +8,14 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,6 +24,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Target names a cluster as kubectl does.
@@ -43,9 +49,23 @@ var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 func Connect(t Target) (*Client, error) {
 	quiet()
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = t.Kubeconfig
+	if rules.ExplicitPath = t.Kubeconfig; t.Kubeconfig != "" {
+		file, err := filepath.Abs(t.Kubeconfig)
+		if info, failed := os.Stat(file); err == nil { // not read, for it may be a pipe
+			if err = failed; err == nil && info.IsDir() {
+				err = syscall.EISDIR
+			}
+		}
+		if err != nil {
+			reason, _ := safefile.Explain(file, err)
+			return nil, fmt.Errorf("no cluster: the kubeconfig %s can't be read: %s", file, reason)
+		}
+	}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.Context})
 	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("no cluster: no kubeconfig names one, and this is no Pod of one")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
 	}

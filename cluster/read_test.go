@@ -392,7 +392,7 @@ func TestReadCertificate(t *testing.T) {
 	p := readPlan()
 	p.Secrets[0].Delivery.Certificate = "../fixtures/certificates/none.pem"
 	s, said := read(t, t.Context(), clientOf(t, newServer(t, objectsOf(t)).URL), p)
-	if want := "error VG3001: cannot read the certificate ../fixtures/certificates/none.pem: no such file or directory"; said != want {
+	if want := "error VG3001: cannot read the certificate ../fixtures/certificates/none.pem: it does not exist"; said != want {
 		t.Errorf("it says %s", said)
 	}
 	if _, ds := Verify(p, s, emit.History{}, now); ds != nil {

@@ -284,7 +284,7 @@ func (m *module) read(rel string) ([]byte, error) {
 		target, err := filepath.EvalSymlinks(filepath.Join(m.dir, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, refusal("is a link to nothing")
+			return nil, refusal("is a dangling link")
 		case err != nil:
 			return nil, refusal("is a link that leads nowhere")
 		case !inside(m.dir, target):

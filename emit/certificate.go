@@ -2,6 +2,7 @@ package emit
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -79,7 +80,8 @@ func InspectCertificate(path string, pos []plan.Pos, now time.Time) (*Certificat
 	var ds plan.Diagnostics
 	data, err := readLimited(path, maxCertificateFile)
 	if err != nil {
-		ds.Errorf(plan.CodeCertificateRead, pos, hintFetchCert, "cannot read the certificate %s: %v", path, reason(err))
+		reason, hint := safefile.Explain(path, err)
+		ds.Errorf(plan.CodeCertificateRead, pos, cmp.Or(hint, hintFetchCert), "cannot read the certificate %s: %s", path, reason)
 		return nil, ds
 	}
 	return inspect(data, path, pos, now)
@@ -136,6 +138,10 @@ func parseCertificate(data []byte, path string, pos []plan.Pos) (*x509.Certifica
 		return nil, ds
 	}
 	begins := bytes.Count(data, []byte("-----BEGIN "))
+	if len(bytes.TrimSpace(data)) == 0 {
+		ds.Errorf(plan.CodeCertificateRead, pos, hintFetchCert, "%s is empty", path)
+		return nil, ds
+	}
 	if begins == 0 {
 		ds.Errorf(plan.CodeCertificateRead, pos, hintFetchCert, "%s is not a PEM file", path)
 		return nil, ds
@@ -232,8 +238,9 @@ func (c *Certificate) Write(path string, pos []plan.Pos) plan.Diagnostics {
 		return ds
 	}
 	if err := replace(SameFile(path), c.PEM); err != nil {
+		reason, _ := safefile.Explain(path, err)
 		ds.Errorf(plan.CodeCertificateWrite, pos, "give the right to write to it and to its directory, which must be there",
-			"cannot write the certificate to %s: %v", path, reason(err))
+			"cannot write the certificate to %s: %s", path, reason)
 	}
 	return ds
 }
@@ -243,16 +250,14 @@ func (c *Certificate) Write(path string, pos []plan.Pos) plan.Diagnostics {
 func CheckReplaceable(path string, pos []plan.Pos) plan.Diagnostics {
 	const hint = "correct delivery.certificate, or move the file away"
 	var ds plan.Diagnostics
-	_, missing := os.Stat(path)
-	if _, err := os.Lstat(path); err == nil && errors.Is(missing, fs.ErrNotExist) {
-		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "%s is a symbolic link to a file that does not exist", path)
-		return ds
-	}
 	data, err := readLimited(path, maxCertificateFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = safefile.Follow(path)
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "what %s holds cannot be read, so it is not replaced: %v", path, reason(err))
+		reason, mend := safefile.Explain(path, err)
+		ds.Errorf(plan.CodeCertificateWrite, pos, cmp.Or(mend, hint), "what %s holds cannot be read, so it is not replaced: %s", path, reason)
 	case holdsPrivateKey(data):
 		ds.Errorf(plan.CodeCertificateWrite, pos, "keep the key elsewhere, and not in Git: whoever has it can read every secret sealed for it",
 			"%s holds a PRIVATE KEY, so it is not replaced", path)
@@ -289,16 +294,4 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		err = errTooLarge
 	}
 	return data, err
-}
-
-// reason strips the operation and the path from the error of a file
-// operation, for messages that name the path themselves.
-func reason(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	if le, ok := errors.AsType[*os.LinkError](err); ok {
-		return le.Err
-	}
-	return err
 }

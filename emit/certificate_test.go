@@ -65,7 +65,7 @@ func TestReadCertificate(t *testing.T) {
 		{"good", good, ""},
 		{"with text around it", concat([]byte("Subject: me\n"), good, []byte("\nthat is all\n")), ""},
 		{"CRLF", bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), ""},
-		{"empty", nil, "error VG3001: FILE is not a PEM file"},
+		{"empty", nil, "error VG3001: FILE is empty"},
 		{"DER", block.Bytes, "error VG3001: FILE is not a PEM file"},
 		{"private key", keyPEM, "error VG3001: FILE holds a PRIVATE KEY: whoever has it can read every secret sealed for it"},
 		{"certificate and private key", concat(good, keyPEM), "error VG3001: FILE holds a PRIVATE KEY: whoever has it can read every secret sealed for it"},
@@ -270,7 +270,7 @@ func TestWriteCertificate(t *testing.T) {
 		if info, e := os.Lstat(link); err != nil || e != nil || !bytes.Equal(got, second) || info.Mode()&os.ModeSymlink == 0 {
 			t.Errorf("the file has %q; the link %v; %v %v", got, info, err, e)
 		}
-		if ds := cert.Write(dangling, nil); len(ds) != 1 || !strings.HasSuffix(ds[0].Message, "is a symbolic link to a file that does not exist") {
+		if ds := cert.Write(dangling, nil); len(ds) != 1 || !strings.HasSuffix(ds[0].Message, "none.pem, to which it leads, does not exist") {
 			t.Error(ds)
 		}
 	})

@@ -640,7 +640,7 @@ func TestErrors(t *testing.T) {
 		got = append(got, string(d.Code)+" "+d.Message)
 	}
 	want := []string{
-		`VG3001 cannot read the certificate /none.pem: no such file or directory`,
+		`VG3001 cannot read the certificate /none.pem: it does not exist`,
 		`VG3102 the values of secret victor/cluster are 1228800 bytes together; Kubernetes allows 1048576`,
 		`VG2001 key "url" of secret victor/wide: its required input DB_PASSWORD is absent`,
 		`VG2001 key "password" of secret victor/app: its required input DB_PASSWORD is absent`,

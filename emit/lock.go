@@ -24,6 +24,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 const (
@@ -128,7 +129,8 @@ func ReadLocked(dir string) ([]Locked, plan.Diagnostics) {
 		return nil, nil
 	} else if err != nil {
 		var ds plan.Diagnostics
-		ds.Errorf(plan.CodeLockRead, nil, "make it readable", "cannot read the lock in %s: %v", dir, reason(err))
+		reason, hint := safefile.Explain(dir, err)
+		ds.Errorf(plan.CodeLockRead, nil, cmp.Or(hint, "make it readable"), "cannot read the lock in %s: %s", dir, reason)
 		return nil, ds
 	}
 	defer root.Close()

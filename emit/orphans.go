@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Trees returns the trees in dir, by the name of their environment: directories of
@@ -37,7 +38,7 @@ func Trees(dir string) map[string]string {
 // The diagnostics have the codes [plan.CodeLockRead] and [plan.CodeTreeWrite].
 func Remove(dir string, dryRun bool) (removed, kept []string, ds plan.Diagnostics) {
 	failed := func(err error) ([]string, []string, plan.Diagnostics) {
-		ds.Errorf(plan.CodeTreeWrite, nil, "give the right to write there, and build again", "cannot remove the tree in %s: %v", dir, reason(err))
+		ds.Errorf(plan.CodeTreeWrite, nil, "give the right to write there, and build again", "cannot remove the tree in %s: %v", dir, safefile.Reason(err))
 		return removed, kept, ds
 	}
 	root, err := os.OpenRoot(dir)

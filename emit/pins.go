@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // CertificateUse is a certificate that a tree is sealed for.
@@ -128,7 +129,7 @@ func AcceptCertificate(p *plan.Plan, dir, sha256 string) plan.Diagnostics {
 	l.Accepted = append(l.Accepted, sha256)
 	slices.Sort(l.Accepted)
 	if err := replace(filepath.Join(dir, LockFile), l.marshal()); err != nil {
-		ds.Errorf(plan.CodeTreeWrite, nil, "make it writable, and fetch again", "cannot write %s: %v", filepath.Join(dir, LockFile), reason(err))
+		ds.Errorf(plan.CodeTreeWrite, nil, "make it writable, and fetch again", "cannot write %s: %v", filepath.Join(dir, LockFile), safefile.Reason(err))
 	}
 	return ds
 }

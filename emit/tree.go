@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Tree is the files of an emitted directory, all of them ours: the lock, and
@@ -30,14 +31,15 @@ type Tree struct {
 func ReadTree(dir string) (*Tree, plan.Diagnostics) {
 	var ds plan.Diagnostics
 	failed := func(err error) (*Tree, plan.Diagnostics) {
-		ds.Errorf(plan.CodeTreeRead, nil, "make it readable, or build into another directory", "cannot read the tree in %s: %v", dir, err)
+		reason, hint := safefile.Explain(dir, err)
+		ds.Errorf(plan.CodeTreeRead, nil, cmp.Or(hint, "make it readable, or build into another directory"), "cannot read the tree in %s: %s", dir, reason)
 		return nil, ds
 	}
 	at, err := locate(dir)
 	if errors.Is(err, fs.ErrNotExist) { // nor is the directory above
 		return &Tree{}, nil
 	} else if err != nil {
-		return failed(reason(err))
+		return failed(err)
 	}
 	if err := at.recover(); err != nil {
 		return failed(err)
@@ -46,7 +48,7 @@ func ReadTree(dir string) (*Tree, plan.Diagnostics) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Tree{}, nil
 	} else if err != nil {
-		return failed(reason(err))
+		return failed(err)
 	}
 	defer root.Close()
 
@@ -63,7 +65,7 @@ func ReadTree(dir string) (*Tree, plan.Diagnostics) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
-			return failed(fmt.Errorf("%s: %w", name, reason(err)))
+			return failed(fmt.Errorf("%s: %w", name, safefile.Reason(err)))
 		}
 		if name == LockFile || isOurs(data) {
 			t.Files[name] = data
@@ -88,13 +90,26 @@ func readLock(root *os.Root) (*lock, plan.Diagnostics) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
-		ds.Errorf(plan.CodeLockRead, nil, hintLock, "cannot read %s: %v", file, reason(err))
+		ds.Errorf(plan.CodeLockRead, nil, hintLock, "cannot read %s: %v", file, safefile.Reason(err))
 		return nil, ds
 	}
 	return parseLock(data, file)
 }
 
-var errNotRegular = errors.New("not a regular file")
+// notRegular says what a file is that is not regular. A link is not followed, not
+// even to see whether there is anything.
+func notRegular(root *os.Root, name string, info fs.FileInfo) error {
+	switch {
+	case info.Mode().IsRegular():
+		return nil
+	case info.Mode()&fs.ModeSymlink != 0:
+		target, err := root.Readlink(name)
+		return errors.Join(err, fmt.Errorf("it is a link, to %s, and not a regular file", target))
+	case info.IsDir():
+		return errors.New("it is a directory, and not a regular file")
+	}
+	return errors.New("it is not a regular file")
+}
 
 // readRegular reads a file that is no link, pipe or device.
 func readRegular(root *os.Root, name string) ([]byte, error) {
@@ -102,8 +117,8 @@ func readRegular(root *os.Root, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, errNotRegular
+	if err := notRegular(root, name, info); err != nil {
+		return nil, err
 	}
 	return root.ReadFile(name)
 }

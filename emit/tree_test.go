@@ -299,7 +299,7 @@ func TestWriteRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		want: []string{`VG4001 cannot read DIR/victorgen.lock: not a regular file`},
+		want: []string{`VG4001 cannot read DIR/victorgen.lock: it is a link, to x, and not a regular file`},
 	}, {
 		name:    "a file",
 		prepare: func(t *testing.T, dir string) { put(t, filepath.Dir(dir), filepath.Base(dir), "") },

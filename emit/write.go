@@ -2,6 +2,7 @@ package emit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,8 @@ func (t *Tree) ownedIn(dir string) (map[string]bool, plan.Diagnostics) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return owned, nil
 	} else if err != nil {
-		ds.Errorf(plan.CodeTreeWrite, nil, "name a directory", "cannot write a tree to %s: %v", dir, reason(err))
+		reason, hint := safefile.Explain(dir, err)
+		ds.Errorf(plan.CodeTreeWrite, nil, cmp.Or(hint, "name a directory"), "cannot write a tree to %s: %s", dir, reason)
 		return nil, ds
 	}
 	defer root.Close()
@@ -168,6 +170,8 @@ func CheckOurs(file string) error {
 		return nil
 	case err != nil:
 		return err
+	case info.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%s is there, and is a link: nothing is written through one", file)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is there, and is not a regular file", file)
 	case info.Size() == 0: // and has nothing to lose

@@ -187,7 +187,7 @@ func TestApplyFails(t *testing.T) {
 	}{
 		"no right":              {refuse: forbid, code: 3, stderr: []string{"error VG5001: you may not get secret app in namespace apps (cluster test)", "secret generated", "2 errors"}},
 		"no such context":       {args: []string{"--context", "nowhere"}, code: 3, stderr: []string{`error VG5001: no cluster: context "nowhere" does not exist`, "hint: name one with --kubeconfig and --context"}},
-		"no such kubeconfig":    {args: []string{"--kubeconfig", "/nowhere"}, code: 3, stderr: []string{"error VG5001: no cluster: stat /nowhere: no such file"}},
+		"no such kubeconfig":    {args: []string{"--kubeconfig", "/nowhere"}, code: 3, stderr: []string{"error VG5001: no cluster: the kubeconfig /nowhere can't be read: it does not exist"}},
 		"placeholder":           {secrets: "TOKEN=changeme\n", code: 1, stderr: []string{"error VG2004: TOKEN is a placeholder"}},
 		"missing":               {secrets: "DSN=x\n", code: 1, stderr: []string{"error VG2001: required input TOKEN is missing"}},
 		"missing, unvalidated":  {secrets: "DSN=x\n", args: []string{"--skip-validation"}, code: 1, stderr: []string{"VALIDATION IS SKIPPED", "error VG2001: required input TOKEN is missing"}},

@@ -203,6 +203,10 @@ func (o *buildOptions) lock(ctx context.Context, stderr io.Writer, p *plan.Plan)
 // writeRuleTests writes the unit tests of the alerting rules to file, and beside
 // it the rules: promtool reads those of a rule file, not those of a manifest.
 func writeRuleTests(a *emit.Alerts, file string) error {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
 	rulesFile := strings.TrimSuffix(file, filepath.Ext(file)) + ".rules.yaml"
 	rules, err := a.Rules()
 	if err != nil {
@@ -219,7 +223,8 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 	}
 	for name, data := range map[string][]byte{rulesFile: rules, file: tests} {
 		if err := safefile.Replace(name, data, 0o644); err != nil {
-			return fmt.Errorf("%s: %w", name, safefile.Reason(err))
+			reason, _ := safefile.Explain(name, err)
+			return fmt.Errorf("%s: %s", name, reason)
 		}
 	}
 	return nil

@@ -366,11 +366,11 @@ func TestVerifyNobody(t *testing.T) {
 	}{
 		"nobody listens":  {[]string{"--kubeconfig", kubeconfigOf(t, gone.URL)}, "error VG5001: cannot read cluster kind: connection refused by "},
 		"no such context": {[]string{"--kubeconfig", kubeconfigOf(t, gone.URL), "--context", "none"}, `error VG5001: no cluster: context "none" does not exist`},
-		"no kubeconfig":   {[]string{"--kubeconfig", "none"}, "error VG5001: no cluster: stat none: no such file or directory"},
+		"no kubeconfig":   {[]string{"--kubeconfig", "none"}, "none can't be read: it does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, stderr := victorgen(t, append([]string{"verify", dir + "/envs/production", dir + "/envs/dev"}, test.args...)...)
-			if code != 3 || !strings.HasPrefix(stderr, test.want) || !strings.HasSuffix(stderr, "\n1 error\n") || strings.Count(stderr, "VG") != 1 {
+			if code != 3 || !strings.Contains(stderr, test.want) || !strings.HasSuffix(stderr, "\n1 error\n") || strings.Count(stderr, "VG") != 1 {
 				t.Errorf("exit %d\n%s", code, stderr)
 			}
 		})

@@ -26,6 +26,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -71,7 +72,8 @@ func Load(path string) (*Policy, plan.Diagnostics) {
 	for _, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			unreadable(token.NoPos, "can't be read: %v", err)
+			reason, _ := safefile.Explain(name, err)
+			unreadable(token.NoPos, "can't be read: %s: %s", name, reason)
 			continue
 		}
 		f, err := parser.ParseFile(name, text)

@@ -164,9 +164,7 @@ func Follow(file string) (string, error) {
 		case err != nil:
 			return file, nil
 		case info.Mode()&fs.ModeSymlink != 0:
-			if to, err := os.Readlink(file); err == nil {
-				return "", Dangling{to}
-			}
+			return "", Dangling{leads(file)}
 		}
 	}
 	return file, nil
@@ -177,7 +175,68 @@ type Dangling struct{ Target string }
 
 // Error implements error.
 func (d Dangling) Error() string {
-	return "it is a dangling link: " + d.Target + ", to which it points, does not exist"
+	return "it is a dangling link: " + d.Target + ", to which it leads, does not exist"
+}
+
+// leads returns where a link leads in the end, also if nothing is there.
+func leads(file string) string {
+	for range 40 { // as many links as Linux follows: path_resolution(7)
+		target, err := os.Readlink(file)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(file), target)
+		}
+		file = target
+	}
+	return file
+}
+
+// hintMend is what to do about a link that leads to nothing.
+const hintMend = "mend the link, or remove it"
+
+// Explain says what there is in the place of a file that can't be opened or read,
+// by the error of that, and what to do about it; nothing, if that depends on what
+// the file is for.
+func Explain(file string, err error) (reason, hint string) {
+	if d, ok := errors.AsType[Dangling](err); ok {
+		return d.Error(), hintMend
+	}
+	switch {
+	case errors.Is(err, syscall.ELOOP):
+		return "it is a link that leads in a circle", hintMend
+	case errors.Is(err, syscall.EISDIR):
+		return "it is a directory", ""
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		return Reason(err).Error(), ""
+	}
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	missing := ""
+	for at := file; at != filepath.Dir(at); at = filepath.Dir(at) {
+		info, err := os.Lstat(at)
+		if err != nil {
+			missing = at
+			continue
+		}
+		link := info.Mode()&fs.ModeSymlink != 0
+		info, err = os.Stat(at)
+		switch {
+		case link && err != nil && at == file:
+			return Dangling{leads(at)}.Error(), hintMend
+		case link && err != nil:
+			return "it does not exist, for " + at + " is a dangling link: " + leads(at) + ", to which it leads, does not exist", hintMend
+		case err == nil && !info.IsDir() && at != file:
+			return "it does not exist, for " + at + " is no directory", ""
+		}
+		break
+	}
+	if missing != file && missing != "" {
+		return "it does not exist, nor does the directory " + missing, "make the directory, or correct the path"
+	}
+	return "it does not exist", ""
 }
 
 // Reason is what err says but for the name of the file.

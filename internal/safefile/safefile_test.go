@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -92,6 +93,51 @@ func TestFollow(t *testing.T) {
 	}
 	if got, err := Follow(link); err != nil || got != file {
 		t.Errorf("of a link: %s, %v", got, err)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	links := map[string]string{"dangling": "nowhere", "chain": "dangling", "circle": "circle", "absolute": "/nowhere/at/all", "to-file": "file", "to-dir": "dir"}
+	for name, target := range links {
+		if err := os.Symlink(target, at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.WriteFile(at("file"), nil, 0o600), os.Mkdir(at("dir"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"none":         "it does not exist",
+		"no/such/file": "it does not exist, nor does the directory DIR/no; make the directory, or correct the path",
+		"dir/no/file":  "it does not exist, nor does the directory DIR/dir/no; make the directory, or correct the path",
+		"to-dir/none":  "it does not exist",
+		"file/below":   "it does not exist, for DIR/file is no directory",
+		"to-file/x":    "it does not exist, for DIR/to-file is no directory",
+		"dangling":     "it is a dangling link: DIR/nowhere, to which it leads, does not exist; mend the link, or remove it",
+		"chain":        "it is a dangling link: DIR/nowhere, to which it leads, does not exist; mend the link, or remove it",
+		"absolute":     "it is a dangling link: /nowhere/at/all, to which it leads, does not exist; mend the link, or remove it",
+		"dangling/x":   "it does not exist, for DIR/dangling is a dangling link: DIR/nowhere, to which it leads, does not exist; mend the link, or remove it",
+		"circle":       "it is a link that leads in a circle; mend the link, or remove it",
+		"circle/x":     "it is a link that leads in a circle; mend the link, or remove it",
+		"dir":          "it is a directory",
+	} {
+		_, err := os.ReadFile(at(name))
+		if err == nil {
+			t.Fatalf("%s can be read", name)
+		}
+		reason, hint := Explain(at(name), err)
+		if got := strings.ReplaceAll(strings.TrimSuffix(reason+"; "+hint, "; "), dir, "DIR"); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if reason, _ := Explain(at("file"), &os.PathError{Op: "open", Path: at("file"), Err: os.ErrPermission}); reason != "permission denied" {
+		t.Errorf("got %s", reason)
 	}
 }
 

@@ -165,11 +165,11 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
 	file, err := safefile.Follow(s.file)
 	if err != nil {
-		return source.Answer{}, fmt.Errorf("cannot open %s: %w", s.file, err)
+		return source.Answer{}, s.trouble("open", err)
 	}
 	f, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE|syscall.O_NONBLOCK, 0o600) // there must be one to lock
 	if err != nil {
-		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, safefile.Reason(err))
+		return source.Answer{}, s.trouble("write", err)
 	}
 	f.Close()
 	unlock, err := dirlock.Lock(ctx, file)
@@ -194,9 +194,16 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	if err := safefile.Replace(file, []byte(d.text), 0o600); errors.Is(err, safefile.ErrUnsure) {
 		return source.Answer{}, &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
 	} else if err != nil {
-		return source.Answer{}, fmt.Errorf("cannot write %s: %w", s.file, safefile.Reason(err))
+		return source.Answer{}, s.trouble("write", err)
 	}
 	return source.Answer{Value: v, Origin: s.origin(line)}, nil
+}
+
+// trouble explains an error of the operating system, of an attempt to do something
+// with the file.
+func (s *Source) trouble(do string, err error) *source.Failure {
+	reason, hint := safefile.Explain(s.file, err)
+	return &source.Failure{Reason: "cannot " + do + " " + s.file + ": " + reason, Remedy: hint}
 }
 
 // find answers for the input called name.
@@ -253,7 +260,8 @@ func (s *Source) read() (*dotenv, error) {
 		err = link
 	}
 	if err != nil {
-		ds.Errorf(plan.CodeSourceRead, nil, "it must be a file that you may read", "cannot open %s: %v", s.file, safefile.Reason(err))
+		f := s.trouble("open", err)
+		ds.Errorf(plan.CodeSourceRead, nil, cmp.Or(f.Remedy, "it must be a file that you may read"), "%s", f.Reason)
 		return nil, ds
 	}
 	defer f.Close()

@@ -2,7 +2,6 @@ package env
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -21,11 +20,11 @@ func (s *Source) Extend(ctx context.Context, addition func(content string, has f
 	}
 	file, err := safefile.Follow(s.file)
 	if err != nil {
-		return fmt.Errorf("cannot open %s: %w", s.file, err)
+		return s.trouble("open", err)
 	}
 	f, err := os.OpenFile(file, os.O_RDONLY|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", s.file, safefile.Reason(err))
+		return s.trouble("write", err)
 	}
 	f.Close()
 	unlock, err := dirlock.Lock(ctx, file)
@@ -46,7 +45,7 @@ func (s *Source) Extend(ctx context.Context, addition func(content string, has f
 		content += "\n"
 	}
 	if err := safefile.Replace(file, []byte(content+more), 0o600); err != nil {
-		return fmt.Errorf("cannot write %s: %w", s.file, safefile.Reason(err))
+		return s.trouble("write", err)
 	}
 	return nil
 }

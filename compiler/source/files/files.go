@@ -152,7 +152,9 @@ func (s *Source) each(refs []source.Ref, ask func(*os.Root, source.Ref) source.A
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {
 		for i, ref := range refs {
-			answers[i] = source.Answer{Origin: s.file(ref), Err: s.noDirectory(err)}
+			if answers[i] = (source.Answer{Origin: s.file(ref), Err: s.noDirectory(err)}); errors.Is(answers[i].Err, source.ErrAbsent) {
+				answers[i].Origin += ", of which the directory does not exist"
+			}
 		}
 		return answers
 	}
@@ -177,12 +179,14 @@ func (s *Source) each(refs []source.Ref, ask func(*os.Root, source.Ref) source.A
 // noDirectory is what is to be said of a directory that can't be opened.
 func (s *Source) noDirectory(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, link := safefile.Follow(s.dir); link != nil {
-			return &source.Failure{Reason: s.dir + ": " + link.Error(), Remedy: "mend the link, or remove it"}
+		_, link := safefile.Follow(s.dir)
+		if link == nil {
+			return source.ErrAbsent
 		}
-		return source.ErrAbsent
+		err = link
 	}
-	return &source.Failure{Reason: s.dir + ": " + safefile.Reason(err).Error(), Remedy: "it must be a directory that you may read", Unreadable: true}
+	reason, hint := safefile.Explain(s.dir, err)
+	return &source.Failure{Reason: "cannot open " + s.dir + ": " + reason, Remedy: cmp.Or(hint, "it must be a directory that you may read"), Unreadable: true}
 }
 
 // read reads one file.
@@ -250,18 +254,17 @@ func (s *Source) judge(ref source.Ref, info fs.FileInfo) error {
 func (s *Source) reason(root *os.Root, ref source.Ref, err error) error {
 	info, lstat := root.Lstat(name(ref))
 	link := lstat == nil && info.Mode()&fs.ModeSymlink != 0
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && lstat != nil:
+	if errors.Is(err, fs.ErrNotExist) && lstat != nil {
 		return source.ErrAbsent
-	case errors.Is(err, fs.ErrNotExist) && link:
-		return &source.Failure{Reason: s.file(ref) + " is a dangling link", Remedy: "mend the link, or remove it"}
-	case link && !errors.Is(err, fs.ErrPermission):
+	}
+	if link && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ELOOP) && !errors.Is(err, fs.ErrPermission) {
 		return &source.Failure{
-			Reason: s.file(ref) + " is a link that leads out of the directory, or nowhere: " + safefile.Reason(err).Error(),
+			Reason: s.file(ref) + " is a link that leads out of the directory",
 			Remedy: "put the file itself there, or a link to one in the directory",
 		}
 	}
-	return &source.Failure{Reason: s.file(ref) + ": " + safefile.Reason(err).Error(), Remedy: "it must be a file that you may read", Unreadable: true}
+	reason, hint := safefile.Explain(s.file(ref), err)
+	return &source.Failure{Reason: "cannot open " + s.file(ref) + ": " + reason, Remedy: cmp.Or(hint, "it must be a file that you may read"), Unreadable: true}
 }
 
 // sweep removes what killed processes have left of new contents, also of those
@@ -287,9 +290,8 @@ func (s *Source) unwritable(err error) error {
 	if errors.Is(err, safefile.ErrUnsure) {
 		return &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
 	}
-	return &source.Failure{
-		Reason: "it cannot be written: " + safefile.Reason(err).Error(), Remedy: "the directory " + s.dir + " must be one that you may write to",
-	}
+	reason, hint := safefile.Explain(s.dir, err)
+	return &source.Failure{Reason: "it cannot be written: " + reason, Remedy: cmp.Or(hint, "the directory "+s.dir+" must be one that you may write to")}
 }
 
 func name(ref source.Ref) string { return cmp.Or(ref.Remote.Name, ref.Input) }

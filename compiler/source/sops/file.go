@@ -2,6 +2,7 @@ package sops
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // encrypted is what stands in a file, encrypted. The zero value is that of a
@@ -58,18 +60,19 @@ func (s *Source) load() (encrypted, error) {
 	// O_NONBLOCK: opening a named pipe must not wait for a writer.
 	r, err := os.OpenFile(s.file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return encrypted{}, nil
+		_, link := safefile.Follow(s.file)
+		if link == nil {
+			return encrypted{}, nil
+		}
+		err = link
 	}
-	unreadable := &source.Failure{Remedy: "it must be a file that you may read", Unreadable: true}
 	if err != nil {
-		unreadable.Reason = err.Error()
-		return encrypted{}, unreadable
+		return encrypted{}, s.trouble("open", err)
 	}
 	defer r.Close()
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
-		unreadable.Reason = err.Error() // also that of a directory
-		return encrypted{}, unreadable
+		return encrypted{}, s.trouble("read", err) // also if it is a directory
 	}
 	broken := func(remedy, format string, args ...any) (encrypted, error) {
 		return encrypted{}, &source.Failure{
@@ -78,6 +81,9 @@ func (s *Source) load() (encrypted, error) {
 	}
 	if len(text) > maxFile {
 		return broken("keep secrets alone in it", "is larger than %d MiB", maxFile>>20)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return broken("encrypt something into it, as with sops edit, or remove it", "is empty")
 	}
 	f := encrypted{text: text, format: formats[filepath.Ext(s.file)]}
 	// What is wrong is not told: the parsers quote what they read.
@@ -103,6 +109,13 @@ func (s *Source) load() (encrypted, error) {
 	}
 	delete(f.values, "sops")
 	return f, nil
+}
+
+// trouble explains an error of the operating system, of an attempt to do something
+// with the file.
+func (s *Source) trouble(do string, err error) *source.Failure {
+	reason, hint := safefile.Explain(s.file, err)
+	return &source.Failure{Reason: "cannot " + do + " " + s.file + ": " + reason, Remedy: cmp.Or(hint, "it must be a file that you may read"), Unreadable: true}
 }
 
 // parseDotenv reads lines as sops does, which knows neither quotes nor spaces.

@@ -78,15 +78,15 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 }
 
 func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
-	file, err := filepath.EvalSymlinks(s.file)
-	if errors.Is(err, os.ErrNotExist) {
+	file, err := safefile.Follow(s.file)
+	if err != nil {
+		return source.Answer{}, s.trouble("open", err)
+	}
+	if _, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) {
 		return source.Answer{}, &source.Failure{
 			Reason: s.file + " does not exist, and which keys shall open it is not for victorgen to say",
 			Remedy: "name the keys in .sops.yaml, then create it: sops edit " + s.file,
 		}
-	}
-	if err != nil {
-		return source.Answer{}, unwritable(err)
 	}
 	unlock, err := dirlock.Lock(ctx, file)
 	if err != nil {
@@ -179,6 +179,9 @@ func (s *Source) answers(refs []source.Ref, f encrypted, err error, find func(ke
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
 		answers[i] = source.Answer{Origin: s.origin(ref), Err: err}
+		if err == nil && f.text == nil {
+			answers[i].Origin = "key " + key(ref) + " of " + s.file + ", which does not exist"
+		}
 		if err == nil {
 			answers[i].Value, answers[i].Err = find(key(ref))
 			if answers[i].Err == nil && plain(f.values[key(ref)]) {

@@ -284,7 +284,7 @@ func TestFailures(t *testing.T) {
 		{"a directory", "s.yaml", func(f *fixture) {
 			os.Remove(f.file)
 			os.Mkdir(f.file, 0o700)
-		}, &source.Failure{Reason: "read FILE: is a directory", Remedy: "it must be a file that you may read", Unreadable: true}},
+		}, &source.Failure{Reason: "cannot read FILE: it is a directory", Remedy: "it must be a file that you may read", Unreadable: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -317,7 +317,7 @@ func TestNoFile(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "secrets.yaml", nil)
 	os.Remove(f.file)
-	if a := f.read("key"); !errors.Is(a.Err, source.ErrAbsent) || a.Origin != "key key of secrets.yaml" {
+	if a := f.read("key"); !errors.Is(a.Err, source.ErrAbsent) || a.Origin != "key key of "+f.file+", which does not exist" {
 		t.Errorf("read: %v, origin %s", a.Err, a.Origin)
 	}
 	if a := f.source().Prove(t.Context(), []source.Ref{f.ref("key")})[0]; !errors.Is(a.Err, source.ErrAbsent) {
@@ -327,6 +327,17 @@ func TestNoFile(t *testing.T) {
 	var failure *source.Failure
 	if !errors.As(err, &failure) || !strings.HasSuffix(failure.Remedy, "create it: sops edit "+f.file) {
 		t.Errorf("create: %v", err)
+	}
+	if err := os.Symlink("nowhere", f.file); err != nil {
+		t.Fatal(err)
+	}
+	for how, a := range map[string]source.Answer{"read": f.read("key"), "prove": f.source().Prove(t.Context(), []source.Ref{f.ref("key")})[0]} {
+		if !errors.As(a.Err, &failure) || !failure.Unreadable || !strings.Contains(failure.Reason, "it is a dangling link: "+f.dir+"/nowhere") {
+			t.Errorf("%s through a dangling link: %v", how, a.Err)
+		}
+	}
+	if _, err := f.source().Create(t.Context(), f.ref("key"), value.New([]byte("hunter2"))); err == nil || !strings.Contains(err.Error(), "dangling link") {
+		t.Errorf("create through a dangling link: %v", err)
 	}
 	f.clean("hunter2")
 }
