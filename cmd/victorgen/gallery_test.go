@@ -281,7 +281,7 @@ func checkMastodon(t *testing.T, _ map[string]string, secrets map[string]map[str
 		t.Error("VAPID_PUBLIC_KEY is not that of VAPID_PRIVATE_KEY")
 	}
 	hasForm(t, got, map[string]string{
-		"SECRET_KEY_BASE": "^[0-9a-f]{128}$", "OTP_SECRET": "^[0-9a-f]{128}$", "ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY": "^[0-9A-Za-z]{32}$",
+		"SECRET_KEY_BASE": "^[0-9a-f]{128}$", "ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY": "^[0-9A-Za-z]{32}$",
 		"ACTIVE_RECORD_ENCRYPTION_DETERMINISTIC_KEY": "^[0-9A-Za-z]{32}$", "ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT": "^[0-9A-Za-z]{32}$",
 	})
 	for key := range got {
