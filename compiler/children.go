@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/compiler/value/derive"
 )
 
@@ -30,8 +36,12 @@ func (c *compilation) child(in plan.Input, g *generateSpec) *plan.Child {
 	}
 	child.Lifetime = c.lasting(in, "lifetime", g.Lifetime)
 	child.RenewBefore = c.lasting(in, "renewBefore", g.RenewBefore)
-	if child.RenewBefore >= child.Lifetime && child.RenewBefore > 0 {
-		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "renewBefore", "lifetime"), "renew it later, or let it last longer",
+	switch {
+	case child.RenewBefore > 0 && child.Lifetime == 0 && g.Lifetime == "":
+		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "renewBefore"), "say its lifetime, or take renewBefore away",
+			"%s is to be renewed before its end, and has none", in.Name)
+	case child.RenewBefore >= child.Lifetime && child.RenewBefore > 0 && child.Lifetime > 0:
+		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "renewBefore", "lifetime"), "let it last longer, or say a renewBefore that is shorter",
 			"%s would be made anew in each build: it lasts %s, and is renewed %s before its end", in.Name, plan.Age(child.Lifetime), plan.Age(child.RenewBefore))
 	}
 	return child
@@ -46,6 +56,9 @@ func (c *compilation) lasting(in plan.Input, field, text string) time.Duration {
 	if err != nil || d <= 0 {
 		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, field), `write it like "90d" or "2160h"`,
 			"%s of %s is %q, which is not a positive duration", field, in.Name, text)
+	} else if d%time.Second != 0 {
+		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, field), `write it like "90d" or "2160h"`,
+			"%s of %s is %q, and tokens and certificates know whole seconds alone", field, in.Name, text)
 	}
 	return d
 }
@@ -54,7 +67,8 @@ func (c *compilation) lasting(in plan.Input, field, text string) time.Duration {
 // generate itself.
 func (c *compilation) generatePos(in plan.Input, fields ...string) []plan.Pos {
 	for _, f := range fields {
-		if at := last(c.ix.set("inputs", in.Name, "generate", f)); len(at) > 0 {
+		path := []string{"inputs", in.Name, "generate", f}
+		if at := last(c.ix.contractFirst(c.ix.values[pathKey(path)])); len(at) > 0 {
 			return at
 		}
 	}
@@ -90,9 +104,10 @@ func (c *compilation) checkChildren(p *plan.Plan) {
 				"%s is made from other inputs, and the External Secrets Operator can't do that", in.Name)
 		}
 		c.checkForm(in)
-		for _, name := range in.Parents() {
-			c.checkParent(in, name)
+		for _, r := range roles(in) {
+			c.checkParent(in, r)
 		}
+		c.checkPairs(in)
 	}
 	c.checkCycles(p)
 }
@@ -134,6 +149,9 @@ func (c *compilation) checkForm(in plan.Input) {
 			c.ds.Errorf(plan.CodeGenerate, last(in.Pos), "leave encoding out", "%s is text, and is not kept as bytes", in.Name)
 		}
 	}
+	for _, f := range derive.Flaws(*in.Generate) {
+		c.ds.Errorf(plan.CodeGenerate, c.at(in, role{field: f.Field}), f.Hint, "%s %s", in.Name, f.What)
+	}
 	child := in.Generate.Child
 	if (child.Issuer.Certificate == "") != (child.Issuer.Key == "") {
 		return // CUE has complained of it
@@ -143,10 +161,76 @@ func (c *compilation) checkForm(in plan.Input) {
 	}
 }
 
+// role is what a parent is for.
+type role struct {
+	name  string
+	field []string // of generate, that names it
+	// unfit says what the role needs, if what parent generates can't serve.
+	unfit func(parent plan.Input) string
+}
+
+// roles are the parents of in, each as often as it is named.
+func roles(in plan.Input) []role {
+	child := in.Generate.Child
+	var all []role
+	add := func(name string, unfit func(plan.Input) string, field ...string) {
+		if name != "" { // or CUE has complained of it
+			all = append(all, role{name, field, unfit})
+		}
+	}
+	switch in.Generate.Kind {
+	case plan.PKCS12:
+		add(child.Of, text(0, 0, ""), "password")
+	case plan.JKS:
+		add(child.Of, text(minJKS, 0, "for keytool"), "password")
+	case plan.JWT:
+		if least, ok := macs[child.Algorithm]; ok {
+			add(child.Of, text(least, 0, "for "+child.Algorithm), "of")
+		} else {
+			add(child.Of, signer(child.Algorithm), "of")
+		}
+	case plan.PublicKey:
+		add(child.Of, func(parent plan.Input) string {
+			if in.Generate.Encoding == "raw" && parent.Generate.Kind == plan.RSA {
+				return "an ECDSA or Ed25519 key, for the encoding raw"
+			}
+			return key(parent)
+		}, "of")
+	case plan.X509:
+		add(child.Of, key, "of")
+		add(child.Issuer.Certificate, func(parent plan.Input) string {
+			if parent.Generate.Kind == plan.X509 && !parent.Generate.Child.CA {
+				return "a certificate with ca: true"
+			}
+			return certificate(parent)
+		}, "issuer", "certificate")
+		add(child.Issuer.Key, key, "issuer", "key")
+	case plan.Time:
+		add(child.Of, nil, "of")
+	default:
+		longest := 0
+		if in.Generate.Kind == plan.Bcrypt || in.Generate.Kind == plan.Htpasswd && child.Algorithm != "sha1" {
+			longest = maxBcrypt
+		}
+		add(child.Of, text(0, longest, "for bcrypt"), "of")
+	}
+	for i, e := range child.Entries {
+		add(e.Key, key, "entries", strconv.Itoa(i), "key")
+		add(e.Certificate, certificate, "entries", strconv.Itoa(i), "certificate")
+	}
+	return all
+}
+
+// at is where a contract names the parent.
+func (c *compilation) at(in plan.Input, r role) []plan.Pos {
+	return last(c.ix.set(append([]string{"inputs", in.Name, "generate"}, r.field...)...))
+}
+
 // checkParent checks one parent of in.
-func (c *compilation) checkParent(in plan.Input, name string) {
-	at := c.generatePos(in, "of", "password", "issuer", "entries")
+func (c *compilation) checkParent(in plan.Input, r role) {
+	name, at := r.name, c.at(in, r)
 	parent, ok := c.inputs[name]
+	both := append(slices.Clone(at), last(parent.Pos)...)
 	switch {
 	case !c.knows(name):
 		c.ds.Errorf(plan.CodeUnknownInput, at, plan.DidYouMean(name, c.names, "declare it under inputs"),
@@ -156,20 +240,61 @@ func (c *compilation) checkParent(in plan.Input, name string) {
 	case name == plan.LockKey:
 		c.ds.Errorf(plan.CodeGenerate, at, "make it from an input of your own", "%s is made from %s, which is for the lock alone", in.Name, name)
 	case parent.Class == plan.Setting || parent.MayBeAbsent():
-		c.ds.Errorf(plan.CodeGenerate, append(slices.Clone(at), last(parent.Pos)...), "make it required or generated",
+		c.ds.Errorf(plan.CodeGenerate, both, "make it required or generated",
 			"%s is made from %s, which is %s: what is made from others needs a secret that is always there", in.Name, name, article(parent.Class))
 	case parent.Generate != nil && parent.Generate.InCluster:
-		c.ds.Errorf(plan.CodeGenerate, append(slices.Clone(at), last(parent.Pos)...), "take inCluster away there",
+		c.ds.Errorf(plan.CodeGenerate, both, "take inCluster away there",
 			"%s is made from %s, which nobody but the operator in the cluster knows", in.Name, name)
-	default:
-		if want := c.unfitParent(in, parent); want != "" {
-			is := "somebody provides"
-			if parent.Generate != nil {
-				is = "generates " + article2(parent.Generate.Kind)
-			}
-			c.ds.Errorf(plan.CodeGenerate, append(slices.Clone(at), last(parent.Pos)...), "name an input of that kind",
-				"%s is made from %s, which %s: it needs %s", in.Name, name, is, want)
+	case in.Generate.Kind == plan.Time: // of a password, a time would tell a little
+		is := "somebody provides"
+		if parent.Generate != nil {
+			is = "generates " + article2(parent.Generate.Kind)
 		}
+		if parent.Generate == nil || parent.Generate.Child == nil {
+			c.ds.Errorf(plan.CodeGenerate, both, "name an input of that kind",
+				"%s is made from %s, which %s: it needs a value that is made from others, as the hash of a password is", in.Name, name, is)
+		}
+	case parent.Generate == nil: // of one that somebody provides, nothing is known before its value is
+	default:
+		if want := r.unfit(parent); want != "" {
+			c.ds.Errorf(plan.CodeGenerate, both, "name an input of that kind, or change what it generates",
+				"%s is made from %s, which generates %s: it needs %s", in.Name, name, article2(parent.Generate.Kind), want)
+		}
+	}
+}
+
+// checkPairs checks that certificates stand beside their own keys, and that the
+// authority that signs one is there for as long as it.
+func (c *compilation) checkPairs(in plan.Input) {
+	child := in.Generate.Child
+	pair := func(certificate, name string, field ...string) {
+		made, ok := c.inputs[certificate]
+		own := c.inputs[name].Generate
+		if !ok || own != nil && key(c.inputs[name]) != "" || name == "" || made.Generate == nil || made.Generate.Kind != plan.X509 || made.Generate.Child.Of == name {
+			return
+		}
+		at := c.at(in, role{field: field})
+		c.ds.Errorf(plan.CodeGenerate, append(at, last(made.Pos)...), "name "+made.Generate.Child.Of+", or another certificate",
+			"%s is made from %s and %s, which is not its key: it is made from %s", in.Name, certificate, name, made.Generate.Child.Of)
+	}
+	pair(child.Issuer.Certificate, child.Issuer.Key, "issuer", "key")
+	for i, e := range child.Entries {
+		pair(e.Certificate, e.Key, "entries", strconv.Itoa(i), "key")
+	}
+	issuer, ok := c.inputs[child.Issuer.Certificate]
+	if !ok || issuer.Generate == nil || issuer.Generate.Kind != plan.X509 || !issuer.Generate.Child.CA {
+		return
+	}
+	lasts, at := issuer.Generate.Child, append(c.generatePos(in, "lifetime"), last(issuer.Pos)...)
+	switch {
+	case lasts.Lifetime == 0 || child.Lifetime == 0: // that is told
+	case child.Lifetime > lasts.Lifetime:
+		c.ds.Errorf(plan.CodeGenerate, at, "let the authority last longer",
+			"%s lasts %s, which is longer than %s, the authority that signs it: %s", in.Name, plan.Age(child.Lifetime), issuer.Name, plan.Age(lasts.Lifetime))
+	case child.Lifetime > lasts.RenewBefore:
+		c.ds.Warnf(plan.CodeGenerate, at, fmt.Sprintf("write renewBefore: %q there", strconv.Itoa(int(math.Ceil(child.Lifetime.Hours())))+"h"),
+			"%s lasts %s, and %s, the authority that signs it, is renewed only %s before its end: in the time between, it can't be made",
+			in.Name, plan.Age(child.Lifetime), issuer.Name, plan.Age(lasts.RenewBefore))
 	}
 }
 
@@ -196,6 +321,16 @@ var (
 	textKinds = []string{plan.Password, plan.Bytes, plan.UUID}
 )
 
+// What is taken of a text, in bytes.
+const (
+	maxBcrypt = 72 // https://pkg.go.dev/golang.org/x/crypto/bcrypt#GenerateFromPassword
+	minJKS    = 6  // https://docs.oracle.com/en/java/javase/21/docs/specs/man/keytool.html
+)
+
+// macs are the bytes that the key of an HMAC has at least
+// (https://www.rfc-editor.org/rfc/rfc7518#section-3.2).
+var macs = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
+
 // signers are the keys that sign with the algorithms that are not of HMAC
 // (https://www.rfc-editor.org/rfc/rfc7518#section-3.1, https://www.rfc-editor.org/rfc/rfc8037).
 var signers = map[string]struct{ kind, curve, name string }{
@@ -204,69 +339,65 @@ var signers = map[string]struct{ kind, curve, name string }{
 	"ES512": {plan.ECDSA, "P-521", "an ECDSA key on P-521"}, "EdDSA": {plan.Ed25519, "", "an Ed25519 key"},
 }
 
-// unfitParent says what kind of input in needs in the place of parent, if that
-// is generated as another kind. Of one that somebody provides, nothing is known
-// before its value is.
-func (c *compilation) unfitParent(in, parent plan.Input) string {
-	if in.Generate.Kind == plan.Time && (parent.Generate == nil || parent.Generate.Child == nil) {
-		return "a value that is made from others, as the hash of a password is" // of a password, a time would tell a little
-	}
-	if parent.Generate == nil || in.Generate.Kind == plan.Time {
-		return ""
-	}
-	g, child, kind := in.Generate, in.Generate.Child, parent.Generate.Kind
-	key := func() string {
-		if slices.Contains(keyKinds, kind) {
-			return ""
-		}
-		return "a private key: rsa, ecdsa or ed25519"
-	}
-	text := func() string {
-		if slices.Contains(textKinds, kind) {
-			return ""
-		}
-		return "a password, bytes or a UUID"
-	}
-	certificate := func() string {
-		if kind == plan.X509 {
-			return ""
-		}
-		return "a certificate"
-	}
-	switch g.Kind {
-	case plan.JWT:
-		if strings.HasPrefix(child.Algorithm, "HS") {
-			return text()
-		}
-		if want := signers[child.Algorithm]; kind != want.kind || want.curve != "" && parent.Generate.Curve != want.curve {
-			return want.name + ", for " + child.Algorithm
+func signer(algorithm string) func(plan.Input) string {
+	return func(parent plan.Input) string {
+		want := signers[algorithm]
+		if parent.Generate.Kind != want.kind || want.curve != "" && parent.Generate.Curve != want.curve {
+			return want.name + ", for " + algorithm
 		}
 		return ""
-	case plan.PublicKey:
-		if g.Encoding == "raw" && kind == plan.RSA {
-			return "an ECDSA or Ed25519 key, for the encoding raw"
-		}
-		return key()
-	case plan.X509:
-		if parent.Name == child.Issuer.Certificate {
-			if kind == plan.X509 && !parent.Generate.Child.CA {
-				return "a certificate with ca: true"
-			}
-			return certificate()
-		}
-		return key()
-	case plan.PKCS12, plan.JKS:
-		for _, e := range child.Entries {
-			if parent.Name == e.Certificate {
-				return certificate()
-			}
-			if parent.Name == e.Key {
-				return key()
-			}
-		}
-		return text()
 	}
-	return text()
+}
+
+func key(parent plan.Input) string {
+	if slices.Contains(keyKinds, parent.Generate.Kind) {
+		return ""
+	}
+	return "a private key: rsa, ecdsa or ed25519"
+}
+
+func certificate(parent plan.Input) string {
+	if parent.Generate.Kind == plan.X509 {
+		return ""
+	}
+	return "a certificate"
+}
+
+// text is a text of so many bytes; 0 is any number.
+func text(least, most int, why string) func(plan.Input) string {
+	return func(parent plan.Input) string {
+		if !slices.Contains(textKinds, parent.Generate.Kind) {
+			return "a password, bytes or a UUID"
+		}
+		switch low, high := sizes(parent); {
+		case low < least:
+			return fmt.Sprintf("%d bytes or more, %s, and this has %d", least, why, low)
+		case most > 0 && high > most:
+			return fmt.Sprintf("%d bytes at most, %s, and this has %d", most, why, high)
+		}
+		return ""
+	}
+}
+
+// sizes returns how many bytes a text that is generated has, at least and at most.
+func sizes(in plan.Input) (low, high int) {
+	g := *in.Generate
+	if g.Kind == plan.Password {
+		low, high = utf8.UTFMax, 0
+		if g.Alphabet == "" || g.Length == 0 {
+			return math.MaxInt, 0 // that is told
+		}
+		for _, r := range g.Alphabet {
+			low, high = min(low, utf8.RuneLen(r)), max(high, utf8.RuneLen(r))
+		}
+		return low * g.Length, high * g.Length
+	}
+	v, err := value.Generate(g, rand.NewChaCha8([32]byte{}))
+	if err != nil {
+		return math.MaxInt, 0 // that is told
+	}
+	n := value.Decode(in, v).Len()
+	return n, n
 }
 
 // checkCycles reports inputs that are made from each other.
@@ -285,7 +416,9 @@ func (c *compilation) checkCycles(p *plan.Plan) {
 		case open:
 			cycle := path[slices.Index(path, name):]
 			in, _ := p.Input(cycle[0])
-			c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "of", "password", "issuer", "entries"), "let one of them be made from something else",
+			next := append(slices.Clone(cycle), name)[1]
+			i := slices.IndexFunc(roles(in), func(r role) bool { return r.name == next })
+			c.ds.Errorf(plan.CodeGenerate, c.at(in, roles(in)[i]), "let one of them be made from something else",
 				"%s is made from itself: %s", cycle[0], strings.Join(append(slices.Clone(cycle), name), " is made from "))
 			return
 		}

@@ -132,7 +132,7 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 		c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "set it to one value in the environment",
 			"%s is not concrete: all that is known of it is %s", name, maskLiterals(strings.TrimPrefix(rest, "incomplete value ")))
 
-	case len(direct) == 0 && len(members) > 0 && !c.against(at, c.contractSays(path, false)):
+	case len(direct) == 0 && len(members) > 0 && !strings.Contains(rest, "(out of bound ") && !c.against(at, c.contractSays(path, false)):
 		given, allowed := members[0][1], []string{}
 		for _, m := range members {
 			if a, b := m[0], m[1]; count(members, a) > count(members, b) {

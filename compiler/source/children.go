@@ -206,7 +206,7 @@ func older(in plan.Input, anew map[string]value.Value) string {
 func (r *resolution) child(in plan.Input, f derive.Family) (value.Value, bool) {
 	v, err := derive.Make(f)
 	if err != nil {
-		r.ds.Errorf(plan.CodeUnfit, in.Pos, "give it a parent that it can be made from, or change how it is made",
+		r.ds.Errorf(plan.CodeUnfit, in.Pos, "give it a parent that it can be made from, or change how it is made; `victorgen rotate` makes a parent anew that is generated",
 			"%s cannot be made from %s, %v", in.Name, in.Generate.Child.Of, err)
 		return v, false
 	}

@@ -10,10 +10,17 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/mail"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 // clockSkew is how long before its making a certificate is valid already, for
@@ -68,6 +75,35 @@ func makeCertificate(f *Family) ([]byte, error) {
 		return nil, errors.New("of which no certificate can be made")
 	}
 	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), tail...), nil
+}
+
+// maxSubject is what a common name may have: ub-common-name, to which OpenSSL
+// holds (https://www.rfc-editor.org/rfc/rfc5280#appendix-A.1).
+const maxSubject = 64
+
+// A host name, perhaps with * for its first part; as ASCII has it.
+var hostName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`)
+
+func flawsCertificate(g plan.Generate) (flaws []Flaw) {
+	if n := utf8.RuneCountInString(g.Child.Subject); n > maxSubject {
+		flaws = append(flaws, Flaw{[]string{"subject"}, fmt.Sprintf("has a subject of %d characters, and a certificate has room for %d", n, maxSubject), "shorten it; names of hosts belong into sans"})
+	}
+	for i, name := range g.Child.Names {
+		dns, _, emails, uris := subjectNames([]string{name})
+		bad := len(dns) > 0 && (len(name) > 253 || !hostName.MatchString(name))
+		for _, e := range emails {
+			a, err := mail.ParseAddress(e)
+			bad = err != nil || a.Address != e || strings.ContainsFunc(e, func(r rune) bool { return r > unicode.MaxASCII })
+		}
+		for _, u := range uris {
+			bad = u.Host == "" || strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII })
+		}
+		if bad {
+			flaws = append(flaws, Flaw{[]string{"sans", strconv.Itoa(i)}, fmt.Sprintf("is for %q, which is no name that a certificate can have", name),
+				"write a host name in ASCII (xn-- for others), an IP address, an e-mail address or a URL"})
+		}
+	}
+	return flaws
 }
 
 func issuerOf(f *Family) (*x509.Certificate, error) {

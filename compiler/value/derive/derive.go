@@ -52,6 +52,9 @@ type kind struct {
 	check func(f *Family, child []byte) error
 	// ends is when a child has to be made anew for it ends; nil is never.
 	ends func(f *Family, child []byte) (time.Time, bool)
+	// flaws is what is wrong with a definition, whatever the parents are; nil is
+	// nothing.
+	flaws func(g plan.Generate) []Flaw
 	// slow says that check costs so much that it is worth remembering.
 	slow bool
 }
@@ -64,9 +67,9 @@ var kinds = map[string]kind{
 	plan.SCRAM:       {make: makeSCRAM, check: checkSCRAM, slow: true},
 	plan.RabbitMQ:    {make: makeRabbitMQ, check: checkRabbitMQ},
 	plan.Htpasswd:    {make: makeHtpasswd, check: checkHtpasswd, slow: true},
-	plan.JWT:         {make: makeJWT, check: checkJWT, ends: endsJWT},
+	plan.JWT:         {make: makeJWT, check: checkJWT, ends: endsJWT, flaws: flawsJWT},
 	plan.PublicKey:   {make: makePublicKey, check: checkPublicKey},
-	plan.X509:        {make: makeCertificate, check: checkCertificate, ends: endsCertificate},
+	plan.X509:        {make: makeCertificate, check: checkCertificate, ends: endsCertificate, flaws: flawsCertificate},
 	plan.PKCS12:      {make: makePKCS12, check: checkPKCS12, slow: true},
 	plan.JKS:         {make: makeJKS, check: checkJKS},
 	plan.Time:        {make: makeTime, check: checkTime},
@@ -77,6 +80,21 @@ var kinds = map[string]kind{
 func Kinds(name string) (known, slow bool) {
 	k, known := kinds[name]
 	return known, k.slow
+}
+
+// Flaw is something that is wrong with a definition.
+type Flaw struct {
+	Field      []string // of generate in the contract
+	What, Hint string   // What follows the name of the input
+}
+
+// Flaws returns what is wrong with how a child is to be made, whatever its parents
+// are.
+func Flaws(g plan.Generate) []Flaw {
+	if k := kinds[g.Kind]; k.flaws != nil {
+		return k.flaws(g)
+	}
+	return nil
 }
 
 // Make makes a new child. The error says what is wrong with its parents, or

@@ -210,6 +210,8 @@ func TestDefinitionChanges(t *testing.T) {
 			change.to(&f.Generate, &c)
 			if err := Check(f, child); err == nil {
 				t.Error("it passes for what the definition says now")
+			} else if strings.Contains(err.Error(), "does not fit") {
+				t.Errorf("a definition has changed, and no parent: %v", err)
 			}
 		})
 	}
@@ -304,6 +306,41 @@ func TestMakeRefuses(t *testing.T) {
 	}
 	if Check(Family{Generate: plan.Generate{Kind: "diceware"}}, value.Value{}) == nil {
 		t.Error("an unknown kind passes")
+	}
+}
+
+// TestFlaws: names that a certificate can have are told from others, and claims
+// from those that are set when a token is made.
+func TestFlaws(t *testing.T) {
+	t.Parallel()
+	for name, good := range map[string]bool{
+		"app.example": true, "*.app.example": true, "localhost": true, "_dmarc.app.example": true, "xn--bcher-kva.example": true, "app.example.": true, "10.0.0.1": true, "::1": true,
+		"a@app.example": true, "https://app.example/y": true, "spiffe://cluster.local/ns/a": true,
+		"": false, "a b": false, "bücher.example": false, "a..b": false, "-a.example": false, "*": false, "a.*.b": false, "a b@c.example": false, "A <a@b.example>": false, "http:///x": false,
+		strings.Repeat("a", 64) + ".example": false, strings.Repeat("a.", 127) + "aa": false,
+	} {
+		flaws := Flaws(plan.Generate{Kind: plan.X509, Child: &plan.Child{Subject: "a", Names: []string{"first.example", name}}})
+		if (len(flaws) == 0) != good {
+			t.Errorf("%q: %v", name, flaws)
+		}
+		if !good && len(flaws) == 1 && strings.Join(flaws[0].Field, ".") != "sans.1" {
+			t.Errorf("%q is at %v", name, flaws[0].Field)
+		}
+		if good {
+			if _, err := Make(family(plan.X509, "", plan.Child{Of: "EC", Subject: "a", Names: []string{name}, Lifetime: time.Hour})); err != nil {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	}
+	for subject, good := range map[string]bool{strings.Repeat("é", 64): true, strings.Repeat("é", 65): false} {
+		if flaws := Flaws(plan.Generate{Kind: plan.X509, Child: &plan.Child{Subject: subject}}); (len(flaws) == 0) != good {
+			t.Errorf("a subject of %d bytes: %v", len(subject), flaws)
+		}
+	}
+	for claims, want := range map[string]int{`{}`: 0, `{"nbf":1}`: 0, `{"exp":1}`: 1, `{"exp":1,"iat":2}`: 2} {
+		if flaws := Flaws(plan.Generate{Kind: plan.JWT, Child: &plan.Child{Claims: claims}}); len(flaws) != want {
+			t.Errorf("%s: %v", claims, flaws)
+		}
 	}
 }
 

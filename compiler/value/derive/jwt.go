@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
 // makeJWT signs the claims of the contract with the parent
@@ -54,6 +56,20 @@ func claimsOf(f *Family) (map[string]any, error) {
 		return nil, errors.New("with claims that are not a JSON object")
 	}
 	return claims, nil
+}
+
+// flawsJWT: what makeJWT adds is not for the contract to say.
+func flawsJWT(g plan.Generate) (flaws []Flaw) {
+	claims, err := claimsOf(&Family{Generate: g})
+	if err != nil {
+		return nil // CUE has complained of it
+	}
+	for name, hint := range map[string]string{"iat": "take it away", "exp": `say lifetime instead, as in lifetime: "8760h"`} {
+		if _, ok := claims[name]; ok {
+			flaws = append(flaws, Flaw{[]string{"claims", name}, "has the claim " + name + ", which is set when the token is made", hint})
+		}
+	}
+	return flaws
 }
 
 // signingKey is what signs: for an HMAC the bytes of the parent, as they are,

@@ -79,10 +79,17 @@ func checkPublicKey(f *Family, child []byte) error {
 	if err != nil {
 		return fmt.Errorf("is made from %s, %w", f.Generate.Child.Of, err)
 	}
-	if !bytes.Equal(want, child) {
-		return unfit(f)
+	if bytes.Equal(want, child) {
+		return nil
 	}
-	return nil
+	for _, encoding := range []string{"pem", "openssh", "jwk", "raw"} {
+		other := *f
+		other.Generate.Encoding = encoding
+		if b, err := makePublicKey(&other); err == nil && bytes.Equal(b, child) {
+			return fmt.Errorf("has the encoding %s, and the contract says %s", encoding, f.Generate.Encoding)
+		}
+	}
+	return unfit(f)
 }
 
 func encodePublic(public crypto.PublicKey, encoding string) ([]byte, error) {

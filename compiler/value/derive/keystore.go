@@ -201,11 +201,17 @@ func checkJKS(f *Family, child []byte) error {
 	for i, e := range entries {
 		alias := strings.ToLower(e.alias)
 		if e.key == nil {
+			if !store.IsTrustedCertificateEntry(alias) {
+				return fmt.Errorf("has no certificate under the alias %q", e.alias)
+			}
 			got, err := store.GetTrustedCertificateEntry(alias)
 			if err != nil || !same([]keystore.Certificate{got.Certificate}, e.chain[:1]) {
 				return fmt.Errorf("holds another certificate than %s", f.Generate.Child.Entries[i].Certificate)
 			}
 			continue
+		}
+		if !store.IsPrivateKeyEntry(alias) {
+			return fmt.Errorf("has no key under the alias %q", e.alias)
 		}
 		got, err := store.GetPrivateKeyEntry(alias, bytes.Clone(f.of()))
 		if err != nil {

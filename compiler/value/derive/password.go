@@ -219,6 +219,9 @@ func checkHtpasswd(f *Family, child []byte) error {
 		}
 		return nil
 	}
+	if bytes.HasPrefix(hash, []byte("{SHA}")) {
+		return errors.New("is a hash of SHA-1, and not of bcrypt, as the contract says")
+	}
 	return checkBcrypt(f, hash)
 }
 
