@@ -254,6 +254,10 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 			c.ds.Errorf(plan.CodeExternal, at, "take all or none of a-z, A-Z (with a-z alone) and 0-9, and any ASCII symbols; or take inCluster away",
 				"the operator cannot make a password from the alphabet of %s", in.Name)
 		}
+		if len(g.Require) > 0 {
+			c.ds.Errorf(plan.CodeExternal, field("generate", "require"), "take require away; or take inCluster away, so that a build generates it",
+				"the operator does not see to it that a password has what %s requires", in.Name)
+		}
 	default:
 		c.ds.Errorf(plan.CodeExternal, at, "make it a password or a uuid; or take inCluster away",
 			"input %s is of kind %s, which the operator cannot generate", in.Name, g.Kind)

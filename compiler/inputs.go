@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"regexp"
@@ -242,13 +243,33 @@ func (c *compilation) literalSecret(at []plan.Pos, what, why string) {
 func entropy(g plan.Generate) float64 {
 	switch g.Kind {
 	case plan.Password:
-		return float64(g.Length) * math.Log2(float64(utf8.RuneCountInString(g.Alphabet))) // in which no character stands twice
+		// No character stands twice in it. Those that lack what is required are never drawn.
+		return float64(g.Length)*math.Log2(float64(utf8.RuneCountInString(g.Alphabet))) + math.Log2(value.Share(g))
 	case plan.Bytes:
 		return float64(g.Bits)
 	case plan.UUID:
 		return 122 // of 128; https://www.rfc-editor.org/rfc/rfc9562#section-5.4
 	}
 	return math.Inf(1) // keys, of which none is weak; and what others make
+}
+
+// minShare is how many passwords must have what is required, out of 1: the others
+// are drawn in vain.
+const minShare = 0.01
+
+// cannotHave says why a password can't have the characters that it must have, and
+// what to do; nothing if it can.
+func cannotHave(g plan.Generate) (why, hint string) {
+	kinds := slices.Compact(slices.Sorted(slices.Values(g.Require)))
+	switch lacks := value.Lacks(g); {
+	case len(lacks) > 0:
+		return "must have characters of the kind " + plan.And(lacks) + ", and its alphabet has none", "add some to the alphabet, or require less"
+	case len(kinds) > g.Length:
+		return fmt.Sprintf("must have characters of %d kinds, and is only %d long", len(kinds), g.Length), "make it longer, or require less"
+	case value.Share(g) < minShare:
+		return "has what it must have so rarely that it would be drawn in vain", "make it longer, give its alphabet more of what is required, or require less"
+	}
+	return "", ""
 }
 
 // number writes a number as a contract does.
@@ -300,6 +321,10 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		if len(distinct) < 2 || !utf8.ValidString(g.Alphabet) {
 			c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "alphabet")),
 				"give it two characters or more", "the alphabet of %s is too small to draw from", in.Name)
+			return
+		}
+		if why, hint := cannotHave(*in.Generate); why != "" {
+			c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "require")), hint, "password %s %s", in.Name, why)
 			return
 		}
 	case plan.Bytes:

@@ -312,6 +312,9 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		switch g.Kind {
 		case plan.Password:
 			s.Generated = fmt.Sprintf("password of %d characters, out of %d", g.Length, len([]rune(g.Alphabet)))
+			if len(g.Require) > 0 {
+				s.Generated += ", with " + plan.And(g.Require)
+			}
 		case plan.Bytes:
 			s.Generated = fmt.Sprintf("%d random bits in %s", g.Bits, g.Encoding)
 		case plan.RSA:

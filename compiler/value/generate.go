@@ -14,9 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
 
@@ -109,10 +112,54 @@ func hasRequired(password []rune, require []string) bool {
 	return true
 }
 
-// charKinds are the kinds of character that a password may have to have.
+// charKinds are the kinds of character that a password may have to have. No
+// character is of two.
 var charKinds = map[string]func(rune) bool{
 	"lower": unicode.IsLower, "upper": unicode.IsUpper, "digit": unicode.IsDigit,
-	"symbol": func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) },
+	"symbol": func(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) },
+}
+
+// Lacks returns the kinds of character that g requires of a password, and of which
+// its alphabet has none.
+func Lacks(g plan.Generate) (kinds []string) {
+	for _, kind := range g.Require {
+		if is := charKinds[kind]; is == nil || !strings.ContainsFunc(g.Alphabet, is) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// Share returns how many of all passwords of g's length and alphabet have what g
+// requires, out of 1. By as much the chance is smaller that somebody guesses one.
+func Share(g plan.Generate) float64 {
+	require := slices.Compact(slices.Sorted(slices.Values(g.Require)))
+	if len(require) > g.Length || len(Lacks(g)) > 0 {
+		return 0
+	}
+	var sizes []float64 // of each kind, out of 1
+	for _, kind := range require {
+		n := 0
+		for _, r := range g.Alphabet {
+			if charKinds[kind](r) {
+				n++
+			}
+		}
+		sizes = append(sizes, float64(n)/float64(utf8.RuneCountInString(g.Alphabet)))
+	}
+	// By inclusion and exclusion: of all, take away those that have none of one
+	// kind; those that have none of two were taken away twice; and so on.
+	share := 0.0
+	for set := range 1 << len(sizes) {
+		left, sign := 1.0, 1.0
+		for i, size := range sizes {
+			if set>>i&1 == 1 {
+				left, sign = left-size, -sign
+			}
+		}
+		share += sign * math.Pow(max(left, 0), float64(g.Length))
+	}
+	return share
 }
 
 func generateBytes(g plan.Generate, rnd io.Reader) ([]byte, error) {

@@ -191,6 +191,37 @@ func TestGenerateRequire(t *testing.T) {
 	}
 }
 
+// TestShare: the share is that of all passwords, counted one by one.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	for _, g := range []plan.Generate{
+		{Length: 1, Alphabet: "aA0-"}, {Length: 1, Alphabet: "aA0-", Require: []string{"digit"}}, {Length: 4, Alphabet: "aA0-", Require: []string{"lower", "upper", "digit", "symbol"}},
+		{Length: 5, Alphabet: "abcA0 -", Require: []string{"lower", "digit", "symbol"}}, {Length: 6, Alphabet: "abc0", Require: []string{"lower", "digit", "digit"}},
+		{Length: 3, Alphabet: "abc", Require: []string{"lower"}}, {Length: 2, Alphabet: "aA0", Require: []string{"lower", "upper", "digit"}}, {Length: 3, Alphabet: "ab é", Require: []string{"symbol"}},
+		{Length: 3, Alphabet: "é0", Require: []string{"lower", "digit"}},
+	} {
+		alphabet, have, all := []rune(g.Alphabet), 0, 1
+		for range g.Length {
+			all *= len(alphabet)
+		}
+		for i := range all {
+			password := make([]rune, g.Length)
+			for j := range password {
+				password[j], i = alphabet[i%len(alphabet)], i/len(alphabet)
+			}
+			if hasRequired(password, g.Require) {
+				have++
+			}
+		}
+		if got, want := Share(g), float64(have)/float64(all); math.Abs(got-want) > 1e-12 {
+			t.Errorf("%+v: %g, not %g", g, got, want)
+		}
+	}
+	if got := Share(plan.Generate{Length: 4096, Alphabet: "ab0", Require: []string{"lower", "digit"}}); math.Abs(got-1) > 1e-12 {
+		t.Errorf("of long ones, %g", got)
+	}
+}
+
 func TestGenerateRefuses(t *testing.T) {
 	t.Parallel()
 	for _, g := range []plan.Generate{
