@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -339,7 +340,7 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 				"unknown function %q", n.Ident)
 		}
 	case *parse.NumberNode:
-		if n.IsInt && (n.Int64 > maxNumber || n.Int64 < -maxNumber) || !n.IsInt && n.IsFloat && n.Float64 > maxNumber {
+		if n.IsInt && (n.Int64 > maxNumber || n.Int64 < -maxNumber) || !n.IsInt && n.IsFloat && math.Abs(n.Float64) > maxNumber {
 			a.problem(int(n.Position()), n.Text, CodeTemplate, "no secret is that long", "number %s is too great", n.Text)
 		}
 	case *parse.FieldNode:
