@@ -3,6 +3,7 @@ package emit
 import (
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +112,10 @@ func TestAlerts(t *testing.T) {
 		if len(rules[name]) != n { // but for xtra, which is left out
 			t.Errorf("%d rules %s, not %d", len(rules[name]), name, n)
 		}
+	}
+	// A series is mostly born with its first error, which increase() does not see.
+	if expr := rules[plan.SealedSecretUnsealErrors][0].Expr.String(); !regexp.MustCompile(`increase\((.*?)\[\w+\]\) > 0 or \((.*?) unless last_over_time\(.*?\[1d\] offset \w+\)\) > 0`).MatchString(expr) {
+		t.Errorf("the first error of a series is not seen by %s", expr)
 	}
 	for name, rs := range rules {
 		for _, r := range rs {

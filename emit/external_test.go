@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/Masterminds/sprig/v3"
+	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -34,6 +38,40 @@ func TestOperatorFunctions(t *testing.T) {
 	for name := range plan.Functions {
 		if !has[name] {
 			t.Errorf("the operator has no function %s", name)
+		}
+	}
+}
+
+// TestPlainTextOfExternal: the operator renders all that stands in the template of an
+// ExternalSecret, and what a contract says in plain text comes out as it stands there.
+func TestPlainTextOfExternal(t *testing.T) {
+	t.Parallel()
+	const text = `{{ .A }} }} {{"x"}} "quoted"` + "`{{`"
+	literal := text
+	p := &plan.Plan{
+		Environment: "production", PartOf: "app", Namespace: "apps",
+		Inputs:  []plan.Input{{Name: "A", Class: plan.Required, Source: "default", Remote: plan.Remote{Name: "/a"}}},
+		Sources: []plan.Source{{Name: "default", Kind: plan.AWSSSM, Region: "eu-west-1", Store: plan.Store{Name: "app-default"}}},
+		Secrets: []plan.Secret{{
+			Name: "app", Namespace: "apps", Type: "Opaque", Keys: []plan.Key{{Name: "a", Input: "A"}, {Name: "literal", Value: &literal}},
+			Annotations: map[string]string{"note": text},
+			Delivery:    plan.Delivery{Kind: plan.External, CreationPolicy: "Owner", DeletionPolicy: "Retain", RefreshPolicy: "Periodic"},
+		}},
+	}
+	tree, _ := mustEmit(t, p, value.Set{"A": {State: value.Present}}, nil, at(day))
+	var es esv1.ExternalSecret
+	if err := yaml.UnmarshalStrict(tree.Files["secrets/app.yaml"], &es); err != nil {
+		t.Fatal(err)
+	}
+	target := es.Spec.Target.Template
+	for what, got := range map[string]string{"annotation": target.Metadata.Annotations["note"], "literal": target.Data["literal"]} {
+		var b strings.Builder
+		tmpl, err := template.New(what).Funcs(sprig.TxtFuncMap()).Parse(got)
+		if err == nil {
+			err = tmpl.Execute(&b, map[string]string{"A": "Quartz7-lantern-Brine"})
+		}
+		if err != nil || b.String() != text {
+			t.Errorf("%s: the operator makes %q of %q: %v", what, b.String(), got, err)
 		}
 	}
 }
