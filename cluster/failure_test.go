@@ -9,9 +9,23 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/kubetest"
 )
+
+// TestWarningsAreNotPrinted: an API server may say more beside an answer, and quote
+// what was sent; client-go would print it.
+func TestWarningsAreNotPrinted(t *testing.T) {
+	c, err := Connect(Target{Kubeconfig: kubetest.New(t).Kubeconfig(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.config.WarningHandler != (rest.NoWarnings{}) || c.config.WarningHandlerWithContext != nil {
+		t.Error("warnings are handed on")
+	}
+}
 
 // TestFailureQuotesNothing: whatever an API server or a webhook puts into an
 // answer, and in whichever field, is not shown.

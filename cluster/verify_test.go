@@ -416,6 +416,13 @@ func TestVerify(t *testing.T) {
 			state: func(s *State) { tokens(s).Delivery.Refreshed = now.Add(-5 * time.Hour) },
 			want:  "error VG5108: ExternalSecret apps/tokens in kind was refreshed 5h ago, and is to be every 1h", line: 20,
 		},
+		"operator a little late": {
+			state: func(s *State) { tokens(s).Delivery.Refreshed = now.Add(-2*time.Hour - refreshSlack) },
+		},
+		"operator later than that": {
+			state: func(s *State) { tokens(s).Delivery.Refreshed = now.Add(-2*time.Hour - refreshSlack - time.Second) },
+			want:  "error VG5108: ExternalSecret apps/tokens in kind was refreshed 2h1m ago, and is to be every 1h", line: 20,
+		},
 		"refreshed once": {
 			plan:  func(p *plan.Plan) { p.Secrets[1].Delivery.RefreshPolicy = createdOnce },
 			state: func(s *State) { tokens(s).Delivery.Refreshed, tokens(s).Delivery.Behind = now.Add(-5*time.Hour), true },

@@ -32,6 +32,7 @@ func everything() *plan.Plan {
 			{Name: "default", Kind: plan.AWSSSM, Region: "us-east-1", KMSKey: "alias/shop"},
 			{Name: "dotenv", Kind: plan.Env, File: "/home/jane/.secrets"},
 			{Name: "file", Kind: plan.SOPS, File: "/home/jane/secrets.enc.yaml"},
+			{Name: "fedramp", Kind: plan.AWSSSM, Region: "us-gov-west-1"},
 			{Name: "google", Kind: plan.GCPSecretManager, Project: "shop-1"},
 			{Name: "gov", Kind: plan.AzureKeyVault, Vault: "https://shop.vault.usgovcloudapi.net"},
 			{Name: "old", Kind: plan.Vault, Mount: "kv", Version: "v1"},
@@ -104,7 +105,7 @@ func TestGolden(t *testing.T) {
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html).
 func TestIAM(t *testing.T) {
 	t.Parallel()
-	sid, arn := regexp.MustCompile(`^[A-Za-z0-9]+$`), regexp.MustCompile(`^(\*|arn:aws(-cn)?:(ssm|secretsmanager|kms):[^:]+:(\*|\d{12}):[^:]+(:[^:]+)?)$`)
+	sid, arn := regexp.MustCompile(`^[A-Za-z0-9]+$`), regexp.MustCompile(`^(\*|arn:aws(-cn|-us-gov)?:(ssm|secretsmanager|kms):[^:]+:(\*|\d{12}):[^:]+(:[^:]+)?)$`)
 	tested := 0
 	for _, p := range permissions.Of(everything()) {
 		if p.IAM == nil {
@@ -136,8 +137,8 @@ func TestIAM(t *testing.T) {
 			}
 		}
 	}
-	if tested != 16 {
-		t.Errorf("%d IAM policies, want 3 for each of 4 sources, and 2 of the operator for 2 of them", tested)
+	if tested != 19 {
+		t.Errorf("%d IAM policies, want 3 for each of 5 sources, and 2 of the operator for 2 of them", tested)
 	}
 }
 
