@@ -47,13 +47,15 @@ var arrows = map[string][]string{
 	"internal/git":                      {},
 	"internal/offline":                  {"internal/crash", "internal/git"},
 	"internal/crash":                    {},
+	"internal/snapshot":                 {"internal/git"},
+	"review":                            {"compiler/plan", "emit"},
 	"fixtures":                          {},
 	"emit":                              {"compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/git", "internal/offline", "internal/safefile"},
 	"emit/emittest":                     {},
 	"cluster":                           {"emit", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/safefile"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "emit", "cluster", "internal/dirlock", "internal/safefile", "internal/git", "internal/crash", "compiler/permissions"},
+		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "emit", "cluster", "internal/dirlock", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

@@ -29,7 +29,7 @@ func TestThreats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dirs := map[string]string{"hostile": "fixtures/hostile", "cases": "fixtures/cases", "scripts": "cmd/victorgen/testdata"}
+	dirs := map[string]string{"hostile": "fixtures/hostile", "cases": "fixtures/cases", "diffs": "fixtures/diffs", "scripts": "cmd/victorgen/testdata"}
 	_, tables, _ := strings.Cut(string(page), "\n## ")
 	rows := 0
 	for line := range strings.Lines(tables) {

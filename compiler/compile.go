@@ -102,7 +102,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 		return nil
 	}
 	c.dir = abs
-	root, ok := moduleRoot(abs)
+	root, ok := ModuleRoot(abs)
 	if !ok {
 		c.ds.Errorf(plan.CodeNotAModule, nil, "run `victorgen init` to start one, or name a directory inside of one",
 			"%s is in no CUE module: there is no cue.mod/module.cue in it or above", dir)

@@ -43,7 +43,7 @@ func Find(patterns ...string) ([]string, error) {
 		}
 		info, err := os.Stat(root)
 		if err != nil {
-			return nil, fmt.Errorf("%s: no such environment", pattern)
+			return nil, absent(pattern + ": no such environment")
 		}
 		if !info.IsDir() {
 			return nil, fmt.Errorf("%s is a file; name the directory of an environment, such as envs/production", pattern)
@@ -56,7 +56,7 @@ func Find(patterns ...string) ([]string, error) {
 			continue
 		}
 		w := walker{seen: map[string]bool{}}
-		module, ok := moduleRoot(root)
+		module, ok := ModuleRoot(root)
 		if !ok {
 			module = root
 		}
@@ -69,13 +69,22 @@ func Find(patterns ...string) ([]string, error) {
 			return nil, err
 		}
 		if len(w.dirs) == 0 {
-			return nil, fmt.Errorf("%s matches no environment: no CUE file there sets the field environment", pattern)
+			return nil, absent(pattern + " matches no environment: no CUE file there sets the field environment")
 		}
 		dirs = append(dirs, w.dirs...)
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs), nil
 }
+
+// ErrAbsent is what an error of [Find] is if there is just no such environment.
+var ErrAbsent = errors.New("no such environment")
+
+// absent says so of a pattern.
+type absent string
+
+func (a absent) Error() string        { return string(a) }
+func (a absent) Is(target error) bool { return target == ErrAbsent }
 
 // walker looks for environments.
 type walker struct {
@@ -198,9 +207,9 @@ func isPackage(dir string) bool {
 	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isCUE(e.Name()) })
 }
 
-// moduleRoot returns the nearest directory at or above dir that holds
+// ModuleRoot returns the nearest directory at or above dir that holds
 // cue.mod/module.cue.
-func moduleRoot(dir string) (string, bool) {
+func ModuleRoot(dir string) (string, bool) {
 	for d := dir; ; d = filepath.Dir(d) {
 		// One that can't be read counts, so that it is told.
 		if _, err := os.Lstat(filepath.Join(d, "cue.mod", "module.cue")); err == nil {

@@ -149,7 +149,7 @@ func (m *module) loadImport(p string) {
 
 // list returns the names of the .cue files in the directory at rel.
 func (m *module) list(rel string) []string {
-	if ofSchema(rel) {
+	if OfSchema(rel) {
 		return nil
 	}
 	f, err := m.root.Open(filepath.FromSlash(rel))
@@ -345,9 +345,9 @@ func isCUE(name string) bool {
 // (https://cuelang.org/docs/reference/modules/#vendored-modules).
 var dependencies = []string{"cue.mod/pkg", "cue.mod/gen", "cue.mod/usr"}
 
-// ofSchema reports whether CUE takes the files in rel for a part of the schema
-// or of a package below it.
-func ofSchema(rel string) bool {
+// OfSchema reports whether CUE takes the files in a directory of a module for a part
+// of the schema or of a package below it.
+func OfSchema(rel string) bool {
 	return slices.ContainsFunc(dependencies, func(d string) bool {
 		dir := path.Join(d, schema.ImportPath)
 		return rel == dir || strings.HasPrefix(rel, dir+"/") || strings.HasPrefix(rel+"/", d+"/") && strings.HasPrefix(dir, rel+"/")

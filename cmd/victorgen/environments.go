@@ -41,6 +41,7 @@ type result struct {
 
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
 	Certificates []certificateStory `json:"certificates,omitempty"`
+	Diff         *diffStory         `json:"diff,omitempty"`
 
 	plan   *plan.Plan
 	grant  trust.Grant // what its contract is allowed by name
@@ -72,6 +73,11 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	if err != nil {
 		return nil, usageError{err}
 	}
+	return collectFrom(cmd, dirs, o, doing, do), nil
+}
+
+// collectFrom is collect of directories.
+func collectFrom(cmd *cobra.Command, dirs []string, o compiler.Options, doing string, do func(context.Context, *result)) []result {
 	if d, err := cmd.Flags().GetDuration("timeout"); err == nil && o.Timeout == 0 {
 		o.Timeout = max(d, compiler.DefaultTimeout) // that of the sources is often shorter
 	}
@@ -101,7 +107,7 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	if slices.ContainsFunc(results, func(r result) bool {
 		return slices.ContainsFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Code == plan.CodeLimit })
 	}) {
-		return results, nil // what reached a limit still goes on, and may take all memory: end before anything is begun
+		return results // what reached a limit still goes on, and may take all memory: end before anything is begun
 	}
 	apart := cmd.Flag("output") == nil || !cmd.Flag("output").Changed
 	refuseSameName(results, apart)
@@ -118,7 +124,7 @@ func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing st
 	})
 	pr.clear()
 	compareValues(results)
-	return results, nil
+	return results
 }
 
 // compareValues adds to results what there is to say of the values of all of them
@@ -229,7 +235,7 @@ func exitOf(results []result) error {
 			switch {
 			case d.Severity != plan.Error:
 			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite,
-				d.Code == plan.CodeNoController || d.Code == plan.CodeCrash:
+				d.Code == plan.CodeNoController || d.Code == plan.CodeCrash || d.Code == plan.CodeRevision:
 				code = exitSource
 			case (d.Code == plan.CodeCannotSeal || d.Code == plan.CodePresence) && unread: // for nothing known of before could stand in
 				code = exitSource

@@ -43,6 +43,7 @@ func hostileCanary(name string) string {
 var hostileVerbs = []string{
 	"vet ENV", "vet ENV -o json", "vet ENV -o sarif", "vet ENV -o github", "vet ALL",
 	"template ENV", "explain ENV", "explain ENV -o json", "explain ENV DB_PASSWORD", "explain ENV app", "explain --permissions ENV",
+	"diff ENV --from HONEST -o json", "diff ALL --from HONEST -o markdown", "diff ENV --from HONEST -o github", "diff HONEST/envs/... --from REPO",
 	"build ENV --offline --check", "build ENV --check", "build ENV --check -o json", "build ENV --check -o sarif", "build ENV --check -o github",
 	"build ENV --dry-run", "build ENV --no-generate --dry-run",
 	"build ENV --source vault --check", "build ENV --source aws-ssm --check",
@@ -197,7 +198,11 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 	api.Put(t, "namespaces", "test", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "apps"}})
 	api.Put(t, "secrets", "test", &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "apps"},
 		Data: map[string][]byte{"token": []byte(hostileCanary("cluster"))}})
-	replace := strings.NewReplacer("ENV", filepath.Join(repo, "envs", "test"), "ALL", filepath.Join(repo, "envs")+"/...",
+	honest := filepath.Join(t.TempDir(), "honest") // what diff compares with, and what it compares
+	for name, content := range fixtures.HostileDefaults {
+		writeFile(t, filepath.Join(honest, strings.TrimPrefix(name, "repo/")), content)
+	}
+	replace := strings.NewReplacer("HONEST", honest, "ENV", filepath.Join(repo, "envs", "test"), "ALL", filepath.Join(repo, "envs")+"/...",
 		"KUBECONFIG", api.Kubeconfig(t), "REPO", repo, "RULES", filepath.Join(t.TempDir(), "rules.yaml"))
 
 	results := map[string][]string{} // what came of each command line, by that

@@ -146,6 +146,13 @@ const (
 	CodeNotRendered        Code = "VG4013"
 )
 
+// What is said of the revision that a tree is compared with.
+const (
+	CodeMerge          Code = "VG4021"
+	CodeRevision       Code = "VG4022"
+	CodeRevisionBroken Code = "VG4023"
+)
+
 // What is said of the program itself.
 const CodeCrash Code = "VG1430"
 

@@ -318,6 +318,16 @@ components, transformers, replacements and annotations alike.`,
 It is a Secret, SealedSecret or ExternalSecret of that name, in a kustomization that includes the tree or in a manifest of
 the module. Its controller and that of the tree would overwrite each other, or one refuses a Secret that it does not own.
 Remove it once its values are inputs. A manifest in a directory or file named after another environment is not meant.`,
+	CodeMerge: `a file of the contract or of a tree has the marks of a merge that is not finished.
+Both sides have built the tree, and each ciphertext is new, so no merge of lines makes sense. Take either side of all files
+of the tree, as with git checkout --ours -- deploy/ENV, merge the contract by hand, and build: what the other side has
+changed is sealed then.`,
+	CodeRevision: `the revision, or the directory, that diff is to compare with cannot be read.
+A job of CI often has a shallow clone, which has one commit alone: with actions/checkout say fetch-depth: 0, at GitLab
+GIT_DEPTH: 0. Nothing is fetched by victorgen. --from takes a directory, too: --from ./DIR.`,
+	CodeRevisionBroken: `what diff compares with is not whole: its contract does not compile, or its tree or lock cannot be read (warning).
+A contract of the past may not be one for this victorgen. What it said is not known then, so all that the contract says now
+counts as new.`,
 	CodeNotRendered: `what a kustomization makes of a tree is not known, or not all of it (warning).
 It can't be read or rendered, needs the network, a helm chart or files outside of the Git work tree, or is too large: ` + "`victorgen vet`" + `
 asks no network and runs no plugin. What is remote is left out, and the rest rendered.`,
