@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Record is what a tree tells to everybody: what its lock says, and which files
@@ -69,7 +70,7 @@ func ReadRecord(dir string) (*Record, plan.Diagnostics) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
-		ds.Errorf(plan.CodeTreeRead, nil, "make it readable", "cannot read the tree in %s: %v", dir, reason(err))
+		ds.Errorf(plan.CodeTreeRead, nil, "make it readable", "cannot read the tree in %s: %v", dir, safefile.Reason(err))
 		return nil, ds
 	}
 	defer root.Close()
@@ -117,7 +118,7 @@ func ReadRecord(dir string) (*Record, plan.Diagnostics) {
 		return nil
 	})
 	if err != nil {
-		ds.Errorf(plan.CodeTreeRead, nil, "make it readable", "cannot read the tree in %s: %v", dir, reason(err))
+		ds.Errorf(plan.CodeTreeRead, nil, "make it readable", "cannot read the tree in %s: %v", dir, safefile.Reason(err))
 	}
 	if ds.HasErrors() {
 		return nil, ds

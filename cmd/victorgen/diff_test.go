@@ -151,7 +151,7 @@ func buildFor(t *testing.T, module, before string, now time.Time) {
 		}
 		values, ds := source.Resolve(t.Context(), p, sources, source.Options{
 			Rand:  io.Reader(rand.NewChaCha8([32]byte{1})),
-			Known: func(context.Context, []plan.Input) (map[string]string, plan.Diagnostics) { return nil, nil },
+			Known: func(context.Context, []plan.Input) (map[string]source.Holder, plan.Diagnostics) { return nil, nil },
 		})
 		if ds.HasErrors() {
 			t.Fatal(ds)
@@ -191,9 +191,9 @@ func (at sealerAt) Seal(public *rsa.PublicKey, plaintext, label []byte) ([]byte,
 // what differs, and nothing that others wrote stands outside of code.
 func TestComment(t *testing.T) {
 	t.Parallel()
-	for _, texts := range []int{1, 40, 3000} {
+	for _, texts := range []int{1, 10, 3000} {
 		for _, environments := range []int{1, 30, 2000} {
-			if texts*environments > 200_000 {
+			if texts*environments > 30_000 {
 				continue
 			}
 			var results []result

@@ -5,6 +5,7 @@ import (
 	"html"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -190,12 +191,31 @@ func item(c review.Change) string {
 // assemble puts the blocks together, in at most limit characters.
 func assemble(blocks []*block, limit int) string {
 	const reserve = 80 // of each block, to say how much is left out
-	left := limit
-	for _, b := range blocks {
-		left -= utf8.RuneCountInString(b.head) + utf8.RuneCountInString(b.foot)
+	const end = "\n\nMore is left out, which `victorgen diff` shows.\n"
+	size := func(b *block) int {
+		n := utf8.RuneCountInString(b.head) + utf8.RuneCountInString(b.foot)
 		if len(b.rows) > 0 {
-			left -= reserve
+			n += reserve
 		}
+		return n
+	}
+	left := limit - len(end)
+	for _, b := range blocks {
+		left -= size(b)
+	}
+	// With very many environments, not even the heads of all sections fit.
+	cut := false
+	for _, s := range slices.Backward(review.Sections) {
+		if left >= 0 {
+			break
+		}
+		cut = true
+		blocks = slices.DeleteFunc(blocks, func(b *block) bool {
+			if b.section == s {
+				left += size(b)
+			}
+			return b.section == s
+		})
 	}
 	for _, s := range review.Sections {
 		for _, b := range blocks {
@@ -225,14 +245,13 @@ func assemble(blocks []*block, limit int) string {
 		out.WriteString(b.foot)
 	}
 	text := out.String()
-	if utf8.RuneCountInString(text) <= limit {
+	if runes := []rune(text); len(runes) > limit-len(end) { // nor do their names
+		text = string(runes[:limit-len(end)-1])
+		text = text[:strings.LastIndexByte(text, '\n')+1]
+	} else if !cut {
 		return text
 	}
-	// There are so many environments that not even their names fit.
-	const end = "\n\nMore is left out, which `victorgen diff` shows.\n"
-	runes := []rune(text)[:limit-utf8.RuneCountInString(end)-1]
-	text = string(runes)
-	return text[:strings.LastIndexByte(text, '\n')+1] + end
+	return text + end
 }
 
 // diffSummary says in a line what differs.
