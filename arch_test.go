@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"compiler/permissions":              {"compiler/plan"},
 	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash"},
 	"compiler/policy":                   {"schema", "compiler/plan", "internal/safefile"},
+	"compiler/workload":                 {"compiler/plan", "internal/git", "internal/offline"},
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops", "internal/git"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
 	"compiler/source":                   {"compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/git"},
@@ -55,7 +56,7 @@ var arrows = map[string][]string{
 	"cluster":                           {"emit", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/safefile"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "emit", "cluster", "internal/dirlock", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review"},
+		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/dirlock", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

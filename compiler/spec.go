@@ -27,6 +27,18 @@ type spec struct {
 	Rules       map[string]ruleSpec   `json:"rules"`
 	Secrets     map[string]secretSpec `json:"secrets"`
 	Alerts      *alertsSpec           `json:"alerts"`
+	Workloads   *workloadsSpec        `json:"workloads"`
+}
+
+type workloadsSpec struct {
+	Paths        []string         `json:"paths"`
+	OtherSecrets []string         `json:"otherSecrets"`
+	References   []secretPathSpec `json:"references"`
+}
+
+type secretPathSpec struct {
+	Kind string `json:"kind"`
+	Path string `json:"path"`
 }
 
 type sourceSpec struct {

@@ -61,6 +61,7 @@ func TestSpec(t *testing.T) {
 		{"#Store", nil, reflect.TypeFor[storeSpec]()},
 		{"#ServiceAccount", nil, reflect.TypeFor[serviceAccountSpec]()},
 		{"#ArgoCD", nil, reflect.TypeFor[argocdSpec]()},
+		{"#Workloads", nil, reflect.TypeFor[workloadsSpec]()},
 		{"#Delivery", nil, reflect.TypeFor[deliverySpec]()},
 		{"#Access", nil, reflect.TypeFor[accessSpec]()},
 		{"#Reader", nil, reflect.TypeFor[readerSpec]()},

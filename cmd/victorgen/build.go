@@ -34,6 +34,7 @@ type buildOptions struct {
 	ruleTests  string
 	accept     []string
 	prune      bool
+	workloads  workloadOptions
 }
 
 func buildCommand() *cobra.Command {
@@ -106,6 +107,7 @@ fails leaves the old tree as it was.`,
 	noFormat(cmd, "rule-tests", &o.ruleTests)
 	outputDirFlag(cmd, &o.output)
 	o.sourceOptions.flags(cmd)
+	o.workloads.flags(cmd)
 	f.Lookup("timeout").Usage = "how long the sources of an environment may take, and how long to wait for another build of it"
 	outputFlag(cmd, &o.format, ciFormats...)
 	return cmd
@@ -117,6 +119,9 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	var err error
 	if r.Tree, err = treeIn(p, o.output); err != nil {
 		r.fail(err)
+		return
+	}
+	if o.workloads.check(ctx, r); r.Diagnostics.HasErrors() {
 		return
 	}
 	if !(o.offline && (o.check || o.dryRun)) { // which writes nothing, neither to the tree nor to a source

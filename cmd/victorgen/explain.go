@@ -18,11 +18,13 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/compiler/value/derive"
+	"github.com/victor-ai/victorgen/compiler/workload"
 )
 
 func explainCommand() *cobra.Command {
 	var format string
 	var rights bool
+	var workloads workloadOptions
 	cmd := &cobra.Command{
 		Use:   "explain ENV [INPUT|SECRET...] | --permissions ENV | CODE",
 		Short: "Say where a value comes from and all places it goes to",
@@ -30,7 +32,8 @@ func explainCommand() *cobra.Command {
 the value must be, and all keys of all secrets that are made from it; of a
 secret, what each of its keys is made from. Without a name it lists all inputs;
 as JSON, it prints the whole plan of the environment then, which is what policies
-are about (#Plan in the schema). It reads no values.
+are about (#Plan in the schema). It reads no values. With workloads, of the contract
+or --workloads, it lists all places that ask for what it tells of.
 
 With --permissions it prints the least that each source must allow, in the
 language of its service: to read values, to prove by metadata alone that they
@@ -58,10 +61,25 @@ With a code, such as VG1205, it explains the message that has it.`,
 			if rights {
 				return explainPermissions(cmd.OutOrStdout(), p, format)
 			}
-			return explain(cmd.OutOrStdout(), newPrinter(cmd.ErrOrStderr()), p, args[1:], format)
+			pr := newPrinter(cmd.ErrOrStderr())
+			var used map[string]map[string][]workload.Reference
+			if len(args) > 1 {
+				set, ds := workloads.read(cmd.Context(), p)
+				if len(ds) > 0 {
+					pr.print(findings([]result{{Environment: p.Environment, Diagnostics: ds, plan: p}}), 1)
+				}
+				if ds.HasErrors() {
+					return exitOf([]result{{Diagnostics: ds}})
+				}
+				if set != nil {
+					used = workload.Consumers(p, set)
+				}
+			}
+			return explain(cmd.OutOrStdout(), pr, p, used, args[1:], format)
 		},
 	}
 	cmd.Flags().BoolVar(&rights, "permissions", false, "print what the sources must allow")
+	workloads.flags(cmd)
 	outputFlag(cmd, &format)
 	return cmd
 }
@@ -178,6 +196,8 @@ type keyStory struct {
 	Key    string   `json:"key"`
 	By     string   `json:"by"` // input, template or value
 	Inputs []string `json:"inputs,omitempty"`
+
+	Consumers []consumerStory `json:"consumers,omitempty"`
 }
 
 // secretStory is what there is to say of one secret.
@@ -189,7 +209,8 @@ type secretStory struct {
 	Keys     []keyStory `json:"keys"`
 }
 
-func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format string) error {
+// explain tells of what is named; used are the places that ask for each key.
+func explain(w io.Writer, pr *printer, p *plan.Plan, used map[string]map[string][]workload.Reference, names []string, format string) error {
 	var inputs []inputStory
 	var secrets []secretStory
 	all := len(names) == 0
@@ -205,6 +226,17 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 		if slices.Contains(names, s.Name) {
 			secrets = append(secrets, tellSecret(pr, s))
 		}
+	}
+	consume := func(keys []keyStory) {
+		for i, k := range keys {
+			keys[i].Consumers = tellConsumers(p, used[k.Secret][k.Key])
+		}
+	}
+	for _, s := range inputs {
+		consume(s.GoesTo)
+	}
+	for _, s := range secrets {
+		consume(s.Keys)
 	}
 	for _, n := range names {
 		if !slices.Contains(known, n) {
@@ -245,6 +277,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
 			{"must be", inLine(s.MustBe)}, {"rotation due", s.maxAge}, {"rotation", s.Rotate}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", goes},
+			{"used by", strings.Join(usedBy(pr, s.GoesTo), "\n  \t")},
 		} {
 			if row[1] != "" {
 				fmt.Fprintf(tw, "  %s\t%s\n", row[0], row[1])
@@ -256,9 +289,25 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, names []string, format stri
 		fmt.Fprintf(tw, "  declared\t%s\n", strings.Join(s.Declared, ", "))
 		for _, k := range s.Keys {
 			fmt.Fprintf(tw, "  %s\t%s\n", k.Key, strings.TrimSpace(k.By+" "+strings.Join(k.Inputs, ", ")))
+			for _, c := range consumers(pr, k.Consumers) {
+				fmt.Fprintf(tw, "  \tused by %s\n", c)
+			}
 		}
 	}
 	return nil
+}
+
+// usedBy are the places that ask for any of the keys, each once.
+func usedBy(pr *printer, keys []keyStory) []string {
+	var all []string
+	for _, k := range keys {
+		for _, c := range consumers(pr, k.Consumers) {
+			if !slices.Contains(all, c) {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }
 
 func places(keys []keyStory, sep string) string {

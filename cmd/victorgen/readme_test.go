@@ -174,6 +174,9 @@ func TestReadmeContract(t *testing.T) {
 			"contract.cue":            blocks[0][1],
 			"envs/production/env.cue": blocks[1][1],
 			file:                      head + more,
+
+			"envs/production/k8s/base/api.yaml":      "{apiVersion: v1, kind: Pod, metadata: {name: api}, spec: {containers: [{name: api, envFrom: [{secretRef: {name: shop}}]}]}}\n",
+			"envs/production/k8s/production/sa.yaml": "{apiVersion: v1, kind: ServiceAccount, metadata: {name: api}, imagePullSecrets: [{name: regcred}]}\n",
 		} {
 			if err := write(dir, file, []byte(content)); err != nil {
 				t.Fatal(err)

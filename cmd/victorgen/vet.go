@@ -19,6 +19,7 @@ import (
 func vetCommand() *cobra.Command {
 	var format string
 	var timeout time.Duration
+	var workloads workloadOptions
 	cmd := &cobra.Command{
 		Use:   "vet ENV...",
 		Short: "Check contracts and environments, without values and without network",
@@ -26,11 +27,21 @@ func vetCommand() *cobra.Command {
 also renders the kustomizations of the Git work tree that include a tree, and warns
 of what they change so that it does not unseal, or is not found; of manifests that
 make a Secret of the tree a second time; of a file for values that Git has or
-would add; and, of a pattern, of a tree whose environment is gone. It reads no values and no network, so it can run anywhere: before a commit, or on a pull
-request from a fork. Compiling is bounded in time (--timeout) and in memory (4 GiB).`,
+would add; and, of a pattern, of a tree whose environment is gone.
+
+Of the workloads that the contract names, or --workloads, it reports each place that
+asks for a Secret or a key that is not there, or may not be, or is of another type,
+and the secrets and keys that nobody asks for.
+
+It reads no values and no network, so it can run anywhere: before a commit, or on a
+pull request from a fork. Compiling is bounded in time (--timeout) and in memory (4 GiB).`,
 		Example: `  victorgen vet envs/production
   victorgen vet ./envs/...
-  victorgen vet ./envs/... -o json`,
+  victorgen vet ./envs/... -o json
+
+  # do the workloads find what they ask for?
+  victorgen vet envs/production --workloads k8s/production
+  helm template shop charts/shop | victorgen vet envs/production --workloads -`,
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,6 +56,7 @@ request from a fork. Compiling is bounded in time (--timeout) and in memory (4 G
 					overlays[r.plan.Module] = o
 				}
 				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
+				workloads.check(ctx, r)
 				r.Diagnostics = append(r.Diagnostics, o.Check(ctx, r.plan, treeOf(r.plan))...)
 				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan), r.grant.Certificates)...)
 				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
@@ -64,6 +76,7 @@ request from a fork. Compiling is bounded in time (--timeout) and in memory (4 G
 	}
 	permitFlags(cmd)
 	asksNoSource(cmd)
+	workloads.flags(cmd)
 	cmd.Flags().DurationVar(&timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take")
 	check(cmd, func() error {
 		if timeout <= 0 {

@@ -74,6 +74,21 @@ const (
 	CodeRunner          Code = "VG1416"
 )
 
+// What is said of the workloads that use the secrets.
+const (
+	CodeNoSecret       Code = "VG1601"
+	CodeNoKey          Code = "VG1602"
+	CodeMayBeAbsent    Code = "VG1603"
+	CodeWrongType      Code = "VG1604"
+	CodeOtherNamespace Code = "VG1605"
+	CodeVariableName   Code = "VG1606"
+	CodeSubPath        Code = "VG1607"
+	CodeImmutableUsed  Code = "VG1608"
+	CodeNotConsumed    Code = "VG1609"
+	CodeWorkloadRead   Code = "VG1610"
+	CodeWorkloads      Code = "VG1611"
+)
+
 // ForReview are the codes of warnings for those who review a contract.
 var ForReview = map[Code]bool{
 	CodeEverybody: true, CodeForeignReader: true, CodeCopied: true, CodeClusterWide: true, CodeSystemNamespace: true, CodeTaken: true, CodeRunner: true,

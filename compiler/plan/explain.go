@@ -178,6 +178,32 @@ It can't reach env and sops; it has no variables to take a region, a vault, a pr
 refuses some policies together and an ExternalSecret that takes nothing from a source; and it generates passwords and
 UUIDs alone. Other delivery, or another source, is the way out.`,
 
+	CodeNoSecret: `a workload asks for a Secret that nobody makes.
+Its pods wait in CreateContainerConfigError, or for a volume. workloads.otherSecrets names Secrets that are made
+elsewhere; those that the same manifests make (a Secret, a SealedSecret, an ExternalSecret, a Certificate) are known.`,
+	CodeNoKey: `a workload asks for a key that its Secret does not have.
+The pod does not start.`,
+	CodeMayBeAbsent: `a workload needs a key, or a Secret, that is left out while an optional input is absent.
+optional: true beside the name lets the pod start without it.`,
+	CodeWrongType: `a workload uses a Secret that is not of the type it needs.
+A pull secret is of type kubernetes.io/dockerconfigjson (or dockercfg); the certificate of an Ingress or a Gateway has
+tls.crt and tls.key.`,
+	CodeOtherNamespace: `a workload asks for a Secret that the contract makes in another namespace.
+A pod gets Secrets of its own namespace alone. Manifests that say no namespace count as deployed to that of the environment.`,
+	CodeVariableName: `envFrom takes a key whose name is no name of an environment variable.
+Kubernetes leaves it out and tells so in an event, or takes it since 1.34.`,
+	CodeSubPath: `a Secret is mounted by subPath.
+The kubelet brings new values into volumes, but not into what is mounted by subPath
+(https://kubernetes.io/docs/concepts/storage/volumes/#using-subpath).`,
+	CodeImmutableUsed: `an immutable Secret is used by its name.
+It cannot be changed: a rotation makes a new one of another name, and what uses it must name that.`,
+	CodeNotConsumed: `no workload that was read asks for a secret, or a key of it.
+It may be out of use, or what uses it was not read.`,
+	CodeWorkloadRead: `manifests of workloads can't be read.
+The rest is judged all the same. Nothing is fetched, and no program is run: a kustomization with a remote base, and
+templates of Helm, must be rendered first and given with --workloads -.`,
+	CodeWorkloads: `what the contract says of workloads cannot be.
+A path of references is names of fields with dots between them, as in spec.superuserSecret.name; lists are gone through.`,
 	CodeMissing:          `an input that is required is at none of the places where it could be.`,
 	CodeMissingGenerated: "a generated input is missing and --no-generate forbids to make it.",
 	CodeRuleBroken:       `the values that are present break a rule of the contract.`,

@@ -24,20 +24,21 @@ const LockKey = "VICTORGEN_LOCK_KEY"
 
 // Plan is one environment, compiled.
 type Plan struct {
-	Environment string   // its name: "production"
-	PartOf      string   // the app.kubernetes.io/part-of label
-	Namespace   string   // where its secrets live unless they say otherwise
-	Module      string   // absolute directory of the CUE module
-	Dir         string   // absolute directory of the environment's package
-	Inputs      []Input  // sorted by name
-	Secrets     []Secret // sorted by namespace, then name
-	Rules       []Rule   // sorted by name
-	Sources     []Source // sorted by name
-	Readers     []Reader // who may get the secrets from the cluster, in the order of the contract
-	Alerts      *Alerts  // nil if there are to be no alerting rules
-	ESOVersion  [3]int   // of the External Secrets Operator in the cluster
-	ArgoCD      *ArgoCD  // nil if the contract says nothing of it
-	Pos         []Pos    // where its name is
+	Environment string     // its name: "production"
+	PartOf      string     // the app.kubernetes.io/part-of label
+	Namespace   string     // where its secrets live unless they say otherwise
+	Module      string     // absolute directory of the CUE module
+	Dir         string     // absolute directory of the environment's package
+	Inputs      []Input    // sorted by name
+	Secrets     []Secret   // sorted by namespace, then name
+	Rules       []Rule     // sorted by name
+	Sources     []Source   // sorted by name
+	Readers     []Reader   // who may get the secrets from the cluster, in the order of the contract
+	Alerts      *Alerts    // nil if there are to be no alerting rules
+	ESOVersion  [3]int     // of the External Secrets Operator in the cluster
+	ArgoCD      *ArgoCD    // nil if the contract says nothing of it
+	Workloads   *Workloads // nil if the contract says nothing of them
+	Pos         []Pos      // where its name is
 	// Own is the plan with the default source that the contract has, if another
 	// stands in for that one, for this run.
 	Own *Plan
@@ -421,6 +422,22 @@ type ArgoCD struct {
 // MaxAnnotations is how many bytes the annotations of an object have together, names
 // and texts (https://github.com/kubernetes/apimachinery/blob/v0.35.1/pkg/api/validation/objectmeta.go).
 const MaxAnnotations = 256 << 10
+
+// Workloads are what uses the secrets.
+type Workloads struct {
+	Paths      []string     // absolute: kustomizations, directories, files of manifests
+	Other      []string     // names, or patterns of path.Match, of Secrets that somebody else makes
+	References []SecretPath // sorted by kind and path
+	Pos        []Pos
+}
+
+// SecretPath is a field of a kind of object in which it asks for a Secret.
+type SecretPath struct {
+	Kind string
+	Path string // names of fields with dots between them; lists are gone through
+	Pull bool   // it is the login of a registry
+	TLS  bool   // it is a certificate with its key
+}
 
 // Reader is somebody who may get the secrets of an environment from the
 // cluster: a subject of Kubernetes RBAC.

@@ -1,0 +1,503 @@
+// Package workload reads the manifests of what uses Secrets, and says where they ask
+// for one that is not there, or not as they ask for it. It knows pods by their shape
+// and not by the kinds of object that make them, so that a Rollout counts as a
+// Deployment does.
+package workload
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/kustomize/api/konfig"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/git"
+	"github.com/victor-ai/victorgen/internal/offline"
+)
+
+// Use is how a Secret is used.
+type Use string
+
+// The uses.
+const (
+	Variable  Use = "variable"    // one environment variable
+	Variables Use = "variables"   // envFrom: one for each key
+	Volume    Use = "volume"      // files
+	Pull      Use = "image pull"  // credentials of a registry
+	TLS       Use = "certificate" // of an Ingress or a Gateway
+	Other     Use = "other"
+)
+
+// Reference is one place in a manifest that asks for a Secret, or for a key of it.
+type Reference struct {
+	Object    string // its kind and name: "Deployment api"
+	Namespace string // of the Secret; empty is the one that the object is deployed to
+	Where     string // in the object: "container api, variable DB_PASSWORD"; may be empty
+	Use       Use
+	Secret    string
+	Key       string // empty is all of it
+	Optional  bool
+	SubPath   bool // it is mounted by subPath, so that the files never change
+	Pos       plan.Pos
+}
+
+// Set is what was read.
+type Set struct {
+	References []Reference
+	Objects    int // that were looked at
+	Files      int // that were read
+	made       []secret
+}
+
+// secret names a Secret that one of the manifests makes. An empty namespace is the
+// one that the manifest is deployed to.
+type secret struct{ namespace, name string }
+
+// Stdin stands for rendered manifests on standard input.
+const Stdin = "-"
+
+// The bounds of what is read.
+const (
+	maxFiles = 20_000
+	maxStdin = 256 << 20
+	maxDepth = 200
+)
+
+// Read reads the manifests of p that the contract names, and those in paths: each a
+// kustomization, a directory, a file of YAML or JSON, or [Stdin], which is what stdin
+// returns. What cannot be read is an error, and the rest is read all the same. A
+// path of the contract lies in the Git work tree, and none is that of a source.
+func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set, plan.Diagnostics) {
+	r := &reader{plan: p, set: &Set{}, seen: map[string]bool{}}
+	var table []plan.SecretPath
+	if w := p.Workloads; w != nil {
+		table = w.References
+		root := offlineRoot(p.Module)
+		for _, path := range w.Paths {
+			r.path(ctx, path, root, w.Pos, true)
+		}
+	}
+	for _, path := range paths {
+		if path == Stdin {
+			if len(stdin) > maxStdin {
+				r.ds.Errorf(plan.CodeWorkloadRead, nil, "give it in parts", "standard input has more than %d MiB", maxStdin>>20)
+				continue
+			}
+			r.set.Files++
+			r.documents("standard input", stdin)
+			continue
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			r.ds.Errorf(plan.CodeWorkloadRead, nil, "", "%s: %v", path, err)
+			continue
+		}
+		r.path(ctx, abs, offlineRoot(filepath.Dir(abs)), nil, false)
+	}
+	r.table = append(builtin, table...)
+	for _, o := range r.objects {
+		r.object(o, 0)
+	}
+	r.ds.Sort()
+	return r.set, r.ds
+}
+
+func offlineRoot(dir string) string {
+	root := git.WorkTree(dir)
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		return real
+	}
+	return root
+}
+
+type reader struct {
+	plan    *plan.Plan
+	set     *Set
+	ds      plan.Diagnostics
+	table   []plan.SecretPath
+	objects []object
+	seen    map[string]bool // files
+	origins map[string][]*yaml.Node
+}
+
+// object is one object of a manifest.
+type object struct {
+	root *yaml.Node
+	at   func(path []string, n *yaml.Node) plan.Pos
+}
+
+// path reads what a path names. Links are followed, but not out of root, nor to what
+// a source keeps its values in.
+func (r *reader) path(ctx context.Context, path, root string, pos []plan.Pos, fenced bool) {
+	bad := func(hint, format string, args ...any) {
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, hint, format, args...)
+	}
+	fence := root
+	if !fenced {
+		fence = ""
+	}
+	real, ok := r.resolve(path, fence, pos)
+	if !ok {
+		return
+	}
+	info, err := os.Stat(real)
+	switch {
+	case err != nil:
+		bad("", "%s can't be read: %v", path, reason(err))
+	case !info.IsDir():
+		r.file(real, fence, pos)
+	case isKustomization(real):
+		r.kustomization(ctx, real, root, pos)
+	default:
+		found := 0
+		err := filepath.WalkDir(real, func(file string, d fs.DirEntry, err error) error {
+			name := filepath.Base(file)
+			switch {
+			case err != nil:
+				bad("", "%s can't be read: %v", file, reason(err))
+			case d.IsDir() && file != real && strings.HasPrefix(name, "."):
+				return fs.SkipDir
+			case d.IsDir() || strings.HasPrefix(name, ".") || !isManifest(name) || slices.Contains(konfig.RecognizedKustomizationFileNames(), name):
+			case ctx.Err() != nil:
+				return ctx.Err()
+			default:
+				if found++; found > maxFiles {
+					bad("name fewer of them", "%s has more than %d manifests", path, maxFiles)
+					return fs.SkipAll
+				}
+				r.file(file, fence, pos)
+			}
+			return nil
+		})
+		if err != nil {
+			bad("", "reading %s was interrupted: %v", path, context.Cause(ctx))
+		} else if found == 0 {
+			bad("name a kustomization, or a directory or a file of manifests", "%s has no manifests", path)
+		}
+	}
+}
+
+// resolve follows the links of a path, which must lead neither out of root, if that
+// is not empty, nor to where a source keeps its values.
+func (r *reader) resolve(path, root string, pos []plan.Pos) (string, bool) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "", "%s can't be read: %v", path, reason(err))
+		return "", false
+	}
+	if rel, err := filepath.Rel(root, real); root != "" && (err != nil || !filepath.IsLocal(rel)) {
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "name manifests of the repository; or give others with --workloads", "%s is outside of %s", path, root)
+		return "", false
+	}
+	if r.isSource(real) {
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "name manifests", "%s is where a source keeps its values", path)
+		return "", false
+	}
+	return real, true
+}
+
+// isSource reports whether a source keeps its values there.
+func (r *reader) isSource(file string) bool {
+	for _, s := range r.plan.Sources {
+		for _, place := range []string{s.File, s.Shared, s.Dir} {
+			if place == "" {
+				continue
+			}
+			if real, err := filepath.EvalSymlinks(place); err == nil {
+				place = real
+			}
+			if rel, err := filepath.Rel(place, file); err == nil && filepath.IsLocal(rel) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isManifest(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".yaml" || ext == ".yml" || ext == ".json"
+}
+
+func isKustomization(dir string) bool {
+	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(name string) bool {
+		info, err := os.Stat(filepath.Join(dir, name))
+		return err == nil && info.Mode().IsRegular()
+	})
+}
+
+func (r *reader) file(path, root string, pos []plan.Pos) {
+	file, ok := r.resolve(path, root, pos)
+	if !ok || r.seen[file] {
+		return
+	}
+	r.seen[file] = true
+	text, err := offline.ReadFile(file)
+	if err != nil {
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "", "%s can't be read: %v", file, reason(err))
+		return
+	}
+	r.set.Files++
+	r.documents(file, text)
+}
+
+// kustomization reads what kustomize makes of the kustomization in dir.
+func (r *reader) kustomization(ctx context.Context, dir, root string, pos []plan.Pos) {
+	rendering := offline.Render(ctx, dir, offline.Options{Root: root, Origins: true})
+	if rendering.Failure != "" {
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "`kustomize build` in it says more", "the kustomization in %s can't be rendered: %s", dir, rendering.Failure)
+		return
+	}
+	if len(rendering.Left) > 0 {
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "copy it into the repository; or give what it renders to: kustomize build ... | victorgen vet ENV --workloads -",
+			"the kustomization in %s needs %s, and nothing here asks a network or runs another program", dir, plan.And(rendering.Left))
+	}
+	r.set.Files++
+	for _, doc := range rendering.Resources {
+		file := originOf(doc, dir)
+		var n yaml.Node
+		if n.Encode(doc) != nil {
+			continue
+		}
+		kind, _ := doc["kind"].(string)
+		r.objects = append(r.objects, object{root: &n, at: func(path []string, value *yaml.Node) plan.Pos {
+			return r.inOrigin(file, kind, &n, path, value.Value)
+		}})
+	}
+}
+
+// originOf is the file that kustomize says an object to be from, and takes the note away.
+func originOf(doc map[string]any, dir string) string {
+	meta, _ := doc["metadata"].(map[string]any)
+	annotations, _ := meta["annotations"].(map[string]any)
+	text, _ := annotations["config.kubernetes.io/origin"].(string)
+	var origin struct {
+		Path         string `yaml:"path"`
+		ConfiguredIn string `yaml:"configuredIn"`
+	}
+	if yaml.Unmarshal([]byte(text), &origin) == nil {
+		for _, path := range []string{origin.Path, origin.ConfiguredIn} {
+			if path != "" {
+				return filepath.Join(dir, filepath.FromSlash(path))
+			}
+		}
+	}
+	return filepath.Join(dir, konfig.DefaultKustomizationFileName())
+}
+
+// inOrigin returns where the file that an object is from has the value at a path. A
+// kustomization may have changed it: then it is where the nearest of what is above
+// stands.
+func (r *reader) inOrigin(file, kind string, rendered *yaml.Node, path []string, value string) plan.Pos {
+	docs, ok := r.origins[file]
+	if !ok {
+		if text, err := offline.ReadFile(file); err == nil {
+			for _, d := range split(text) {
+				var n yaml.Node
+				if yaml.Unmarshal(d.text, &n) == nil && n.Kind == yaml.DocumentNode {
+					shift(&n, d.line)
+					docs = append(docs, n.Content[0])
+				}
+			}
+		}
+		if r.origins == nil {
+			r.origins = map[string][]*yaml.Node{}
+		}
+		r.origins[file] = docs
+	}
+	best, depth := plan.Pos{File: file, Line: 1, Column: 1}, -1
+	for _, d := range docs {
+		if field(d, "kind").text() != kind {
+			continue
+		}
+		n, d := descend(d, rendered, path)
+		if n.Value == value && d == len(path) {
+			d++
+		}
+		if d > depth {
+			best, depth = plan.Pos{File: file, Line: n.Line, Column: n.Column}, d
+		}
+	}
+	return best
+}
+
+// descend follows a path of rendered in n as far as it goes, and says how far that
+// is. The elements of a list are told by their names where they have any: a patch
+// puts its own before those that were there.
+func descend(n, rendered *yaml.Node, path []string) (*yaml.Node, int) {
+	for i, step := range path {
+		var next *yaml.Node
+		if index, err := strconv.Atoi(step); err == nil && rendered.Kind == yaml.SequenceNode && index < len(rendered.Content) {
+			rendered = real(rendered.Content[index])
+			name := field(rendered, "name").text()
+			for j, item := range (node{n}).items() {
+				if name != "" && field(item, "name").text() == name || name == "" && j == index {
+					next = item
+				}
+			}
+		} else {
+			rendered, next = field(rendered, step).Node, field(n, step).Node
+		}
+		if next == nil || rendered == nil {
+			return n, i
+		}
+		n = next
+	}
+	return n, len(path)
+}
+
+// part is one document of a file.
+type part struct {
+	text []byte
+	line int // before it
+}
+
+var separator = regexp.MustCompile(`(?m)^---([ \t].*)?\r?$`)
+
+// split takes a file apart into its documents, so that one that is not YAML does not
+// hide the others.
+func split(text []byte) []part {
+	var all []part
+	start, line := 0, 0
+	for _, at := range append(separator.FindAllIndex(text, -1), []int{len(text), len(text)}) {
+		doc := text[start:at[0]]
+		if len(bytes.TrimSpace(doc)) > 0 {
+			all = append(all, part{doc, line})
+		}
+		line += bytes.Count(text[start:at[1]], []byte("\n"))
+		start = at[1]
+	}
+	return all
+}
+
+// shift moves the lines of what is below n, and reports whether there are aliases.
+func shift(n *yaml.Node, lines int) (aliases bool) {
+	n.Line += lines
+	aliases = n.Kind == yaml.AliasNode
+	for _, c := range n.Content {
+		aliases = shift(c, lines) || aliases
+	}
+	return aliases
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: line ([0-9]+):`)
+
+// documents reads the objects of a file.
+func (r *reader) documents(file string, text []byte) {
+	for _, d := range split(text) {
+		var n yaml.Node
+		if err := yaml.Unmarshal(d.text, &n); err != nil {
+			at := plan.Pos{File: file, Line: d.line + 1, Column: 1}
+			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+				line, _ := strconv.Atoi(m[1])
+				at.Line += max(line-1, 0)
+			}
+			if bytes.Contains(d.text, []byte("{{")) {
+				r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{at}, notRendered, "this is a template of manifests, and not YAML")
+			} else {
+				r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{at}, "", "this is not valid YAML")
+			}
+			continue
+		}
+		if n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
+			continue
+		}
+		if shift(&n, d.line) {
+			// Whoever follows aliases of aliases goes on for ever. The decoder knows how many
+			// are too many.
+			var v any
+			if n.Decode(&v) != nil {
+				r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{{File: file, Line: d.line + 1, Column: 1}}, "write out what the aliases stand for", "this is not valid YAML: it has too many aliases, or one of itself, or a field twice")
+				continue
+			}
+		}
+		r.objects = append(r.objects, object{root: n.Content[0], at: func(_ []string, value *yaml.Node) plan.Pos {
+			return plan.Pos{File: file, Line: value.Line, Column: value.Column}
+		}})
+	}
+}
+
+// reason is why a file could not be read, without its name.
+func reason(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// node is a value of a manifest, which may be missing: then Node is nil.
+type node struct{ *yaml.Node }
+
+// field returns a field of a mapping, aliases followed.
+func field(n *yaml.Node, name string) node {
+	if n = real(n); n != nil && n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == name {
+				return node{real(n.Content[i+1])}
+			}
+		}
+	}
+	return node{}
+}
+
+// real is what an alias stands for.
+func real(n *yaml.Node) *yaml.Node {
+	for range maxDepth {
+		if n == nil || n.Kind != yaml.AliasNode {
+			return n
+		}
+		n = n.Alias
+	}
+	return nil
+}
+
+func (n node) text() string {
+	if n.Node != nil && n.Kind == yaml.ScalarNode {
+		return n.Value
+	}
+	return ""
+}
+
+func (n node) isTrue() bool { return n.text() == "true" }
+
+// items are the elements of a list.
+func (n node) items() []*yaml.Node {
+	if n.Node == nil || n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	var all []*yaml.Node
+	for _, c := range n.Content {
+		all = append(all, real(c))
+	}
+	return all
+}
+
+// shown is a name of a manifest as messages have it. What is no name of Kubernetes is
+// not shown: somebody may have put anything there.
+func shown(name string) string {
+	if len(validation.IsDNS1123Subdomain(strings.ToLower(name))) > 0 {
+		return "[not shown]"
+	}
+	return name
+}
+
+// ReadStdin reads what [Read] takes for [Stdin].
+func ReadStdin(in io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxStdin+1))
+	if err != nil {
+		return nil, fmt.Errorf("standard input can't be read: %w", err)
+	}
+	return text, nil
+}
