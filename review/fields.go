@@ -389,3 +389,21 @@ func union[V any](a, b map[string]V) map[string]V {
 	maps.Copy(all, b)
 	return all
 }
+
+var workloadsFields = []field[plan.Workloads]{
+	{"workloads", "manifests", func(s *Side, w plan.Workloads) string {
+		var all []string
+		for _, path := range w.Paths {
+			all = append(all, s.Path(path))
+		}
+		return joined(all)
+	}, always[plan.Workloads](Other)},
+	text("workloads", "secrets of others", Other, func(w plan.Workloads) string { return joined(w.Other) }),
+	text("workloads", "references", Other, func(w plan.Workloads) string {
+		var all []string
+		for _, r := range w.References {
+			all = append(all, r.Kind+" "+r.Path)
+		}
+		return joined(all)
+	}),
+}

@@ -29,6 +29,7 @@ func (c *comparison) plans() {
 	c.readers(old, new)
 	c.alerts(old, new)
 	c.argocd(old, new)
+	c.workloads(old, new)
 }
 
 func (c *comparison) sources(old, new *plan.Plan) {
@@ -441,6 +442,17 @@ func (c *comparison) argocd(old, new *plan.Plan) {
 	case was != nil:
 		c.event(Other, "argocd", "Application", was.Name, "gone", "", "", nil)
 	}
+}
+
+func (c *comparison) workloads(old, new *plan.Plan) {
+	var was, is plan.Workloads
+	if old.Workloads != nil {
+		was = *old.Workloads
+	}
+	if new.Workloads != nil {
+		is = *new.Workloads
+	}
+	fields(c, workloadsFields, "workloads", "", was, is, is.Pos)
 }
 
 // begun tells of an environment that is new: all that a reviewer has to know of it.

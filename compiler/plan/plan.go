@@ -435,8 +435,6 @@ type Workloads struct {
 type SecretPath struct {
 	Kind string
 	Path string // names of fields with dots between them; lists are gone through
-	Pull bool   // it is the login of a registry
-	TLS  bool   // it is a certificate with its key
 }
 
 // Reader is somebody who may get the secrets of an environment from the

@@ -10,43 +10,50 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// builtin are the fields of kinds without pods of their own in which a Secret is
+// place is a field of a kind of object in which a Secret is asked for.
+type place struct {
+	kind string
+	path string // names of fields with dots between them; lists are gone through
+	use  Use
+}
+
+// builtin are the places of kinds without pods of their own in which a Secret is
 // asked for: those of Kubernetes, and of operators that many have.
-var builtin = []plan.SecretPath{
-	{Kind: "ServiceAccount", Path: "imagePullSecrets.name", Pull: true},
-	{Kind: "ServiceAccount", Path: "secrets.name"},
-	{Kind: "Ingress", Path: "spec.tls.secretName", TLS: true},
-	{Kind: "Gateway", Path: "spec.listeners.tls.certificateRefs.name", TLS: true},
+var builtin = []place{
+	{"ServiceAccount", "imagePullSecrets.name", Pull},
+	{"ServiceAccount", "secrets.name", Other},
+	{"Ingress", "spec.tls.secretName", TLS},
+	{"Gateway", "spec.listeners.tls.certificateRefs.name", TLS},
 
 	// https://cert-manager.io/docs/reference/api-docs/
-	{Kind: "Issuer", Path: "spec.ca.secretName"},
-	{Kind: "ClusterIssuer", Path: "spec.ca.secretName"},
-	{Kind: "Issuer", Path: "spec.acme.externalAccountBinding.keySecretRef.name"},
-	{Kind: "ClusterIssuer", Path: "spec.acme.externalAccountBinding.keySecretRef.name"},
-	{Kind: "Issuer", Path: "spec.acme.solvers.dns01.cloudflare.apiTokenSecretRef.name"},
-	{Kind: "ClusterIssuer", Path: "spec.acme.solvers.dns01.cloudflare.apiTokenSecretRef.name"},
-	{Kind: "Issuer", Path: "spec.acme.solvers.dns01.route53.secretAccessKeySecretRef.name"},
-	{Kind: "ClusterIssuer", Path: "spec.acme.solvers.dns01.route53.secretAccessKeySecretRef.name"},
-	{Kind: "Certificate", Path: "spec.keystores.jks.passwordSecretRef.name"},
-	{Kind: "Certificate", Path: "spec.keystores.pkcs12.passwordSecretRef.name"},
+	{"Issuer", "spec.ca.secretName", Other},
+	{"ClusterIssuer", "spec.ca.secretName", Other},
+	{"Issuer", "spec.acme.externalAccountBinding.keySecretRef.name", Other},
+	{"ClusterIssuer", "spec.acme.externalAccountBinding.keySecretRef.name", Other},
+	{"Issuer", "spec.acme.solvers.dns01.cloudflare.apiTokenSecretRef.name", Other},
+	{"ClusterIssuer", "spec.acme.solvers.dns01.cloudflare.apiTokenSecretRef.name", Other},
+	{"Issuer", "spec.acme.solvers.dns01.route53.secretAccessKeySecretRef.name", Other},
+	{"ClusterIssuer", "spec.acme.solvers.dns01.route53.secretAccessKeySecretRef.name", Other},
+	{"Certificate", "spec.keystores.jks.passwordSecretRef.name", Other},
+	{"Certificate", "spec.keystores.pkcs12.passwordSecretRef.name", Other},
 
 	// https://cloudnative-pg.io/documentation/current/cloudnative-pg.v1/
-	{Kind: "Cluster", Path: "spec.superuserSecret.name"},
-	{Kind: "Cluster", Path: "spec.bootstrap.initdb.secret.name"},
-	{Kind: "Cluster", Path: "spec.bootstrap.recovery.secret.name"},
-	{Kind: "Cluster", Path: "spec.managed.roles.passwordSecret.name"},
-	{Kind: "Cluster", Path: "spec.imagePullSecrets.name", Pull: true},
-	{Kind: "Cluster", Path: "spec.backup.barmanObjectStore.s3Credentials.accessKeyId.name"},
-	{Kind: "Cluster", Path: "spec.backup.barmanObjectStore.s3Credentials.secretAccessKey.name"},
+	{"Cluster", "spec.superuserSecret.name", Other},
+	{"Cluster", "spec.bootstrap.initdb.secret.name", Other},
+	{"Cluster", "spec.bootstrap.recovery.secret.name", Other},
+	{"Cluster", "spec.managed.roles.passwordSecret.name", Other},
+	{"Cluster", "spec.imagePullSecrets.name", Pull},
+	{"Cluster", "spec.backup.barmanObjectStore.s3Credentials.accessKeyId.name", Other},
+	{"Cluster", "spec.backup.barmanObjectStore.s3Credentials.secretAccessKey.name", Other},
 
 	// https://fluxcd.io/flux/components/
-	{Kind: "HelmRelease", Path: "spec.valuesFrom.name"},
-	{Kind: "HelmRelease", Path: "spec.kubeConfig.secretRef.name"},
-	{Kind: "Kustomization", Path: "spec.decryption.secretRef.name"},
-	{Kind: "GitRepository", Path: "spec.secretRef.name"},
-	{Kind: "HelmRepository", Path: "spec.secretRef.name"},
-	{Kind: "OCIRepository", Path: "spec.secretRef.name"},
-	{Kind: "Bucket", Path: "spec.secretRef.name"},
+	{"HelmRelease", "spec.valuesFrom.name", Other},
+	{"HelmRelease", "spec.kubeConfig.secretRef.name", Other},
+	{"Kustomization", "spec.decryption.secretRef.name", Other},
+	{"GitRepository", "spec.secretRef.name", Other},
+	{"HelmRepository", "spec.secretRef.name", Other},
+	{"OCIRepository", "spec.secretRef.name", Other},
+	{"Bucket", "spec.secretRef.name", Other},
 }
 
 // selectorGroups are the groups of API in which every {name, key} that is not that of
@@ -94,7 +101,7 @@ func (r *reader) object(o object, depth int) {
 		return
 	}
 	for _, p := range r.table {
-		if p.Kind == kind {
+		if p.kind == kind {
 			f.path(p)
 		}
 	}
@@ -172,19 +179,13 @@ func join(path []string, more ...string) []string {
 }
 
 // path finds what the table says of a kind.
-func (f *finder) path(p plan.SecretPath) {
-	for _, v := range values(f.o.root, strings.Split(p.Path, "."), nil) {
+func (f *finder) path(p place) {
+	for _, v := range values(f.o.root, strings.Split(p.path, "."), nil) {
 		// A reference that says what kind of object it is to may be to another.
 		if kind := field(v.parent, "kind").text(); kind != "" && kind != "Secret" {
 			continue
 		}
-		ref := Reference{Where: p.Path, Use: Other, Secret: v.node.Value, Namespace: field(v.parent, "namespace").text(), Optional: field(v.parent, "optional").isTrue()}
-		switch {
-		case p.Pull:
-			ref.Use = Pull
-		case p.TLS:
-			ref.Use = TLS
-		}
+		ref := Reference{Where: p.path, Use: p.use, Secret: v.node.Value, Namespace: field(v.parent, "namespace").text(), Optional: field(v.parent, "optional").isTrue()}
 		for _, name := range []string{"key", "valuesKey"} {
 			if key := field(v.parent, name); key.text() != "" {
 				ref.Key = key.text()

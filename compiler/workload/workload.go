@@ -81,9 +81,11 @@ const (
 // path of the contract lies in the Git work tree, and none is that of a source.
 func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set, plan.Diagnostics) {
 	r := &reader{plan: p, set: &Set{}, seen: map[string]bool{}}
-	var table []plan.SecretPath
+	r.table = slices.Clone(builtin)
 	if w := p.Workloads; w != nil {
-		table = w.References
+		for _, ref := range w.References {
+			r.table = append(r.table, place{ref.Kind, ref.Path, Other})
+		}
 		root := offlineRoot(p.Module)
 		for _, path := range w.Paths {
 			r.path(ctx, path, root, w.Pos, true)
@@ -106,7 +108,6 @@ func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set
 		}
 		r.path(ctx, abs, offlineRoot(filepath.Dir(abs)), nil, false)
 	}
-	r.table = append(builtin, table...)
 	for _, o := range r.objects {
 		r.object(o, 0)
 	}
@@ -126,7 +127,7 @@ type reader struct {
 	plan    *plan.Plan
 	set     *Set
 	ds      plan.Diagnostics
-	table   []plan.SecretPath
+	table   []place
 	objects []object
 	seen    map[string]bool // files
 	origins map[string][]*yaml.Node
