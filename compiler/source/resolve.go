@@ -150,7 +150,7 @@ func Ages(ctx context.Context, p *plan.Plan, sources map[string]Source, o Option
 // error.
 func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove bool, now time.Time, o Options) (value.Set, plan.Diagnostics) {
 	r := newResolution(p, sources, p.Inputs)
-	r.unreadable, r.prove, r.generatedBy = plan.Error, prove, "`victorgen generate` makes it"
+	r.unreadable, r.prove, r.verifies, r.generatedBy = plan.Error, prove, true, "`victorgen generate` makes it"
 	o.NoGenerate = true
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
@@ -201,6 +201,7 @@ type resolution struct {
 	replace     bool            // write over what is there
 	generatedBy string          // what would generate a missing input
 	lenient     bool            // what is wrong with a value is a warning
+	verifies    bool            // nothing is made of what is found
 	set         value.Set
 	places      map[string]string // of an absent input: where to put it, if its source says so
 	left        map[string]string // absent inputs of which a value is left where it does not count: where
@@ -434,6 +435,9 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 	for l, names := range lots {
 		src, _ := r.plan.Source(l.source)
 		for _, name := range names {
+			if r.verifies {
+				continue // it is absent, and said to be
+			}
 			r.set[name] = value.Resolved{Reason: "absent at source " + src.String(), Remedy: r.broughtBack([]string{name}, src)}
 		}
 		report := r.ds.Warnf
@@ -451,7 +455,10 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 		if len(names) > 1 {
 			has = "has values of them"
 		}
-		report(plan.CodeLost, r.declared(names, src), r.broughtBack(names, src), "source %s does not have %s, and %s %s: %s",
+		if what = ": " + what; r.verifies {
+			what = ""
+		}
+		report(plan.CodeLost, r.declared(names, src), r.broughtBack(names, src), "source %s does not have %s, and %s %s%s",
 			src, plan.And(names), l.holder.By, has, what)
 	}
 }
@@ -483,8 +490,11 @@ func (r *resolution) broughtBack(names []string, src plan.Source) string {
 		return "move what is for this environment from " + left + " to " + filepath.Base(src.At()) + renew
 	}
 	where := "is it the right account, region and prefix?"
-	if src.File != "" {
+	switch {
+	case src.File != "":
 		where = "is it the right file?"
+	case src.Dir != "":
+		where = "is it the right directory?"
 	}
 	cluster := "`victorgen recover ENV` reads it from the cluster, or a colleague or a backup may have it"
 	if slices.Equal(names, []string{plan.LockKey}) {
