@@ -54,6 +54,7 @@ const (
 	errNotBase64  cause = "a value is not valid base64"
 	errNotBase32  cause = "a value is not valid base32"
 	errNotInteger cause = "a value is not an integer"
+	errNoText     cause = "a value is a list or an object, which has no text: toJson writes one"
 )
 
 // rendering is one execution of a template.
@@ -469,6 +470,9 @@ func (r *rendering) functions() template.FuncMap {
 		fns[name] = r.limited(name, fn)
 	}
 	fns[something] = r.limited(something, func(inputs string, v any) (any, error) {
+		if kind := reflect.ValueOf(v).Kind(); (kind == reflect.Map || kind == reflect.Slice) && reflect.TypeOf(v) != reflect.TypeFor[absent]() {
+			return nil, errNoText
+		}
 		if !hasText(v) {
 			return nil, errAbsent
 		}
@@ -509,7 +513,7 @@ func (r *rendering) limited(name string, fn any) any {
 					return errAbsent
 				}
 			case !containers[name] && (v.Kind() == reflect.Map || v.Kind() == reflect.Slice):
-				return cause("a value is a list or an object, which has no text")
+				return errNoText
 			}
 			add(v, &size)
 			return nil

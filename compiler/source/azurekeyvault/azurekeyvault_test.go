@@ -270,6 +270,22 @@ func TestReadClaim(t *testing.T) {
 		t.Errorf("read returns %q, %v", a.Value.Reveal(), a.Err)
 	}
 
+	// One that is a second old may still lose.
+	s.claim("young", "loser")
+	young := 0
+	s.change(func() {
+		s.secrets["young"].versions[0].created--
+		s.before = func(string) {
+			if young++; young == 2 {
+				s.put("young", "winner")
+			}
+		}
+	})
+	if a := s.open().Read(t.Context(), []source.Ref{ref("young")})[0]; string(a.Value.Reveal()) != "winner" {
+		t.Errorf("read of a young claim returns %q, %v", a.Value.Reveal(), a.Err)
+	}
+
+	s.change(func() { s.before = func(string) { reads++ } })
 	s.claim("old", "stands")
 	s.change(func() { s.secrets["old"].versions[0].created -= 60 })
 	reads = 10
