@@ -29,9 +29,8 @@ type Options struct {
 	// SkipValidation says that a value is used even if it is wrong: what Resolve
 	// has to say of values, but for one that cannot be decoded, are warnings.
 	SkipValidation bool
-	// Known tells of which of some inputs, which are absent at their sources and
-	// would be generated or left out, a value is known all the same, by name: what
-	// knows it. Of these none is generated or left out, for absent now is not the
+	// Known tells of which of some inputs, which are absent at their sources, a
+	// value is known all the same, by name: what knows it. Of these none is generated or left out, for absent now is not the
 	// same as never there. nil knows of none. It is asked only if there are such inputs.
 	Known func(context.Context, []plan.Input) (map[string]Holder, plan.Diagnostics)
 	// Renew are the names of inputs of which a value that is known is given up.
@@ -396,7 +395,7 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 func (r *resolution) lose(ctx context.Context, o Options) {
 	var absent []plan.Input
 	for _, in := range r.inputs {
-		if (in.Class == plan.Generated && !inCluster(in) || in.MayBeAbsent() && !saidAbsent(in)) && r.set[in.Name].State == value.Absent {
+		if !inCluster(in) && !saidAbsent(in) && r.set[in.Name].State == value.Absent {
 			absent = append(absent, in)
 		}
 	}
@@ -428,6 +427,9 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 			continue
 		}
 		r.lost[in.Name] = holder
+		if in.Class == plan.Required {
+			continue // that is an error in any case
+		}
 		if l := (lot{in.Source, holder, generated}); !generated || !o.NoGenerate { // else each is an error of its own
 			lots[l] = append(lots[l], in.Name)
 		}
@@ -532,7 +534,11 @@ func (r *resolution) check(in plan.Input, o Options) {
 	case value.Absent:
 		switch {
 		case in.Class == plan.Required:
-			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "required input %s is missing", in.Name)
+			hint := r.remedy(in)
+			if had := r.lost[in.Name]; had.By != "" {
+				hint += "; " + had.By + " has a value of it: " + cmp.Or(had.Remedy, "`victorgen recover ENV` reads it from the cluster, or a colleague or a backup may have it")
+			}
+			r.ds.Errorf(plan.CodeMissing, in.Pos, hint, "required input %s is missing", in.Name)
 		case in.Class == plan.Generated && r.lost[in.Name].By != "":
 			src, _ := r.plan.Source(in.Source)
 			r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, r.broughtBack([]string{in.Name}, src), "generated input %s is missing, and %s has a value of it", in.Name, r.lost[in.Name].By)
