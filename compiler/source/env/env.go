@@ -230,6 +230,9 @@ const processEnvironment = "the process environment"
 // place says where to put an input that is absent.
 func (s *Source) place(d *dotenv, name string) string {
 	place := filepath.Base(s.file)
+	if a, ok := d.values[name]; ok {
+		place = s.origin(a.line) + ", where it is empty,"
+	}
 	if d.missing {
 		place = s.file + ", which does not exist,"
 	}

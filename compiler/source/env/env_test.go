@@ -95,8 +95,8 @@ func TestRead(t *testing.T) {
 		"MULTIBYTE":        {"grün", ".secrets:12"},
 		"MULTIBYTE_QUOTED": {"grü", ".secrets:13"},
 		"LAST":             {"no-line-break", ".secrets:16"},
-		"EMPTY":            {"absent", ".secrets or the process environment"},
-		"QUOTED_EMPTY":     {"absent", ".secrets or the process environment"},
+		"EMPTY":            {"absent", ".secrets:14, where it is empty, or the process environment"},
+		"QUOTED_EMPTY":     {"absent", ".secrets:15, where it is empty, or the process environment"},
 		"NOWHERE":          {"absent", ".secrets or the process environment"},
 	}
 	var refs []source.Ref
