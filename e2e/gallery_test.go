@@ -119,17 +119,12 @@ func TestGallery(t *testing.T) {
 		}
 	}
 	python := filepath.Join(pythonPrograms(t, "PyJWT", pyJWTVersion, "cryptography=="+cryptographyVersion, "bcrypt=="+bcryptVersion), "python3")
-	kubeseal := goProgram(t, "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", sealedSecretsVersion)
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../examples/gallery")); err != nil {
 		t.Fatal(err)
 	}
 	// What somebody may have built there.
 	if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil {
-		t.Fatal(err)
-	}
-	private, err := filepath.Abs("../fixtures/demo-sealing-key.pem")
-	if err != nil {
 		t.Fatal(err)
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "envs", "*"))
@@ -153,24 +148,11 @@ func TestGallery(t *testing.T) {
 				t.Helper()
 				run("build", "envs/"+name)
 				g := &galleryApp{t, galleryInputs(t, secretsFile), map[string]map[string]string{}}
-				manifests, err := filepath.Glob(filepath.Join(dir, "deploy", name, "secrets", "*.yaml"))
-				if err != nil || len(manifests) == 0 {
-					t.Fatalf("no secrets in the tree: %v", err)
-				}
-				binary := map[string]map[string][]byte{} // which JSON has in base64
-				for _, m := range manifests {
-					sealed, err := os.ReadFile(m)
-					if err != nil {
-						t.Fatal(err)
-					}
-					var s corev1.Secret
-					out := g.run(string(sealed), kubeseal, "--recovery-unseal", "--recovery-private-key", private, "-o", "json")
-					if err := json.Unmarshal([]byte(out), &s); err != nil {
-						t.Fatal("kubeseal prints no Secret")
-					}
-					binary[s.Name], g.secrets[s.Name] = s.Data, map[string]string{}
-					for key, v := range s.Data {
-						g.secrets[s.Name][key] = string(v)
+				binary := unsealed(t, filepath.Join(dir, "deploy", name)) // which JSON has in base64
+				for secret, data := range binary {
+					g.secrets[secret] = map[string]string{}
+					for key, v := range data {
+						g.secrets[secret][key] = string(v)
 					}
 				}
 				if app.check != nil {
@@ -189,6 +171,38 @@ func TestGallery(t *testing.T) {
 			run("verify", "--source", "envs/"+name)
 		})
 	}
+}
+
+// unsealed is what the Secrets of a tree hold that is sealed for the demo's key,
+// by their names: kubeseal unseals them.
+func unsealed(t *testing.T, tree string) map[string]map[string][]byte {
+	t.Helper()
+	kubeseal := goProgram(t, "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", sealedSecretsVersion)
+	private, err := filepath.Abs("../fixtures/demo-sealing-key.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := filepath.Glob(filepath.Join(tree, "secrets", "*.yaml"))
+	if err != nil || len(manifests) == 0 {
+		t.Fatalf("no secrets in the tree: %v", err)
+	}
+	secrets := map[string]map[string][]byte{}
+	for _, m := range manifests {
+		sealed, err := os.ReadFile(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := program(string(sealed), kubeseal, "--recovery-unseal", "--recovery-private-key", private, "-o", "json")
+		if err != nil {
+			t.Fatalf("kubeseal: %v\n%s", err, out)
+		}
+		var s corev1.Secret
+		if err := json.Unmarshal([]byte(out), &s); err != nil {
+			t.Fatal("kubeseal prints no Secret")
+		}
+		secrets[s.Name] = s.Data
+	}
+	return secrets
 }
 
 // galleryInputs are the values in a dotenv file.
