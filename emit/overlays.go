@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -29,6 +30,8 @@ type Overlays struct {
 	byDir     map[string]*overlay
 	manifests []string // of the module: files that may be a Kubernetes object
 	cut       bool     // there are more files than are looked at
+
+	listed map[string][]string // what the locks in the module list, by directory
 }
 
 // overlay is one kustomization.
@@ -55,7 +58,7 @@ const (
 // absolute path, or of the module where there is no Git. It passes by what is
 // hidden and what package managers have put there.
 func FindOverlays(module string) *Overlays {
-	o := &Overlays{module: real(module), byDir: map[string]*overlay{}}
+	o := &Overlays{module: real(module), byDir: map[string]*overlay{}, listed: map[string][]string{}}
 	o.root = git.WorkTree(o.module)
 	left, start := maxEntries, time.Now()
 	walk := func(top string, take func(file, name string), skip string) {
@@ -338,7 +341,7 @@ func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[stri
 		if left -= len(text); left < 0 {
 			break
 		}
-		if err != nil || isOurs(text) || !bytes.Contains(text, []byte("Secret")) {
+		if err != nil || isOurs(text) && (within(file, real(tree)) || o.inTree(file)) || !bytes.Contains(text, []byte("Secret")) {
 			continue
 		}
 		for _, x := range objectsOf(text) {
@@ -351,6 +354,27 @@ func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[stri
 		}
 	}
 	return ds
+}
+
+// inTree reports whether a lock above file lists it: it is of a tree, and no copy of
+// one that somebody has left.
+func (o *Overlays) inTree(file string) bool {
+	for dir := filepath.Dir(file); within(dir, o.module); dir = filepath.Dir(dir) {
+		files, known := o.listed[dir]
+		if !known {
+			if root, err := os.OpenRoot(dir); err == nil {
+				if l, _ := readLock(root); l != nil {
+					files = l.Files
+				}
+				root.Close()
+			}
+			o.listed[dir] = files
+		}
+		if rel, err := filepath.Rel(dir, file); err == nil && slices.Contains(files, filepath.ToSlash(rel)) {
+			return true
+		}
+	}
+	return false
 }
 
 // includes reports whether the kustomization in dir includes the tree or a file

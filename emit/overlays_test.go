@@ -245,11 +245,15 @@ func TestOverlaysOfNames(t *testing.T) {
 				"secrets/k8s/elsewhere.yaml":            strings.Replace(sealed, "victor", "other", 1),
 				"secrets/k8s/chart.yaml":                "{{ if }}\nkind: Secret",
 				"secrets/deploy/staging/victorgen.lock": strings.Replace(string(mustLock(t)), `"production"`, `"staging"`, 1),
+				"secrets/k8s/copy.yaml":                 header + sealed,
+				"secrets/old/secrets/app.yaml":          header + sealed,
+				"secrets/old/victorgen.lock":            string(fakeTree("old", map[string]string{"secrets/app.yaml": ""}).Files[LockFile]),
 				"k8s/app.yaml":                          sealed, // which is somebody else's as far as we know
 			},
 			[]string{
 				`deploy/production/mine.yaml:1: VG4012: this ExternalSecret makes Secret victor/wide, and so does environment "production": each overwrites the other, or fails`,
 				`k8s/all.yaml:3: VG4012: this SealedSecret makes Secret victor/app, and so does environment "production": each overwrites the other, or fails`,
+				`k8s/copy.yaml:2: VG4012: this SealedSecret makes Secret victor/app, and so does environment "production": each overwrites the other, or fails`,
 			},
 		},
 	} {
