@@ -156,7 +156,8 @@ func (o *recoverOptions) recover(ctx context.Context, cmd *cobra.Command, r *res
 func recoverable(r *result, names []string) (inputs []plan.Input) {
 	var all []string
 	for _, in := range r.plan.Inputs {
-		if in.Default == nil && in.Name != plan.LockKey {
+		gone := in.Present != nil && !*in.Present
+		if in.Default == nil && in.Name != plan.LockKey && !gone {
 			all = append(all, in.Name)
 			if len(names) == 0 || slices.Contains(names, in.Name) {
 				inputs = append(inputs, in)
@@ -170,6 +171,8 @@ func recoverable(r *result, names []string) (inputs []plan.Input) {
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, all, "`victorgen explain ENV` lists them"), "there is no input %q", name)
 		case name == plan.LockKey:
 			r.Diagnostics.Errorf(plan.CodeUnrecoverable, in.Pos, "ask a colleague, or look into a backup", "%s is in no Secret", name)
+		case in.Present != nil && !*in.Present:
+			r.Diagnostics.Errorf(plan.CodeUnrecoverable, in.Pos, "take present: false away, if it is to be there again", "the contract says that %s is absent", name)
 		case in.Default != nil:
 			r.Diagnostics.Errorf(plan.CodeUnrecoverable, in.Pos, "", "the contract has the value of setting %s", name)
 		}

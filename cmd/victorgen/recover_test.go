@@ -166,6 +166,24 @@ secrets: app: keys: {
 	has(out, "recovered PASSWORD in .secrets.test:1, from apps/app password (not checked")
 	has(errs, "warning VG2108: VICTORGEN_LOCK_KEY is absent, too")
 
+	// An optional one comes back, too, unless the contract says that it is gone.
+	held.Data["token"] = []byte("tok-7f3k29dk20sk3")
+	s.Put(t, "secrets", "controller", held)
+	gone := filepath.Join("envs", "test", "gone.cue")
+	if err := write(dir, gone, []byte("package app\n\ninputs: TOKEN: present: false\n")); err != nil {
+		t.Fatal(err)
+	}
+	setSecrets(t, dir, before)
+	out, _ = recover(0, "--yes")
+	has(out, "test: nothing is missing that the cluster has")
+	_, errs = recover(1, "TOKEN", "--yes")
+	has(errs, "error VG2108: the contract says that TOKEN is absent")
+	if err := os.Remove(filepath.Join(dir, gone)); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = recover(0, "--yes")
+	has(out, "recovered TOKEN in .secrets.test:6, from apps/app token")
+
 	// A Secret that is not what the tree was built with does not come back.
 	setSecrets(t, dir, lines("VICTORGEN_LOCK_KEY"))
 	held.Data["password"] = []byte("somebody-Else-set-this-4k2m")
