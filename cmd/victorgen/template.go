@@ -197,6 +197,9 @@ func (t *template) input(in plan.Input, comment bool) {
 	if c := constraints(in); c != "" && in.Default == nil {
 		t.note("Must be: %s", c)
 	}
+	if parents := in.Parents(); len(parents) > 0 {
+		t.note("Made from %s", plan.And(parents))
+	}
 	if in.Example != "" {
 		t.note("Example: %s", in.Example)
 	}

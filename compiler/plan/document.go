@@ -102,6 +102,12 @@ type GenerateDocument struct {
 	Bits      int    `json:"bits"`
 	Encoding  string `json:"encoding"`
 	InCluster bool   `json:"inCluster"`
+	// Of what is made from other inputs.
+	Parents     []string `json:"parents"`
+	Cost        int      `json:"cost"`
+	Algorithm   string   `json:"algorithm"`
+	Lifetime    string   `json:"lifetime"`
+	RenewBefore string   `json:"renewBefore"`
 }
 
 // RuleDocument is a rule in a [Document].
@@ -240,7 +246,10 @@ func (p *Plan) inputDocument(in Input) InputDocument {
 		d.Pattern = in.Constraints.Pattern.String()
 	}
 	if g := in.Generate; g != nil {
-		d.Generate = &GenerateDocument{Kind: g.Kind, Length: g.Length, Bits: g.Bits, Encoding: g.Encoding, InCluster: g.InCluster}
+		d.Generate = &GenerateDocument{Kind: g.Kind, Length: g.Length, Bits: g.Bits, Encoding: g.Encoding, InCluster: g.InCluster, Parents: list(in.Parents())}
+		if c := g.Child; c != nil {
+			d.Generate.Cost, d.Generate.Algorithm, d.Generate.Lifetime, d.Generate.RenewBefore = c.Cost, c.Algorithm, duration(c.Lifetime), duration(c.RenewBefore)
+		}
 	}
 	for _, s := range p.Secrets {
 		for _, k := range s.Keys {
