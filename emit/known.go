@@ -108,14 +108,11 @@ func (l *lock) knows(in plan.Input, p *plan.Plan) bool {
 	if had[definitionOf(plan.Key{Input: in.Name}, p)] {
 		return true
 	}
-	if in.MayBeAbsent() {
-		return false // a template may have been sealed without it
-	}
 	files := fileNames(p)
 	for i, s := range p.Secrets {
 		for _, k := range s.Keys {
-			if !slices.Contains(k.Inputs(), in.Name) {
-				continue
+			if !slices.Contains(k.Inputs(), in.Name) || in.MayBeAbsent() && k.Template != nil {
+				continue // a template may have been sealed without what may be absent
 			}
 			_, sealed := keys[[3]string{s.Namespace, s.Name, k.Name}]
 			switch {
@@ -123,7 +120,7 @@ func (l *lock) knows(in plan.Input, p *plan.Plan) bool {
 				return true
 			case sealed && (renamed || l.Version == 1): // version 1 does not say what the key was made from
 				return true
-			case l.Version == 1 && s.Delivery.Kind == plan.External && slices.Contains(l.Files, files[i]):
+			case l.Version == 1 && !in.MayBeAbsent() && s.Delivery.Kind == plan.External && slices.Contains(l.Files, files[i]):
 				return true
 			}
 		}

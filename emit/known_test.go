@@ -207,12 +207,20 @@ func TestKnownOptional(t *testing.T) {
 	without, _ := mustEmit(t, p, neither, nil, at(day))
 	kept, _ := mustEmit(t, p, value.Set{}, with, at(day))
 	gone, _ := mustEmit(t, p, neither, with, at(day))
+	renamed := *p
+	renamed.Inputs = slices.Clone(p.Inputs)
+	renamed.Inputs[4].Name = "LOG_LEVEL"
+	renamed.Secrets = []plan.Secret{p.Secrets[0]}
+	renamed.Secrets[0].Keys = []plan.Key{p.Secrets[0].Keys[0], {Name: "level", Input: "LOG_LEVEL"}}
 	for name, test := range map[string]struct {
 		tree *Tree
 		want string
+		p    *plan.Plan
 	}{
-		"both were there": {with, "API_KEY LEVEL"}, "neither was": {without, ""}, "both were, and nobody knows now": {kept, "API_KEY LEVEL"},
-		"both are gone for good": {gone, ""}, "both were, and version 1 knows keys alone": {version1(t, with), "LEVEL"},
+		"one has another name":                    {with, "API_KEY LOG_LEVEL", &renamed},
+		"one has another name, and was not there": {without, "", &renamed},
+		"both were there":                         {with, "API_KEY LEVEL", p}, "neither was": {without, "", p}, "both were, and nobody knows now": {kept, "API_KEY LEVEL", p},
+		"both are gone for good": {gone, "", p}, "both were, and version 1 knows keys alone": {version1(t, with), "LEVEL", p},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "production")
@@ -222,7 +230,7 @@ func TestKnownOptional(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, LockFile), test.tree.Files[LockFile], 0o644); err != nil {
 				t.Fatal(err)
 			}
-			known, ds := KnownInputs(p, slices.DeleteFunc(slices.Clone(p.Inputs), func(in plan.Input) bool { return !in.MayBeAbsent() }), func(string) bool { return false }, dir)
+			known, ds := KnownInputs(test.p, slices.DeleteFunc(slices.Clone(test.p.Inputs), func(in plan.Input) bool { return !in.MayBeAbsent() }), func(string) bool { return false }, dir)
 			if got := strings.Join(slices.Sorted(maps.Keys(known)), " "); got != test.want || len(ds) > 0 {
 				t.Errorf("known are %q, want %q; %v", got, test.want, ds)
 			}
