@@ -123,3 +123,47 @@ func TestExternalFamily(t *testing.T) {
 	p.Put("/app/hash", hash.Value)
 	expect("verify --source", 0, 1, 0)
 }
+
+// TestVerifyFamily: verify judges what is made from others by what the cluster
+// holds, whatever the source does.
+func TestVerifyFamily(t *testing.T) {
+	s, kubeconfig, dir := applyModule(t)
+	writeFile(t, filepath.Join(dir, "more.cue"), `package app
+
+import "github.com/victor-ai/victorgen/schema"
+
+inputs: HASH: schema.#Generated & {generate: {kind: "bcrypt", of: "KEY", cost: 4}}
+secrets: hashes: keys: hash: input: "HASH"
+`)
+	env := filepath.Join(dir, "envs", "test")
+	verify := func(code int, wants ...string) string {
+		t.Helper()
+		got, stdout, stderr := victorgen(t, "verify", env, "--direct", "--kubeconfig", kubeconfig)
+		for _, want := range wants {
+			if !strings.Contains(stdout+stderr, want) {
+				t.Errorf("no %q", want)
+			}
+		}
+		if got != code || t.Failed() {
+			t.Fatalf("exit %d, not %d\n%s%s", got, code, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	if code, stdout, stderr := victorgen(t, "apply", env, "--kubeconfig", kubeconfig); code != 0 {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	verify(0, "3 secrets: 3 ok")
+	const other = "T3VhcnR6Ny1sYW50ZXJuLUJyaW5lLWFuZC1tb3JlMTI="
+	secret := s.Secret("apps", "generated")
+	secret.Data["key"] = []byte(other)
+	s.Put(t, "secrets", "somebody", secret)
+	said := verify(1, `error VG2025: HASH (key "hash" of secret apps/hashes in test, with KEY of secret apps/generated) does not fit KEY`,
+		"apps/hashes     Opaque                 1/1   direct    not ok", "`victorgen generate` makes it anew")
+	if strings.Contains(said, other) {
+		t.Error("a value is shown")
+	}
+	if code, stdout, stderr := victorgen(t, "apply", env, "--kubeconfig", kubeconfig, "--force-conflicts"); code != 0 || strings.Contains(stdout, "generated HASH") {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	verify(0, "3 secrets: 3 ok")
+}
