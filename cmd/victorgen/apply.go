@@ -80,7 +80,7 @@ read; in that of the server, the API server says what it would refuse.`,
 	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "write Secrets and fields that belong to others, too")
 	f.BoolVar(&o.Prune, "prune", false, "delete the Secrets of the environment that the contract has no more")
 	f.BoolVar(&o.Restart, "restart", false, "restart the workloads that consume a Secret whose data has changed")
-	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
+	f.BoolVar(&o.noGenerate, "no-generate", false, "a generated input that is missing, or does not belong to what it is made from, is an error")
 	f.BoolVar(&o.skipValidation, "skip-validation", false, "apply values that are placeholders, weak or against the contract, with a warning")
 	check(cmd, func() error {
 		if f.Changed("dry-run") && !slices.Contains(dryRuns, o.DryRun) {

@@ -43,8 +43,8 @@ func buildCommand() *cobra.Command {
 		Use:   "build ENV...",
 		Short: "Compile environments into kustomize trees",
 		Long: `Build compiles each environment, resolves its inputs, makes the generated ones
-that are missing, seals what has changed, and writes the tree to
-deploy/ENVIRONMENT in the module.
+that are missing, and those anew that do not belong to what they are made from,
+seals what has changed, and writes the tree to deploy/ENVIRONMENT in the module.
 
 Of external secrets it reads no values: it asks whether they are there, and
 writes what the External Secrets Operator needs to copy them.
@@ -100,7 +100,7 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.check, "check", false, "write nothing; exit 1 if a build would change the tree")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
-	f.BoolVar(&o.noGenerate, "no-generate", false, "a missing generated input is an error")
+	f.BoolVar(&o.noGenerate, "no-generate", false, "a generated input that is missing, or does not belong to what it is made from, is an error")
 	f.BoolVar(&o.prune, "prune", false, "with a pattern: remove the trees of environments that the module does not have any more")
 	f.StringSliceVar(&o.accept, "accept-certificate", nil, "SHA-256 of a certificate that may be sealed for, though the tree was sealed for another")
 	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")

@@ -30,6 +30,10 @@ func generateCommand() *cobra.Command {
 there. A value that is there stays as it is, and of two that generate at once one
 wins. Nothing else is asked for, so the required inputs may be missing still.
 
+What is made from other inputs, such as the hash of a password, is checked against
+them, and made anew if it does not belong to them any longer or ends soon: generate
+says so, and why. Of external secrets, which a build does not read, this is the way.
+
 An input that is missing at its source though victorgen.lock has a value of it is
 not generated anew: that would take the place of what is in use. Bring it back,
 with victorgen recover for one; --renew INPUT makes a new one on purpose.
@@ -75,7 +79,8 @@ func rotateCommand() *cobra.Command {
 		Short: "Generate new values for generated inputs, at their source",
 		Long: `Rotate makes a new value for each generated input that is named, or for all whose
 value is older than maxAge, and stores it at its source in the place of the old
-one. The next build seals it.
+one; and so for all that is made from it, such as its hash. The next build seals
+them.
 
 Whatever else knows the old value, such as the database whose password it is, has
 to learn the new one too: victorgen does not tell it.`,
