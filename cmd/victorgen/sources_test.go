@@ -121,6 +121,7 @@ func TestVerifyParameterStore(t *testing.T) {
 		"VG2001": "required input SENTRY_DSN is missing",
 		"VG2004": "GROQ_API_KEY is a placeholder (from parameter /victor-ai/groq-api-key)",
 		"VG2011": "DB_PASSWORD is 100 days old (parameter /victor-ai/database-password): its rotation is due after 90 days",
+		"VG2107": "source default (aws-ssm) does not have OPENAI_API_KEY, REDIS_PASSWORD, SLACK_WEBHOOK_URL, SMTP_FROM, SMTP_HOST, SMTP_PASSWORD and SMTP_USER, and deploy/production-aws/victorgen.lock has values of them",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
