@@ -301,7 +301,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	p.ESOVersion = esoVersion(s.Delivery.ESOVersion)
 	c.checkESOVersion(p, s)
 	p.ArgoCD = c.argocd(p, s.ArgoCD)
-	p.Workloads = c.workloads(s.Workloads)
+	p.Workloads = c.workloads(s.Workloads, p.Secrets)
 	return p
 }
 

@@ -34,6 +34,8 @@ type workloadsSpec struct {
 	Paths        []string         `json:"paths"`
 	OtherSecrets []string         `json:"otherSecrets"`
 	References   []secretPathSpec `json:"references"`
+	Restart      string           `json:"restart"`
+	Watched      []string         `json:"watched"`
 }
 
 type secretPathSpec struct {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -132,6 +133,10 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 		stale = append(stale, plan.LockKey+" changed")
 	default:
 		stale = append(stale, "the value changed")
+		if !entry.Changed.After(old.Changed) { // two builds in one second: what goes by the time must see it
+			entry.Changed = old.Changed.Add(time.Second)
+			entry.Sealed = entry.Changed
+		}
 	}
 	if edited {
 		w.edited = append(w.edited, k.Name)

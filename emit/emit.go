@@ -36,6 +36,9 @@ type Options struct {
 	// for though the tree was sealed for others: what the command line says, or a
 	// policy.
 	Accept []string
+	// Consumers are the workloads that the tree's component restarts, if the plan says
+	// how.
+	Consumers []plan.Consumer
 }
 
 // Report says what was done for each key. It holds no values.
@@ -93,7 +96,7 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 	if old == nil {
 		old = &Tree{}
 	}
-	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), oldLock: &lock{}, accept: o.Accept}
+	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), oldLock: &lock{}, accept: o.Accept, consumers: o.Consumers}
 	t, ds := e.run(ctx)
 	ds.Sort()
 	if ds.HasErrors() {
@@ -104,17 +107,18 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 
 // emission is one run of Emit.
 type emission struct {
-	plan    *plan.Plan
-	values  value.Set
-	old     *Tree
-	sealer  Sealer
-	now     time.Time
-	oldLock *lock // an empty one if there is none
-	accept  []string
-	expired map[string]plan.Diagnostics // what is wrong with certificates that have ended, by path
-	rekeyed bool                        // the old lock was made with another lock key
-	secrets []*work
-	alerts  *Alerts
+	plan      *plan.Plan
+	values    value.Set
+	old       *Tree
+	sealer    Sealer
+	now       time.Time
+	oldLock   *lock // an empty one if there is none
+	accept    []string
+	consumers []plan.Consumer
+	expired   map[string]plan.Diagnostics // what is wrong with certificates that have ended, by path
+	rekeyed   bool                        // the old lock was made with another lock key
+	secrets   []*work
+	alerts    *Alerts
 }
 
 // work is one secret on its way into the tree. Each of the parallel steps has
@@ -441,6 +445,13 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	if e.plan.ArgoCD != nil {
 		if t.Files[ApplicationFile], err = manifest(application(e.plan, large)); err != nil {
 			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", ApplicationFile, err)
+		}
+	}
+	if w := e.plan.Workloads; w != nil && w.Restart != "" {
+		if component, err := restartComponent(e.plan, e.consumers, l); err != nil {
+			ds.Errorf(plan.CodeKustomize, w.Pos, "", "%s cannot be written: %v", RestartFile, err)
+		} else if component != nil {
+			t.Files[RestartFile] = component
 		}
 	}
 	l.Files = slices.Sorted(maps.Keys(t.Files))

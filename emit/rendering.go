@@ -127,7 +127,7 @@ func treeObjects(dir string) []object {
 	}
 	var all []object
 	for _, name := range l.Files {
-		if name == KustomizationFile || name == ApplicationFile {
+		if name == KustomizationFile || name == ApplicationFile || name == RestartFile {
 			continue
 		}
 		if text, err := readRegular(root, name); err == nil && isOurs(text) {

@@ -406,4 +406,6 @@ var workloadsFields = []field[plan.Workloads]{
 		}
 		return joined(all)
 	}),
+	text("workloads", "restart", Other, func(w plan.Workloads) string { return w.Restart }),
+	text("workloads", "watched secrets", Other, func(w plan.Workloads) string { return joined(w.Watched) }),
 }

@@ -121,7 +121,8 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		r.fail(err)
 		return
 	}
-	if o.workloads.check(ctx, r); r.Diagnostics.HasErrors() {
+	consumers := o.workloads.check(ctx, r)
+	if r.Diagnostics.HasErrors() {
 		return
 	}
 	if !(o.offline && (o.check || o.dryRun)) { // which writes nothing, neither to the tree nor to a source
@@ -138,7 +139,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 	if ds.HasErrors() {
 		return
 	}
-	options := emit.Options{Accept: slices.Concat(o.accept, r.grant.Certificates)}
+	options := emit.Options{Accept: slices.Concat(o.accept, r.grant.Certificates), Consumers: consumers}
 	ds, expired := emit.CheckCertificates(p, old, options)
 	var sources map[string]source.Source // none: nobody is asked
 	if !o.offline {

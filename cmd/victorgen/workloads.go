@@ -58,13 +58,22 @@ func (o *workloadOptions) read(ctx context.Context, p *plan.Plan) (*workload.Set
 	return workload.Read(ctx, p, o.paths, stdin)
 }
 
-// check judges the workloads of an environment.
-func (o *workloadOptions) check(ctx context.Context, r *result) {
+// check judges the workloads of an environment, and returns those that its tree is to
+// restart: of those that the contract names, for a tree goes by that alone.
+func (o *workloadOptions) check(ctx context.Context, r *result) []plan.Consumer {
 	set, ds := o.read(ctx, r.plan)
 	r.Diagnostics = append(r.Diagnostics, ds...)
-	if set != nil {
-		r.Diagnostics = append(r.Diagnostics, workload.Judge(r.plan, set)...)
+	if set == nil {
+		return nil
 	}
+	r.Diagnostics = append(r.Diagnostics, workload.Judge(r.plan, set)...)
+	if r.plan.Workloads == nil || r.plan.Workloads.Restart == "" {
+		return nil
+	}
+	if len(o.paths) > 0 {
+		set, _ = workload.Read(ctx, r.plan, nil, nil)
+	}
+	return workload.Restarts(r.plan, set)
 }
 
 // consumerStory is a place that asks for a key.

@@ -428,7 +428,24 @@ type Workloads struct {
 	Paths      []string     // absolute: kustomizations, directories, files of manifests
 	Other      []string     // names, or patterns of path.Match, of Secrets that somebody else makes
 	References []SecretPath // sorted by kind and path
+	Restart    string       // by which component of the tree; empty is none
+	Watched    []string     // names of secrets that restart nothing
 	Pos        []Pos
+}
+
+// How workloads are restarted.
+const (
+	RestartAnnotation = "annotation" // an annotation that goes by what the lock says
+	RestartReloader   = "reloader"   // the annotation of Stakater Reloader
+)
+
+// Consumer is a workload that can be restarted, and what it uses.
+type Consumer struct {
+	APIVersion string
+	Kind       string
+	Namespace  string // empty if its manifest says none
+	Name       string // as its manifest has it, before a kustomization changes it
+	Keys       []KeyPlace
 }
 
 // SecretPath is a field of a kind of object in which it asks for a Secret.

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -56,6 +57,35 @@ func Consumers(p *plan.Plan, s *Set) map[string]map[string][]Reference {
 			}
 		}
 	}
+	return all
+}
+
+// Restarts returns the workloads that can be restarted and use a secret of p at their
+// start, sorted, with the keys that they use. Secrets that the application watches do
+// not count.
+func Restarts(p *plan.Plan, s *Set) []plan.Consumer {
+	all := slices.Clone(s.workloads)
+	for _, ref := range s.References {
+		made, ok := find(p, ref)
+		if !ok || ref.workload < 0 || ref.Use == Pull || p.Workloads != nil && slices.Contains(p.Workloads.Watched, made.Name) {
+			continue
+		}
+		c := &all[ref.workload]
+		for _, k := range made.Keys {
+			if place := (plan.KeyPlace{Secret: made.ID(), Key: k.Name}); (ref.Key == "" || ref.Key == k.Name) && !slices.Contains(c.Keys, place) {
+				c.Keys = append(c.Keys, place)
+			}
+		}
+	}
+	all = slices.DeleteFunc(all, func(c plan.Consumer) bool { return len(c.Keys) == 0 })
+	for _, c := range all {
+		slices.SortFunc(c.Keys, func(a, b plan.KeyPlace) int {
+			return cmp.Or(cmp.Compare(a.Secret, b.Secret), cmp.Compare(a.Key, b.Key))
+		})
+	}
+	slices.SortStableFunc(all, func(a, b plan.Consumer) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.APIVersion, b.APIVersion))
+	})
 	return all
 }
 
@@ -158,9 +188,6 @@ func (j *judgement) use(s plan.Secret, keys ...plan.Key) {
 
 // missing reports a reference to a Secret that the contract does not make.
 func (j *judgement) missing(ref Reference) {
-	if ref.Optional {
-		return
-	}
 	namespace := namespaceOf(j.plan, ref.Namespace)
 	for _, m := range j.set.made {
 		if m.name == ref.Secret && namespaceOf(j.plan, m.namespace) == namespace {
@@ -174,11 +201,18 @@ func (j *judgement) missing(ref Reference) {
 	for _, s := range j.plan.Secrets {
 		if s.Name == ref.Secret {
 			j.use(s)
-			j.ds.Errorf(plan.CodeOtherNamespace, append([]plan.Pos{ref.Pos}, last(s.Pos)...), "a pod gets Secrets of its own namespace alone",
+			say := j.ds.Errorf
+			if ref.Optional {
+				say = j.ds.Warnf
+			}
+			say(plan.CodeOtherNamespace, append([]plan.Pos{ref.Pos}, last(s.Pos)...), "a pod gets Secrets of its own namespace alone",
 				"%s asks for secret %s in namespace %s, and the contract makes it in %s", ref, shown(ref.Secret), shown(namespace), s.Namespace)
 			return
 		}
 		near = append(near, s.Name)
+	}
+	if ref.Optional {
+		return
 	}
 	for _, s := range j.plan.Secrets {
 		if s.Name == plan.Nearest(ref.Secret, near) {

@@ -87,7 +87,7 @@ func (r *reader) object(o object, depth int) {
 	}
 	r.set.Objects++
 	name, namespace := field(meta, "name").text(), field(meta, "namespace").text()
-	f := &finder{reader: r, o: o, kind: kind, what: shown(kind) + " " + shown(name), namespace: namespace}
+	f := &finder{reader: r, o: o, kind: kind, what: shown(kind) + " " + shown(name), namespace: namespace, workload: -1}
 	if path, makes := makers[kind]; makes {
 		made := name
 		if path != "" {
@@ -120,13 +120,14 @@ type finder struct {
 	what      string
 	namespace string
 	selectors bool
+	workload  int // in Set.workloads, while its template of a pod is looked at; -1 is none
 }
 
 func (f *finder) add(ref Reference, n *yaml.Node, path []string) {
 	if n == nil || n.Kind != yaml.ScalarNode || ref.Secret == "" {
 		return
 	}
-	ref.Object, ref.Pos = f.what, f.o.at(path, n)
+	ref.Object, ref.Pos, ref.workload = f.what, f.o.at(path, n), f.workload
 	if strings.Contains(ref.Secret+ref.Key, "{{") {
 		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, notRendered, "a template of Helm stands where a name should")
 		return
@@ -213,7 +214,12 @@ func (f *finder) walk(n *yaml.Node, path []string, name string) {
 			return
 		}
 		if isPod(n) {
+			if slices.Equal(path, templatePath) && f.kind != "Job" {
+				f.workload = len(f.set.workloads)
+				f.set.workloads = append(f.set.workloads, f.consumer())
+			}
 			f.pod(n, path)
+			f.workload = -1
 		}
 		if f.selectors && name != "configMap" && name != "configMapKeyRef" && name != "secretKeyRef" {
 			if secret, key := field(n, "name"), field(n, "key"); secret.text() != "" && key.text() != "" {
@@ -224,6 +230,20 @@ func (f *finder) walk(n *yaml.Node, path []string, name string) {
 			f.walk(n.Content[i+1], join(path, n.Content[i].Value), n.Content[i].Value)
 		}
 	}
+}
+
+// templatePath is where what can be restarted has its pod: a new template makes new
+// pods. A Job and a CronJob have new pods with each run.
+var templatePath = []string{"spec", "template", "spec"}
+
+// consumer is the object as a workload that can be restarted.
+func (f *finder) consumer() plan.Consumer {
+	root := real(f.o.root)
+	c := plan.Consumer{APIVersion: field(root, "apiVersion").text(), Kind: f.kind, Namespace: f.namespace, Name: field(field(root, "metadata").Node, "name").text()}
+	if f.o.was != nil {
+		c.Name, c.Namespace = f.o.was()
+	}
+	return c
 }
 
 // fieldsOf is a path without the indices of lists.

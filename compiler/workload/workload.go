@@ -6,6 +6,7 @@ package workload
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,8 @@ type Reference struct {
 	Optional  bool
 	SubPath   bool // it is mounted by subPath, so that the files never change
 	Pos       plan.Pos
+
+	workload int // in Set.workloads; -1 is none
 }
 
 // Set is what was read.
@@ -59,6 +62,7 @@ type Set struct {
 	Objects    int // that were looked at
 	Files      int // that were read
 	made       []secret
+	workloads  []plan.Consumer // but for their keys
 }
 
 // secret names a Secret that one of the manifests makes. An empty namespace is the
@@ -137,6 +141,7 @@ type reader struct {
 type object struct {
 	root *yaml.Node
 	at   func(path []string, n *yaml.Node) plan.Pos
+	was  func() (name, namespace string) // before a kustomization changed them; nil if there is none
 }
 
 // path reads what a path names. Links are followed, but not out of root, nor to what
@@ -256,7 +261,7 @@ func (r *reader) file(path, root string, pos []plan.Pos) {
 
 // kustomization reads what kustomize makes of the kustomization in dir.
 func (r *reader) kustomization(ctx context.Context, dir, root string, pos []plan.Pos) {
-	rendering := offline.Render(ctx, dir, offline.Options{Root: root, Origins: true})
+	rendering := offline.Render(ctx, dir, offline.Options{Root: root, Origins: true, Skip: isOwn})
 	if rendering.Failure != "" {
 		r.ds.Errorf(plan.CodeWorkloadRead, pos, "`kustomize build` in it says more", "the kustomization in %s can't be rendered: %s", dir, rendering.Failure)
 		return
@@ -275,6 +280,8 @@ func (r *reader) kustomization(ctx context.Context, dir, root string, pos []plan
 		kind, _ := doc["kind"].(string)
 		r.objects = append(r.objects, object{root: &n, at: func(path []string, value *yaml.Node) plan.Pos {
 			return r.inOrigin(file, kind, &n, path, value.Value)
+		}, was: func() (string, string) {
+			return r.original(file, kind, field(field(&n, "metadata").Node, "name").text())
 		}})
 	}
 }
@@ -302,6 +309,47 @@ func originOf(doc map[string]any, dir string) string {
 // kustomization may have changed it: then it is where the nearest of what is above
 // stands.
 func (r *reader) inOrigin(file, kind string, rendered *yaml.Node, path []string, value string) plan.Pos {
+	best, depth := plan.Pos{File: file, Line: 1, Column: 1}, -1
+	for _, d := range r.origin(file) {
+		if field(d, "kind").text() != kind {
+			continue
+		}
+		n, d := descend(d, rendered, path)
+		if n.Value == value && d == len(path) {
+			d++
+		}
+		if d > depth {
+			best, depth = plan.Pos{File: file, Line: n.Line, Column: n.Column}, d
+		}
+	}
+	return best
+}
+
+// original returns the name and the namespace that an object has in its file: those of
+// that kind with the longest name of which a prefix and a suffix make name.
+func (r *reader) original(file, kind, name string) (was, namespace string) {
+	for _, d := range r.origin(file) {
+		meta := field(d, "metadata").Node
+		if n := field(meta, "name").text(); field(d, "kind").text() == kind && strings.Contains(name, n) && len(n) > len(was) {
+			was, namespace = n, field(meta, "namespace").text()
+		}
+	}
+	return cmp.Or(was, name), namespace
+}
+
+// isOwn reports whether a component is that of a tree, which a build writes: there it
+// may not be yet.
+func isOwn(path string) bool {
+	if filepath.Base(path) != "restart" {
+		return false
+	}
+	_, tree := os.Lstat(filepath.Join(filepath.Dir(path), "victorgen.lock"))
+	_, err := os.Lstat(path)
+	return tree == nil || errors.Is(err, fs.ErrNotExist)
+}
+
+// origin returns the objects of a file.
+func (r *reader) origin(file string) []*yaml.Node {
 	docs, ok := r.origins[file]
 	if !ok {
 		if text, err := offline.ReadFile(file); err == nil {
@@ -318,20 +366,7 @@ func (r *reader) inOrigin(file, kind string, rendered *yaml.Node, path []string,
 		}
 		r.origins[file] = docs
 	}
-	best, depth := plan.Pos{File: file, Line: 1, Column: 1}, -1
-	for _, d := range docs {
-		if field(d, "kind").text() != kind {
-			continue
-		}
-		n, d := descend(d, rendered, path)
-		if n.Value == value && d == len(path) {
-			d++
-		}
-		if d > depth {
-			best, depth = plan.Pos{File: file, Line: n.Line, Column: n.Column}, d
-		}
-	}
-	return best
+	return docs
 }
 
 // descend follows a path of rendered in n as far as it goes, and says how far that

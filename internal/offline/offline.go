@@ -48,6 +48,8 @@ type Options struct {
 	// Edit, if it is not nil, changes what kustomize gets to see of a file that is
 	// no kustomization.
 	Edit func(text []byte) ([]byte, error)
+	// Skip, if it is not nil, reports components that are left out without a word.
+	Skip func(path string) bool
 	// Origins has each object say in an annotation which file it is from
 	// (https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/buildmetadata/).
 	Origins bool
@@ -263,6 +265,9 @@ func (f *fence) withoutRemotes(text []byte, dir string) ([]byte, error) {
 			}
 			fields[name] = slices.DeleteFunc(list, func(item any) bool {
 				s, isText := item.(string)
+				if lower == "components" && isText && f.options.Skip != nil && f.options.Skip(filepath.Join(dir, filepath.FromSlash(s))) {
+					return true
+				}
 				switch plugin := lower == "transformers" || lower == "generators" || lower == "validators"; {
 				case plugin && isText && strings.ContainsAny(s, "\n{"):
 					if fetches([]byte(s)) {
