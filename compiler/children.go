@@ -182,7 +182,7 @@ func roles(in plan.Input) []role {
 	case plan.PKCS12:
 		add(child.Of, text(0, 0, ""), "password")
 	case plan.JKS:
-		add(child.Of, text(minJKS, 0, "for keytool"), "password")
+		add(child.Of, text(derive.MinJKSPassword, 0, "for keytool"), "password")
 	case plan.JWT:
 		if least, ok := macs[child.Algorithm]; ok {
 			add(child.Of, text(least, 0, "for "+child.Algorithm), "of")
@@ -210,7 +210,7 @@ func roles(in plan.Input) []role {
 	default:
 		longest := 0
 		if in.Generate.Kind == plan.Bcrypt || in.Generate.Kind == plan.Htpasswd && child.Algorithm != "sha1" {
-			longest = maxBcrypt
+			longest = derive.MaxBcrypt
 		}
 		add(child.Of, text(0, longest, "for bcrypt"), "of")
 	}
@@ -319,12 +319,6 @@ func article2(kind string) string {
 var (
 	keyKinds  = []string{plan.RSA, plan.ECDSA, plan.Ed25519}
 	textKinds = []string{plan.Password, plan.Bytes, plan.UUID}
-)
-
-// What is taken of a text, in bytes.
-const (
-	maxBcrypt = 72 // https://pkg.go.dev/golang.org/x/crypto/bcrypt#GenerateFromPassword
-	minJKS    = 6  // https://docs.oracle.com/en/java/javase/21/docs/specs/man/keytool.html
 )
 
 // macs are the bytes that the key of an HMAC has at least

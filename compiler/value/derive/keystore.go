@@ -119,17 +119,17 @@ func sameChain(a, b []*x509.Certificate) bool {
 	return slices.EqualFunc(a, b, func(x, y *x509.Certificate) bool { return x.Equal(y) })
 }
 
-// minJKSPassword is what keytool asks for at least
+// MinJKSPassword is what keytool asks for at least
 // (https://docs.oracle.com/en/java/javase/21/docs/specs/man/keytool.html).
-const minJKSPassword = 6
+const MinJKSPassword = 6
 
 func makeJKS(f *Family) ([]byte, error) {
 	entries, err := entriesOf(f)
 	if err != nil {
 		return nil, err
 	}
-	if len(f.of()) < minJKSPassword {
-		return nil, fmt.Errorf("which is shorter than the %d characters that keytool asks for", minJKSPassword)
+	if len(f.of()) < MinJKSPassword {
+		return nil, fmt.Errorf("which is shorter than the %d characters that keytool asks for", MinJKSPassword)
 	}
 	if bytes.ContainsFunc(f.of(), func(r rune) bool { return r > unicode.MaxASCII }) {
 		return nil, errors.New("which has characters beyond ASCII, of which no Java keystore can be made here")

@@ -20,17 +20,17 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// maxBcrypt is how much of a password bcrypt looks at; the library refuses more
+// MaxBcrypt is how much of a password bcrypt looks at; the library refuses more
 // (https://pkg.go.dev/golang.org/x/crypto/bcrypt#GenerateFromPassword).
-const maxBcrypt = 72
+const MaxBcrypt = 72
 
 // bcryptSize is the length of a hash: version, cost, 22 characters of salt, 31
 // of the hash itself.
 const bcryptSize = 60
 
 func makeBcrypt(f *Family) ([]byte, error) {
-	if len(f.of()) > maxBcrypt {
-		return nil, fmt.Errorf("which is longer than the %d bytes that bcrypt takes", maxBcrypt)
+	if len(f.of()) > MaxBcrypt {
+		return nil, fmt.Errorf("which is longer than the %d bytes that bcrypt takes", MaxBcrypt)
 	}
 	if bytes.IndexByte(f.of(), 0) >= 0 {
 		return nil, errors.New("which holds a zero byte, where C programs think that it ends")
