@@ -120,8 +120,10 @@ at the input decides it; so does a remote of its own.`,
 	CodeRule: `a rule can't be met, whatever values there are.
 Required and generated inputs and settings with a default are always present; the others may be present or absent.`,
 	CodeConstraint: `a constraint of an input makes no sense, or the contract's own default breaks it.`,
-	CodeGenerate: `the value that a generated input would get breaks the input's own constraints.
-The compiler tries it on throw-away values.`,
+	CodeGenerate: `the value that a generated input would get breaks the input's own constraints, or can't be made.
+The compiler tries it on throw-away values. What is made from other inputs needs parents that are always there, of the
+right kind, long or short enough, and not made from it; a certificate stands beside its own key, and is signed by an
+authority that outlives it.`,
 	CodeLiteralSecret: `a literal in the contract looks like a secret.
 Contracts stand in Git. Make it an input, put the value into its source, and replace it: it is known now. Literals
 that are merely random-looking are a warning.`,
