@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -42,8 +43,8 @@ func lockKnows(p *plan.Plan, dir string) func(context.Context, []plan.Input) (ma
 				if at := localPlace(src); at != "" {
 					to = filepath.Base(at)
 				}
+				h.Remedy = fmt.Sprintf("if %s is called %s now, bring its values along, to %s; if it is gone, remove its tree: git rm -r %s", k.Environment, p.Environment, to, path.Dir(h.By))
 				h.By += fmt.Sprintf(" (of environment %q, which the module does not have)", k.Environment)
-				h.Remedy = fmt.Sprintf("if %s is called %s now, bring its values along, to %s; if it is gone, `victorgen build ./envs/... --prune` removes its tree", k.Environment, p.Environment, to)
 			}
 			if holders[name].By == "" || k.Environment == "" {
 				holders[name] = h

@@ -74,6 +74,15 @@ func (o orphan) tell(severity plan.Severity) {
 		"%s is the tree of environment %q, which the module does not have", o.tree, o.environment)
 }
 
+// lost reports whether an environment of module lacks values that something else has.
+func lost(results []result, module string) bool {
+	return slices.ContainsFunc(results, func(r result) bool {
+		return r.plan != nil && r.plan.Module == module && slices.ContainsFunc(r.Diagnostics, func(d plan.Diagnostic) bool {
+			return d.Code == plan.CodeLost && d.Severity == plan.Error
+		})
+	})
+}
+
 // orphans reports orphans, or removes them with --prune.
 func (o *buildOptions) orphans(patterns []string, results []result) {
 	for _, found := range orphans(patterns, results) {
@@ -83,6 +92,9 @@ func (o *buildOptions) orphans(patterns []string, results []result) {
 			found.tell(plan.Error)
 		case !o.prune:
 			found.tell(plan.Warning)
+		case lost(results, r.plan.Module):
+			r.Diagnostics.Warnf(plan.CodeOrphan, nil, "bring the values along first; if environment "+found.environment+" is gone for good, git rm -r its tree",
+				"%s is not removed, for an environment lacks values that it may have", found.tree)
 		default:
 			removed, kept, ds := emit.Remove(found.tree, o.dryRun)
 			r.Diagnostics = append(r.Diagnostics, ds...)
