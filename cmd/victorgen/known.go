@@ -43,7 +43,7 @@ func lockKnows(p *plan.Plan, dir string) func(context.Context, []plan.Input) (ma
 				if at := localPlace(src); at != "" {
 					to = filepath.Base(at)
 				}
-				h.Remedy = fmt.Sprintf("if %s is called %s now, bring its values along, to %s; if it is gone, remove its tree: git rm -r %s", k.Environment, p.Environment, to, path.Dir(h.By))
+				h.Remedy = fmt.Sprintf("if %q is called %q now, bring its values along, to %s; if it is gone, remove its tree: git rm -r %s", k.Environment, p.Environment, to, path.Dir(h.By))
 				h.By += fmt.Sprintf(" (of environment %q, which the module does not have)", k.Environment)
 			}
 			if holders[name].By == "" || k.Environment == "" {
@@ -130,7 +130,7 @@ func leftByOthers(ctx context.Context, p *plan.Plan, inputs []plan.Input, gone f
 				if found[in.Name].State == value.Present && holders[in.Name].By == "" {
 					holders[in.Name] = source.Holder{
 						By:     fmt.Sprintf("%s (of environment %q, which the module does not have)", e.Name(), name),
-						Remedy: fmt.Sprintf("if %s is called %s now, move %s to %s; if it is gone, move that file away", name, p.Environment, e.Name(), filepath.Base(place)),
+						Remedy: fmt.Sprintf("if %q is called %q now, move %s to %s; if it is gone, move that file away", name, p.Environment, e.Name(), filepath.Base(place)),
 					}
 				}
 			}
