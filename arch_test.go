@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"compiler/permissions":              {"compiler/plan"},
 	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash"},
 	"compiler/policy":                   {"schema", "compiler/plan", "internal/safefile"},
-	"compiler/workload":                 {"compiler/plan", "internal/git", "internal/offline"},
+	"compiler/workload":                 {"compiler/plan", "internal/git", "internal/offline", "internal/safefile"},
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops", "internal/git"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
 	"compiler/source":                   {"compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/git"},

@@ -26,6 +26,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/git"
 	"github.com/victor-ai/victorgen/internal/offline"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // Use is how a Secret is used.
@@ -161,7 +162,7 @@ func (r *reader) path(ctx context.Context, path, root string, pos []plan.Pos, fe
 	info, err := os.Stat(real)
 	switch {
 	case err != nil:
-		bad("", "%s can't be read: %v", path, reason(err))
+		bad("", "%s can't be read: %v", path, safefile.Reason(err))
 	case !info.IsDir():
 		r.file(real, fence, pos)
 	case isKustomization(real):
@@ -172,7 +173,7 @@ func (r *reader) path(ctx context.Context, path, root string, pos []plan.Pos, fe
 			name := filepath.Base(file)
 			switch {
 			case err != nil:
-				bad("", "%s can't be read: %v", file, reason(err))
+				bad("", "%s can't be read: %v", file, safefile.Reason(err))
 			case d.IsDir() && file != real && strings.HasPrefix(name, "."):
 				return fs.SkipDir
 			case d.IsDir() || strings.HasPrefix(name, ".") || !isManifest(name) || slices.Contains(konfig.RecognizedKustomizationFileNames(), name):
@@ -200,7 +201,8 @@ func (r *reader) path(ctx context.Context, path, root string, pos []plan.Pos, fe
 func (r *reader) resolve(path, root string, pos []plan.Pos) (string, bool) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		r.ds.Errorf(plan.CodeWorkloadRead, pos, "", "%s can't be read: %v", path, reason(err))
+		why, hint := safefile.Explain(path, err)
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, hint, "%s can't be read: %s", path, why)
 		return "", false
 	}
 	if rel, err := filepath.Rel(root, real); root != "" && (err != nil || !filepath.IsLocal(rel)) {
@@ -252,7 +254,7 @@ func (r *reader) file(path, root string, pos []plan.Pos) {
 	r.seen[file] = true
 	text, err := offline.ReadFile(file)
 	if err != nil {
-		r.ds.Errorf(plan.CodeWorkloadRead, pos, "", "%s can't be read: %v", file, reason(err))
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "", "%s can't be read: %v", file, safefile.Reason(err))
 		return
 	}
 	r.set.Files++
@@ -463,14 +465,6 @@ func (r *reader) documents(file string, text []byte) {
 			return plan.Pos{File: file, Line: value.Line, Column: value.Column}
 		}})
 	}
-}
-
-// reason is why a file could not be read, without its name.
-func reason(err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Err
-	}
-	return err
 }
 
 // node is a value of a manifest, which may be missing: then Node is nil.

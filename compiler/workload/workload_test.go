@@ -199,13 +199,13 @@ func TestPlaces(t *testing.T) {
 		return strings.Join(got, "\n")
 	}
 	for name, c := range map[string]struct{ got, want string }{
-		"links":                  {read([]string{"k8s"}), "1 of 1\nDIR/k8s/gone.yaml can't be read: no such file or directory\nDIR/k8s/out.yaml is outside of DIR\nDIR/k8s/secrets.yaml is where a source keeps its values"},
+		"links":                  {read([]string{"k8s"}), "1 of 1\nDIR/k8s/gone.yaml can't be read: it is a dangling link: DIR/k8s/nothing, to which it leads, does not exist\nDIR/k8s/out.yaml is outside of DIR\nDIR/k8s/secrets.yaml is where a source keeps its values"},
 		"a link to a directory":  {read([]string{"there"}), "0 of 0\nDIR/there is outside of DIR"},
 		"a source's file":        {read([]string{".secrets.test"}), "0 of 0\nDIR/.secrets.test is where a source keeps its values"},
 		"a source's file, named": {read(nil, dir+"/.secrets.test"), "0 of 0\nDIR/.secrets.test is where a source keeps its values"},
 		"out by dots":            {read([]string{"../" + filepath.Base(outside) + "/../../"}), "0 of 0\n" + filepath.Dir(filepath.Dir(dir)) + " is outside of DIR"},
 		"outside, named":         {read(nil, outside), "1 of 1"},
-		"nothing":                {read([]string{"nothing"}), "0 of 0\nDIR/nothing can't be read: no such file or directory"},
+		"nothing":                {read([]string{"nothing"}), "0 of 0\nDIR/nothing can't be read: it does not exist"},
 		"too large":              {read([]string{"big"}), "1 of 1\nDIR/big/big.yaml can't be read: too large"},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
