@@ -159,10 +159,11 @@ func TestKitNasty(t *testing.T) {
 	} {
 		t.Setenv("DB_PASSWORD", test.password)
 		t.Setenv("MAYBE_NOT", test.token)
+		t.Setenv("MAYBE", test.password)
 		secrets := buildKit(t, "")
 		app := secrets["app"]
 		for key, text := range map[string]string{
-			"postgres": app["postgres"], "mysql": app["mysql"], "amqp": app["amqp"], "mongo": strings.ReplaceAll(app["mongo"], ",b.example", ""), "smtp": app["smtp"],
+			"postgres": app["postgres"], "mysql": app["mysql"], "amqp": app["amqp"], "mongo": strings.ReplaceAll(app["mongo"], ",b.example", ""), "smtp": app["smtp"], "redis": app["redis"],
 			"rails": secrets["rails"]["DATABASE_URL"], "mysql-rails": secrets["mysql-rails"]["DATABASE_URL"],
 			"pip": strings.TrimSuffix(strings.TrimPrefix(app["pip"], "[global]\nindex-url = "), "\n"),
 		} {
