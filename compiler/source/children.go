@@ -168,6 +168,28 @@ func (r *resolution) children(ctx context.Context, anew map[string]value.Value, 
 	return made
 }
 
+// judgeParents judges what others are made from. Of a placeholder or whatever else
+// is wrong, nothing is made.
+func (r *resolution) judgeParents(severity plan.Severity) {
+	told := map[string]bool{}
+	for _, child := range inOrder(r.inputs) {
+		for _, name := range child.Parents() {
+			in, _ := r.plan.Input(name)
+			got := r.set[name]
+			if got.State != value.Present || told[name] {
+				continue
+			}
+			told[name] = true
+			for _, d := range value.Judge(in, got.Value) {
+				d.Severity = severity
+				d.Message += " (from " + got.Origin + "), and nothing is made from it"
+				r.ds = append(r.ds, d)
+				r.set[name] = value.Resolved{Reason: "it is not valid"}
+			}
+		}
+	}
+}
+
 // notMade tells why an input that is absent is not made.
 func (r *resolution) notMade(in plan.Input, unknown []string) {
 	names := plan.And(unknown)

@@ -344,3 +344,22 @@ func TestChildrenWithNewParents(t *testing.T) {
 		t.Errorf("wrote %s for it %q, and said %q", got, set["TOKEN"].Why, sprint(ds))
 	}
 }
+
+// TestChildrenOfPlaceholders: generate and rotate, which judge nothing else, make
+// nothing from what is no value.
+func TestChildrenOfPlaceholders(t *testing.T) {
+	t.Parallel()
+	k := &keeper{vault: vault{store: store{name: "default", values: map[string]string{"PASSWORD": "changeme"}}}}
+	p, sources := familyPlan(), map[string]source.Source{"default": k}
+	const said = " VG2004: PASSWORD is a placeholder (from default:PASSWORD), and nothing is made from it\n"
+	_, ds := source.Generate(t.Context(), p, sources, source.Options{})
+	if got, want := sorted(k.created), "A_CERT KEY PUBLIC SECRET TOKEN "+plan.LockKey; sprint(ds) != "warning"+said || got != want {
+		t.Errorf("wrote %s, and said %q", got, sprint(ds))
+	}
+	k.created = nil
+	in, _ := p.Input("HASH")
+	_, ds = source.Rotate(t.Context(), p, sources, []plan.Input{in}, source.Options{})
+	if got := sorted(k.created); sprint(ds) != "error"+said || got != "" {
+		t.Errorf("wrote %s, and said %q", got, sprint(ds))
+	}
+}

@@ -94,6 +94,7 @@ func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Op
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
 		r.lose(ctx, o)
+		r.judgeParents(plan.Warning)
 		r.generate(ctx, o)
 	})
 }
@@ -116,6 +117,7 @@ func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs
 			}
 		}
 		r.inputs = concerned
+		r.judgeParents(plan.Error)
 		for _, in := range anew {
 			r.set[in.Name] = value.Resolved{State: value.Absent}
 		}
