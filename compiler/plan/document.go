@@ -26,6 +26,7 @@ type Document struct {
 	Readers     []ReaderDocument          `json:"readers"`
 	Alerts      map[string]AlertDocument  `json:"alerts"` // those that are on
 	ArgoCD      *ArgoCDDocument           `json:"argocd"`
+	Workloads   *WorkloadsDocument        `json:"workloads"`
 }
 
 // SourceDocument is a source in a [Document].
@@ -178,6 +179,21 @@ type ArgoCDDocument struct {
 	Automated bool   `json:"automated"`
 }
 
+// WorkloadsDocument is what uses the secrets in a [Document].
+type WorkloadsDocument struct {
+	Paths        []string            `json:"paths"` // in the module, or absolute
+	OtherSecrets []string            `json:"otherSecrets"`
+	References   []ReferenceDocument `json:"references"`
+	Restart      string              `json:"restart"`
+	Watched      []string            `json:"watched"`
+}
+
+// ReferenceDocument is a field of a kind of object that names a Secret.
+type ReferenceDocument struct {
+	Kind string `json:"kind"`
+	Path string `json:"path"`
+}
+
 // DocumentVersion is that of the form of a [Document].
 const DocumentVersion = 2
 
@@ -212,6 +228,15 @@ func (p *Plan) Document(fingerprint func(file string) string) Document {
 	if a := p.ArgoCD; a != nil {
 		argocd := ArgoCDDocument(*a)
 		d.ArgoCD = &argocd
+	}
+	if w := p.Workloads; w != nil {
+		d.Workloads = &WorkloadsDocument{Paths: []string{}, OtherSecrets: list(w.Other), References: []ReferenceDocument{}, Restart: w.Restart, Watched: list(w.Watched)}
+		for _, path := range w.Paths {
+			d.Workloads.Paths = append(d.Workloads.Paths, p.inModule(path))
+		}
+		for _, r := range w.References {
+			d.Workloads.References = append(d.Workloads.References, ReferenceDocument(r))
+		}
 	}
 	return d
 }
