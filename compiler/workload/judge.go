@@ -289,10 +289,14 @@ func (j *judgement) types(ref Reference, made plan.Secret, at []plan.Pos) {
 // for nothing then.
 func (j *judgement) unused() {
 	read := count(j.set.Objects, "object") + " of " + count(j.set.Files, "file")
+	// Who asks the API server for a Secret has no manifest that says so.
+	asked := func(s plan.Secret) bool {
+		return s.Labels[argoCDLabel] != "" || j.plan.Workloads != nil && slices.Contains(j.plan.Workloads.Watched, s.Name)
+	}
 	needed := map[string]bool{}
 	for _, s := range j.plan.Secrets {
 		for _, k := range s.Keys {
-			if j.used[s.ID()][k.Name] || s.Labels[argoCDLabel] != "" {
+			if j.used[s.ID()][k.Name] || asked(s) {
 				for _, in := range k.Inputs() {
 					needed[in] = true
 				}
@@ -300,7 +304,7 @@ func (j *judgement) unused() {
 		}
 	}
 	for _, s := range j.plan.Secrets {
-		if s.Labels[argoCDLabel] != "" {
+		if asked(s) {
 			continue
 		}
 		var unused []string
@@ -335,7 +339,7 @@ func (j *judgement) unused() {
 				inputs = strings.Replace(inputs, " is for", " are for", 1)
 			}
 		}
-		j.ds.Warnf(plan.CodeNotConsumed, last(s.Pos), "take it out of the contract; or name the manifests that use it under workloads.paths",
+		j.ds.Warnf(plan.CodeNotConsumed, last(s.Pos), "take it out of the contract; or name the manifests that use it under workloads.paths, or the secret under workloads.watched if the application asks the API server for it",
 			"no workload asks for %s%s (in %s)", what, inputs, read)
 	}
 }
