@@ -3,10 +3,12 @@
 package awssecretsmanager
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -205,8 +207,9 @@ func restore(ref source.Ref) string {
 	return "if it is marked for deletion, `aws secretsmanager restore-secret --secret-id " + ref.Remote.Name + "` brings it back"
 }
 
-// Prove implements source.Prover with a ListSecrets for each ten names.
-// Versions are not looked at. Changed is when anything about the secret
+// Prove implements source.Prover with a ListSecrets for each ten names. It shows
+// the versions that have a staging label: a secret without any has no value, as
+// Terraform makes them. Of a version by its ID it tells nothing. Changed is when anything about the secret
 // changed last: its value, its description, its tags.
 func (s *Source) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
 	client, err := s.client(ctx)
@@ -251,6 +254,8 @@ func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs [
 		switch {
 		case ok && e.DeletedDate != nil:
 			answers[i].Err = &source.Failure{Reason: "it is marked for deletion", Remedy: restore(ref)}
+		case ok && !staged(e, ref.Remote.Version):
+			answers[i] = source.Answer{Origin: origin(ref) + ", which has no value yet", Err: source.ErrAbsent}
 		case ok:
 			answers[i] = source.Answer{Origin: origin(ref), Changed: aws.ToTime(e.LastChangedDate)}
 		case isARN(ref):
@@ -263,6 +268,19 @@ func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs [
 		}
 	}
 	return answers
+}
+
+// staged reports whether a secret has the version that a ref selects.
+func staged(e types.SecretListEntry, version string) bool {
+	if isVersionID(version) {
+		return len(e.SecretVersionsToStages) > 0
+	}
+	for _, stages := range e.SecretVersionsToStages {
+		if slices.Contains(stages, cmp.Or(version, "AWSCURRENT")) {
+			return true
+		}
+	}
+	return false
 }
 
 func isARN(ref source.Ref) bool { return strings.HasPrefix(ref.Remote.Name, "arn:") }

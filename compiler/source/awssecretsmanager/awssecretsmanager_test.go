@@ -184,6 +184,18 @@ func (m *manager) handle(operation string, body json.RawMessage) (any, *awstest.
 				continue
 			}
 			e := map[string]any{"Name": name, "ARN": arn(name), "LastChangedDate": float64(time.Now().UnixMilli()) / 1000}
+			stages := map[string][]string{}
+			for i, v := range m.secrets[name].versions {
+				switch n := len(m.secrets[name].versions); i {
+				case n - 1:
+					stages[v.id] = []string{"AWSCURRENT"}
+				case n - 2:
+					stages[v.id] = []string{"AWSPREVIOUS"}
+				}
+			}
+			if len(stages) > 0 {
+				e["SecretVersionsToStages"] = stages
+			}
 			if m.secrets[name].deleted {
 				if !in.IncludePlannedDeletion {
 					continue
@@ -290,6 +302,19 @@ func TestVersions(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"third", "second", "third", "first", "absent"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+	// As far as it can be told without reading. A secret without a value has no version.
+	m.put("app/none", nil, false)
+	refs := []source.Ref{{Input: "NONE", Remote: plan.Remote{Name: "app/none"}}}
+	for _, v := range versions {
+		refs = append(refs, ref("DB", v))
+	}
+	got = nil
+	for _, a := range m.open().Prove(t.Context(), refs) {
+		got = append(got, fmt.Sprint(a.Err))
+	}
+	if diff := cmp.Diff([]string{"absent", "<nil>", "<nil>", "<nil>", "<nil>", "absent"}, got); diff != "" {
+		t.Errorf("prove: (-want +got)\n%s", diff)
 	}
 }
 

@@ -85,20 +85,32 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
 		answers[i] = source.Answer{Origin: s.origin(ref), Err: source.ErrAbsent}
-		if !slices.Contains(out.InvalidParameters, names[i]) { // which are those that there are not
+		invalid := slices.Contains(out.InvalidParameters, names[i]) // which are those that there are not
+		if !invalid {
 			answers[i].Err = &source.Failure{Reason: "AWS says nothing of it", Remedy: "try again", Unreadable: true}
 		}
-		for _, p := range out.Parameters {
+		exact, bare := -1, 0
+		for j, p := range out.Parameters {
 			// A parameter that is shared is asked for, and answered, by its ARN.
 			asked := []string{aws.ToString(p.Name) + aws.ToString(p.Selector), aws.ToString(p.ARN) + aws.ToString(p.Selector)}
-			// Some that stand in for AWS say no selector. It is clear where one was asked for alone.
-			if p.Selector == nil && ref.Remote.Version != "" && alone(refs, ref) {
-				asked = append(asked, aws.ToString(p.Name)+":"+ref.Remote.Version)
+			if p.Selector == nil && (aws.ToString(p.Name) == ref.Remote.Name || aws.ToString(p.ARN) == ref.Remote.Name) {
+				bare++
+				// Some that stand in for AWS say no selector. It is clear where one was asked for alone.
+				if alone(refs, ref) {
+					asked = append(asked, names[i])
+				}
 			}
 			if slices.Contains(asked, names[i]) && p.Value != nil {
-				answers[i] = source.Answer{
-					Value: value.New([]byte(aws.ToString(p.Value))), Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate), Plain: plain(p.Type),
-				}
+				exact = j
+			}
+		}
+		switch {
+		case !alone(refs, ref) && (bare > 1 || bare > 0 && exact < 0 && !invalid): // such a one
+			answers[i] = s.get(ctx, client, refs[i:i+1])[0]
+		case exact >= 0:
+			p := out.Parameters[exact]
+			answers[i] = source.Answer{
+				Value: value.New([]byte(aws.ToString(p.Value))), Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate), Plain: plain(p.Type),
 			}
 		}
 	}

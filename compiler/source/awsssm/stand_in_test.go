@@ -2,7 +2,6 @@ package awsssm
 
 import (
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +15,15 @@ import (
 func TestAnswerWithoutSelector(t *testing.T) {
 	t.Parallel()
 	s := awstest.New(t, func(_ string, in json.RawMessage) (any, *awstest.Error) {
-		return map[string]any{"Parameters": []map[string]any{{"Name": "/app/x", "Value": "the one that was asked for"}}}, nil
+		var request struct{ Names []string }
+		if err := json.Unmarshal(in, &request); err != nil {
+			t.Error(err)
+		}
+		var parameters []map[string]any
+		for _, name := range request.Names {
+			parameters = append(parameters, map[string]any{"Name": "/app/x", "Value": "the one called " + name})
+		}
+		return map[string]any{"Parameters": parameters}, nil
 	})
 	src := New(plan.Source{})
 	src.aws.Options = s.Options()
@@ -26,9 +33,15 @@ func TestAnswerWithoutSelector(t *testing.T) {
 	if a := src.Read(t.Context(), []source.Ref{pinned("prod")})[0]; a.Err != nil || a.Value.Len() == 0 {
 		t.Errorf("one version: %v", a.Err)
 	}
-	for _, a := range src.Read(t.Context(), []source.Ref{pinned("prod"), pinned("2")}) {
-		if a.Err == nil || errors.Is(a.Err, source.ErrAbsent) {
-			t.Errorf("which of two versions it is, is not clear, and it was taken: %v", a.Err)
+	versions := []string{"prod", "2", ""}
+	refs := make([]source.Ref, len(versions))
+	for i, v := range versions {
+		refs[i] = pinned(v)
+	}
+	for i, a := range src.Read(t.Context(), refs) {
+		want := strings.TrimSuffix("the one called /app/x:"+versions[i], ":")
+		if a.Err != nil || string(a.Value.Reveal()) != want {
+			t.Errorf("%q of several: %v", versions[i], a.Err)
 		}
 	}
 }
