@@ -19,16 +19,19 @@ func TestESOVersion(t *testing.T) {
 // too old, something is said.
 func TestCheckESOVersion(t *testing.T) {
 	t.Parallel()
+	const bootstrap = "secrets: shop: type: \"bootstrap.kubernetes.io/token\"\n"
 	const argocd = "argocd: repoURL: \"https://git.example/shop\"\n"
 	for environment, want := range map[string]string{
-		`delivery: kind: "external"` + "\n":                                  "",
-		`delivery: kind: "external"` + "\n" + argocd:                         "warning VG1432: external secrets are written for v0.19",
-		`delivery: {kind: "external", esoVersion: "v2.9"}` + "\n" + argocd:   "",
-		`delivery: {kind: "external", esoVersion: "0.20.4"}` + "\n" + argocd: "",
-		`delivery: {kind: "external", esoVersion: "v0.18"}` + "\n":           "error VG1432: esoVersion v0.18 is too old",
-		`delivery: {kind: "external", esoVersion: "v0.21"}` + "\n":           "warning VG1432: esoVersion v0.21 is none that victorgen knows",
-		`delivery: {kind: "external", esoVersion: "v1.4"}` + "\n":            "warning VG1432: esoVersion v1.4 is none that victorgen knows",
-		`delivery: {kind: "external", esoVersion: "v3.0"}` + "\n":            "warning VG1432: esoVersion v3.0 is none that victorgen knows",
+		`delivery: kind: "external"` + "\n":                                   "",
+		`delivery: kind: "external"` + "\n" + argocd:                          "warning VG1432: external secrets are written for v0.19",
+		`delivery: {kind: "external", esoVersion: "v2.9"}` + "\n" + argocd:    "",
+		`delivery: {kind: "external", esoVersion: "0.20.4"}` + "\n" + argocd:  "",
+		`delivery: {kind: "external", esoVersion: "v0.18"}` + "\n":            "error VG1432: esoVersion v0.18 is too old",
+		`delivery: {kind: "external", esoVersion: "v0.21"}` + "\n":            "warning VG1432: esoVersion v0.21 is none that victorgen knows",
+		`delivery: {kind: "external", esoVersion: "v1.4"}` + "\n":             "warning VG1432: esoVersion v1.4 is none that victorgen knows",
+		`delivery: {kind: "external", esoVersion: "v2.5"}` + "\n" + bootstrap: "error VG1307: external secret shop has type bootstrap.kubernetes.io/token, which the operator refuses since v2.5",
+		`delivery: {kind: "external", esoVersion: "v2.4"}` + "\n" + bootstrap: "",
+		`delivery: {kind: "external", esoVersion: "v3.0"}` + "\n":             "warning VG1432: esoVersion v3.0 is none that victorgen knows",
 	} {
 		root := write(t, map[string]string{
 			"cue.mod/module.cue": "module: \"shop.example\"\nlanguage: version: \"v0.9.0\"\n",
