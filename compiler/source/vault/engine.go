@@ -30,9 +30,10 @@ const (
 
 // engine is a KV engine at a server.
 type engine struct {
-	mount   string // "secret"
-	version string // "v1" or "v2"
-	client  func() (*api.Client, error)
+	mount     string // "secret"
+	version   string // "v1" or "v2"
+	namespace string // empty is that of VAULT_NAMESPACE
+	client    func() (*api.Client, error)
 
 	found     sync.Once
 	foundErr  error // of find
@@ -44,7 +45,7 @@ type engine struct {
 
 func newEngine(s plan.Source) *engine {
 	return &engine{
-		mount: s.Mount, version: s.Version,
+		mount: s.Mount, version: s.Version, namespace: s.Namespace,
 		client: sync.OnceValues(func() (*api.Client, error) { return connect(s) }),
 	}
 }
@@ -155,7 +156,7 @@ func (e *engine) secret(ctx context.Context, below string, params url.Values, ca
 // for a deleted version, of which it tells that it is. Its error is one of the
 // SDK's, or a *source.Failure.
 func (e *engine) get(ctx context.Context, path string, params url.Values) (json.RawMessage, error) {
-	client, err := e.client()
+	client, err := e.unwrapped(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -252,9 +253,6 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 	switch code := refused.StatusCode; {
 	case code == http.StatusForbidden && client.Token() == "":
 		f.Reason, f.Remedy = "there is no Vault token", "log in with `vault login`, or set VAULT_TOKEN"
-	case code == http.StatusForbidden && e.unknown(ctx, said) && e.wrapped(ctx):
-		f.Reason = "the Vault token is wrapped: it is good for being unwrapped, once, and for nothing else"
-		f.Remedy = "unwrap it first: VAULT_TOKEN=\"$(vault unwrap -field=token)\", with the wrapping token in VAULT_TOKEN"
 	case code == http.StatusForbidden && e.unknown(ctx, said):
 		f.Reason = "the Vault token is not valid: it has expired, or was revoked"
 		f.Remedy = "log in with `vault login`, or renew VAULT_TOKEN; if it is good, it lacks the policy default"
@@ -276,19 +274,36 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 	return f
 }
 
-// wrapped reports whether the token is one that wraps another answer. To look
-// one up needs no rights, and does not use it up
+// unwrapped returns the client, unless its token is one that wraps another: that
+// is good for one call, and any but the right one would use it up. To look it up
+// needs no token, and does not
 // (https://developer.hashicorp.com/vault/api-docs/system/wrapping-lookup).
-func (e *engine) wrapped(ctx context.Context) bool {
+func (e *engine) unwrapped(ctx context.Context) (*api.Client, error) {
+	client, err := e.client()
+	if err != nil {
+		return nil, err
+	}
 	e.unwrap.Do(func() {
-		client, err := e.client()
-		if err != nil {
+		asker, err := client.Clone()
+		if err != nil || client.Token() == "" {
 			return
 		}
-		s, err := client.Logical().WriteWithContext(ctx, "sys/wrapping/lookup", map[string]any{"token": client.Token()})
+		asker.ClearToken()
+		asker.SetMaxRetries(0) // whatever is wrong, the call that matters meets it too
+		asker.SetWrappingLookupFunc(func(string, string) string { return "" })
+		if e.namespace != "" {
+			asker.SetNamespace(e.namespace)
+		}
+		s, err := asker.Logical().WriteWithContext(ctx, "sys/wrapping/lookup", map[string]any{"token": client.Token()})
 		e.isWrapped = err == nil && s != nil && s.Data["creation_path"] != nil
 	})
-	return e.isWrapped
+	if e.isWrapped {
+		return nil, &source.Failure{
+			Reason: "the Vault token is wrapped: it is good for being unwrapped, once, and for nothing else", Unreadable: true,
+			Remedy: "unwrap it first: VAULT_TOKEN=\"$(vault unwrap -field=token)\", with the wrapping token in VAULT_TOKEN",
+		}
+	}
+	return client, nil
 }
 
 func throttles() *source.Failure {

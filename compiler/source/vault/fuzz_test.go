@@ -69,15 +69,19 @@ func TestAuthoritiesOfTheContract(t *testing.T) {
 
 // A token that wraps another is told as that, and not as one that has expired.
 func TestWrappedToken(t *testing.T) {
-	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/sys/wrapping/lookup" {
+			if r.Header.Get("X-Vault-Token") != "" {
+				t.Error("to look it up has used it up")
+			}
 			answer(w, http.StatusOK, map[string]any{"creation_path": "auth/token/create", "creation_ttl": 300})
 			return
 		}
+		t.Errorf("%s %s has used it up", r.Method, r.URL.Path)
 		refuse(w, http.StatusForbidden, "permission denied")
 	}))
 	defer s.Close()
+	t.Setenv("VAULT_TOKEN", token)
 	got := read(t.Context(), New(plan.Source{Address: s.URL, Mount: "secret", Version: "v2"}), "db#value")
 	if !strings.HasPrefix(got, "unreadable: the Vault token is wrapped") || !strings.Contains(got, "vault unwrap") {
 		t.Error(got)

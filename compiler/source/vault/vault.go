@@ -243,7 +243,7 @@ func (s *kv2) put(ctx context.Context, ref source.Ref, v value.Value, replace bo
 		}
 		properties[property] = string(v.Reveal())
 
-		client, err := s.client()
+		client, err := s.unwrapped(ctx)
 		if err != nil {
 			return source.Answer{}, err
 		}

@@ -282,8 +282,8 @@ func TestRevoked(t *testing.T) {
 				t.Error(got)
 			}
 		}
-		if got, want := s.count(&s.calls), map[bool]int{true: 4, false: 5}[explicit]; got != want {
-			t.Errorf("%d calls, not %d: the token is looked up once, if at all, and once for whether it is wrapped", got, want)
+		if got, want := s.count(&s.calls), map[bool]int{true: 3, false: 4}[explicit]; got != want {
+			t.Errorf("%d calls, not %d: the token is looked up once, if at all", got, want)
 		}
 	}
 }
