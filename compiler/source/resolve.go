@@ -634,7 +634,7 @@ func (r *resolution) list(ctx context.Context) {
 		}
 		var absent []string
 		for _, in := range r.plan.Inputs {
-			if in.Source == src.Name && r.set[in.Name].State == value.Absent {
+			if in.Source == src.Name && (r.set[in.Name].State == value.Absent || r.lost[in.Name].By != "") {
 				absent = append(absent, in.Name)
 			}
 		}
