@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -243,6 +244,9 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 		return own
 	case !errors.As(err, &refused):
 		if f := source.Network(err); f != nil {
+			if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+				f.Remedy = "name its authority: VAULT_CACERT for this machine, and caBundle in the contract for the operator too"
+			}
 			return f
 		}
 		return strange()

@@ -56,7 +56,7 @@ func TestAuthoritiesOfTheContract(t *testing.T) {
 	t.Setenv("VAULT_CACERT_BYTES", pemOf(other))
 	t.Setenv("VAULT_TOKEN", token)
 	for bundle, want := range map[string]string{
-		"":                           "TLS certificate is not trusted",
+		"":                           "TLS certificate is not trusted; name its authority: VAULT_CACERT",
 		pemOf(other):                 "TLS certificate is not trusted",
 		pemOf(own.Certificate().Raw): "Vault answers 418",
 	} {
