@@ -43,13 +43,14 @@ update: ## rewrite the goldens; read the diff before you commit it
 
 # vals is built from hundreds of modules; without it, it is left out.
 VALS := github.com/helmfile/vals/cmd/vals@v0.46.1
-bench: build ## ratios against raw sealing, cue export, and reading one by one; values made from values; how many published and random values are refused
+bench: build ## ratios against raw sealing, cue export, kustomize, and reading one by one; values made from values; how many published and random values are refused
 	VICTORGEN_RANDOM=1000000 $(GO) test -count=1 -timeout 60m -run 'Published|RandomValuesPass|WordsPass' -v ./compiler/value | grep refused
 	$(GO) build -o $(BIN)/cue cuelang.org/go/cmd/cue
 	test -x $(BIN)/vals || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(VALS) || echo 'without vals'
 	$(GO) test -run '^$$' -bench . -benchtime 3x ./emit
 	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench 'Vet|Process|Children' -benchtime 20x ./cmd/victorgen
 	$(GO) test -run '^$$' -bench Check -benchtime 3x ./compiler/value/derive
+	$(GO) test -run '^$$' -bench Manifests -benchtime 5x ./compiler/workload
 	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench ReadParameters -benchtime 1x ./cmd/victorgen
 
 FUZZTIME ?= 20s

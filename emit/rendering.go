@@ -31,7 +31,12 @@ func (o *Overlays) render(ctx context.Context, dir string) {
 		return marked(text)
 	}})
 	k.done, k.left, k.failure = true, r.Left, r.Failure
-	for _, doc := range r.Resources {
+	for _, n := range r.Resources {
+		var doc map[string]any
+		if err := n.Decode(&doc); err != nil {
+			k.failure = "it renders to what is no object"
+			return
+		}
 		x := objectOf(doc)
 		for _, annotations := range x.doc.at("metadata", "annotations") {
 			text, _ := annotations[originAnnotation].(string)

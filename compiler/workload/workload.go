@@ -273,26 +273,22 @@ func (r *reader) kustomization(ctx context.Context, dir, root string, pos []plan
 			"the kustomization in %s needs %s, and nothing here asks a network or runs another program", dir, plan.And(rendering.Left))
 	}
 	r.set.Files++
-	for _, doc := range rendering.Resources {
-		file := originOf(doc, dir)
-		var n yaml.Node
-		if n.Encode(doc) != nil {
-			continue
+	for _, n := range rendering.Resources {
+		if shift(n, 0) && n.Decode(new(any)) != nil {
+			continue // kustomize writes aliases out
 		}
-		kind, _ := doc["kind"].(string)
-		r.objects = append(r.objects, object{root: &n, at: func(path []string, value *yaml.Node) plan.Pos {
-			return r.inOrigin(file, kind, &n, path, value.Value)
+		file, kind := originOf(n, dir), field(n, "kind").text()
+		r.objects = append(r.objects, object{root: n, at: func(path []string, value *yaml.Node) plan.Pos {
+			return r.inOrigin(file, kind, n, path, value.Value)
 		}, was: func() (string, string) {
-			return r.original(file, kind, field(field(&n, "metadata").Node, "name").text())
+			return r.original(file, kind, field(field(n, "metadata").Node, "name").text())
 		}})
 	}
 }
 
-// originOf is the file that kustomize says an object to be from, and takes the note away.
-func originOf(doc map[string]any, dir string) string {
-	meta, _ := doc["metadata"].(map[string]any)
-	annotations, _ := meta["annotations"].(map[string]any)
-	text, _ := annotations["config.kubernetes.io/origin"].(string)
+// originOf is the file that kustomize says an object to be from.
+func originOf(n *yaml.Node, dir string) string {
+	text := field(field(field(n, "metadata").Node, "annotations").Node, "config.kubernetes.io/origin").text()
 	var origin struct {
 		Path         string `yaml:"path"`
 		ConfiguredIn string `yaml:"configuredIn"`

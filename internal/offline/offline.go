@@ -57,7 +57,7 @@ type Options struct {
 
 // Rendering is what kustomize makes of a kustomization.
 type Rendering struct {
-	Resources []map[string]any
+	Resources []*yaml.Node
 	Left      []string // what was left out, for it is not in the root, or a program would run
 	Failure   string   // why nothing is rendered, in words that quote no file; empty if it is
 }
@@ -71,7 +71,7 @@ func Render(ctx context.Context, dir string, o Options) Rendering {
 	options := krusty.MakeDefaultOptions()                // which run no plugin, no function and no helm
 	options.LoadRestrictions = types.LoadRestrictionsNone // the fence restricts, as far as is needed
 	type outcome struct {
-		resources []map[string]any
+		resources []*yaml.Node
 		err       error
 	}
 	finished := make(chan outcome, 1)
@@ -84,11 +84,7 @@ func Render(ctx context.Context, dir string, o Options) Rendering {
 				return
 			}
 			for _, r := range built.Resources() {
-				var doc map[string]any
-				if doc, out.err = r.Map(); out.err != nil {
-					return
-				}
-				out.resources = append(out.resources, doc)
+				out.resources = append(out.resources, r.YNode())
 			}
 		}); crashed != nil {
 			out.err = crashed
