@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,9 +26,7 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 	var ds plan.Diagnostics
 	root := git.WorkTree(p.Module)
 	for _, s := range used(p) {
-		if s.File = s.At(); s.Kind == plan.Files {
-			s.File = s.Dir
-		}
+		s.File = cmp.Or(s.At(), s.Dir) // of whatever kind
 		if s.File == "" {
 			continue
 		}

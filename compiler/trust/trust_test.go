@@ -217,9 +217,14 @@ func TestWithoutGit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := of(plan.Source{Kind: plan.Env, File: filepath.Join(root, "x")})
-	p.Module = filepath.Join(root, "module")
-	if ds := trust.Files(p, trust.Grant{}, true); codes(ds) != "error VG1403" {
-		t.Error(ds)
+	for _, s := range []plan.Source{
+		{Kind: plan.Env, File: filepath.Join(root, "x")}, {Kind: plan.Files, Dir: filepath.Join(root, "x")},
+		{Kind: "new", File: filepath.Join(root, "x")}, {Kind: "new", Dir: filepath.Join(root, "x")},
+	} {
+		p := of(s)
+		p.Module = filepath.Join(root, "module")
+		if ds := trust.Files(p, trust.Grant{}, true); codes(ds) != "error VG1403" {
+			t.Errorf("%s: %v", s.Kind, ds)
+		}
 	}
 }
