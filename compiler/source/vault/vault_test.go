@@ -514,7 +514,7 @@ func TestUntrusted(t *testing.T) {
 	s := newServer(t)
 	tls := newTLS(t, s)
 	kv := New(plan.Source{Address: tls.URL, Mount: "secret", Version: "v2"})
-	want := "unreadable: its TLS certificate is not trusted; trust its authority, as with SSL_CERT_FILE"
+	want := "unreadable: its TLS certificate is not trusted; name its authority: VAULT_CACERT for this machine, and caBundle in the contract for the operator too"
 	if got := read(t.Context(), kv, "db#value"); got != want {
 		t.Error(got)
 	}
