@@ -95,6 +95,9 @@ func (c *comparison) inputs(old, new *plan.Plan) {
 			all = slices.DeleteFunc(slices.Clone(all), func(f field[plan.Input]) bool { return f.kind == "remote" })
 		}
 		fields(c, all, "input", in.Name, was, in, in.Pos)
+		if in.Name == plan.LockKey && c.old.Plan.Seals() && c.new.Plan.Seals() {
+			c.lockKey(was, in)
+		}
 		c.setting(was, in)
 		c.generate(was, in)
 	}
@@ -102,6 +105,19 @@ func (c *comparison) inputs(old, new *plan.Plan) {
 		if _, ok := new.Input(in.Name); !ok {
 			c.event(Other, "input", "input", in.Name, "gone", string(in.Class), "", nil)
 		}
+	}
+}
+
+// lockKey tells of a lock key that is kept at another place: who can read it there
+// can test guesses of what is sealed.
+func (c *comparison) lockKey(old, new plan.Input) {
+	place := func(s *Side, in plan.Input) string {
+		src, _ := s.Plan.Source(in.Source)
+		return strings.Trim("source "+in.Source+", "+told(s, sourceFields, src)+", "+in.Remote.String(), ", ")
+	}
+	if was, is := place(&c.old, old), place(&c.new, new); was != is {
+		c.add(Trust, Change{Kind: "lock-key", Of: "input", Subjects: []string{new.Name}, What: "kept at another place, where who can read it can test guesses of the sealed values",
+			Old: was, New: is, Code: plan.CodeLockKeyMoved, Pos: last(new.Pos), event: true})
 	}
 }
 

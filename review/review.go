@@ -99,12 +99,12 @@ func (c Change) Text() string {
 
 // Subject names what the change is about. More than limit are counted.
 func (c Change) Subject(limit int) string {
+	if c.Of == "key" && len(c.Subjects) > 1 {
+		return keysOf(c.Subjects, limit)
+	}
 	of := c.Of
 	if len(c.Subjects) > 1 {
-		of = map[string]string{"key": "keys", "entry": "entries"}[of]
-		if of == "" {
-			of = c.Of + "s"
-		}
+		of += "s"
 	}
 	names := c.Subjects
 	if len(names) > limit {

@@ -284,7 +284,7 @@ func (c *comparison) told(fates []fate) {
 		groups[i].keys = append(groups[i].keys, f.secret+" "+f.key)
 	}
 	for _, g := range groups {
-		change := Change{Kind: string(g.became), Of: g.of, Subjects: []string{g.subject}, What: string(g.became), New: keysOf(g.keys), event: true}
+		change := Change{Kind: string(g.became), Of: g.of, Subjects: []string{g.subject}, What: string(g.became), New: keysOf(g.keys, 12), event: true}
 		section := Values
 		switch g.became {
 		case sealed:
@@ -311,24 +311,26 @@ func (c *comparison) told(fates []fate) {
 	}
 }
 
-// keysOf lists keys, which are NAMESPACE/NAME KEY, by their secrets.
-func keysOf(keys []string) string {
-	const most = 12
-	var parts []string
-	before := ""
+// keysOf lists keys, which are NAMESPACE/NAME KEY, by their secrets. More than limit
+// are counted.
+func keysOf(keys []string, limit int) string {
+	text, before := "keys of ", ""
 	for i, key := range keys {
-		if i == most && len(keys) > most+1 {
-			parts = append(parts, fmt.Sprintf("and %d more", len(keys)-most))
-			break
+		if i == limit-1 && len(keys) > limit {
+			return text + fmt.Sprintf(" and %d more", len(keys)-i)
 		}
 		secret, name, _ := strings.Cut(key, " ")
-		if secret != before {
-			name = secret + ": " + name
-			before = secret
+		switch {
+		case i == 0:
+			text += secret + ": "
+		case secret != before:
+			text += "; " + secret + ": "
+		default:
+			text += ", "
 		}
-		parts = append(parts, name)
+		text, before = text+name, secret
 	}
-	return "keys of " + strings.Join(parts, ", ")
+	return text
 }
 
 // presence tells of inputs of which the lock says whether they were there, where no

@@ -66,6 +66,35 @@ func BenchmarkVetAgainstCue(b *testing.B) {
 	}
 }
 
+// BenchmarkDiffAgainstVet compares the example with what is committed of it, and with
+// a change of each environment, and checks it, in turns. x/vet is the ratio of their
+// times; the target is at most 3.
+func BenchmarkDiffAgainstVet(b *testing.B) {
+	vg := program(b, "victorgen")
+	dir := b.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
+		b.Fatal(err)
+	}
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=x", "-c", "user.email=x@x.test", "commit", "-q", "-m", "x"}} {
+		spend(b, dir, "git", args...)
+	}
+	change := "package victor\n\naccess: readers: [{kind: \"ServiceAccount\", name: \"api\"}]\n"
+	if err := os.WriteFile(filepath.Join(dir, "change.cue"), []byte(change), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	var diff, vet time.Duration
+	for b.Loop() {
+		d, _ := spend(b, dir, vg, "diff", "./envs/...")
+		diff += d
+		d, _ = spend(b, dir, vg, "vet", "./envs/...")
+		vet += d
+	}
+	b.ReportMetric(diff.Seconds()/vet.Seconds(), "x/vet")
+	b.ReportMetric(float64(diff.Milliseconds())/float64(b.N), "diff-ms")
+	b.ReportMetric(float64(vet.Milliseconds())/float64(b.N), "vet-ms")
+	b.ReportMetric(0, "ns/op")
+}
+
 // bigContract writes a module with n inputs, thirty to a secret.
 func bigContract(b *testing.B, n int) string {
 	b.Helper()

@@ -132,6 +132,7 @@ func TestCanaries(t *testing.T) {
 			t.Parallel()
 			dir := canaryModule(t)
 			breakIt(t, dir)
+			before := canaryModule(t)
 			envDir := filepath.Join(dir, "envs", "test")
 			kubeconfig := apiServer(t, filepath.Join(dir, "good.pem")).Kubeconfig(t)
 			var out bytes.Buffer
@@ -140,6 +141,7 @@ func TestCanaries(t *testing.T) {
 				{"explain", envDir, "TOKEN"}, {"explain", envDir, "app", "-o", "json"},
 				{"build", envDir, "--check"}, {"build", envDir, "--dry-run"}, {"build", envDir, "--offline"},
 				{"build", envDir, "--no-generate"}, {"build", envDir, "-o", "json"}, {"build", envDir},
+				{"diff", envDir, "--from", before}, {"diff", envDir, "--from", before, "-o", "json"}, {"diff", filepath.Join(before, "envs/test"), "--from", dir, "-o", "markdown"},
 				{"build", dir + "/envs/..."}, {"build", envDir, "--offline", "--check"}, {"init", dir},
 				{"cert", "inspect", envDir}, {"cert", "inspect", filepath.Join(dir, ".secrets.test")},
 				{"cert", "fetch", envDir, "--kubeconfig", kubeconfig}, {"cert", "fetch", envDir, "--kubeconfig", filepath.Join(dir, ".secrets.test")},
