@@ -203,7 +203,8 @@ It cannot be changed: a rotation makes a new one of another name, and what uses 
 It may be out of use, or what uses it was not read.`,
 	CodeWorkloadRead: `manifests of workloads can't be read.
 The rest is judged all the same. Nothing is fetched, and no program is run: a kustomization with a remote base, and
-templates of Helm, must be rendered first and given with --workloads -.`,
+templates of Helm, must be rendered first and given with --workloads -. A name is a text: what YAML 1.1 takes for a boolean or
+a number, such as yes or 123, goes into quotes. Where there is no object at all, what was to write it may have failed.`,
 	CodeWorkloads: `what the contract says of workloads cannot be.
 A path of references is names of fields with dots between them, as in spec.superuserSecret.name; lists are gone through.`,
 	CodeMissing:          `an input that is required is at none of the places where it could be.`,

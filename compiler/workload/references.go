@@ -128,8 +128,15 @@ func (f *finder) add(ref Reference, n *yaml.Node, path []string) {
 		return
 	}
 	ref.Object, ref.Pos, ref.workload = f.what, f.o.at(path, n), f.workload
-	if strings.Contains(ref.Secret+ref.Key, "{{") {
+	switch name := ref.Secret + ref.Key; {
+	case strings.Contains(name, "{{"):
 		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, notRendered, "a template of Helm stands where a name should")
+		return
+	case strings.Contains(name, "${"), strings.Contains(name, "$("):
+		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, "substitute it first: envsubst < FILE | victorgen vet ENV --workloads -", "a variable stands where a name should")
+		return
+	case !isText(n):
+		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, "put it in quotes", "a boolean or a number stands where a name should")
 		return
 	}
 	if ref.Namespace == "" {

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,6 +74,9 @@ type secret struct{ namespace, name string }
 // Stdin stands for rendered manifests on standard input.
 const Stdin = "-"
 
+// stdinName is the file of its positions.
+const stdinName = "standard input"
+
 // The bounds of what is read.
 const (
 	maxFiles = 20_000
@@ -103,7 +107,10 @@ func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set
 				continue
 			}
 			r.set.Files++
-			r.documents("standard input", stdin)
+			before := len(r.ds)
+			if r.documents(stdinName, stdin); len(r.ds) == before && !slices.ContainsFunc(r.objects, func(o object) bool { return o.stdin }) {
+				r.ds.Errorf(plan.CodeWorkloadRead, nil, "what was to write it may have failed", "standard input has no object of Kubernetes")
+			}
 			continue
 		}
 		abs, err := filepath.Abs(path)
@@ -115,6 +122,13 @@ func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set
 	}
 	for _, o := range r.objects {
 		r.object(o, 0)
+	}
+	if r.set.Objects == 0 && r.set.Files > 0 && !r.ds.HasErrors() {
+		var pos []plan.Pos
+		if len(paths) == 0 {
+			pos = p.Workloads.Pos
+		}
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "name manifests", "there is no object of Kubernetes in %s", count(r.set.Files, "file"))
 	}
 	r.ds.Sort()
 	return r.set, r.ds
@@ -143,6 +157,8 @@ type object struct {
 	root *yaml.Node
 	at   func(path []string, n *yaml.Node) plan.Pos
 	was  func() (name, namespace string) // before a kustomization changed them; nil if there is none
+
+	stdin bool // it is from there
 }
 
 // path reads what a path names. Links are followed, but not out of root, nor to what
@@ -201,6 +217,9 @@ func (r *reader) path(ctx context.Context, path, root string, pos []plan.Pos, fe
 func (r *reader) resolve(path, root string, pos []plan.Pos) (string, bool) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
+		if _, stat := os.Stat(path); stat != nil {
+			err = stat // it says more of links that go in a circle
+		}
 		why, hint := safefile.Explain(path, err)
 		r.ds.Errorf(plan.CodeWorkloadRead, pos, hint, "%s can't be read: %s", path, why)
 		return "", false
@@ -254,7 +273,11 @@ func (r *reader) file(path, root string, pos []plan.Pos) {
 	r.seen[file] = true
 	text, err := offline.ReadFile(file)
 	if err != nil {
-		r.ds.Errorf(plan.CodeWorkloadRead, pos, "", "%s can't be read: %v", file, safefile.Reason(err))
+		hint := ""
+		if errors.Is(err, offline.ErrSize) {
+			hint = "split it; or give it on standard input: victorgen vet ENV --workloads - < FILE"
+		}
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, hint, "%s can't be read: %v", file, safefile.Reason(err))
 		return
 	}
 	r.set.Files++
@@ -407,11 +430,12 @@ func split(text []byte) []part {
 	start, line := 0, 0
 	for _, at := range append(separator.FindAllIndex(text, -1), []int{len(text), len(text)}) {
 		doc := text[start:at[0]]
-		if len(bytes.TrimSpace(doc)) > 0 {
+		// What is before the first may be directives.
+		if trimmed := bytes.TrimSpace(doc); len(trimmed) > 0 && trimmed[0] != '%' {
 			all = append(all, part{doc, line})
 		}
-		line += bytes.Count(text[start:at[1]], []byte("\n"))
-		start = at[1]
+		line += bytes.Count(doc, []byte("\n"))
+		start = at[0] // a document may begin in the line of its separator
 	}
 	return all
 }
@@ -431,19 +455,56 @@ var yamlLine = regexp.MustCompile(`^yaml: line ([0-9]+):`)
 // documents reads the objects of a file.
 func (r *reader) documents(file string, text []byte) {
 	for _, d := range split(text) {
+		if json.Valid(d.text) {
+			d.text = jsonString.ReplaceAllFunc(d.text, requoted)
+		}
+		r.document(file, d)
+	}
+}
+
+var jsonString = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+
+// requoted writes a string of JSON so that YAML takes it for the same: that knows
+// neither \/ nor a character as a pair of surrogates.
+func requoted(quoted []byte) []byte {
+	var s string
+	if !bytes.Contains(quoted, []byte(`\`)) || json.Unmarshal(quoted, &s) != nil {
+		return quoted
+	}
+	again, err := json.Marshal(s)
+	if err != nil {
+		return quoted
+	}
+	return again
+}
+
+// document reads a part of a file, in which there are more documents than one if they
+// are separated by other means.
+func (r *reader) document(file string, d part) {
+	decoder := yaml.NewDecoder(bytes.NewReader(d.text))
+	for first := true; ; first = false {
 		var n yaml.Node
-		if err := yaml.Unmarshal(d.text, &n); err != nil {
+		err := decoder.Decode(&n)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
 			at := plan.Pos{File: file, Line: d.line + 1, Column: 1}
 			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 				line, _ := strconv.Atoi(m[1])
 				at.Line += max(line-1, 0)
 			}
-			if bytes.Contains(d.text, []byte("{{")) {
-				r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{at}, notRendered, "this is a template of manifests, and not YAML")
-			} else {
-				r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{at}, "", "this is not valid YAML")
+			what, hint := "this is not valid YAML", ""
+			switch {
+			case bytes.Contains(d.text, []byte("{{")):
+				what, hint = "this is a template of manifests, and not YAML", notRendered
+			case !first:
+				what, hint = "here is more than one object", "put a line with --- between them"
+			case indentedByTab.Match(d.text):
+				hint = "indent with spaces: YAML takes no tabs"
 			}
-			continue
+			r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{at}, hint, "%s", what)
+			return
 		}
 		if n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
 			continue
@@ -459,9 +520,11 @@ func (r *reader) documents(file string, text []byte) {
 		}
 		r.objects = append(r.objects, object{root: n.Content[0], at: func(_ []string, value *yaml.Node) plan.Pos {
 			return plan.Pos{File: file, Line: value.Line, Column: value.Column}
-		}})
+		}, stdin: file == stdinName && field(n.Content[0], "kind").text() != ""})
 	}
 }
+
+var indentedByTab = regexp.MustCompile(`(?m)^ *\t`)
 
 // node is a value of a manifest, which may be missing: then Node is nil.
 type node struct{ *yaml.Node }
@@ -490,13 +553,31 @@ func real(n *yaml.Node) *yaml.Node {
 }
 
 func (n node) text() string {
-	if n.Node != nil && n.Kind == yaml.ScalarNode {
+	if n.Node != nil && n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" {
 		return n.Value
 	}
 	return ""
 }
 
-func (n node) isTrue() bool { return n.text() == "true" }
+// isTrue goes by what kubectl takes for true: the booleans of YAML 1.1 as well, and no
+// text.
+func (n node) isTrue() bool {
+	if n.Node == nil || n.Kind != yaml.ScalarNode {
+		return false
+	}
+	is := strings.ToLower(n.Value)
+	return n.ShortTag() == "!!bool" && is == "true" || isPlain(n.Node) && (is == "y" || is == "yes" || is == "on")
+}
+
+// isText reports whether kubectl takes n for a text, which a name has to be.
+func isText(n *yaml.Node) bool {
+	return n.ShortTag() == "!!str" && (!isPlain(n) || !slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(n.Value)))
+}
+
+// isPlain reports whether a scalar stands there without quotes or a tag.
+func isPlain(n *yaml.Node) bool {
+	return n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0
+}
 
 // items are the elements of a list.
 func (n node) items() []*yaml.Node {

@@ -206,7 +206,7 @@ func TestPlaces(t *testing.T) {
 		"out by dots":            {read([]string{"../" + filepath.Base(outside) + "/../../"}), "0 of 0\n" + filepath.Dir(filepath.Dir(dir)) + " is outside of DIR"},
 		"outside, named":         {read(nil, outside), "1 of 1"},
 		"nothing":                {read([]string{"nothing"}), "0 of 0\nDIR/nothing can't be read: it does not exist"},
-		"too large":              {read([]string{"big"}), "1 of 1\nDIR/big/big.yaml can't be read: too large"},
+		"too large":              {read([]string{"big"}), "1 of 1\nDIR/big/big.yaml can't be read: it has more than 2 MiB"},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", name, diff)

@@ -41,6 +41,9 @@ const (
 // in a cluster.
 const MaxFile = 2 << 20
 
+// ErrSize is what [ReadFile] says of a larger one.
+var ErrSize = fmt.Errorf("it has more than %d MiB", MaxFile>>20)
+
 // Options are what a rendering may see and what is done to it.
 type Options struct {
 	// Root is the directory outside of which nothing is read, links resolved.
@@ -389,7 +392,7 @@ func ReadFile(file string) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return nil, errors.New("not a regular file")
 	case info.Size() > MaxFile:
-		return nil, errors.New("too large")
+		return nil, ErrSize
 	}
 	f, err := os.Open(file)
 	if err != nil {
