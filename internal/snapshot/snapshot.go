@@ -83,7 +83,7 @@ func open(ctx context.Context, name string, from files) (*Snapshot, error) {
 	s := &Snapshot{Name: name, from: from, top: top, done: map[string]bool{}}
 	s.stop = context.AfterFunc(ctx, s.remove)
 	if s.top, err = filepath.EvalSymlinks(top); err == nil {
-		s.Root = filepath.Join(s.top, strings.Repeat(strings.ToLower(rand.Text())+"/", depth)) // no path names it
+		s.Root = filepath.Join(s.top, strings.Repeat(strings.ToLower(rand.Text()[:4])+"/", depth)) // no path names it; and macOS allows 1,024 bytes
 		err = os.MkdirAll(s.Root, 0o700)
 	}
 	if err == nil {
