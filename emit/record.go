@@ -25,6 +25,7 @@ type Record struct {
 	Accepted     []string              // certificates, by SHA-256, that the next build may seal for
 	Certificates map[string]string     // whose those are that something is sealed for, by SHA-256, as far as the lock notes it
 	Files        map[string]FileRecord // by slash-separated path in the tree, but for the lock
+	Restarts     map[string]string     // by "Kind name", what the component sets so that a workload restarts: another text does
 	Unstamped    bool                  // the times of the lock are authenticated by nothing: an earlier version wrote it
 }
 
@@ -81,7 +82,7 @@ func ReadRecord(dir string) (*Record, plan.Diagnostics) {
 	if l == nil {
 		return nil, ds
 	}
-	r := &Record{Environment: l.Environment, Inputs: map[string]bool{}, Accepted: l.Accepted, Certificates: map[string]string{}, Files: map[string]FileRecord{}}
+	r := &Record{Environment: l.Environment, Inputs: map[string]bool{}, Accepted: l.Accepted, Certificates: map[string]string{}, Files: map[string]FileRecord{}, Restarts: map[string]string{}}
 	for name, in := range l.Inputs {
 		r.Inputs[name] = in.Present
 	}
@@ -112,6 +113,9 @@ func ReadRecord(dir string) (*Record, plan.Diagnostics) {
 			f.SHA256 = hex.EncodeToString(sum[:])
 			if _, ok := contents[name]; ok {
 				contents[name] = data
+			}
+			if name == RestartFile && f.Listed {
+				r.Restarts = restartsOf(data)
 			}
 		}
 		r.Files[name] = f

@@ -107,3 +107,35 @@ func restartComponent(p *plan.Plan, consumers []plan.Consumer, l *lock) ([]byte,
 func annotated(name, value string) map[string]any {
 	return map[string]any{"metadata": map[string]any{"annotations": map[string]any{name: value}}}
 }
+
+// restartsOf returns the annotations that a component sets on templates of pods, by the
+// kind and the name of the workload. What cannot be read is none.
+func restartsOf(component []byte) map[string]string {
+	all := map[string]string{}
+	var k types.Kustomization
+	if k.Unmarshal(component) != nil {
+		return all
+	}
+	for _, p := range k.Patches {
+		var o struct {
+			Kind     string
+			Metadata struct{ Name string }
+			Spec     struct {
+				Template struct {
+					Metadata struct{ Annotations map[string]string }
+				}
+			}
+		}
+		if sigsyaml.Unmarshal([]byte(p.Patch), &o) != nil {
+			continue
+		}
+		name := o.Kind + " " + o.Metadata.Name
+		if p.Target != nil && p.Target.Namespace != "" {
+			name = o.Kind + " " + p.Target.Namespace + "/" + o.Metadata.Name
+		}
+		if value := o.Spec.Template.Metadata.Annotations[secretsAnnotation]; value != "" {
+			all[name] = value
+		}
+	}
+	return all
+}

@@ -37,19 +37,22 @@ type Section string
 const (
 	Trust  Section = "trust"  // who gets a value, where values and credentials go, what is demanded of them
 	Values Section = "values" // what is sealed
-	Other  Section = "other"  // what else the contract says
-	Noise  Section = "noise"  // what means the same as before
+	// Consumers are the workloads that restart where this is deployed.
+	Consumers Section = "consumers"
+	Other     Section = "other" // what else the contract says
+	Noise     Section = "noise" // what means the same as before
 )
 
 // Sections are all of them, in order.
-var Sections = []Section{Trust, Values, Other, Noise}
+var Sections = []Section{Trust, Values, Consumers, Other, Noise}
 
 // Changes are what differs.
 type Changes struct {
-	Trust  []Change `json:"trust"`
-	Values []Change `json:"values"`
-	Other  []Change `json:"other"`
-	Noise  []Change `json:"noise"`
+	Trust     []Change `json:"trust"`
+	Values    []Change `json:"values"`
+	Consumers []Change `json:"consumers"`
+	Other     []Change `json:"other"`
+	Noise     []Change `json:"noise"`
 	// Notes say what to know of the above: what it rests on, and what tells more.
 	Notes []string `json:"notes"`
 }
@@ -63,6 +66,8 @@ func (c *Changes) list(s Section) *[]Change {
 		return &c.Trust
 	case Values:
 		return &c.Values
+	case Consumers:
+		return &c.Consumers
 	case Other:
 		return &c.Other
 	}
@@ -216,7 +221,7 @@ func (c *comparison) event(s Section, kind, of, subject, what, old, new string, 
 }
 
 func (c *comparison) result() Changes {
-	r := Changes{Trust: []Change{}, Values: []Change{}, Other: []Change{}, Noise: []Change{}, Notes: append([]string{}, c.notes...)}
+	r := Changes{Trust: []Change{}, Values: []Change{}, Consumers: []Change{}, Other: []Change{}, Noise: []Change{}, Notes: append([]string{}, c.notes...)}
 	for _, s := range Sections {
 		list := r.list(s)
 		*list = append(*list, c.all[s]...)

@@ -56,8 +56,25 @@ func (c *comparison) records() {
 	c.pins(old, new)
 	fates := c.fates(old, new)
 	c.told(fates)
+	c.restarts(old, new)
 	c.presence(old, new)
 	c.files(old, new, fates)
+}
+
+// restarts tells of the workloads that restart, by the component of the trees.
+func (c *comparison) restarts(old, new *emit.Record) {
+	for _, name := range slices.Sorted(maps.Keys(union(old.Restarts, new.Restarts))) {
+		was, is := old.Restarts[name], new.Restarts[name]
+		switch {
+		case was == is:
+		case was == "":
+			c.event(Consumers, "restart", "workload", name, "restarts: it is noted from now on what it uses", "", "", nil)
+		case is == "":
+			c.event(Consumers, "restart", "workload", name, "restarts: it is noted no more what it uses", "", "", nil)
+		default:
+			c.event(Consumers, "restart", "workload", name, "restarts: a value that it uses, or what it uses, is another", "", "", nil)
+		}
+	}
 }
 
 // pins tells of the certificates that the lock has something sealed for, or lets
@@ -360,7 +377,7 @@ const alertsFile = "alerts/secrets.yaml"
 // files tells of the files of the tree that have changed though nothing of the
 // contract or the lock explains it.
 func (c *comparison) files(old, new *emit.Record, fates []fate) {
-	explained := map[string]bool{alertsFile: len(fates) > 0}
+	explained := map[string]bool{alertsFile: len(fates) > 0, emit.RestartFile: len(fates) > 0 || !maps.Equal(old.Restarts, new.Restarts)}
 	for _, s := range new.Secrets {
 		for _, f := range fates {
 			explained[s.File] = explained[s.File] || f.secret == s.ID()

@@ -38,13 +38,14 @@ last commit that it has in common with HEAD. --from takes a directory, too, such
 another work tree.
 
 It says, most important first,
-  trust   who gets a secret and where values and credentials go: certificate,
-          scope, namespace, delivery, sources, what keys are made from, readers,
-          stores, annotations; what is demanded no more: constraints, rules,
-          alerts; and the warnings of vet for reviewers that are new
-  values  what was created, changed, rotated or is gone, by input and key
-  other   what else the contract says
-  noise   what was sealed anew with the same value, descriptions
+  trust      who gets a secret and where values and credentials go: certificate,
+             scope, namespace, delivery, sources, what keys are made from, readers,
+             stores, annotations; what is demanded no more: constraints, rules,
+             alerts; and the warnings of vet for reviewers that are new
+  values     what was created, changed, rotated or is gone, by input and key
+  consumers  which workloads restart, where the tree has a component for that
+  other      what else the contract says
+  noise      what was sealed anew with the same value, descriptions
 
 Values are told by victorgen.lock alone. Diff reads no values and no network, and
 changes no work tree, index or branch. Like vet it can run on a pull request from a

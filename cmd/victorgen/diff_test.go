@@ -19,6 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/env"
+	"github.com/victor-ai/victorgen/compiler/workload"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/emit/emittest"
 	"github.com/victor-ai/victorgen/fixtures"
@@ -162,7 +163,15 @@ func buildFor(t *testing.T, module, before string, now time.Time) {
 				accept = append(accept, c.SHA256)
 			}
 		}
-		built, _, ds := emit.Emit(t.Context(), p, values, old, emit.Options{Sealer: sealerAt(now.Format(time.RFC3339)), Now: func() time.Time { return now }, Accept: accept})
+		o := emit.Options{Sealer: sealerAt(now.Format(time.RFC3339)), Now: func() time.Time { return now }, Accept: accept}
+		if p.Workloads != nil {
+			set, ds := workload.Read(t.Context(), p, nil, nil)
+			if ds.HasErrors() {
+				t.Fatal(ds)
+			}
+			o.Consumers = workload.Restarts(p, set)
+		}
+		built, _, ds := emit.Emit(t.Context(), p, values, old, o)
 		if ds.HasErrors() {
 			t.Fatal(ds)
 		}

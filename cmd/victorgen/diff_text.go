@@ -24,7 +24,7 @@ func (d *diffStory) since() string {
 }
 
 // titles say what a section is about.
-var titles = map[review.Section]string{review.Trust: "trust", review.Values: "values", review.Other: "other changes", review.Noise: "noise"}
+var titles = map[review.Section]string{review.Trust: "trust", review.Values: "values", review.Consumers: "consumers", review.Other: "other changes", review.Noise: "noise"}
 
 // counted says how much differs, in a few words.
 func (d *diffStory) counted() string {
@@ -42,7 +42,7 @@ func (d *diffStory) counted() string {
 	var parts []string
 	for _, s := range review.Sections {
 		if n := len(d.Of(s)); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, map[review.Section]string{review.Trust: "of trust", review.Values: "of values", review.Other: "other", review.Noise: "of noise"}[s]))
+			parts = append(parts, fmt.Sprintf("%d %s", n, map[review.Section]string{review.Trust: "of trust", review.Values: "of values", review.Consumers: "of consumers", review.Other: "other", review.Noise: "of noise"}[s]))
 		}
 	}
 	if len(parts) == 0 {
