@@ -242,6 +242,17 @@ secrets: "victor-postgres": {
 			t.Fatal(err)
 		}
 		before := versions()
+		// What the cluster has is not left out in silence.
+		if out, errs, code := run(admin, "apply", production, "-n", namespace); code != 1 || strings.Count(errs, "VG2107") != 1 {
+			t.Errorf("values that are gone are left out without a word: exit %d\n%s%s", code, out, errs)
+		}
+		gone := "package victor\n\n"
+		for _, name := range []string{"SMTP_FROM", "SMTP_HOST", "SMTP_PASSWORD", "SMTP_USER", "SLACK_WEBHOOK_URL"} {
+			gone += "inputs: " + name + ": present: false\n"
+		}
+		if err := os.WriteFile(filepath.Join(production, "gone.cue"), []byte(gone), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		apply()
 		apply("--prune", "--dry-run")
 		apply("--prune", "--dry-run=server")

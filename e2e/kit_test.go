@@ -125,7 +125,7 @@ func TestKit(t *testing.T) {
 		if got := run(nil, filepath.Join(python, "python3"), "-c", `import netrc, sys; print(*netrc.netrc(sys.argv[1]).authenticators("127.0.0.1")[::2], sep="\n")`, file("netrc")); got != "bot\n"+test.token+"\n" {
 			t.Errorf("%q: Python reads another .netrc", test.token)
 		}
-		_, listed, _ := strings.Cut(run([]string{"PIP_CONFIG_FILE=" + file("pip")}, filepath.Join(python, "pip"), "config", "list"), "global.index-url='")
+		_, listed, _ := strings.Cut(run([]string{"PIP_CONFIG_FILE=" + file("pip")}, filepath.Join(python, "python3"), "-m", "pip", "config", "list"), "global.index-url='")
 		listed, _, _ = strings.Cut(listed, "'\n")
 		index, err := url.Parse(listed)
 		if err != nil {
