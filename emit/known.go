@@ -60,6 +60,11 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 	for _, dir := range trees {
 		look(dir, true)
 	}
+	// Of other environments nothing is asked but of what is generated, or of a tree
+	// that is new: there may be a thousand of them.
+	if !first && !slices.ContainsFunc(inputs, func(in plan.Input) bool { return in.Class == plan.Generated && known[in.Name] == Known{} }) {
+		return known, ds
+	}
 	for _, dir := range trees {
 		entries, _ := os.ReadDir(filepath.Dir(dir))
 		for _, e := range entries {

@@ -270,3 +270,28 @@ func TestLockKeyMoved(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherLocks: what an environment that has a tree lacks, and does not generate, is
+// nothing to ask others for. Of a thousand, each would read a thousand locks.
+func TestOtherLocks(t *testing.T) {
+	t.Parallel()
+	p := testPlan(t, certFile(t, 0))
+	trees := t.TempDir()
+	own := filepath.Join(trees, p.Environment)
+	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	if err := tree.Write(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, trees, map[string]string{"other/" + LockFile: "no lock\n"})
+	gone := func(string) bool { t.Error("somebody asks which environments there are"); return false }
+	ask := func(class plan.Class, dir string) bool {
+		_, ds := KnownInputs(p, []plan.Input{{Name: "NEW", Class: class}}, gone, dir)
+		return ds.HasErrors()
+	}
+	if ask(plan.Optional, own) {
+		t.Error("the lock of another environment is read")
+	}
+	if !ask(plan.Generated, own) || !ask(plan.Optional, filepath.Join(trees, "new")) {
+		t.Error("the lock of another environment is not read")
+	}
+}

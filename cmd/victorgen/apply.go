@@ -106,7 +106,7 @@ func (o *applyOptions) apply(ctx context.Context, r *result) {
 		NoGenerate: o.noGenerate, Timeout: o.timeout, MustRead: true, SkipValidation: o.skipValidation,
 		Known: func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
 			live, ds := client.KnownInputs(ctx, r.plan, inputs, o.timeout)
-			known, more := lockKnows(r.plan, treeOf(r.plan))(ctx, inputs)
+			known, more := lockKnows(r, treeOf(r.plan))(ctx, inputs)
 			for name, by := range live {
 				known[name] = source.Holder{By: by}
 			}

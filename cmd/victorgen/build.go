@@ -146,7 +146,7 @@ func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
 		sources = openFor(p, o.check || o.dryRun || expired || ds.HasErrors()) // a build that fails anyway generates nothing
 	}
 	r.Diagnostics = append(r.Diagnostics, source.Elsewhere(p, os.LookupEnv)...)
-	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout, Known: lockKnows(p, r.Tree), Belongs: emit.Belonging(old)})
+	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout, Known: lockKnows(r, r.Tree), Belongs: emit.Belonging(old)})
 	if ds.HasErrors() || more.HasErrors() {
 		r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
 		return

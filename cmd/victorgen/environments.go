@@ -44,6 +44,7 @@ type result struct {
 	Diff         *diffStory         `json:"diff,omitempty"`
 
 	plan   *plan.Plan
+	beside *neighbours // the environments of its module, shared by a run
 	grant  trust.Grant // what its contract is allowed by name
 	values value.Set   // what was read, if anything was
 }
@@ -113,6 +114,13 @@ func collectFrom(cmd *cobra.Command, dirs []string, o compiler.Options, doing st
 	refuseSameName(results, apart)
 	if o.Direct {
 		refuseSameSecret(results)
+	}
+	beside := &neighbours{compiled: map[string]*plan.Plan{}, here: map[[2]string]bool{}, all: map[string]map[string]bool{}}
+	for i := range results {
+		r := &results[i]
+		if r.beside = beside; r.plan != nil {
+			beside.compiled[r.Directory], beside.here[[2]string{r.plan.Module, r.plan.Environment}] = r.plan, true
+		}
 	}
 	pr := newProgress(cmd.ErrOrStderr(), doing, len(dirs))
 	parallel(func(r *result) {

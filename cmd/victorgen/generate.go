@@ -53,7 +53,7 @@ source, beside builds that may only read it.`,
 					return
 				}
 				values, ds := source.Generate(ctx, r.plan, openFor(r.plan, o.dryRun), source.Options{
-					Timeout: o.timeout, Known: lockKnows(r.plan, treeOf(r.plan)), Renew: o.renew,
+					Timeout: o.timeout, Known: lockKnows(r, treeOf(r.plan)), Renew: o.renew,
 				})
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				r.Generated, r.values = generated(r.plan, values), values

@@ -19,16 +19,13 @@ import (
 	"github.com/victor-ai/victorgen/emit"
 )
 
-// lockKnows asks of which inputs of p there have been values: the lock of the tree in
-// dir, that of the tree where it is by default, and those beside them; and where p
-// may be the new name of another environment, what that has left.
-func lockKnows(p *plan.Plan, dir string) func(context.Context, []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
+// lockKnows asks of which inputs of an environment there have been values: the lock
+// of the tree in dir, that of the tree where it is by default, and those beside them;
+// and where it may be the new name of another environment, what that has left.
+func lockKnows(r *result, dir string) func(context.Context, []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
+	p := r.plan
 	return func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
-		names := sync.OnceValue(func() map[string]bool {
-			names, _ := environmentsOf(p.Module, nil)
-			return names
-		})
-		gone := func(environment string) bool { return !names()[environment] }
+		gone := func(environment string) bool { return !r.beside.has(p.Module, environment) }
 		known, ds := emit.KnownInputs(p, inputs, gone, dir, treeOf(p))
 		holders := leftByOthers(ctx, p, inputs, gone, dir)
 		for name, k := range known {
@@ -54,6 +51,28 @@ func lockKnows(p *plan.Plan, dir string) func(context.Context, []plan.Input) (ma
 	}
 }
 
+// neighbours knows the environments of modules. Those that a run has compiled are
+// not compiled again; the others of a module are only when somebody asks, and once.
+type neighbours struct {
+	compiled map[string]*plan.Plan // by directory
+	here     map[[2]string]bool    // of these: module and environment
+	mu       sync.Mutex
+	all      map[string]map[string]bool // names by module, where somebody has asked
+}
+
+// has reports whether a module has an environment of that name.
+func (n *neighbours) has(module, environment string) bool {
+	if n.here[[2]string{module, environment}] {
+		return true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.all[module] == nil {
+		n.all[module], _ = environmentsOf(module, n.compiled)
+	}
+	return n.all[module][environment]
+}
+
 // environmentsOf returns the names of the environments of a module, those of
 // compiled included, and whether these are all: one that does not compile goes by
 // the name of its directory, and may be called something else.
@@ -75,16 +94,11 @@ func environmentsOf(module string, compiled map[string]*plan.Plan) (names map[st
 	return names, all
 }
 
-// localPlace is the file or directory in which src keeps its values in plain text;
-// empty if it is elsewhere.
+// localPlace is the file or directory in which src is to keep its values in plain
+// text; empty if it is elsewhere. They may still be in what all environments shared.
 func localPlace(src plan.Source) string {
-	switch src.Kind {
-	case plan.Env:
-		return src.File
-	case plan.Files:
-		return src.Dir
-	}
-	return ""
+	src.FromShared = false
+	return source.PlainPlace(src)
 }
 
 var environmentName = regexp.MustCompile(`^[a-z0-9-]+$`)

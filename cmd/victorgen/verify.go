@@ -116,7 +116,7 @@ func (o *verifyOptions) sources(cmd *cobra.Command, args []string) error {
 	return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "verifying", func(ctx context.Context, r *result) {
 		now := time.Now()
 		r.Diagnostics = append(r.Diagnostics, source.Elsewhere(r.plan, os.LookupEnv)...)
-		values, ds := source.Verify(ctx, r.plan, openSources(r.plan), o.noValues, now, source.Options{Timeout: o.timeout, Known: lockKnows(r.plan, treeOf(r.plan))})
+		values, ds := source.Verify(ctx, r.plan, openSources(r.plan), o.noValues, now, source.Options{Timeout: o.timeout, Known: lockKnows(r, treeOf(r.plan))})
 		r.Diagnostics = append(r.Diagnostics, ds...)
 		r.Inputs = tellValues(r.plan, values, now)
 		r.values = values

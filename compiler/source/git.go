@@ -17,7 +17,7 @@ import (
 // text in the file system: "is tracked by Git", or "is not ignored by Git". It is
 // empty if Git does neither, if there is no Git, or if it can't tell.
 func Exposed(ctx context.Context, src plan.Source) string {
-	at := plainPlace(src)
+	at := PlainPlace(src)
 	if at == "" {
 		return ""
 	}
@@ -43,10 +43,10 @@ func Exposed(ctx context.Context, src plan.Source) string {
 	return "is not ignored by Git, which would add it"
 }
 
-// plainPlace returns the file or directory in which src keeps values in plain
+// PlainPlace returns the file or directory in which src keeps values in plain
 // text; empty is none. Whatever file a kind has of which nothing is known, it is
 // taken for one.
-func plainPlace(src plan.Source) string {
+func PlainPlace(src plan.Source) string {
 	switch src.Kind {
 	case plan.AWSSSM, plan.AWSSecretsManager, plan.AzureKeyVault, plan.GCPSecretManager, plan.Vault, plan.SOPS:
 		return ""
@@ -56,7 +56,7 @@ func plainPlace(src plan.Source) string {
 
 // holdsPlain reports whether there is such a place, and something in it perhaps.
 func holdsPlain(src plan.Source) bool {
-	_, err := os.Lstat(plainPlace(src))
+	_, err := os.Lstat(PlainPlace(src))
 	return err == nil
 }
 
@@ -90,7 +90,7 @@ func Unignored(ctx context.Context, p *plan.Plan) plan.Diagnostics {
 			continue
 		}
 		if how := Exposed(ctx, src); how != "" {
-			ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", plainPlace(src), src.Name, how)
+			ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", PlainPlace(src), src.Name, how)
 		}
 	}
 	return ds

@@ -308,7 +308,7 @@ func (r *resolution) read(ctx context.Context) {
 			continue // there is nothing to be taken yet
 		}
 		if how := Exposed(ctx, src); how != "" {
-			r.ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", plainPlace(src), src.Name, how)
+			r.ds.Warnf(plan.CodeInGit, src.Pos, gitHint, "%s, where source %s keeps its values in plain text, %s", PlainPlace(src), src.Name, how)
 		}
 	}
 }
@@ -723,7 +723,7 @@ func (r *resolution) unexposedSource(ctx context.Context, name string) bool {
 	src, _ := r.plan.Source(name)
 	how := Exposed(ctx, src)
 	if how != "" {
-		r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", plainPlace(src), how)
+		r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", PlainPlace(src), how)
 	}
 	return how == ""
 }

@@ -51,7 +51,7 @@ func Shared(plans []*plan.Plan, sets []value.Set) []plan.Diagnostics {
 		}
 	}
 	onPurpose := func(a, b holder) bool {
-		return a.place == b.place && plainPlace(plan.Source{Kind: a.place.kind, File: "f", Dir: "d"}) == "" &&
+		return a.place == b.place && PlainPlace(plan.Source{Kind: a.place.kind, File: "f", Dir: "d"}) == "" &&
 			a.place.kind != plan.SOPS && a.input.Remote == b.input.Remote
 	}
 	type finding struct {
@@ -98,7 +98,7 @@ func Shared(plans []*plan.Plan, sets []value.Set) []plan.Diagnostics {
 			}
 			names = append(names, name)
 			for _, s := range plans[i].Sources {
-				if at := plainPlace(s); at != "" && !slices.Contains(files, at) {
+				if at := PlainPlace(s); at != "" && !slices.Contains(files, at) {
 					files = append(files, at)
 				}
 			}

@@ -20,11 +20,11 @@ func TestTables(t *testing.T) {
 		if kind == plan.Files {
 			src = plan.Source{Kind: kind, Dir: "dir"}
 		}
-		if got := plainPlace(src); !ok || got != want {
+		if got := PlainPlace(src); !ok || got != want {
 			t.Errorf("a source of kind %s keeps plain text in %q, want %q (%v)", kind, got, want, ok)
 		}
 	}
-	if plainPlace(plan.Source{Kind: "new", File: "file"}) == "" || plainPlace(plan.Source{Kind: "new", Dir: "dir"}) == "" {
+	if PlainPlace(plan.Source{Kind: "new", File: "file"}) == "" || PlainPlace(plan.Source{Kind: "new", Dir: "dir"}) == "" {
 		t.Error("a source of a kind of which nothing is known is taken to keep no plain text")
 	}
 }
