@@ -45,19 +45,22 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var once sync.Mutex
+			var mu sync.Mutex
 			overlays := map[string]*emit.Overlays{} // by module, for its environments share them
-			results, err := collect(cmd, args, compiler.Options{Timeout: timeout, Review: true}, "checking", func(ctx context.Context, r *result) {
-				once.Lock()
-				defer once.Unlock()
-				o, ok := overlays[r.plan.Module]
+			checkOverlays := func(ctx context.Context, p *plan.Plan) plan.Diagnostics {
+				mu.Lock()
+				defer mu.Unlock()
+				o, ok := overlays[p.Module]
 				if !ok {
-					o = emit.FindOverlays(r.plan.Module)
-					overlays[r.plan.Module] = o
+					o = emit.FindOverlays(p.Module)
+					overlays[p.Module] = o
 				}
+				return o.Check(ctx, p, treeOf(p))
+			}
+			results, err := collect(cmd, args, compiler.Options{Timeout: timeout, Review: true}, "checking", func(ctx context.Context, r *result) {
 				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
 				workloads.check(ctx, r)
-				r.Diagnostics = append(r.Diagnostics, o.Check(ctx, r.plan, treeOf(r.plan))...)
+				r.Diagnostics = append(r.Diagnostics, checkOverlays(ctx, r.plan)...)
 				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan), r.grant.Certificates)...)
 				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
 			})
