@@ -95,7 +95,7 @@ func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set
 		for _, ref := range w.References {
 			r.table = append(r.table, place{ref.Kind, ref.Path, Other})
 		}
-		root := offlineRoot(p.Module)
+		root := repository(p.Module)
 		for _, path := range w.Paths {
 			r.path(ctx, path, root, w.Pos, true)
 		}
@@ -118,7 +118,7 @@ func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set
 			r.ds.Errorf(plan.CodeWorkloadRead, nil, "", "%s: %v", path, err)
 			continue
 		}
-		r.path(ctx, abs, offlineRoot(filepath.Dir(abs)), nil, false)
+		r.path(ctx, abs, repository(filepath.Dir(abs)), nil, false)
 	}
 	for _, o := range r.objects {
 		r.object(o, 0)
@@ -134,7 +134,8 @@ func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set
 	return r.set, r.ds
 }
 
-func offlineRoot(dir string) string {
+// repository is the Git work tree that dir is in, or else dir, links resolved.
+func repository(dir string) string {
 	root := git.WorkTree(dir)
 	if real, err := filepath.EvalSymlinks(root); err == nil {
 		return real
