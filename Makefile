@@ -42,16 +42,26 @@ update: ## rewrite the goldens; read the diff before you commit it
 	VICTORGEN_UPDATE=1 $(GO) test ./...
 
 # vals is built from hundreds of modules; without it, it is left out.
-VALS := github.com/helmfile/vals/cmd/vals@v0.46.1
-bench: build ## ratios against raw sealing, cue export, kustomize, and reading one by one; values made from values; how many published and random values are refused
-	VICTORGEN_RANDOM=1000000 $(GO) test -count=1 -timeout 60m -run 'Published|RandomValuesPass|WordsPass' -v ./compiler/value | grep refused
+VALS      := github.com/helmfile/vals/cmd/vals@v0.46.1
+KUBESEAL  := github.com/bitnami-labs/sealed-secrets/cmd/kubeseal@v0.36.0
+KUSTOMIZE := sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+ROWS      := $(CURDIR)/$(BIN)/bench.jsonl
+bench: export VICTORGEN_BENCH_ROWS := $(ROWS)
+bench: export VICTORGEN_BENCH_BIN  := $(CURDIR)/$(BIN)
+bench: build ## what things take, against their limits and what others take: docs/performance.md; how many published and random values are refused
 	$(GO) build -o $(BIN)/cue cuelang.org/go/cmd/cue
+	test -x $(BIN)/kubeseal || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(KUBESEAL)
+	test -x $(BIN)/kustomize || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(KUSTOMIZE)
 	test -x $(BIN)/vals || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(VALS) || echo 'without vals'
+	rm -f $(ROWS)
+	$(GO) test -run '^$$' -bench 'Version|Process|Vet|Diff|Children' -benchtime 20x ./cmd/victorgen
+	$(GO) test -run '^$$' -bench Fleet -benchtime 3x -timeout 60m ./cmd/victorgen
+	$(GO) test -run '^$$' -bench ReadParameters -benchtime 1x ./cmd/victorgen
 	$(GO) test -run '^$$' -bench . -benchtime 3x ./emit
-	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench 'Vet|Process|Children' -benchtime 20x ./cmd/victorgen
-	$(GO) test -run '^$$' -bench Check -benchtime 3x ./compiler/value/derive
 	$(GO) test -run '^$$' -bench Manifests -benchtime 5x ./compiler/workload
-	VICTORGEN_BENCH_BIN=$(CURDIR)/$(BIN) $(GO) test -run '^$$' -bench ReadParameters -benchtime 1x ./cmd/victorgen
+	$(GO) test -run '^$$' -bench Check -benchtime 3x ./compiler/value/derive
+	VICTORGEN_RANDOM=1000000 $(GO) test -count=1 -timeout 60m -run 'Published|RandomValuesPass|WordsPass' -v ./compiler/value | grep refused
+	$(GO) run ./internal/bench/table $(ROWS) docs/performance.md
 
 FUZZTIME ?= 20s
 fuzz: ## each fuzz target for FUZZTIME

@@ -48,6 +48,8 @@ var arrows = map[string][]string{
 	"internal/git":                      {},
 	"internal/offline":                  {"internal/crash", "internal/git"},
 	"internal/crash":                    {},
+	"internal/bench":                    {},
+	"internal/bench/table":              {"internal/bench"},
 	"internal/snapshot":                 {"internal/git"},
 	"review":                            {"compiler/plan", "emit"},
 	"fixtures":                          {},

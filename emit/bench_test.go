@@ -16,6 +16,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/bench"
 )
 
 // benchKey is of the size that the controller makes by default.
@@ -54,18 +55,6 @@ func benchPlan(b *testing.B, keys int) (*plan.Plan, value.Set, *rsa.PublicKey) {
 
 var benchSizes = []int{10, 1000, 10000}
 
-// BenchmarkRaw is what the sealing alone costs, on all cores.
-func BenchmarkRaw(b *testing.B) {
-	for _, keys := range benchSizes {
-		b.Run(fmt.Sprint(keys), func(b *testing.B) {
-			_, _, public := benchPlan(b, keys)
-			for b.Loop() {
-				rawSeal(public, keys)
-			}
-		})
-	}
-}
-
 func rawSeal(public *rsa.PublicKey, keys int) {
 	plaintext, label := make([]byte, 32), []byte("bench/secret-00000")
 	parallel(context.Background(), make([]struct{}, keys), func(struct{}) {
@@ -75,48 +64,46 @@ func rawSeal(public *rsa.PublicKey, keys int) {
 	})
 }
 
-// BenchmarkEmit is the first build of a tree, everything but writing it. It
-// reports its time as a multiple of that of the raw sealing, which it measures
-// in turn with it: with the kustomize build of the result, and without.
+// BenchmarkEmit is the first build of a tree, everything but writing it, in turns with
+// the sealing alone.
 func BenchmarkEmit(b *testing.B) {
 	for _, keys := range benchSizes {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
 			p, values, public := benchPlan(b, keys)
-			var raw, check time.Duration
-			for b.Loop() {
-				tree, _, ds := Emit(context.Background(), p, values, nil, Options{})
-				if ds.HasErrors() {
-					b.Fatal(ds)
-				}
-				b.StopTimer()
-				start := time.Now()
-				tree.kustomize(len(p.Secrets))
-				check += time.Since(start)
-				start = time.Now()
-				rawSeal(public, keys)
-				raw += time.Since(start)
-				b.StartTimer()
-			}
-			b.ReportMetric(float64(b.Elapsed())/float64(raw), "x-raw")
-			b.ReportMetric(float64(b.Elapsed()-check)/float64(raw), "x-raw-without-kustomize")
+			bench.Turns(b, bench.Row{What: fmt.Sprintf("emit: the first tree of %d keys", keys), Peer: "sealing alone"},
+				func() time.Duration { return emitOnce(b, p, values, nil) },
+				func() time.Duration { return bench.CPU(b, func() { rawSeal(public, keys) }) })
 		})
 	}
 }
 
-// BenchmarkRebuild is a build in which nothing has changed.
+// BenchmarkRebuild is a build in which nothing has changed, in turns with the same.
 func BenchmarkRebuild(b *testing.B) {
 	for _, keys := range benchSizes {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
-			p, values, _ := benchPlan(b, keys)
+			p, values, public := benchPlan(b, keys)
 			tree, _, ds := Emit(context.Background(), p, values, nil, Options{})
 			if ds.HasErrors() {
 				b.Fatal(ds)
 			}
-			for b.Loop() {
-				if _, _, ds := Emit(context.Background(), p, values, tree, Options{}); ds.HasErrors() {
-					b.Fatal(ds)
-				}
+			r := bench.Row{What: fmt.Sprintf("emit: the same tree of %d keys again", keys), Peer: "sealing alone"}
+			if keys == 10_000 {
+				r.Most = mostRebuild
 			}
+			bench.Turns(b, r,
+				func() time.Duration { return emitOnce(b, p, values, tree) },
+				func() time.Duration { return bench.CPU(b, func() { rawSeal(public, keys) }) })
 		})
 	}
+}
+
+// mostRebuild is half of what it took when the limit was set.
+const mostRebuild = 0.17
+
+func emitOnce(b *testing.B, p *plan.Plan, values value.Set, old *Tree) time.Duration {
+	return bench.CPU(b, func() {
+		if _, _, ds := Emit(context.Background(), p, values, old, Options{}); ds.HasErrors() {
+			b.Fatal(ds)
+		}
+	})
 }

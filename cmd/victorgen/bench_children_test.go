@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/internal/bench"
 	"github.com/victor-ai/victorgen/schema"
 )
 
 // BenchmarkChildren builds a contract with values made from values, of which
-// nothing changed, in turns with one of as many passwords. x/plain is the ratio
-// of their times; the limit is 1.3.
+// nothing changed, in turns with one of as many passwords.
 func BenchmarkChildren(b *testing.B) {
-	vg := program(b, "victorgen")
+	vg := bench.Program(b, "victorgen")
 	inputs := [...][2]string{
 		{"PASSWORD", `{kind: "password", length: 32}`},
 		{"BCRYPT", `{kind: "bcrypt", of: "PASSWORD", cost: 12}`},
@@ -55,30 +55,22 @@ func BenchmarkChildren(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		spend(b, dir, vg, "build", "envs/test")
+		bench.Run(b, dir, nil, vg, "build", "envs/test")
 		dirs[plain] = dir
 	}
-	var with, without time.Duration
-	for b.Loop() {
-		d, _ := spend(b, dirs[false], vg, "build", "envs/test")
-		with += d
-		d, _ = spend(b, dirs[true], vg, "build", "envs/test")
-		without += d
-	}
-	b.ReportMetric(float64(with.Microseconds())/1000/float64(b.N), "ms")
-	b.ReportMetric(with.Seconds()/without.Seconds(), "x/plain")
-	b.ReportMetric(0, "ns/op")
+	bench.Turns(b, bench.Row{What: "`build` of values that are made from values, in which nothing has changed", Peer: "of as many passwords", Most: 1.3},
+		func() time.Duration { return bench.Run(b, dirs[false], nil, vg, "build", "envs/test").CPU },
+		func() time.Duration { return bench.Run(b, dirs[true], nil, vg, "build", "envs/test").CPU })
 }
 
 // BenchmarkChildrenGallery builds the gallery, of which nothing changed, in turns
 // with a copy in which all that is made from others has the same values, and is
-// what somebody provides. x/plain is the ratio of their times; the limit is 1.3.
-// verify-ms is what a build takes that has to verify everything, for no lock
-// vouches for it.
+// what somebody provides; and then with a build that has to verify everything, for no
+// lock vouches for it.
 func BenchmarkChildrenGallery(b *testing.B) {
-	vg := program(b, "victorgen")
+	vg := bench.Program(b, "victorgen")
 	children, plain := copyGallery(b), copyGallery(b)
-	spend(b, children, vg, "build", "./envs/...")
+	bench.Run(b, children, nil, vg, "build", "./envs/...")
 	made := 0
 	for app := range galleryApps {
 		values, err := os.ReadFile(filepath.Join(children, ".secrets."+app))
@@ -102,14 +94,10 @@ func BenchmarkChildrenGallery(b *testing.B) {
 	if made < 20 {
 		b.Fatalf("the gallery has but %d values that are made from others", made)
 	}
-	spend(b, plain, vg, "build", "./envs/...")
-	var with, without, all time.Duration
-	for b.Loop() {
-		d, _ := spend(b, children, vg, "build", "./envs/...")
-		with += d
-		d, _ = spend(b, plain, vg, "build", "./envs/...")
-		without += d
-	}
+	bench.Run(b, plain, nil, vg, "build", "./envs/...")
+	bench.Turns(b, bench.Row{What: "`build` of the gallery, in which nothing has changed", Peer: "with nothing made from values", Most: 1.3},
+		func() time.Duration { return bench.Run(b, children, nil, vg, "build", "./envs/...").CPU },
+		func() time.Duration { return bench.Run(b, plain, nil, vg, "build", "./envs/...").CPU })
 	// Without the vouching of the lock.
 	locks, err := filepath.Glob(filepath.Join(children, "deploy", "*", "victorgen.lock"))
 	if err != nil || len(locks) != len(galleryApps) {
@@ -124,11 +112,8 @@ func BenchmarkChildrenGallery(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	all, _ = spend(b, children, vg, "build", "./envs/...")
-	b.ReportMetric(float64(with.Microseconds())/1000/float64(b.N), "ms")
-	b.ReportMetric(with.Seconds()/without.Seconds(), "x/plain")
-	b.ReportMetric(float64(all.Milliseconds()), "verify-ms")
-	b.ReportMetric(0, "ns/op")
+	bench.Report(b, bench.Row{What: "`build` of the gallery that no lock vouches for", Unit: "ms",
+		Now: bench.Run(b, children, nil, vg, "build", "./envs/...").CPU.Seconds() * 1000})
 }
 
 // withoutChildren returns a contract of the gallery in which the inputs that are

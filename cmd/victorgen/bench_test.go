@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,86 +16,178 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/internal/bench"
 	"github.com/victor-ai/victorgen/schema"
 )
 
-// The benchmarks measure whole processes, as people wait for them. They need
-// the programs that `make bench` builds.
+// The benchmarks measure whole processes. They need the programs that `make bench`
+// builds, and each reports a row of its table.
 
-// program returns the path of a program that make bench has built.
-func program(b *testing.B, name string) string {
-	b.Helper()
-	dir := os.Getenv("VICTORGEN_BENCH_BIN")
-	if dir == "" {
-		b.Skip("VICTORGEN_BENCH_BIN is not set: run make bench")
-	}
-	return filepath.Join(dir, name)
+// BenchmarkVersion is a process that does nothing.
+func BenchmarkVersion(b *testing.B) {
+	vg, kubeseal := bench.Program(b, "victorgen"), bench.Program(b, "kubeseal")
+	bench.Turns(b, bench.Row{What: "`version`", Peer: "`kubeseal --version`", Most: 1.5},
+		func() time.Duration { return bench.Run(b, "", nil, vg, "version").CPU },
+		func() time.Duration { return bench.Run(b, "", nil, kubeseal, "--version").CPU })
 }
 
-// spend runs a program and returns what it took: by the clock, and of the CPU.
-func spend(b *testing.B, dir, name string, args ...string) (clock, cpu time.Duration) {
-	b.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Dir = dir
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	clock = time.Since(start)
-	if err != nil {
-		b.Fatalf("%s %v: %v\n%s", filepath.Base(name), args, err, out)
-	}
-	return clock, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-}
-
-// BenchmarkVetAgainstCue compiles contracts of 30, 300 and 3,000 inputs with
-// victorgen and with cue export, in turns. x/cue is the ratio of their times;
-// the target is at most 1.
-func BenchmarkVetAgainstCue(b *testing.B) {
+// BenchmarkVet compiles contracts of many inputs.
+func BenchmarkVet(b *testing.B) {
 	for _, n := range []int{30, 300, 3000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			vg, cue := program(b, "victorgen"), program(b, "cue")
+			vg, cue := bench.Program(b, "victorgen"), bench.Program(b, "cue")
 			dir := bigContract(b, n)
-			var ours, theirs time.Duration
-			for b.Loop() {
-				d, _ := spend(b, dir, vg, "vet", "envs/test")
-				ours += d
-				d, _ = spend(b, dir, cue, "export", "./envs/test")
-				theirs += d
-			}
-			b.ReportMetric(ours.Seconds()/theirs.Seconds(), "x/cue")
-			b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "vet-ms")
-			b.ReportMetric(float64(theirs.Milliseconds())/float64(b.N), "cue-ms")
-			b.ReportMetric(0, "ns/op")
+			bench.Turns(b, bench.Row{What: fmt.Sprintf("`vet` of a contract of %d inputs", n), Peer: "`cue export`", Most: 1},
+				func() time.Duration { return bench.Run(b, dir, nil, vg, "vet", "envs/test").CPU },
+				func() time.Duration { return bench.Run(b, dir, nil, cue, "export", "./envs/test").CPU })
 		})
 	}
 }
 
-// BenchmarkDiffAgainstVet compares the example with what is committed of it, and with
-// a change of each environment, and checks it, in turns. x/vet is the ratio of their
-// times; the target is at most 3.
-func BenchmarkDiffAgainstVet(b *testing.B) {
-	vg := program(b, "victorgen")
+// BenchmarkDiff compares the example with what is committed of it, and with a change
+// of each environment.
+func BenchmarkDiff(b *testing.B) {
+	vg := bench.Program(b, "victorgen")
 	dir := b.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
 		b.Fatal(err)
 	}
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=x", "-c", "user.email=x@x.test", "commit", "-q", "-m", "x"}} {
-		spend(b, dir, "git", args...)
+		bench.Run(b, dir, nil, "git", args...)
 	}
 	change := "package victor\n\naccess: readers: [{kind: \"ServiceAccount\", name: \"api\"}]\n"
 	if err := os.WriteFile(filepath.Join(dir, "change.cue"), []byte(change), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	var diff, vet time.Duration
-	for b.Loop() {
-		d, _ := spend(b, dir, vg, "diff", "./envs/...")
-		diff += d
-		d, _ = spend(b, dir, vg, "vet", "./envs/...")
-		vet += d
+	bench.Turns(b, bench.Row{What: "`diff` of the example", Peer: "`vet`", Most: 3},
+		func() time.Duration { return bench.Run(b, dir, nil, vg, "diff", "./envs/...").CPU },
+		func() time.Duration { return bench.Run(b, dir, nil, vg, "vet", "./envs/...").CPU })
+}
+
+// exampleModule is a copy of the example with the schema, as `victorgen init` puts
+// it there, and the values of its environments.
+func exampleModule(b *testing.B) string {
+	b.Helper()
+	dir := b.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
+		b.Fatal(err)
 	}
-	b.ReportMetric(diff.Seconds()/vet.Seconds(), "x/vet")
-	b.ReportMetric(float64(diff.Milliseconds())/float64(b.N), "diff-ms")
-	b.ReportMetric(float64(vet.Milliseconds())/float64(b.N), "vet-ms")
-	b.ReportMetric(0, "ns/op")
+	for name, content := range schema.Files() {
+		benchFile(b, filepath.Join(dir, schema.Dir, name), content)
+	}
+	writeValues(b, dir)
+	return dir
+}
+
+func benchFile(b *testing.B, name string, content []byte) {
+	b.Helper()
+	err := os.MkdirAll(filepath.Dir(name), 0o755)
+	if err == nil {
+		err = os.WriteFile(name, content, 0o600)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// byHand returns what does by hand what a build of production does: it exports the
+// contract, seals each of its secrets, and builds the tree.
+func byHand(b *testing.B) func() time.Duration {
+	b.Helper()
+	cue, kubeseal, kustomize := bench.Program(b, "cue"), bench.Program(b, "kubeseal"), bench.Program(b, "kustomize")
+	dir := exampleModule(b)
+	p, ds := compiler.Compile(filepath.Join(dir, "envs/production"), compiler.Options{})
+	if ds.HasErrors() {
+		b.Fatal(ds)
+	}
+	var secrets [][]byte
+	for _, s := range p.Secrets {
+		data := map[string][]byte{}
+		for _, k := range s.Keys {
+			data[k.Name] = []byte("bench-7f3k29dk20sk3-" + k.Name)
+		}
+		js, err := json.Marshal(map[string]any{
+			"apiVersion": "v1", "kind": "Secret", "metadata": map[string]string{"name": s.Name, "namespace": s.Namespace}, "data": data,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		secrets = append(secrets, js)
+	}
+	return func() time.Duration {
+		cpu := bench.Run(b, dir, nil, cue, "export", "./envs/production").CPU
+		for _, s := range secrets {
+			cpu += bench.Run(b, dir, s, kubeseal, "--cert", "demo-sealing-cert.pem", "--format", "yaml").CPU
+		}
+		return cpu + bench.Run(b, dir, nil, kustomize, "build", "deploy/production").CPU
+	}
+}
+
+const hand = "by hand: `cue export`, `kubeseal` a secret, `kustomize build`"
+
+// BenchmarkProcess measures the verbs on one environment of the example.
+func BenchmarkProcess(b *testing.B) {
+	b.Run("vet", func(b *testing.B) {
+		vg, cue := bench.Program(b, "victorgen"), bench.Program(b, "cue")
+		dir := exampleModule(b)
+		bench.Turns(b, bench.Row{What: "`vet` of an environment of the example", Peer: "`cue vet`, the schema vendored", Most: 1.4},
+			func() time.Duration { return bench.Run(b, dir, nil, vg, "vet", "envs/production").CPU },
+			func() time.Duration { return bench.Run(b, dir, nil, cue, "vet", "./envs/production").CPU })
+	})
+	b.Run("unchanged", func(b *testing.B) {
+		vg, dir, peer := bench.Program(b, "victorgen"), exampleModule(b), byHand(b)
+		bench.Turns(b, bench.Row{What: "`build` of an environment in which nothing has changed", Peer: hand, Most: 0.35},
+			func() time.Duration { return bench.Run(b, dir, nil, vg, "build", "envs/production").CPU }, peer)
+	})
+	b.Run("cold", func(b *testing.B) {
+		vg, dir, peer := bench.Program(b, "victorgen"), exampleModule(b), byHand(b)
+		bench.Turns(b, bench.Row{What: "`build` of an environment that has no tree", Peer: hand, Most: 0.5},
+			func() time.Duration {
+				if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil {
+					b.Fatal(err)
+				}
+				return bench.Run(b, dir, nil, vg, "build", "envs/production").CPU
+			}, peer)
+	})
+}
+
+// BenchmarkFleet builds many environments like production in which nothing has
+// changed.
+func BenchmarkFleet(b *testing.B) {
+	vg, peer := bench.Program(b, "victorgen"), byHand(b)
+	dir := exampleModule(b)
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "deploy")), os.RemoveAll(filepath.Join(dir, "envs"))); err != nil {
+		b.Fatal(err)
+	}
+	contract, err := os.ReadFile(filepath.Join(example, "envs/production/env.cue"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	const given = "ANTHROPIC_API_KEY=sk-ant-3f9c1e7a-Quartz7-lantern-Brine-%[1]d\nSENTRY_DSN=https://3f9c1e7a52d84b06%[1]d@sentry.victor.example/1\n"
+	built := 0
+	grow := func(n int) {
+		for ; built < n; built++ {
+			env := fmt.Sprintf("fleet-%04d", built)
+			benchFile(b, filepath.Join(dir, "envs", env, "env.cue"), bytes.ReplaceAll(contract, []byte(`"production"`), []byte(strconv.Quote(env))))
+			benchFile(b, filepath.Join(dir, ".secrets."+env), fmt.Appendf(nil, given, built))
+		}
+		bench.Run(b, dir, nil, vg, "build", "./envs/...")
+	}
+	most := map[int]float64{}
+	for _, n := range []int{1000, 4000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			grow(n)
+			for b.Loop() {
+				c := bench.Run(b, dir, nil, vg, "build", "./envs/...")
+				bench.Report(b, bench.Row{What: fmt.Sprintf("`build` of %d environments in which nothing has changed, each", n), Peer: hand, Most: 0.08,
+					Unit: "ms", Now: c.CPU.Seconds() * 1000 / float64(n), Other: peer().Seconds() * 1000})
+				most[n] = float64(c.Memory) / 1e6
+			}
+		})
+	}
+	bench.Report(b, bench.Row{What: "memory for 1000 environments, at the most", Unit: "MB", Now: most[1000], Most: 256})
+	bench.Report(b, bench.Row{What: "memory for 4000 environments, at the most", Unit: "MB", Now: most[4000], Peer: "1000 environments", Other: most[1000], Most: 1.2})
 }
 
 // bigContract writes a module with n inputs, thirty to a secret.
@@ -127,41 +222,12 @@ func bigContract(b *testing.B, n int) string {
 	return dir
 }
 
-// BenchmarkProcess measures the verbs on the example, against the process that
-// does nothing: version. The target of version is 25 ms of CPU.
-func BenchmarkProcess(b *testing.B) {
-	vg := program(b, "victorgen")
-	dir := b.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
-		b.Fatal(err)
-	}
-	writeValues(b, dir)
-	for name, args := range map[string][]string{
-		"version": {"version"}, "vet": {"vet", "./envs/..."}, "build-unchanged": append([]string{"build", "--check", "--source", "env"}, sealedEnvironments("envs")...),
-	} {
-		b.Run(name, func(b *testing.B) {
-			var clock, cpu, base time.Duration
-			for b.Loop() {
-				d, c := spend(b, dir, vg, args...)
-				clock, cpu = clock+d, cpu+c
-				d, _ = spend(b, dir, vg, "version")
-				base += d
-			}
-			b.ReportMetric(float64(clock.Microseconds())/1000/float64(b.N), "ms")
-			b.ReportMetric(float64(cpu.Microseconds())/1000/float64(b.N), "cpu-ms")
-			b.ReportMetric(clock.Seconds()/base.Seconds(), "x/version")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
 // BenchmarkReadParameters verifies 1,000 inputs at a Parameter Store that takes
 // 20 ms for each call, and reads the same names one by one: with vals eval, if
-// make bench could install it, and with one GetParameter after the other. x/vals
-// and x/one-by-one are how many times as long those take; the target is 20.
+// make bench could install it, and with one GetParameter after the other.
 func BenchmarkReadParameters(b *testing.B) {
 	const n = 1000
-	vg, vals := program(b, "victorgen"), program(b, "vals")
+	vg, vals := bench.Program(b, "victorgen"), bench.Program(b, "vals")
 	p := parameterStore(b)
 	p.Delay = 20 * time.Millisecond
 	dir := bigContract(b, n)
@@ -182,32 +248,31 @@ func BenchmarkReadParameters(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var ours, theirs, single time.Duration
-	for b.Loop() {
-		d, _ := spend(b, dir, vg, "verify", "--source", "envs/test")
-		ours += d
-		if _, err := os.Stat(vals); err == nil {
-			d, _ = spend(b, dir, vals, "eval", "-f", "vals.yaml")
-			theirs += d
+	b.Run("vals", func(b *testing.B) {
+		if _, err := os.Stat(vals); err != nil {
+			b.Skip("without vals")
 		}
-		start := time.Now()
-		cfg, err := config.LoadDefaultConfig(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		client := ssm.NewFromConfig(cfg)
-		for i := range n {
-			_, err := client.GetParameter(b.Context(), &ssm.GetParameterInput{Name: aws.String(fmt.Sprint("/app/input-", i)), WithDecryption: aws.Bool(true)})
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-		single += time.Since(start)
-	}
-	b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "verify-ms")
-	b.ReportMetric(single.Seconds()/ours.Seconds(), "x/one-by-one")
-	if theirs > 0 {
-		b.ReportMetric(theirs.Seconds()/ours.Seconds(), "x/vals")
-	}
-	b.ReportMetric(0, "ns/op")
+		bench.Turns(b, bench.Row{What: "`verify --source` of 1000 parameters, by the clock", Peer: "`vals eval`", Most: 0.05},
+			func() time.Duration { return bench.Run(b, dir, nil, vg, "verify", "--source", "envs/test").Clock },
+			func() time.Duration { return bench.Run(b, dir, nil, vals, "eval", "-f", "vals.yaml").Clock })
+	})
+	b.Run("single", func(b *testing.B) {
+		bench.Turns(b, bench.Row{What: "`verify --source` of 1000 parameters, by the clock", Peer: "one call of the SDK after the other", Most: 0.05},
+			func() time.Duration { return bench.Run(b, dir, nil, vg, "verify", "--source", "envs/test").Clock },
+			func() time.Duration {
+				return bench.Clock(func() {
+					cfg, err := config.LoadDefaultConfig(b.Context())
+					if err != nil {
+						b.Fatal(err)
+					}
+					client := ssm.NewFromConfig(cfg)
+					for i := range n {
+						_, err := client.GetParameter(b.Context(), &ssm.GetParameterInput{Name: aws.String(fmt.Sprint("/app/input-", i)), WithDecryption: aws.Bool(true)})
+						if err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			})
+	})
 }

@@ -12,12 +12,12 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/victor-ai/victorgen/compiler/workload"
+	"github.com/victor-ai/victorgen/internal/bench"
 )
 
 // BenchmarkManifests reads and judges 2,000 manifests with 10,000 references, as
 // directories and as kustomizations of twenty, in turns with kustomize, which builds
-// them. (Of one with them all it makes a minute's work.) x/kustomize is the ratio of
-// their times; the limit is 2.
+// them. (Of one with them all it makes a minute's work.)
 func BenchmarkManifests(b *testing.B) {
 	const apps, each, references = 100, 20, 10_000
 	for _, form := range []string{"directories", "kustomizations"} {
@@ -52,28 +52,24 @@ func BenchmarkManifests(b *testing.B) {
 				}
 				p.Workloads.Paths = append(p.Workloads.Paths, k)
 			}
-			var ours, theirs time.Duration
-			for b.Loop() {
-				start := time.Now()
-				set, ds := workload.Read(b.Context(), p, nil, nil)
-				ds = append(ds, workload.Judge(p, set)...)
-				ours += time.Since(start)
-				if len(set.References) != references || ds.HasErrors() {
-					b.Fatalf("%d references, %v", len(set.References), ds)
-				}
-				start = time.Now()
-				for _, k := range kustomizations {
-					built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), k)
-					if err != nil || built.Size() != each {
-						b.Fatal(err)
+			bench.Turns(b, bench.Row{What: "workloads: 2000 manifests as " + form + ", by the clock", Peer: "kustomize", Most: 2}, func() time.Duration {
+				return bench.Clock(func() {
+					set, ds := workload.Read(b.Context(), p, nil, nil)
+					ds = append(ds, workload.Judge(p, set)...)
+					if len(set.References) != references || ds.HasErrors() {
+						b.Fatalf("%d references, %v", len(set.References), ds)
 					}
-				}
-				theirs += time.Since(start)
-			}
-			b.ReportMetric(ours.Seconds()/theirs.Seconds(), "x/kustomize")
-			b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "ms")
-			b.ReportMetric(float64(theirs.Milliseconds())/float64(b.N), "kustomize-ms")
-			b.ReportMetric(0, "ns/op")
+				})
+			}, func() time.Duration {
+				return bench.Clock(func() {
+					for _, k := range kustomizations {
+						built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), k)
+						if err != nil || built.Size() != each {
+							b.Fatal(err)
+						}
+					}
+				})
+			})
 		})
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/bench"
 )
 
 // BenchmarkCheck is what it costs to verify one child of each kind against its
@@ -24,15 +26,13 @@ func BenchmarkCheck(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			n := 0
-			for b.Loop() {
-				if err := Check(f, child); err != nil {
-					b.Fatal(err)
-				}
-				n++
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(n), "ms")
-			b.ReportMetric(0, "ns/op")
+			bench.Alone(b, bench.Row{What: "verifying a value of kind " + name + " against what it is made from, by the clock"}, func() time.Duration {
+				return bench.Clock(func() {
+					if err := Check(f, child); err != nil {
+						b.Fatal(err)
+					}
+				})
+			})
 		})
 	}
 }
