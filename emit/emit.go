@@ -21,11 +21,10 @@ import (
 	"slices"
 	"time"
 
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // Options are what a test may want to hold still. The zero value is for use.
@@ -486,7 +485,7 @@ func (e *emission) stores() []storeID {
 	for _, src := range e.plan.Sources {
 		for _, namespace := range namespaces[src.Name] {
 			ref := storeRef(src.Store)
-			if ref.Kind == esv1.ClusterSecretStoreKind {
+			if ref.Kind == shape.ClusterSecretStoreKind {
 				namespace = ""
 			}
 			if id := (storeID{ref.Kind, namespace, ref.Name}); !slices.Contains(stores, id) {

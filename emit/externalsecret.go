@@ -5,12 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // references are what an external secret is made of.
@@ -140,19 +139,19 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 			templates[key] = "{{ ." + in.Name + " }}"
 		}
 	}
-	es := esv1.ExternalSecret{
-		TypeMeta:   metav1.TypeMeta{APIVersion: externalSecretVersion, Kind: esv1.ExtSecretKind},
+	es := shape.ExternalSecret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.ExternalSecretVersion, Kind: shape.ExternalSecretKind},
 		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: ownLabels(p, s.Labels), Annotations: wave(waveSecrets)},
-		Spec: esv1.ExternalSecretSpec{
-			RefreshPolicy:   esv1.ExternalSecretRefreshPolicy(s.Delivery.RefreshPolicy),
+		Spec: shape.ExternalSecretSpec{
+			RefreshPolicy:   s.Delivery.RefreshPolicy,
 			RefreshInterval: &metav1.Duration{Duration: s.Delivery.RefreshInterval},
-			Target: esv1.ExternalSecretTarget{
-				CreationPolicy: esv1.ExternalSecretCreationPolicy(s.Delivery.CreationPolicy),
-				DeletionPolicy: esv1.ExternalSecretDeletionPolicy(s.Delivery.DeletionPolicy),
+			Target: shape.ExternalSecretTarget{
+				CreationPolicy: s.Delivery.CreationPolicy,
+				DeletionPolicy: s.Delivery.DeletionPolicy,
 				Immutable:      s.Immutable,
-				Template: &esv1.ExternalSecretTemplate{
-					Type: corev1.SecretType(s.Type), EngineVersion: esv1.TemplateEngineV2, MergePolicy: esv1.MergePolicyReplace,
-					Metadata: esv1.ExternalSecretTemplateMetadata{Labels: ownLabels(p, s.Labels), Annotations: map[string]string{}},
+				Template: &shape.ExternalSecretTemplate{
+					Type: s.Type, EngineVersion: "v2", MergePolicy: "Replace",
+					Metadata: shape.TemplateMetadata{Labels: ownLabels(p, s.Labels), Annotations: map[string]string{}},
 					Data:     templates,
 				},
 			},
@@ -164,11 +163,11 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		in := data[key]
 		src, _ := p.Source(in.Source)
-		d := esv1.ExternalSecretData{SecretKey: key, RemoteRef: remoteRef(in, src)}
+		d := shape.ExternalSecretData{SecretKey: key, RemoteRef: remoteRef(in, src)}
 		if store := storeRef(src.Store); es.Spec.SecretStoreRef.Name == "" {
 			es.Spec.SecretStoreRef = store
 		} else if store != es.Spec.SecretStoreRef {
-			d.SourceRef = &esv1.StoreSourceRef{SecretStoreRef: store}
+			d.SourceRef = &shape.StoreRef{SecretStoreRef: store}
 		}
 		es.Spec.Data = append(es.Spec.Data, d)
 	}
@@ -188,15 +187,15 @@ func remoteKey(in plan.Input, src plan.Source) string {
 	return in.Remote.Name
 }
 
-func remoteRef(in plan.Input, src plan.Source) esv1.ExternalSecretDataRemoteRef {
-	ref := esv1.ExternalSecretDataRemoteRef{
+func remoteRef(in plan.Input, src plan.Source) shape.RemoteRef {
+	ref := shape.RemoteRef{
 		Key: remoteKey(in, src), Property: in.Remote.Property, Version: in.Remote.Version,
-		ConversionStrategy: esv1.ExternalSecretConversionDefault,
-		DecodingStrategy:   esv1.ExternalSecretDecodeNone,
-		MetadataPolicy:     esv1.ExternalSecretMetadataPolicyNone,
+		ConversionStrategy: "Default",
+		DecodingStrategy:   "None",
+		MetadataPolicy:     "None",
 	}
 	if in.Encoding == plan.Base64 {
-		ref.DecodingStrategy = esv1.ExternalSecretDecodeBase64
+		ref.DecodingStrategy = "Base64"
 	}
 	if src.Kind == plan.AWSSecretsManager && len(ref.Version) >= 32 && !strings.HasPrefix(ref.Version, "AWS") {
 		// The operator takes a version for a staging label unless told that it is an ID

@@ -5,13 +5,10 @@ import (
 	"strings"
 	"time"
 
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-	esv1alpha1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1alpha1"
-	genv1alpha1 "github.com/external-secrets/external-secrets/apis/generators/v1alpha1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // pushInterval is how often the operator looks whether the value is still at
@@ -31,36 +28,36 @@ func generator(in plan.Input, p *plan.Plan, namespace string) ([]document, error
 	src, _ := p.Source(in.Source)
 	meta := metav1.ObjectMeta{Name: generatorName(in, p), Namespace: namespace, Labels: ownLabels(p, nil), Annotations: wave(waveGenerators)}
 	var gen any
-	kind, key := uuidKind, "uuid" // the key under which the generator answers
+	kind, key := shape.UUIDKind, "uuid" // the key under which the generator answers
 	if in.Generate.Kind == plan.Password {
-		kind, key = passwordKind, "password"
+		kind, key = shape.PasswordKind, "password"
 		gen = password(*in.Generate, meta)
 	} else {
-		gen = genv1alpha1.UUID{TypeMeta: metav1.TypeMeta{APIVersion: generatorVersion, Kind: uuidKind}, ObjectMeta: meta}
+		gen = shape.UUID{TypeMeta: metav1.TypeMeta{APIVersion: shape.GeneratorVersion, Kind: shape.UUIDKind}, ObjectMeta: meta}
 	}
 	store := storeRef(src.Store)
 	metadata, err := pushMetadata(src)
 	if err != nil {
 		return nil, err
 	}
-	push := esv1alpha1.PushSecret{
-		TypeMeta:   metav1.TypeMeta{APIVersion: pushSecretVersion, Kind: pushSecretKind},
+	push := shape.PushSecret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.PushSecretVersion, Kind: shape.PushSecretKind},
 		ObjectMeta: meta,
-		Spec: esv1alpha1.PushSecretSpec{
+		Spec: shape.PushSecretSpec{
 			RefreshInterval: &metav1.Duration{Duration: pushInterval},
-			SecretStoreRefs: []esv1alpha1.PushSecretStoreRef{{Name: store.Name, Kind: store.Kind}},
-			UpdatePolicy:    esv1alpha1.PushSecretUpdatePolicyIfNotExists,
-			DeletionPolicy:  esv1alpha1.PushSecretDeletionPolicyNone,
-			Selector: esv1alpha1.PushSecretSelector{
-				GeneratorRef: &esv1.GeneratorRef{APIVersion: generatorVersion, Kind: kind, Name: meta.Name},
+			SecretStoreRefs: []shape.Reference{{Name: store.Name, Kind: store.Kind}},
+			UpdatePolicy:    "IfNotExists",
+			DeletionPolicy:  "None",
+			Selector: shape.PushSecretSelector{
+				GeneratorRef: &shape.Reference{APIVersion: shape.GeneratorVersion, Kind: kind, Name: meta.Name},
 			},
-			Data: []esv1alpha1.PushSecretData{{
-				Match: esv1alpha1.PushSecretMatch{
+			Data: []shape.PushSecretData{{
+				Match: shape.PushSecretMatch{
 					SecretKey: key,
-					RemoteRef: esv1alpha1.PushSecretRemoteRef{RemoteKey: remoteKey(in, src), Property: in.Remote.Property},
+					RemoteRef: shape.PushRemote{RemoteKey: remoteKey(in, src), Property: in.Remote.Property},
 				},
 				Metadata:           metadata,
-				ConversionStrategy: esv1alpha1.PushSecretConversionNone,
+				ConversionStrategy: "None",
 			}},
 		},
 	}
@@ -78,24 +75,20 @@ func generator(in plan.Input, p *plan.Plan, namespace string) ([]document, error
 
 // password returns a generator of passwords. Characters may repeat: forbidding
 // it makes guessing easier, and bounds the length.
-func password(g plan.Generate, meta metav1.ObjectMeta) genv1alpha1.Password {
+func password(g plan.Generate, meta metav1.ObjectMeta) shape.Password {
 	o, _ := g.OperatorPassword() // the compiler has seen to it that there is one
-	p := genv1alpha1.Password{
-		TypeMeta:   metav1.TypeMeta{APIVersion: generatorVersion, Kind: passwordKind},
+	return shape.Password{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.GeneratorVersion, Kind: shape.PasswordKind},
 		ObjectMeta: meta,
-		Spec:       genv1alpha1.PasswordSpec{Length: o.Length, Digits: &o.Digits, Symbols: &o.Symbols, NoUpper: o.NoUpper, AllowRepeat: true},
+		Spec:       shape.PasswordSpec{Length: o.Length, Digits: o.Digits, Symbols: o.Symbols, SymbolCharacters: o.Charset, NoUpper: o.NoUpper, AllowRepeat: true},
 	}
-	if o.Charset != "" {
-		p.Spec.SymbolCharacters = &o.Charset
-	}
-	return p
 }
 
 // pushMetadata says what else a provider would not do: Parameter Store would
 // keep the value as a String in clear text, and Secrets Manager as bytes
 // (https://external-secrets.io/latest/provider/aws-parameter-store/#additional-metadata-for-pushsecret,
 // https://external-secrets.io/latest/provider/aws-secrets-manager/#additional-metadata-for-pushsecret).
-func pushMetadata(src plan.Source) (*apiextensionsv1.JSON, error) {
+func pushMetadata(src plan.Source) (json.RawMessage, error) {
 	var spec map[string]string
 	kmsKey := "kmsKeyID"
 	switch src.Kind {
@@ -109,8 +102,7 @@ func pushMetadata(src plan.Source) (*apiextensionsv1.JSON, error) {
 	if src.KMSKey != "" {
 		spec[kmsKey] = src.KMSKey
 	}
-	raw, err := json.Marshal(map[string]any{
+	return json.Marshal(map[string]any{
 		"apiVersion": "kubernetes.external-secrets.io/v1alpha1", "kind": "PushSecretMetadata", "spec": spec,
 	})
-	return &apiextensionsv1.JSON{Raw: raw}, err
 }

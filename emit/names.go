@@ -1,13 +1,6 @@
 package emit
 
-import (
-	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-	esv1alpha1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1alpha1"
-	genv1alpha1 "github.com/external-secrets/external-secrets/apis/generators/v1alpha1"
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-)
+import rbacv1 "k8s.io/api/rbac/v1"
 
 // The labels that every object of a tree carries
 // (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
@@ -38,19 +31,8 @@ const (
 const header = "# Written by victorgen from the contract; edits will be overwritten.\n"
 
 const (
-	sealedSecretKind = "SealedSecret"
-	roleKind         = "Role"
-	roleBindingKind  = "RoleBinding"
-	pushSecretKind   = "PushSecret"
-	passwordKind     = "Password"
-	uuidKind         = "UUID"
+	roleKind        = "Role"
+	roleBindingKind = "RoleBinding"
 )
 
-var (
-	sealedSecretVersion   = v1alpha1.SchemeGroupVersion.String()
-	rbacVersion           = rbacv1.SchemeGroupVersion.String()
-	prometheusRuleVersion = monitoringv1.SchemeGroupVersion.String()
-	externalSecretVersion = esv1.SchemeGroupVersion.String()
-	pushSecretVersion     = esv1alpha1.SchemeGroupVersion.String()
-	generatorVersion      = genv1alpha1.SchemeGroupVersion.String()
-)
+var rbacVersion = rbacv1.SchemeGroupVersion.String()

@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // builtTree writes a tree with a Role and alerts into a Git work tree, in which the
@@ -108,7 +110,7 @@ func TestOverlays(t *testing.T) {
 			}
 			var broken []string
 			for _, resource := range built.Resources() {
-				if resource.GetKind() != sealedSecretKind {
+				if resource.GetKind() != shape.SealedSecretKind {
 					continue
 				}
 				var ss v1alpha1.SealedSecret

@@ -7,12 +7,11 @@ import (
 	"strings"
 	"time"
 
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/prometheus/common/model"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // errorsWindow is how long an error of the controller is news.
@@ -54,8 +53,8 @@ type alert struct {
 	gives  map[string]string // the labels that expr gives then
 	after  time.Time         // it fires after that, if the time alone decides
 
-	rule monitoringv1.Rule // made of the above
-	hold time.Duration     // rule.For
+	rule shape.Rule    // made of the above
+	hold time.Duration // rule.For
 }
 
 // alertsOf returns the alerting rules for the secrets of the tree that l is the
@@ -290,9 +289,8 @@ func (a *alert) finish(p *plan.Plan) {
 	labels["severity"], labels["environment"], labels["namespace"] = own.Severity, p.Environment, p.Namespace
 	maps.Copy(labels, a.labels)
 	a.hold = own.For
-	hold := monitoringv1.Duration(model.Duration(a.hold).String())
-	a.rule = monitoringv1.Rule{
-		Alert: a.name, Expr: intstr.FromString(a.expr), For: &hold, Labels: labels,
+	a.rule = shape.Rule{
+		Alert: a.name, Expr: a.expr, For: model.Duration(a.hold).String(), Labels: labels,
 		Annotations: map[string]string{"summary": a.summary, "description": a.description},
 	}
 	if p.Alerts.Runbook != "" {
@@ -300,10 +298,10 @@ func (a *alert) finish(p *plan.Plan) {
 	}
 }
 
-func (a *Alerts) spec() monitoringv1.PrometheusRuleSpec {
-	var spec monitoringv1.PrometheusRuleSpec
+func (a *Alerts) spec() shape.PrometheusRuleSpec {
+	var spec shape.PrometheusRuleSpec
 	for _, g := range a.groups {
-		group := monitoringv1.RuleGroup{Name: g.name}
+		group := shape.RuleGroup{Name: g.name}
 		for _, r := range g.alerts {
 			group.Rules = append(group.Rules, r.rule)
 		}
@@ -317,8 +315,8 @@ func prometheusRule(p *plan.Plan, a *Alerts) ([]byte, error) {
 	labels := map[string]string{}
 	maps.Copy(labels, p.Alerts.Labels)
 	labels[LabelManagedBy], labels[LabelPartOf] = ManagedBy, p.PartOf
-	y, err := marshalYAML(monitoringv1.PrometheusRule{
-		TypeMeta:   metav1.TypeMeta{APIVersion: prometheusRuleVersion, Kind: monitoringv1.PrometheusRuleKind},
+	y, err := marshalYAML(shape.PrometheusRule{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.PrometheusRuleVersion, Kind: shape.PrometheusRuleKind},
 		ObjectMeta: metav1.ObjectMeta{Name: ruleName(p), Namespace: p.Namespace, Labels: labels},
 		Spec:       a.spec(),
 	})

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"time"
 
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"github.com/prometheus/common/model"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // This file has all PromQL. Each function returns an expression that gives
@@ -131,7 +131,7 @@ func externalReady(operator plan.Exporter, s secretID, status string) string {
 // storeReady is the series that says whether (status True or False) a store is
 // ready.
 func storeReady(operator plan.Exporter, s storeID, status string) string {
-	if s.kind == esv1.ClusterSecretStoreKind {
+	if s.kind == shape.ClusterSecretStoreKind {
 		return selector(clusterSecretStoreMetric, "name", s.name, "condition", "Ready", "status", status)
 	}
 	return selector(secretStoreMetric, operator.NamespaceLabel, s.namespace, "name", s.name, "condition", "Ready", "status", status)

@@ -9,13 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"go.yaml.in/yaml/v3"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/internal/offline"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // render has kustomize render the kustomization in dir, once.
@@ -145,9 +142,9 @@ func treeObjects(dir string) []object {
 // secret is the Secret that x is or has made of it.
 func (x object) secret() (secretID, bool) {
 	switch x.kind {
-	case "Secret", sealedSecretKind:
+	case "Secret", shape.SealedSecretKind:
 		return secretID{x.namespace, x.name}, true
-	case esv1.ExtSecretKind:
+	case shape.ExternalSecretKind:
 		for _, target := range x.doc.at("spec", "target") {
 			if name, ok := target["name"].(string); ok && name != "" {
 				return secretID{x.namespace, name}, true
@@ -159,20 +156,20 @@ func (x object) secret() (secretID, bool) {
 }
 
 // scope is that of a SealedSecret, as its controller reads it.
-func (x object) scope() v1alpha1.SealingScope {
+func (x object) scope() shape.SealingScope {
 	annotations := map[string]string{}
 	for _, a := range x.doc.at("metadata", "annotations") {
 		for name, v := range a {
 			annotations[name], _ = v.(string)
 		}
 	}
-	return v1alpha1.SecretScope(&metav1.ObjectMeta{Annotations: annotations})
+	return shape.ScopeOf(annotations)
 }
 
 // ciphertexts are those of a SealedSecret.
 func (x object) ciphertexts() []string {
 	var all []string
-	if x.kind == sealedSecretKind {
+	if x.kind == shape.SealedSecretKind {
 		for _, data := range x.doc.at("spec", "encryptedData") {
 			for _, v := range data {
 				if text, ok := v.(string); ok && text != "" {
@@ -245,17 +242,17 @@ func changes(own, rendered []object) []change {
 		}
 		from[base.objectID] = x
 		broken := false
-		if x.kind == sealedSecretKind {
+		if x.kind == shape.SealedSecretKind {
 			scope := base.scope()
-			label := v1alpha1.EncryptionLabel(base.namespace, base.name, scope)
-			if broken = !bytes.Equal(label, v1alpha1.EncryptionLabel(x.namespace, x.name, x.scope())); broken {
+			label := scope.Label(base.namespace, base.name)
+			if broken = !bytes.Equal(label, x.scope().Label(x.namespace, x.name)); broken {
 				if x.scope() != scope {
 					all = append(all, change{rescoped, base.objectID, fmt.Sprint(x.scope())})
 				}
-				if x.name != base.name && scope == v1alpha1.StrictScope {
+				if x.name != base.name && scope == shape.StrictScope {
 					all = append(all, change{renamed, base.objectID, x.name})
 				}
-				if x.namespace != base.namespace && scope != v1alpha1.ClusterWideScope {
+				if x.namespace != base.namespace && scope != shape.ClusterWideScope {
 					all = append(all, change{moved, base.objectID, x.namespace})
 				}
 			}
@@ -289,7 +286,7 @@ func changes(own, rendered []object) []change {
 			switch {
 			case x.kind == roleKind && x.namespace == was.namespace && x.names(was.name) && !(r.namespace == s.is.namespace && r.names(s.is.name)):
 				all = append(all, change{unread, s.was, s.is.String()})
-			case x.kind == monitoringv1.PrometheusRuleKind && x.watches(was) && !r.watches(s.is):
+			case x.kind == shape.PrometheusRuleKind && x.watches(was) && !r.watches(s.is):
 				all = append(all, change{unwatched, s.was, s.is.String()})
 			}
 		}
@@ -362,7 +359,7 @@ func refersTo(x object) []objectID {
 		}
 	}
 	switch x.kind {
-	case esv1.ExtSecretKind, esv1.SecretStoreKind, pushSecretKind:
+	case shape.ExternalSecretKind, shape.SecretStoreKind, shape.PushSecretKind:
 		look(map[string]any(x.doc))
 	}
 	return all

@@ -4,10 +4,10 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 
-	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
 	"github.com/bitnami-labs/sealed-secrets/pkg/crypto"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // Sealer encrypts values so that only the holder of the private key reads
@@ -27,8 +27,8 @@ func (Kubeseal) Seal(public *rsa.PublicKey, plaintext, label []byte) ([]byte, er
 }
 
 // sealingScopes are upstream's names of the scopes of a plan.
-var sealingScopes = map[string]v1alpha1.SealingScope{
-	plan.Strict:        v1alpha1.StrictScope,
-	plan.NamespaceWide: v1alpha1.NamespaceWideScope,
-	plan.ClusterWide:   v1alpha1.ClusterWideScope,
+var sealingScopes = map[string]shape.SealingScope{
+	plan.Strict:        shape.StrictScope,
+	plan.NamespaceWide: shape.NamespaceWideScope,
+	plan.ClusterWide:   shape.ClusterWideScope,
 }

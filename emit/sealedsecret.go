@@ -2,50 +2,40 @@ package emit
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 	"strings"
 
-	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
-// sealedSecret writes the manifest that kubeseal would make of s, with
-// upstream's own code, around ciphertexts (in base64) that were sealed for
-// label(s).
+// sealedSecret writes the manifest that kubeseal would make of s around ciphertexts
+// (in base64) that were sealed for label(s).
 func sealedSecret(s plan.Secret, p *plan.Plan, ciphertexts map[string]string) ([]byte, error) {
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:        s.Name,
-			Namespace:   s.Namespace,
-			Labels:      ownLabels(p, s.Labels),
-			Annotations: v1alpha1.UpdateScopeAnnotations(maps.Clone(s.Annotations), sealingScopes[s.Delivery.Scope]),
+	scope := sealingScopes[s.Delivery.Scope]
+	ss := shape.SealedSecret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.SealedSecretVersion, Kind: shape.SealedSecretKind},
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: ownLabels(p, s.Labels), Annotations: scope.Annotations(nil)},
+		Spec: shape.SealedSecretSpec{
+			Template: shape.SecretTemplate{
+				ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: ownLabels(p, s.Labels), Annotations: scope.Annotations(s.Annotations)},
+				Type:       s.Type,
+			},
 		},
-		Type: corev1.SecretType(s.Type),
+	}
+	for _, whole := range wholeObjects {
+		delete(ss.Spec.Template.Annotations, whole)
 	}
 	if s.Immutable {
-		secret.Immutable = &s.Immutable
+		ss.Spec.Template.Immutable = &s.Immutable
 	}
-	// Without data it needs neither codecs nor a key.
-	ss, err := v1alpha1.NewSealedSecret(serializer.CodecFactory{}, nil, secret)
-	if err != nil {
-		return nil, err
-	}
-	ss.TypeMeta = metav1.TypeMeta{APIVersion: sealedSecretVersion, Kind: sealedSecretKind}
-	ss.Labels = ownLabels(p, s.Labels)
 	if p.ArgoCD != nil {
-		ss.Annotations = maps.Clone(ss.Annotations) // it may be that of the template
-		if ss.Annotations == nil {
-			ss.Annotations = map[string]string{}
-		}
 		ss.Annotations[waveAnnotation] = waveSecrets
 	}
-	ss.Spec.EncryptedData = map[string]string{}
+	ss.Spec.EncryptedData = shape.EncryptedData{}
 	for key := range ciphertexts {
 		ss.Spec.EncryptedData[key] = ""
 	}
@@ -55,6 +45,10 @@ func sealedSecret(s plan.Secret, p *plan.Plan, ciphertexts map[string]string) ([
 	}
 	return splice(y, ciphertexts), nil
 }
+
+// wholeObjects are the annotations in which programs keep all of an object. kubeseal
+// takes them out, for that of a Secret would have its values.
+var wholeObjects = []string{"kubectl.kubernetes.io/last-applied-configuration", "kubecfg.ksonnet.io/last-applied-configuration"}
 
 // splice puts the ciphertexts into a manifest that has empty ones, below the
 // header. They are nearly all of its bytes, and there is nothing to quote in
@@ -76,13 +70,13 @@ func splice(manifest []byte, ciphertexts map[string]string) []byte {
 
 // label is what the ciphertexts of s are bound to.
 func label(s plan.Secret) []byte {
-	return v1alpha1.EncryptionLabel(s.Namespace, s.Name, sealingScopes[s.Delivery.Scope])
+	return sealingScopes[s.Delivery.Scope].Label(s.Namespace, s.Name)
 }
 
 // ciphertextsOf returns the ciphertexts in the manifest of a SealedSecret, but
 // for those that are none because somebody has broken them.
 func ciphertextsOf(manifest []byte) map[string]string {
-	var ss v1alpha1.SealedSecret
+	var ss shape.SealedSecret
 	if err := yaml.Unmarshal(manifest, &ss); err != nil {
 		return nil
 	}

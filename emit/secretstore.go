@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
-	esmeta "github.com/external-secrets/external-secrets/apis/meta/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // The annotations by which clouds know a service account:
@@ -26,8 +25,8 @@ const (
 )
 
 // storeRef names a store for an ExternalSecret.
-func storeRef(s plan.Store) esv1.SecretStoreRef {
-	return esv1.SecretStoreRef{Name: s.Name, Kind: cmp.Or(s.Existing, esv1.SecretStoreKind)}
+func storeRef(s plan.Store) shape.Reference {
+	return shape.Reference{Name: s.Name, Kind: cmp.Or(s.Existing, shape.SecretStoreKind)}
 }
 
 // secretStores returns the SecretStore of src for each of the namespaces, each
@@ -72,62 +71,59 @@ func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) core
 
 // secretStore returns the SecretStore of a source
 // (https://external-secrets.io/latest/api/secretstore/).
-func secretStore(src plan.Source, p *plan.Plan, namespace string) (esv1.SecretStore, error) {
-	provider := &esv1.SecretStoreProvider{}
-	var account *esmeta.ServiceAccountSelector
+func secretStore(src plan.Source, p *plan.Plan, namespace string) (shape.SecretStore, error) {
+	provider := &shape.Provider{}
+	var account *shape.ServiceAccountRef
 	if sa := src.Store.ServiceAccount; sa != nil {
-		account = &esmeta.ServiceAccountSelector{Name: sa.Name}
+		account = &shape.ServiceAccountRef{Name: sa.Name}
 	}
 	switch src.Kind {
 	case plan.AWSSSM, plan.AWSSecretsManager:
-		provider.AWS = &esv1.AWSProvider{Service: esv1.AWSServiceParameterStore, Region: src.Region}
+		provider.AWS = &shape.AWSProvider{Service: "ParameterStore", Region: src.Region}
 		if src.Kind == plan.AWSSecretsManager {
-			provider.AWS.Service = esv1.AWSServiceSecretsManager
+			provider.AWS.Service = "SecretsManager"
 		}
 		if account != nil {
-			provider.AWS.Auth.JWTAuth = &esv1.AWSJWTAuth{ServiceAccountRef: account}
+			provider.AWS.Auth.JWT = &shape.AWSJWTAuth{ServiceAccountRef: account}
 		}
 	case plan.AzureKeyVault:
-		auth, url := esv1.AzureWorkloadIdentity, src.Vault
+		url := src.Vault
 		if !strings.Contains(url, "://") {
 			url = "https://" + strings.ToLower(url) + ".vault.azure.net"
 		}
-		provider.AzureKV = &esv1.AzureKVProvider{
-			AuthType: &auth, VaultURL: &url, EnvironmentType: azureCloud(src), ServiceAccountRef: account,
+		provider.AzureKV = &shape.AzureProvider{
+			AuthType: "WorkloadIdentity", VaultURL: url, EnvironmentType: azureCloud(src), ServiceAccountRef: account,
 		}
 	case plan.GCPSecretManager:
-		provider.GCPSM = &esv1.GCPSMProvider{ProjectID: src.Project, Location: src.Location}
+		provider.GCPSM = &shape.GCPProvider{ProjectID: src.Project, Location: src.Location}
 		if account != nil {
-			provider.GCPSM.Auth.WorkloadIdentity = &esv1.GCPWorkloadIdentity{
+			provider.GCPSM.Auth.WorkloadIdentity = &shape.GCPWorkloadIdentity{
 				ServiceAccountRef: *account, ClusterProjectID: src.Store.ClusterProject,
 				ClusterLocation: src.Store.ClusterLocation, ClusterName: src.Store.ClusterName,
 			}
 		}
 	case plan.Vault:
-		provider.Vault = &esv1.VaultProvider{
-			Server: src.Address, Path: &src.Mount, Version: esv1.VaultKVStoreVersion(src.Version), CABundle: []byte(src.CABundle),
-			Auth: &esv1.VaultAuth{Kubernetes: &esv1.VaultKubernetesAuth{
+		provider.Vault = &shape.VaultProvider{
+			Server: src.Address, Path: src.Mount, Version: src.Version, Namespace: src.Namespace, CABundle: []byte(src.CABundle),
+			Auth: shape.VaultAuth{Kubernetes: shape.VaultKubernetesAuth{
 				Path: src.Store.MountPath, Role: src.Store.Role, ServiceAccountRef: account,
 			}},
 		}
 	default: // the compiler has seen to it that the operator knows it
-		return esv1.SecretStore{}, fmt.Errorf("the operator has no provider for a source of kind %q", src.Kind)
+		return shape.SecretStore{}, fmt.Errorf("the operator has no provider for a source of kind %q", src.Kind)
 	}
-	if src.Namespace != "" {
-		provider.Vault.Namespace = &src.Namespace
-	}
-	return esv1.SecretStore{
-		TypeMeta:   metav1.TypeMeta{APIVersion: externalSecretVersion, Kind: esv1.SecretStoreKind},
+	return shape.SecretStore{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.ExternalSecretVersion, Kind: shape.SecretStoreKind},
 		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: ownLabels(p, nil), Annotations: wave(waveStores)},
-		Spec:       esv1.SecretStoreSpec{Provider: provider},
+		Spec:       shape.SecretStoreSpec{Provider: provider},
 	}, nil
 }
 
 // azureCloud is the cloud that a vault is in, by which the operator finds where
 // to log in. The compiler has seen to it that it is one.
-func azureCloud(src plan.Source) esv1.AzureEnvironmentType {
+func azureCloud(src plan.Source) string {
 	cloud, _ := src.AzureCloud()
-	return esv1.AzureEnvironmentType(cloud)
+	return string(cloud)
 }
 
 // operatorDefault is a default that later versions of the operator's CRDs fill
@@ -143,11 +139,11 @@ type operatorDefault struct {
 // operatorDefaults are what the CRDs of each release say
 // (https://github.com/external-secrets/external-secrets/tree/main/config/crds/bases).
 var operatorDefaults = []operatorDefault{
-	{[3]int{0, 20, 0}, [3]int{}, esv1.SecretStoreKind, []string{"spec", "provider", "azurekv"}, "useAzureSDK", false},
-	{[3]int{0, 20, 2}, [3]int{}, esv1.SecretStoreKind, []string{"spec", "provider", "gcpsm"}, "secretVersionSelectionPolicy", "LatestOrFail"},
-	{[3]int{0, 20, 4}, [3]int{}, passwordKind, []string{"spec"}, "encoding", "raw"},
-	{[3]int{2, 3, 0}, [3]int{2, 7, 0}, esv1.ExtSecretKind, []string{"spec", "data", "remoteRef"}, "nullBytePolicy", "Ignore"},
-	{[3]int{2, 5, 0}, [3]int{}, esv1.SecretStoreKind, []string{"spec", "provider", "aws"}, "sessionTagsPolicy", "None"},
+	{[3]int{0, 20, 0}, [3]int{}, shape.SecretStoreKind, []string{"spec", "provider", "azurekv"}, "useAzureSDK", false},
+	{[3]int{0, 20, 2}, [3]int{}, shape.SecretStoreKind, []string{"spec", "provider", "gcpsm"}, "secretVersionSelectionPolicy", "LatestOrFail"},
+	{[3]int{0, 20, 4}, [3]int{}, shape.PasswordKind, []string{"spec"}, "encoding", "raw"},
+	{[3]int{2, 3, 0}, [3]int{2, 7, 0}, shape.ExternalSecretKind, []string{"spec", "data", "remoteRef"}, "nullBytePolicy", "Ignore"},
+	{[3]int{2, 5, 0}, [3]int{}, shape.SecretStoreKind, []string{"spec", "provider", "aws"}, "sessionTagsPolicy", "None"},
 }
 
 // addDefaults spells out what that version of the operator would fill in.
