@@ -37,6 +37,7 @@ type result struct {
 	Verified    *cluster.Report      `json:"verified,omitempty"`
 	Pruned      []string             `json:"pruned,omitempty"`
 	Recovered   []recoveredInput     `json:"recovered,omitempty"`
+	Set         []setInput           `json:"set,omitempty"`
 	Diagnostics plan.Diagnostics     `json:"diagnostics,omitempty"`
 
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
@@ -271,8 +272,9 @@ type progress struct {
 	active []string
 }
 
+// newProgress shows nothing of a verb that asks questions, whose doing is empty.
 func newProgress(w io.Writer, doing string, total int) *progress {
-	if !isTerminal(w) {
+	if !isTerminal(w) || doing == "" {
 		w = nil
 	}
 	return &progress{w: w, doing: doing, total: total}

@@ -68,7 +68,7 @@ A value that is there already stays, unless --replace says otherwise.`,
 			if dirs, err := compiler.Find(args[0]); err == nil && len(dirs) > 1 {
 				return usageError{errors.New("recover takes one environment")}
 			}
-			return forEach(cmd, args[:1], compiler.Options{Source: o.kind, Namespace: o.namespace}, o.format, "recovering", func(ctx context.Context, r *result) {
+			return forEach(cmd, args[:1], compiler.Options{Source: o.kind, Namespace: o.namespace}, o.format, "", func(ctx context.Context, r *result) {
 				o.recover(ctx, cmd, r, args[1:])
 			}, o.text)
 		},

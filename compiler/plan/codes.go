@@ -126,6 +126,8 @@ const (
 	CodeTwoPlaces        Code = "VG2123"
 	CodeSameValue        Code = "VG2124"
 	CodeSharedFile       Code = "VG2125"
+	CodeNotSet           Code = "VG2126"
+	CodeValueRead        Code = "VG2127"
 )
 
 // What the emitter says of certificates, the lock and the tree.

@@ -249,8 +249,12 @@ property or a version of something larger is not written. VICTORGEN_LOCK_KEY is 
 	CodeNeverRotate: `another value is asked for of an input that never rotates.
 The contract says rotate: "never" of a key that encrypts what is kept: with another key in its place, nobody can read
 that. Add an input for the new key, let the application encrypt all anew, and then take the old one away.`,
-	CodeHasAnother: `a source has another value than the cluster.
-It is left alone. If that of the cluster is right, ` + "`victorgen recover ENV INPUT --replace`" + ` writes it over the one at the source.`,
+	CodeHasAnother: `a source has another value than the one that is to be stored.
+It is left alone. If the new one is right, --replace of recover, set or copy writes it over the one at the source.`,
+	CodeNotSet: `an input can't be stored at a source.
+The contract has its value, or says that it is absent, or it is a part or a version of something larger, which is not written.`,
+	CodeValueRead: `a value that is to be stored can't be read: from a file, from standard input, or from the terminal.
+Nothing was stored. A terminal passes on no more than a line of 4095 characters (fewer on macOS): --from-file and --stdin take all.`,
 	CodeFileMode: `the dotenv file can be read or changed by others than its owner.`,
 	CodeFileSyntax: `a line of the dotenv file can't be read, or different programs would read it differently.
 A value is what POSIX sh, Docker Compose, Node's dotenv and python-dotenv agree that it is; single quotes around it

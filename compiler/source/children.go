@@ -160,7 +160,7 @@ func (r *resolution) children(ctx context.Context, anew map[string]value.Value, 
 			r.ds.Errorf(plan.CodeUnfit, in.Pos, "leave out --no-generate to have it made anew", "%s (from %s) %s", in.Name, got.Origin, why)
 			continue
 		}
-		if v, ok := r.child(in, f); ok && (got.State == value.Absent || r.unexposedSource(ctx, in.Source)) { // of what is absent, generate has seen to that
+		if v, ok := r.child(in, f); ok && (got.State == value.Absent || r.unexposedSource(ctx, in.Source, "generated into")) { // of what is absent, generate has seen to that
 			anew[in.Name] = v
 			made = append(made, child{in, f, v, why})
 		}

@@ -18,8 +18,8 @@ func Peek(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs [
 
 // Put writes values of inputs of p, by name, to their sources: those that are
 // absent there, and with replace also over what is there. What somebody else has
-// written meanwhile stays, and is an error of the code [plan.CodeHasAnother]. It
-// returns what was written.
+// written meanwhile stays, and is an error of the code [plan.CodeHasAnother].
+// Nothing is written in plain text where Git takes it. It returns what was written.
 func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values map[string]value.Value, replace bool, o Options) (value.Set, plan.Diagnostics) {
 	var inputs []plan.Input
 	for _, in := range p.Inputs {
@@ -30,7 +30,14 @@ func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values ma
 	r := newResolution(p, sources, inputs)
 	r.replace = replace
 	return r.run(ctx, o, func(ctx context.Context) {
+		exposed := map[string]bool{}
 		for _, in := range inputs {
+			if _, asked := exposed[in.Source]; !asked {
+				exposed[in.Source] = !r.unexposedSource(ctx, in.Source, "written to")
+			}
+			if exposed[in.Source] {
+				continue
+			}
 			v := value.Encode(in, values[in.Name])
 			a, err := r.write(ctx, in, v, replace)
 			src, _ := p.Source(in.Source)

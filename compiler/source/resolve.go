@@ -713,17 +713,18 @@ func (r *resolution) unexposed(ctx context.Context) {
 	for _, in := range r.inputs {
 		if in.Class == plan.Generated && r.set[in.Name].State == value.Absent && !asked[in.Source] {
 			asked[in.Source] = true
-			r.unexposedSource(ctx, in.Source)
+			r.unexposedSource(ctx, in.Source, "generated into")
 		}
 	}
 }
 
-// unexposedSource is unexposed for one source.
-func (r *resolution) unexposedSource(ctx context.Context, name string) bool {
+// unexposedSource is unexposed for one source, into which values are to come as
+// doing says.
+func (r *resolution) unexposedSource(ctx context.Context, name, doing string) bool {
 	src, _ := r.plan.Source(name)
 	how := Exposed(ctx, src)
 	if how != "" {
-		r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be generated into %s, which %s: none is written", PlainPlace(src), how)
+		r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be %s %s, which %s: none is written", doing, PlainPlace(src), how)
 	}
 	return how == ""
 }
