@@ -16,6 +16,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/crash"
 )
 
 // asker asks for values on the terminal, which does not show them.
@@ -107,10 +108,11 @@ func (a *asker) line(prompt string) ([]byte, error) {
 		err  error
 	}
 	answered := make(chan answer, 1)
-	go func() {
+	var reader crash.Group // which nobody waits for: it may read for ever
+	reader.Go(func() {
 		line, err := term.ReadPassword(a.fd)
 		answered <- answer{line, err}
-	}()
+	})
 	select {
 	case got := <-answered:
 		return got.line, got.err

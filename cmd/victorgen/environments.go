@@ -38,6 +38,7 @@ type result struct {
 	Pruned      []string             `json:"pruned,omitempty"`
 	Recovered   []recoveredInput     `json:"recovered,omitempty"`
 	Set         []setInput           `json:"set,omitempty"`
+	Copied      []copiedInput        `json:"copied,omitempty"`
 	Diagnostics plan.Diagnostics     `json:"diagnostics,omitempty"`
 
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`

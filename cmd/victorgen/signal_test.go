@@ -109,6 +109,14 @@ secrets: app: keys: token: input: "TOKEN"
 			t.Cleanup(func() { user.Close(); program.Close() })
 			return scene{args: []string{"recover", "envs/dev", "--kubeconfig", s.Kubeconfig(t)}, stdin: program, says: "[y/N]"}
 		},
+		"a value": func(t *testing.T, dir string) scene {
+			user, program, err := pty.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { user.Close(); program.Close() })
+			return scene{args: []string{"set", "envs/dev", "TOKEN"}, stdin: program, says: "TOKEN: "}
+		},
 		"a program": func(t *testing.T, dir string) scene {
 			writeFile(t, filepath.Join(dir, "envs/dev/source.cue"), "package app\n\nsources: default: {kind: \"sops\", file: \"secrets.enc.yaml\"}\n")
 			writeFile(t, filepath.Join(dir, "envs/dev/secrets.enc.yaml"), "TOKEN: ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]\nsops:\n    age:\n        - recipient: age1\n          enc: none\n    version: 3.10.2\n")

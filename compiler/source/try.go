@@ -56,12 +56,11 @@ func Try(ctx context.Context, p *plan.Plan, sources map[string]Source, values ma
 	}
 	for _, d := range finished {
 		if told(finishedBefore, d) {
-			if d.Code == plan.CodeMissing {
-				continue
-			}
 			d.Severity = plan.Warning
 		}
-		ds = append(ds, d)
+		if d.Code != plan.CodeMissing { // what else is missing has its turn
+			ds = append(ds, d)
+		}
 	}
 	ds.Sort()
 	return ds
