@@ -99,14 +99,7 @@ func (ix *index) names(path []string) []string {
 // user's own files, contract first. If there are none, it returns those of the
 // nearest field above.
 func (ix *index) declared(path ...string) []plan.Pos {
-	return ix.find(ix.labels, path, func(v cue.Value) []plan.Pos {
-		var ps []plan.Pos
-		_, conjuncts := v.Expr()
-		for _, c := range conjuncts {
-			ps = append(ps, ix.module.position(c.Pos()))
-		}
-		return ps
-	})
+	return ix.find(ix.labels, path, ix.module.places)
 }
 
 // set returns where the field at path is set to what it is, the environment's

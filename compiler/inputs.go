@@ -22,9 +22,9 @@ const DefaultMinStrength = 60
 // input checks one input and returns it as the plan has it.
 func (c *compilation) input(name string, s *spec) plan.Input {
 	spec := s.Inputs[name]
-	at := c.ix.declared("inputs", name)
-	if name == plan.LockKey && c.ix.labels[pathKey([]string{"inputs", name})] == nil {
-		at = nil // the schema declares it
+	var at []plan.Pos // none of the lock key, if it is the schema that declares it
+	if name != plan.LockKey || c.ix.labels[pathKey([]string{"inputs", name})] != nil {
+		at = c.ix.declared("inputs", name)
 	}
 	in := plan.Input{
 		Name:        name,
@@ -350,27 +350,56 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		n = 1
 	}
 	rnd := rand.NewChaCha8([32]byte{})
-	for run, i := 0, 0; i < n; i++ {
+	var values []value.Value
+	var failed func() // what is wrong with the value after these
+	for len(values) < n && failed == nil {
 		v, err := value.Generate(trial, rnd)
-		if err != nil {
-			if !c.ds.HasErrors() {
-				c.ds.Errorf(plan.CodeGenerate, at, "", "input %s can't be generated: %v", in.Name, err)
+		limit := sourceKinds[c.sources[in.Source].Kind].maxValue
+		switch {
+		case err != nil:
+			failed = func() {
+				if !c.ds.HasErrors() {
+					c.ds.Errorf(plan.CodeGenerate, at, "", "input %s can't be generated: %v", in.Name, err)
+				}
 			}
-			return
-		}
-		if limit := sourceKinds[c.sources[in.Source].Kind].maxValue; limit > 0 && v.Len() > limit {
-			c.ds.Errorf(plan.CodeSourceCannot, at, "let it be smaller, or let another source hold it",
-				"input %s is generated with %d bytes, but source %s holds no more than %d", in.Name, v.Len(), c.sources[in.Source], limit)
-			return
-		}
-		bad := value.Judge(*in, v)
-		if run++; len(bad) == 0 {
-			run = 0
-		}
-		if run == min(n, draws) {
-			c.ds.Errorf(plan.CodeGenerate, at, "change generate or the constraint until they agree",
-				"what %s generates breaks its own constraints: %s", in.Name, bad[0].Message)
-			return
+		case limit > 0 && v.Len() > limit:
+			failed = func() {
+				c.ds.Errorf(plan.CodeSourceCannot, at, "let it be smaller, or let another source hold it",
+					"input %s is generated with %d bytes, but source %s holds no more than %d", in.Name, v.Len(), c.sources[in.Source], limit)
+			}
+		default:
+			values = append(values, v)
 		}
 	}
+	if why := missed(values, min(n, draws), func(v value.Value) plan.Diagnostics { return value.Judge(*in, v) }); why != nil {
+		c.ds.Errorf(plan.CodeGenerate, at, "change generate or the constraint until they agree",
+			"what %s generates breaks its own constraints: %s", in.Name, why[0].Message)
+	} else if failed != nil {
+		failed()
+	}
+}
+
+// missed returns what is wrong with the last of the first run values in a row that
+// are all bad; nil if there is no such row. One that is good ends all the rows that
+// it is in, so it judges backwards, and few of them.
+func missed(values []value.Value, run int, judge func(value.Value) plan.Diagnostics) plan.Diagnostics {
+	for start := 0; start+run <= len(values); {
+		var why plan.Diagnostics
+		next := start
+		for i := start + run - 1; i >= start; i-- {
+			bad := judge(values[i])
+			if len(bad) == 0 {
+				next = i + 1
+				break
+			}
+			if why == nil {
+				why = bad
+			}
+		}
+		if next == start {
+			return why
+		}
+		start = next
+	}
+	return nil
 }

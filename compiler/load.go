@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/load"
@@ -231,7 +232,7 @@ func (c *compilation) loadInstance() *build.Instance {
 		ModuleRoot: m.mount,
 		Dir:        path.Join(append([]string{m.mount}, m.as...)...),
 		ParseFile: func(name string, src any, cfg parser.Config) (*ast.File, error) {
-			return parseWithout(m.display(name), src, cfg)
+			return m.parse(m.display(name), src, cfg)
 		},
 		Env: append(os.Environ(), "CUE_REGISTRY=none"),
 	})[0]
@@ -248,13 +249,39 @@ var forbidden = map[string]string{
 	"test":   "is a test of cue itself",
 }
 
-// parseWithout parses a file for CUE, which never sees the attributes that
+// placeAttribute says of a field where it stands: in which of the module's sources,
+// and at which line and column. CUE tells the attributes of all that makes a field,
+// and would evaluate each of it to tell its position.
+const placeAttribute = "victorgen_place"
+
+// places returns where the fields stand that v is made of, in files of the user's.
+func (m *module) places(v cue.Value) (ps []plan.Pos) {
+	for _, a := range v.Attributes(cue.FieldAttr) {
+		if a.Name() != placeAttribute {
+			continue
+		}
+		var at [3]int
+		for i := range at {
+			n, err := a.Int(i)
+			if err != nil {
+				return nil // nobody but parse writes any
+			}
+			at[i] = int(n)
+		}
+		ps = append(ps, m.at(m.sources[at[0]], at[1], at[2]))
+	}
+	return ps
+}
+
+// parse parses a file for CUE, which never sees the attributes that
 // [compilation.checkFiles] reports.
-func parseWithout(name string, src any, cfg parser.Config) (*ast.File, error) {
+func (m *module) parse(name string, src any, cfg parser.Config) (*ast.File, error) {
 	f, err := parser.ParseFile(name, src, cfg)
 	if f == nil || err != nil {
 		return f, err
 	}
+	source, ours := len(m.sources), schema.Contains(name) // of which nobody is told where
+	m.sources = append(m.sources, name)
 	isForbidden := func(d ast.Decl) bool {
 		a, ok := d.(*ast.Attribute)
 		return ok && forbidden[a.Name()] != ""
@@ -266,7 +293,11 @@ func parseWithout(name string, src any, cfg parser.Config) (*ast.File, error) {
 		case *ast.StructLit:
 			n.Elts = slices.DeleteFunc(n.Elts, isForbidden)
 		case *ast.Field:
-			n.Attrs = slices.DeleteFunc(n.Attrs, func(a *ast.Attribute) bool { return forbidden[a.Name()] != "" })
+			n.Attrs = slices.DeleteFunc(n.Attrs, func(a *ast.Attribute) bool { return forbidden[a.Name()] != "" || a.Name() == placeAttribute })
+			if ours {
+				break
+			}
+			n.Attrs = append(n.Attrs, &ast.Attribute{Text: fmt.Sprintf("@%s(%d,%d,%d)", placeAttribute, source, n.Pos().Line(), n.Pos().Column())})
 		case *ast.CallExpr:
 			boundArguments(n, imported)
 		case *ast.BinaryExpr:

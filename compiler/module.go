@@ -45,6 +45,8 @@ type module struct {
 	as    []string // those by which CUE knows them: it allows few characters in a path
 	files map[string]*file
 	seen  map[string]bool // the directories whose files are loaded
+
+	sources []string // what CUE has parsed, in its order; see placeAttribute
 }
 
 // file is one .cue file of a module.
@@ -77,9 +79,7 @@ func openModule(root, dir string) (*module, error) {
 		m.as = append(m.as, elem)
 	}
 	for name, content := range schema.Files() {
-		f := &file{content: content, schema: true}
-		f.syntax, _ = parser.ParseFile(name, content)
-		m.files[path.Join(schema.Dir, name)] = f
+		m.files[path.Join(schema.Dir, name)] = &file{content: content, schema: true, syntax: &ast.File{}} // nobody looks into it but CUE
 	}
 	if f := m.load("cue.mod/module.cue"); f.syntax != nil {
 		for _, d := range f.syntax.Decls {
