@@ -9,9 +9,13 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -32,11 +36,11 @@ const (
 // [plan.Diagnostics] of the codes [plan.CodeClusterRead], [plan.CodeNoController]
 // and [plan.CodeCertificateUseless].
 func (c *Client) SealingCertificate(ctx context.Context, controller plan.Controller) ([]byte, error) {
-	core, port, err := c.controller(ctx, controller)
+	proxy, port, err := c.controller(ctx, controller)
 	if err != nil {
 		return nil, err
 	}
-	body, err := core.Services(controller.Namespace).ProxyGet("http", controller.Name, port, certificatePath, nil).Stream(ctx)
+	body, err := proxy(http.MethodGet, certificatePath).Stream(ctx)
 	if err != nil {
 		return nil, c.noAnswer(controller, "get", port, err)
 	}
@@ -51,27 +55,35 @@ func (c *Client) SealingCertificate(ctx context.Context, controller plan.Control
 	return data, nil
 }
 
-// controller returns what asks a controller through the API server, and the port
-// of its Service.
-func (c *Client) controller(ctx context.Context, controller plan.Controller) (core *corev1.CoreV1Client, port string, err error) {
-	client, err := rest.HTTPClientFor(c.config)
+// controller returns what makes a request of a controller that goes through the API
+// server, and the port of its Service.
+func (c *Client) controller(ctx context.Context, controller plan.Controller) (proxy func(method, path string) *rest.Request, port string, err error) {
+	config := dynamic.ConfigFor(c.config)
+	config.APIPath, config.GroupVersion = "/api", &schema.GroupVersion{Version: services.Version}
+	config.AcceptContentTypes = "" // behind the proxy, all is welcome
+	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, "", c.failure(request{code: plan.CodeClusterRead}, err)
 	}
 	// Whoever stands behind the proxy must not lead us, and our token, elsewhere.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	core, err = corev1.NewForConfigAndClient(c.config, client)
+	api, err := rest.RESTClientForConfigAndClient(config, client)
 	if err != nil {
 		return nil, "", c.failure(request{code: plan.CodeClusterRead}, err)
 	}
-	service, err := core.Services(controller.Namespace).Get(ctx, controller.Name, metav1.GetOptions{})
+	got, err := dynamic.New(api).Resource(services).Namespace(controller.Namespace).Get(ctx, controller.Name, metav1.GetOptions{})
 	if err != nil {
 		return nil, "", c.noService(controller, err)
 	}
-	if len(service.Spec.Ports) == 0 {
+	var service corev1.Service
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(got.Object, &service) != nil || len(service.Spec.Ports) == 0 {
 		return nil, "", noController("%s has no port", serviceOf(controller))
 	}
-	return core, service.Spec.Ports[0].Name, nil
+	port = service.Spec.Ports[0].Name
+	return func(method, path string) *rest.Request {
+		return api.Verb(method).Namespace(controller.Namespace).Resource(services.Resource).SubResource("proxy").
+			Name(net.JoinSchemeNamePort("http", controller.Name, port)).Suffix(path)
+	}, port, nil
 }
 
 // serviceOf names a controller in messages.

@@ -102,6 +102,7 @@ func Contexts(t Target) []string {
 // The kinds of object that are asked for, as the API server names them.
 var (
 	secrets             = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	services            = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	namespaces          = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	deployments         = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	statefulSets        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}

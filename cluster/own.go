@@ -11,7 +11,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit"
@@ -127,13 +126,11 @@ func (c *Client) unseals(ctx context.Context, controller plan.Controller, probe 
 	if err != nil {
 		return OwnUnknown, errors.New("nothing can be sealed for it")
 	}
-	core, port, err := c.controller(ctx, controller)
+	proxy, port, err := c.controller(ctx, controller)
 	if err != nil {
 		return OwnUnknown, err
 	}
-	err = core.RESTClient().Post().Namespace(controller.Namespace).Resource("services").SubResource("proxy").
-		Name(net.JoinSchemeNamePort("http", controller.Name, port)).Suffix(verifyPath).
-		SetHeader("Content-Type", "application/json").Body(manifest).Do(ctx).Error()
+	err = proxy(http.MethodPost, verifyPath).SetHeader("Content-Type", "application/json").Body(manifest).Do(ctx).Error()
 	var status apierrors.APIStatus
 	switch {
 	case err == nil:

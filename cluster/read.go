@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +22,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // State is what a cluster holds of a plan. What could not be read is
@@ -272,26 +271,25 @@ func dataChanged(meta metav1.ObjectMeta) time.Time {
 
 // The kinds of object that deliver.
 const (
-	sealedSecret   = "SealedSecret"
-	externalSecret = "ExternalSecret"
+	sealedSecret   = shape.SealedSecretKind
+	externalSecret = shape.ExternalSecretKind
 )
 
 func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
 	switch s.Delivery.Kind {
 	case plan.Sealed:
-		var sealed v1alpha1.SealedSecret
+		var sealed shape.SealedSecret
 		into.Kind, into.State = sealedSecret, r.get(ctx, sealedSecrets, s.Namespace, s.Name, &sealed)
-		scope := v1alpha1.SecretScope(&sealed)
-		into.Scope = scope.String()
+		into.Scope = shape.ScopeOf(sealed.Annotations).String()
 		if sealed.Status == nil {
 			return
 		}
 		into.Behind = sealed.Status.ObservedGeneration != sealed.Generation
 		for _, c := range sealed.Status.Conditions {
-			into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
+			into.Conditions = append(into.Conditions, Condition(c))
 		}
 	case plan.External:
-		var external esv1.ExternalSecret
+		var external shape.ExternalSecret
 		into.Kind, into.State = externalSecret, r.get(ctx, externalSecrets, s.Namespace, s.Name, &external)
 		into.Refreshed = external.Status.RefreshTime.Time
 		// It is GENERATION-DIGEST of what was last made a Secret.
@@ -299,18 +297,18 @@ func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
 			into.Behind = seen != fmt.Sprint(external.Generation)
 		}
 		for _, c := range external.Status.Conditions {
-			into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
+			into.Conditions = append(into.Conditions, Condition(c))
 		}
-		refs := []esv1.SecretStoreRef{external.Spec.SecretStoreRef}
+		refs := []shape.Reference{external.Spec.SecretStoreRef}
 		for _, d := range external.Spec.Data {
 			if d.SourceRef != nil {
 				refs = append(refs, d.SourceRef.SecretStoreRef)
 			}
 		}
 		for _, ref := range refs {
-			store := storeRef{esv1.SecretStoreKind, s.Namespace, ref.Name}
-			if ref.Kind == esv1.ClusterSecretStoreKind {
-				store.kind, store.namespace = esv1.ClusterSecretStoreKind, ""
+			store := storeRef{shape.SecretStoreKind, s.Namespace, ref.Name}
+			if ref.Kind == shape.ClusterSecretStoreKind {
+				store.kind, store.namespace = shape.ClusterSecretStoreKind, ""
 			}
 			if store.name != "" {
 				into.stores = append(into.stores, store)
@@ -328,13 +326,13 @@ func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
 
 func (r *reading) store(ctx context.Context, p *plan.Plan, into *Store) {
 	resource := secretStores
-	if into.Kind == esv1.ClusterSecretStoreKind {
+	if into.Kind == shape.ClusterSecretStoreKind {
 		resource = clusterSecretStores
 	}
-	var store esv1.SecretStore // of the same form as the other kind
+	var store shape.SecretStore // of the same form as the other kind
 	into.State = r.getAs(ctx, resource, into.Namespace, into.Name, into.shown(p), &store)
 	for _, c := range store.Status.Conditions {
-		into.Conditions = append(into.Conditions, Condition{string(c.Type), string(c.Status), c.Reason, c.Message})
+		into.Conditions = append(into.Conditions, Condition(c))
 	}
 }
 
