@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ take for a part of the schema are removed.`,
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return initModule(cmd, dir)
+			return initModule(cmd, dir, true)
 		},
 	}
 	return cmd
@@ -51,15 +52,19 @@ take for a part of the schema are removed.`,
 
 var notName = regexp.MustCompile(`[^a-z0-9]+`)
 
-func initModule(cmd *cobra.Command, dir string) error {
+// appOf is what the application is called whose module lies in dir.
+func appOf(dir string) string {
+	return cmp.Or(strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(dir)), ""), "0123456789"), "app")
+}
+
+// initModule starts a module in dir; contract says whether with a contract and an
+// environment to begin with.
+func initModule(cmd *cobra.Command, dir string, contract bool) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	app := strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(abs)), ""), "0123456789")
-	if app == "" {
-		app = "app"
-	}
+	app := appOf(abs)
 	say := func(what, file string) {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", what, filepath.ToSlash(filepath.Join(dir, file)))
 	}
@@ -85,7 +90,7 @@ func initModule(cmd *cobra.Command, dir string) error {
 		case "module.cue":
 			name = "cue.mod/module.cue"
 		}
-		if existing && strings.HasSuffix(name, ".cue") {
+		if existing && strings.HasSuffix(name, ".cue") || !contract && (name == "contract.cue" || strings.HasPrefix(name, "envs/")) {
 			return nil
 		}
 		return createFile(abs, name, content, say)
@@ -122,7 +127,7 @@ func initModule(cmd *cobra.Command, dir string) error {
 		}
 		say(what, file)
 	}
-	if !existing {
+	if !existing && contract {
 		fmt.Fprintf(cmd.ErrOrStderr(), "next: fetch the cluster's certificate, then build:\n"+
 			"  cd %s\n  victorgen cert fetch envs/dev\n  victorgen vet ./envs/...\n  victorgen build envs/dev\n", dir)
 	}

@@ -217,3 +217,12 @@ const (
 	CodeKindUnknown     Code = "VG5114"
 	CodeForeignKey      Code = "VG5115"
 )
+
+// What import says of what it reads and of what becomes of it.
+const (
+	CodeImportRead    Code = "VG6001"
+	CodeImportLeft    Code = "VG6002"
+	CodeImportDiffers Code = "VG6003"
+	CodeImportExists  Code = "VG6004"
+	CodeImportUnfit   Code = "VG6005"
+)

@@ -455,4 +455,18 @@ The message tells the place in its source and the version, which is what a repor
 program held. The exit code is 3. A value that was written to its source, and a tree that was complete, stay.`,
 	CodeKindUnknown: `the cluster does not know SealedSecrets, ExternalSecrets or their stores, in the version that victorgen writes.
 The CustomResourceDefinitions of the controller are not installed, or too old.`,
+	CodeImportRead: `something that is to be imported can't be read, or is not what it should be.
+What could be read is not written either: an import is all or nothing. Mend it, or leave it out of what is named.`,
+	CodeImportLeft: `something that was read does not become a part of the contract (warning).
+No language of contracts has it, or it belongs to whoever wrote it: what kubectl, Helm, Flux and Argo CD keep about an
+object, a sample that looks like a real secret, keys that nobody can tell without asking a source.`,
+	CodeImportDiffers: `what the contract makes is not what was read, byte for byte.
+The contract was compiled and rendered with the values as they were read, or as they are stored now. Where this is
+told before anything is written, nothing was written.`,
+	CodeImportExists: `an import would write over something that is there: a contract, an environment, or a value at its source.
+Nothing was written. --force writes over it; --into takes another environment. What is there already as it would be
+written is no obstacle, so that an import which was interrupted is taken up again by the same command.`,
+	CodeImportUnfit: `a value was taken over as it is, and a build will not take it, or not be content with it (warning).
+A placeholder is refused until a real value is in its place; of a weak one the contract says minStrength: 0, which
+should not stay. What nobody has a value of is to be filled in: ` + "`victorgen template ENV`" + ` lists it.`,
 }

@@ -1,0 +1,231 @@
+package importer
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/compiler/value/derive"
+	"github.com/victor-ai/victorgen/importer/observe"
+)
+
+// maxTries is how many values a hash is compared with, each of which takes what a
+// login takes; maxCost is the cost of bcrypt up to which one does.
+const (
+	maxTries = 16
+	maxCost  = 13
+)
+
+var (
+	bcryptHash = regexp.MustCompile(`^\$2[aby]\$(\d\d)\$.{53}$`)
+	argonHash  = regexp.MustCompile(`^\$argon2id\$v=19\$m=\d+,t=(\d+),p=\d+\$`)
+	cryptHash  = regexp.MustCompile(`^\$6\$rounds=(\d+)\$`)
+	scram      = regexp.MustCompile(`^SCRAM-SHA-256\$(\d+):`)
+	htpasswd   = regexp.MustCompile(`^([^:\s]+):(?:\$2[aby]\$(\d\d)\$|(\{SHA\}))`)
+	token      = regexp.MustCompile(`^(eyJ[A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$`)
+)
+
+// children finds the values that are made from others: hashes of passwords, tokens,
+// public keys.
+func (d *Draft) children() {
+	for _, in := range d.Inputs {
+		if !in.Known {
+			d.publicHalf(in)
+			continue
+		}
+		kinds := d.candidates(in)
+		if len(kinds) == 0 {
+			continue
+		}
+		tries := 0
+	parents:
+		for _, p := range d.parents(in) {
+			for _, g := range kinds {
+				if _, slow := derive.Kinds(g.spec.Kind); slow {
+					if tries++; tries > maxTries {
+						break parents
+					}
+				}
+				child := *g.spec.Child
+				child.Of = p.Name
+				g.spec.Child = &child
+				f := derive.Family{Generate: g.spec, Parents: map[string]value.Value{p.Name: p.Value}, Now: time.Now()}
+				if derive.Check(f, in.Value) != nil {
+					continue
+				}
+				in.child, in.secret = &g.spec, true
+				in.Class, in.Default, in.Why, in.Format, in.Pattern, in.Never, in.OneOf = plan.Generated, nil, "", "", "", false, nil
+				in.Generate = fmt.Sprintf("{kind: %q, of: %q%s}", g.spec.Kind, p.Name, g.fields)
+				break parents
+			}
+		}
+	}
+}
+
+// publicHalf makes a public key without a value, as an example has it, of the
+// private one beside it.
+func (d *Draft) publicHalf(in *Input) {
+	private := strings.Replace(in.Name, "PUBLIC", "PRIVATE", 1)
+	for _, p := range d.Inputs {
+		if p.Name == private && private != in.Name && strings.Contains(p.Generate, `kind: "ecdsa"`) {
+			in.secret, in.Class, in.Default, in.Why = true, plan.Generated, nil, ""
+			in.Generate = fmt.Sprintf(`{kind: "publicKey", of: %q, encoding: "raw"}`, private)
+			in.child = &plan.Generate{}
+		}
+	}
+}
+
+// candidate is what a value may be, but for what it is made from.
+type candidate struct {
+	spec   plan.Generate
+	fields string // of generate in the contract, as CUE
+}
+
+func (d *Draft) candidates(in *Input) (all []candidate) {
+	s := string(in.Value.Reveal())
+	add := func(kind string, c plan.Child, encoding, format string, args ...any) {
+		all = append(all, candidate{plan.Generate{Kind: kind, Encoding: encoding, Child: &c}, fmt.Sprintf(format, args...)})
+	}
+	cost := func(text string) int { n, _ := strconv.Atoi(text); return n }
+	if m := bcryptHash.FindStringSubmatch(s); m != nil && cost(m[1]) <= maxCost {
+		add(plan.Bcrypt, plan.Child{Cost: cost(m[1])}, "", ", cost: %d", cost(m[1]))
+	}
+	if m := argonHash.FindStringSubmatch(s); m != nil {
+		add(plan.Argon2id, plan.Child{Cost: cost(m[1])}, "", ", cost: %d", cost(m[1]))
+	}
+	if m := cryptHash.FindStringSubmatch(s); m != nil && cost(m[1]) <= 1e6 {
+		add(plan.SHA512Crypt, plan.Child{Cost: cost(m[1])}, "", ", cost: %d", cost(m[1]))
+	}
+	if m := scram.FindStringSubmatch(s); m != nil && cost(m[1]) <= 1e6 {
+		add(plan.SCRAM, plan.Child{Cost: cost(m[1])}, "", ", cost: %d", cost(m[1]))
+	}
+	if m := htpasswd.FindStringSubmatch(s); m != nil && cost(m[2]) <= maxCost {
+		if m[3] != "" {
+			add(plan.Htpasswd, plan.Child{User: m[1], Algorithm: "sha1"}, "", ", user: %s, algorithm: \"sha1\"", compiler.Quote(m[1], 0))
+		} else {
+			add(plan.Htpasswd, plan.Child{User: m[1], Algorithm: "bcrypt", Cost: cost(m[2])}, "", ", user: %s, cost: %d", compiler.Quote(m[1], 0), cost(m[2]))
+		}
+	}
+	if b, err := base64.StdEncoding.DecodeString(s); err == nil && len(b) == 36 {
+		add(plan.RabbitMQ, plan.Child{}, "", "")
+	}
+	if m := token.FindStringSubmatch(s); m != nil {
+		if c, fields, ok := claimsOf(m[1], m[2]); ok {
+			add(plan.JWT, c, "", "%s", fields)
+		}
+	}
+	switch {
+	case strings.HasPrefix(s, "-----BEGIN PUBLIC KEY"):
+		add(plan.PublicKey, plan.Child{}, "pem", "")
+	case strings.HasPrefix(s, "ssh-"), strings.HasPrefix(s, "ecdsa-"):
+		add(plan.PublicKey, plan.Child{}, "openssh", `, encoding: "openssh"`)
+	case strings.HasPrefix(s, `{"`) && strings.Contains(s, `"kty"`):
+		add(plan.PublicKey, plan.Child{}, "jwk", `, encoding: "jwk"`)
+	case len(s) == 43 || len(s) == 87:
+		if _, err := base64.RawURLEncoding.DecodeString(s); err == nil {
+			add(plan.PublicKey, plan.Child{}, "raw", `, encoding: "raw"`)
+		}
+	}
+	return all
+}
+
+// claimsOf reads a token, so far as a contract may have what it says.
+func claimsOf(header, payload string) (c plan.Child, fields string, ok bool) {
+	var h struct {
+		Alg string `json:"alg"`
+	}
+	head, err := base64.RawURLEncoding.DecodeString(header)
+	if err != nil || json.Unmarshal(head, &h) != nil || !slices.Contains([]string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"}, h.Alg) {
+		return c, "", false
+	}
+	body, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return c, "", false
+	}
+	claims := map[string]any{}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if dec.Decode(&claims) != nil {
+		return c, "", false
+	}
+	at := func(name string) int64 {
+		n, _ := claims[name].(json.Number)
+		i, _ := n.Int64()
+		return i
+	}
+	c.Algorithm = h.Alg
+	if h.Alg != "HS256" {
+		fields += fmt.Sprintf(", algorithm: %q", h.Alg)
+	}
+	if _, ends := claims["exp"]; ends {
+		if at("iat") == 0 || at("exp") <= at("iat") {
+			return c, "", false
+		}
+		c.Lifetime = time.Duration(at("exp")-at("iat")) * time.Second
+	}
+	delete(claims, "iat")
+	delete(claims, "exp")
+	var list []string
+	for _, name := range sorted(claims) {
+		text := ""
+		switch v := claims[name].(type) {
+		case string:
+			text = compiler.Quote(v, 0)
+			if observe.Secretive(v) || len(v) > 100 {
+				return c, "", false
+			}
+		case json.Number:
+			text = v.String()
+		case bool:
+			text = strconv.FormatBool(v)
+		default:
+			return c, "", false
+		}
+		list = append(list, compiler.Label(name)+": "+text)
+	}
+	canonical, err := json.Marshal(claims)
+	if err != nil {
+		return c, "", false
+	}
+	c.Claims = string(canonical)
+	fields += ", claims: {" + strings.Join(list, ", ") + "}"
+	if c.Lifetime > 0 {
+		text := fmt.Sprintf("%ds", int(c.Lifetime/time.Second))
+		if c.Lifetime%time.Hour == 0 {
+			text = fmt.Sprintf("%dh", int(c.Lifetime/time.Hour))
+		}
+		fields += fmt.Sprintf(", lifetime: %q", text)
+	}
+	return c, fields, true
+}
+
+// parents are what in may be made from, those first that have most of its name.
+func (d *Draft) parents(in *Input) (all []*Input) {
+	for _, p := range d.Inputs {
+		if p != in && p.secret && p.Known && p.child == nil && (p.Class == plan.Required || p.Class == plan.Generated) && !p.Value.Equal(in.Value) {
+			all = append(all, p)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Input) int { return kinship(b.Name, in.Name) - kinship(a.Name, in.Name) })
+	return all
+}
+
+// kinship is how many words two names have in common.
+func kinship(a, b string) (n int) {
+	words := strings.Split(b, "_")
+	for _, w := range strings.Split(a, "_") {
+		if slices.Contains(words, w) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,207 @@
+package importer
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/importer/observe"
+)
+
+// strong reports whether v is no placeholder and has so many bits of strength.
+func strong(v value.Value, bits float64) bool {
+	in := plan.Input{Name: "V", Class: plan.Required, Constraints: plan.Constraints{MinStrength: bits}}
+	if !utf8.Valid(v.Reveal()) {
+		return v.Len() >= 16
+	}
+	return !value.Judge(in, v).HasErrors()
+}
+
+// placeholder reports whether a build takes v for a value that is not there yet,
+// whatever strength is asked for.
+func placeholder(v value.Value) bool {
+	for _, d := range value.Judge(plan.Input{Name: "V", Class: plan.Required}, v) {
+		if d.Code == plan.CodePlaceholder {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	flag     = regexp.MustCompile(`(?i)^(true|false|yes|no|on|off|enabled?|disabled?)$`)
+	number   = regexp.MustCompile(`^-?[0-9]{1,7}([.][0-9]{1,4})?([smhdwkKMG]|ms|MB|GB|Mi|Gi|KB)?$`)
+	port     = regexp.MustCompile(`^[1-9][0-9]{1,4}$`)
+	email    = regexp.MustCompile(`^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+	dotted   = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}(:[0-9]{1,5})?$|^[0-9]{1,3}(\.[0-9]{1,3}){3}(:[0-9]{1,5})?$`)
+	uuid     = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	hexText  = regexp.MustCompile(`^([0-9a-f]+|[0-9A-F]+)$`)
+	alphanum = regexp.MustCompile(`^[A-Za-z0-9]+$`)
+	urlText  = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[^\s]+$`)
+	params   = regexp.MustCompile(`(?i)(key|token|secret|sig|signature|password|pass|auth|code)=`)
+)
+
+// isURL reports whether s is a URL, and whether it has a login or the like in it.
+func isURL(s string) (is, login bool) {
+	if !urlText.MatchString(s) {
+		return false, false
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return true, true // nobody can tell
+	}
+	return true, u.User != nil || params.MatchString(u.RawQuery) || params.MatchString(u.Fragment) || observe.Secretive(s)
+}
+
+// open reports whether a value may stand in Git, as far as it shows: nothing of it
+// looks like a secret.
+func open(v value.Value) bool {
+	s := string(v.Reveal())
+	switch is, login := isURL(s); {
+	case is:
+		return !login
+	case !utf8.ValidString(s) || len(s) > 400 || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) }):
+		return false
+	case flag.MatchString(s) || number.MatchString(s) || dotted.MatchString(s) || email.MatchString(s):
+		return true
+	}
+	return !observe.Secretive(s) && !vendor(s)
+}
+
+func vendor(s string) bool {
+	for _, p := range vendorPatterns {
+		if p.MatchString(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// secretName reports whether the name says that its value is a secret.
+func secretName(name string) bool {
+	return secretWord.MatchString(name) && !publicWord.MatchString(name) && (!pathWord.MatchString(name) || strings.HasSuffix(strings.ToLower(name), "key_id"))
+}
+
+// isSetting decides whether what stands under a name is no secret. variable says
+// that it is one of a dotenv file or of Compose, where most is not; of a Secret,
+// most is. why says what was a guess.
+func isSetting(name string, v value.Value, known, variable bool, n observe.Notes) (setting bool, why string) {
+	s := string(v.Reveal())
+	switch {
+	case n.Sensitive != nil:
+		return !*n.Sensitive && (!known || open(v)), ""
+	case n.Format == "port" || n.Format == "email":
+		return true, ""
+	case known && !open(v):
+		return false, ""
+	case secretName(name):
+		return false, ""
+	case known && (flag.MatchString(s) || number.MatchString(s)):
+		return true, ""
+	case known && variable:
+		if alphanum.MatchString(s) && len(s) >= 16 && !settingWord.MatchString(name) && strong(v, 60) && !strings.ContainsFunc(s, unicode.IsLower) {
+			return false, "it looks random"
+		}
+		return true, ""
+	case variable:
+		return true, ""
+	case publicWord.MatchString(name):
+		return true, "its name says that it is public"
+	case settingWord.MatchString(name) && (!known || len(s) < 200):
+		return true, "its name says that it is no secret"
+	case known && (email.MatchString(s) || dotted.MatchString(s)):
+		return true, "it looks like the name of a host or a mailbox"
+	}
+	if is, _ := isURL(s); is {
+		return true, "it is a URL without a login"
+	}
+	return false, ""
+}
+
+var rand = regexp.MustCompile(`openssl rand -(hex|base64) (\d+)`)
+
+// generated says how a value may have been generated, as CUE; empty if it does not
+// look as if it had been, or if somebody else has made it.
+func generated(name string, v value.Value, known bool, n observe.Notes) (spec, why string) {
+	foreign := foreignWord.MatchString(name) && !(ownWord.MatchString(name) && !foreignWord.MatchString(ownWord.ReplaceAllString(name, "")) || strings.Contains(strings.ToLower(name), "webhook") && !stripeHook.MatchString(name))
+	if foreign || publicWord.MatchString(name) {
+		return "", ""
+	}
+	s := string(v.Reveal())
+	if !known {
+		if m := rand.FindStringSubmatch(n.Description + " " + n.Sample); m != nil {
+			if bits := 0; len(m[2]) < 4 {
+				fmt.Sscan(m[2], &bits)
+				if bits >= 8 && bits <= 1024 {
+					return fmt.Sprintf("{kind: \"bytes\", bits: %d, encoding: %q}", bits*8, m[1]), ""
+				}
+			}
+		}
+		lower := strings.ToLower(name)
+		switch {
+		case !ownWord.MatchString(name):
+			return "", ""
+		case strings.Contains(lower, "vapid"):
+			if strings.Contains(lower, "private") {
+				return `{kind: "ecdsa", curve: "P-256", encoding: "raw"}`, ""
+			}
+			return "", ""
+		case strings.Contains(lower, "secret_key_base"):
+			return `{kind: "bytes", bits: 512, encoding: "hex"}`, "the form is a guess"
+		case strings.Contains(lower, "fernet"):
+			return `{kind: "bytes", bits: 256, encoding: "base64url", padding: true}`, ""
+		}
+		return `{kind: "password", length: 32}`, "the form is a guess"
+	}
+	if !ownWord.MatchString(name) && !secretName(name) || vendor(s) || !strong(v, 60) {
+		return "", ""
+	}
+	const guess = "it looks generated"
+	switch n := len(s); {
+	case uuid.MatchString(s):
+		return `{kind: "uuid"}`, guess
+	case hexText.MatchString(s) && n%2 == 0 && n >= 32 && n <= 256:
+		return fmt.Sprintf("{kind: \"bytes\", bits: %d, encoding: \"hex\"}", n*4), guess
+	case alphanum.MatchString(s) && n >= 16 && n <= 128:
+		alphabet := ""
+		switch {
+		case !strings.ContainsFunc(s, unicode.IsUpper):
+			alphabet = `, alphabet: "abcdefghijklmnopqrstuvwxyz0123456789"`
+		case !strings.ContainsFunc(s, unicode.IsLower):
+			alphabet = `, alphabet: "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"`
+		}
+		if !strings.ContainsFunc(s, unicode.IsDigit) && n < 24 {
+			return "", ""
+		}
+		return fmt.Sprintf("{kind: \"password\", length: %d%s}", n, alphabet), guess
+	case n >= 22 && n <= 700:
+		for _, e := range []struct {
+			name string
+			enc  *base64.Encoding
+			more string
+		}{
+			{"base64", base64.StdEncoding, ""}, {"base64url", base64.RawURLEncoding, ""}, {"base64url", base64.URLEncoding, ", padding: true"},
+		} {
+			if b, err := e.enc.Strict().DecodeString(s); err == nil && len(b)%4 == 0 && len(b) >= 16 && !printable(b) {
+				return fmt.Sprintf("{kind: \"bytes\", bits: %d, encoding: %q%s}", len(b)*8, e.name, e.more), guess
+			}
+		}
+	}
+	return "", ""
+}
+
+// printable reports whether b is text, and so nothing that was drawn by chance.
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\n' && c != '\t' || c > '~' {
+			return false
+		}
+	}
+	return true
+}

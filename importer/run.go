@@ -1,0 +1,366 @@
+package importer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/safefile"
+)
+
+// Options say where an import goes.
+type Options struct {
+	Module string // absolute directory of the CUE module, which need not have a contract
+	Names
+	Source  Source // where the values go
+	Force   bool   // write over what is there
+	DryRun  bool   // write nothing
+	Timeout time.Duration
+	// Open opens the sources of a plan.
+	Open func(*plan.Plan) map[string]source.Source
+}
+
+// Source is where values go.
+type Source struct {
+	Kind   string            // empty is a dotenv file
+	Fields map[string]string // of schema.#Source
+}
+
+// cue writes the default source of the environment; nothing if it is what it is
+// without a word.
+func (s Source) cue() string {
+	if s.Kind == "" && len(s.Fields) == 0 {
+		return ""
+	}
+	var fields []string
+	if s.Kind != "" {
+		fields = append(fields, "kind: "+compiler.Quote(s.Kind, 0))
+	}
+	for _, name := range sorted(s.Fields) {
+		fields = append(fields, compiler.Label(name)+": "+compiler.Quote(s.Fields[name], 0))
+	}
+	return "sources: default: {" + strings.Join(fields, ", ") + "}\n\n"
+}
+
+// Result is what became of an import.
+type Result struct {
+	Files  []File   `json:"files"`
+	Inputs []Place  `json:"inputs"`
+	Proof  []Proved `json:"proof"`
+	// Missing are the inputs that somebody has to provide yet.
+	Missing []string `json:"missing,omitempty"`
+}
+
+// File is a file of the module.
+type File struct {
+	Path  string `json:"path"`  // from the module, with slashes
+	State string `json:"state"` // created, replaced, unchanged; or would be
+	text  []byte
+}
+
+// Place is an input and where its value is.
+type Place struct {
+	Name  string     `json:"name"`
+	Class plan.Class `json:"class"`
+	Place string     `json:"place,omitempty"` // where the value is stored; "Git" of a setting; empty is nowhere
+	State string     `json:"state,omitempty"` // stored, replaced, unchanged; or would be
+}
+
+const contractFile = "contract.cue"
+
+// Run writes what was observed as a contract with one environment, stores its
+// values, and proves that the two make what was read: first before anything is
+// written, and then from what is stored. The environment's own file comes last, so
+// that nobody builds an environment whose values are not there yet. Where it was
+// interrupted, the same command goes on.
+func Run(ctx context.Context, observed *observe.Observed, o Options) (*Result, plan.Diagnostics) {
+	d, r, p, ds := prepare(ctx, observed, o)
+	if ds.HasErrors() {
+		return r, ds
+	}
+	sources := o.Open(p)
+	var values map[string]value.Value
+	values, more := d.conflicts(ctx, p, sources, o, r)
+	ds = append(ds, more...)
+	if ds.HasErrors() || o.DryRun {
+		return r, ds
+	}
+	write := func(f *File) bool {
+		if f.State == "unchanged" {
+			return true
+		}
+		file := filepath.Join(o.Module, filepath.FromSlash(f.Path))
+		err := os.MkdirAll(filepath.Dir(file), 0o755)
+		if err == nil {
+			err = safefile.Replace(file, f.text, 0o644)
+		}
+		if err != nil {
+			ds.Errorf(plan.CodeImportRead, nil, "the same command goes on from here", "%s can't be written: %v", file, safefile.Reason(err))
+		}
+		return err == nil
+	}
+	if !write(&r.Files[0]) {
+		return r, ds
+	}
+	if len(values) > 0 {
+		put, bad := source.Put(ctx, p, sources, values, o.Force, source.Options{Timeout: o.Timeout})
+		ds = append(ds, bad...)
+		for i := range r.Inputs {
+			if v, ok := put[r.Inputs[i].Name]; ok {
+				r.Inputs[i].Place = v.Origin
+			} else if _, wanted := values[r.Inputs[i].Name]; wanted {
+				r.Inputs[i].State = "not stored"
+			}
+		}
+	}
+	if ds.HasErrors() || ctx.Err() != nil || !write(&r.Files[1]) {
+		return r, ds
+	}
+
+	// What counts is what is there now, and not what was meant to be.
+	final, bad := compile(filepath.Join(o.Module, "envs", o.Environment), d)
+	if bad.HasErrors() {
+		return r, append(ds, bad...)
+	}
+	set, bad := source.Peek(ctx, final, o.Open(final), d.known(final), source.Options{Timeout: o.Timeout})
+	ds = append(ds, onlyErrors(bad)...)
+	if ds.HasErrors() {
+		return r, ds
+	}
+	r.Proof, bad = d.Prove(final, set)
+	ds = append(ds, bad...)
+	return r, append(ds, source.Unignored(ctx, final)...)
+}
+
+// known are the inputs of p of which the draft has the value, and those whose value
+// stands in the contract.
+func (d *Draft) known(p *plan.Plan) (inputs []plan.Input) {
+	values := d.Values()
+	for _, in := range p.Inputs {
+		if _, ok := values[in.Name]; ok || in.Default != nil {
+			inputs = append(inputs, in)
+		}
+	}
+	return inputs
+}
+
+// compile compiles an environment as it would be applied, so that all values count
+// and no certificate is needed, or, if its secrets are external, as it is.
+func compile(dir string, d *Draft) (*plan.Plan, plan.Diagnostics) {
+	return compiler.Compile(dir, compiler.Options{Direct: d.kind() != observe.External})
+}
+
+// prepare makes a draft that is proved, and the files for it; nothing is written
+// but to a directory of its own, where no value comes.
+func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics) {
+	r = &Result{}
+	var plain map[string]bool
+	for range 4 {
+		d = Infer(observed, observe.ObjectName(o.Package), o.Source.Kind, plain)
+		ds = append(d.Problems(), d.Diagnostics...)
+		if len(d.Inputs) == 0 && !ds.HasErrors() {
+			ds.Errorf(plan.CodeImportRead, nil, "name files with variables or Secrets in them", "there is nothing to import")
+		}
+		if ds.HasErrors() {
+			return d, r, nil, ds
+		}
+		names := o.Names
+		if names.Namespace == "" {
+			names.Namespace = d.Namespace(observe.ObjectName(o.Package))
+		}
+		contract, err := d.Contract(names)
+		var environment []byte
+		if err == nil {
+			environment, err = d.Environment(names, o.Source.cue()+d.sourcesText())
+		}
+		if err != nil { // nothing that a file has is in it, but it is no help
+			ds.Errorf(plan.CodeCrash, nil, "report it", "the contract that was to be written is not CUE")
+			return d, r, nil, ds
+		}
+		r.Files = []File{{Path: contractFile, text: contract}, {Path: "envs/" + o.Environment + "/env.cue", text: environment}}
+		stage, err := os.MkdirTemp("", "victorgen-import-")
+		if err != nil {
+			ds.Errorf(plan.CodeImportRead, nil, "TMPDIR names a directory for such files", "no temporary directory can be made: %v", safefile.Reason(err))
+			return d, r, nil, ds
+		}
+		var bad plan.Diagnostics
+		p, bad = staged(stage, r.Files, o, d)
+		os.RemoveAll(stage)
+		if bad.HasErrors() {
+			return d, r, nil, append(ds, moved(bad, stage, o.Module)...)
+		}
+		var unequal plan.Diagnostics
+		r.Proof, unequal = d.Prove(p, d.inMemory(p))
+		again := d.composed(r.Proof)
+		if again == nil || ctx.Err() != nil {
+			ds = append(ds, unequal...)
+			break
+		}
+		plain = again // what does not give the same is an input of its own
+	}
+	r.Missing = d.Missing()
+	return d, r, p, ds
+}
+
+// staged compiles files in a directory as if they lay in the module.
+func staged(dir string, files []File, o Options, d *Draft) (*plan.Plan, plan.Diagnostics) {
+	var ds plan.Diagnostics
+	all := append([]File{{Path: "cue.mod/module.cue", text: []byte("module: \"import.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n")}}, files...)
+	for _, f := range all {
+		file := filepath.Join(dir, filepath.FromSlash(f.Path))
+		err := os.MkdirAll(filepath.Dir(file), 0o700)
+		if err == nil {
+			err = os.WriteFile(file, f.text, 0o600)
+		}
+		if err != nil {
+			ds.Errorf(plan.CodeImportRead, nil, "TMPDIR names a directory for such files", "%s can't be written: %v", file, safefile.Reason(err))
+			return nil, ds
+		}
+	}
+	p, ds := compile(filepath.Join(dir, "envs", o.Environment), d)
+	if p == nil {
+		return nil, ds
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		real = dir
+	}
+	there := func(path string) string {
+		for _, from := range []string{real, dir} {
+			if rest, ok := strings.CutPrefix(path, from); ok {
+				return o.Module + rest
+			}
+		}
+		return path
+	}
+	moved := *p
+	moved.Module, moved.Dir = there(p.Module), there(p.Dir)
+	moved.Sources = slices.Clone(p.Sources)
+	for i := range moved.Sources {
+		s := &moved.Sources[i]
+		s.File, s.Shared, s.Dir = there(s.File), there(s.Shared), there(s.Dir)
+	}
+	return &moved, ds
+}
+
+// moved has diagnostics speak of the module, and not of where it was compiled.
+func moved(ds plan.Diagnostics, from, to string) plan.Diagnostics {
+	for i := range ds {
+		ds[i].Message = strings.ReplaceAll(ds[i].Message, from, to)
+		for j := range ds[i].Pos {
+			ds[i].Pos[j].File = strings.Replace(ds[i].Pos[j].File, from, to, 1)
+		}
+	}
+	return ds
+}
+
+func onlyErrors(ds plan.Diagnostics) plan.Diagnostics {
+	return slices.DeleteFunc(ds, func(d plan.Diagnostic) bool { return d.Severity != plan.Error })
+}
+
+// conflicts looks at what is there already. It returns the values that are to be
+// stored.
+func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]source.Source, o Options, r *Result) (map[string]value.Value, plan.Diagnostics) {
+	var ds plan.Diagnostics
+	would := ""
+	if o.DryRun {
+		would = "would be "
+	}
+	for i := range r.Files {
+		f := &r.Files[i]
+		old, err := os.ReadFile(filepath.Join(o.Module, filepath.FromSlash(f.Path)))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			f.State = would + "created"
+		case err == nil && bytes.Equal(old, f.text):
+			f.State = "unchanged"
+		case o.Force:
+			f.State = would + "replaced"
+		default:
+			ds.Errorf(plan.CodeImportExists, nil, "see what it would write with --dry-run -o json; --force writes over it; import into a directory of its own, and take over what you need",
+				"%s is there, and is not what this import would write; an import does not change a contract that somebody has", filepath.Join(o.Module, f.Path))
+		}
+	}
+	if others := otherContracts(o.Module); len(others) > 0 {
+		ds.Errorf(plan.CodeImportExists, nil, "import into a directory of its own, and take over what you need",
+			"%s has CUE beside %s: %s", o.Module, contractFile, strings.Join(others, ", "))
+	}
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	values := d.Values()
+	there, bad := source.Peek(ctx, p, sources, d.known(p), source.Options{Timeout: o.Timeout})
+	ds = append(ds, onlyErrors(bad)...)
+	for _, in := range d.Inputs {
+		place := Place{Name: in.Name, Class: in.Class}
+		v, ok := values[in.Name]
+		old := there[in.Name]
+		switch {
+		case in.Default != nil:
+			place.Place = "Git"
+		case !ok:
+		case old.State == value.Present && old.Value.Equal(v):
+			place.Place, place.State = old.Origin, "unchanged"
+			delete(values, in.Name)
+		case old.State == value.Present && !o.Force:
+			ds.Errorf(plan.CodeImportExists, nil, "see which one is right; --force writes over it", "%s has another value already, in %s", in.Name, old.Origin)
+		case old.State == value.Present:
+			place.Place, place.State = old.Origin, would+"replaced"
+		default:
+			place.Place, place.State = old.Origin, would+"stored"
+			if src, ok := p.Source("default"); ok && place.Place == "" {
+				place.Place = src.String()
+			}
+		}
+		r.Inputs = append(r.Inputs, place)
+	}
+	return values, ds
+}
+
+var cueName = regexp.MustCompile(`^[^._].*\.cue$`)
+
+// otherContracts are the CUE files that would be a part of the contract.
+func otherContracts(module string) (names []string) {
+	entries, _ := os.ReadDir(module)
+	for _, e := range entries {
+		if cueName.MatchString(e.Name()) && e.Name() != contractFile {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// Settings are the names of the inputs whose values stand in Git.
+func (r *Result) Settings() (names []string) {
+	for _, in := range r.Inputs {
+		if in.Place == "Git" {
+			names = append(names, in.Name)
+		}
+	}
+	return names
+}
+
+// Count says how many keys have a verdict.
+func (r *Result) Count(verdict string) (n int) {
+	for _, one := range r.Proof {
+		if one.Verdict == verdict && one.Key != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// Text is what a file would hold, for a dry run.
+func (f File) Text() string { return string(f.text) }
