@@ -158,63 +158,95 @@ func (s secretID) String() string { return s.namespace + "/" + s.name }
 // took a fifth of the time of sealing; a test reads it back with the decoder.
 // All strings are quoted, for a name may look like a number, a digest too.
 func (l *lock) marshal() []byte {
-	b := bytes.NewBufferString(header)
-	fmt.Fprintf(b, "version: %d\nenvironment: %q\nfiles:\n", l.Version, l.Environment)
+	b := make([]byte, 0, l.size())
+	text := func(before, s string) { b = append(strconv.AppendQuote(append(b, before...), s), '\n') }
+	name := func(before, s string) { b = append(strconv.AppendQuote(append(b, before...), s), ":\n"...) }
+	line := func(s ...string) {
+		for _, s := range s {
+			b = append(b, s...)
+		}
+		b = append(b, '\n')
+	}
+	at := func(before string, t time.Time) {
+		b = append(t.UTC().AppendFormat(append(b, before...), time.RFC3339), '\n')
+	}
+	line(header+"version: ", strconv.Itoa(l.Version))
+	text("environment: ", l.Environment)
+	line("files:")
 	for _, f := range l.Files {
-		fmt.Fprintf(b, "  - %q\n", f)
+		text("  - ", f)
 	}
 	if len(l.Accepted) > 0 {
-		fmt.Fprint(b, "accepted:\n")
+		line("accepted:")
 	}
 	for _, a := range l.Accepted {
-		fmt.Fprintf(b, "  - %q\n", a)
+		text("  - ", a)
 	}
 	if len(l.Certificates) > 0 {
-		fmt.Fprint(b, "certificates:\n")
+		line("certificates:")
 	}
 	for _, sha := range slices.Sorted(maps.Keys(l.Certificates)) {
 		c := l.Certificates[sha]
-		fmt.Fprintf(b, "  %q:\n    subject: %q\n    notBefore: %s\n    notAfter: %s\n", sha, c.Subject, c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
+		name("  ", sha)
+		text("    subject: ", c.Subject)
+		at("    notBefore: ", c.NotBefore)
+		at("    notAfter: ", c.NotAfter)
 	}
 	if len(l.Inputs) > 0 {
-		fmt.Fprint(b, "inputs:\n")
+		line("inputs:")
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.Inputs)) {
-		in := l.Inputs[name]
-		fmt.Fprintf(b, "  %q:\n    place: %q\n    present: %t\n", name, in.Place, in.Present)
+	for _, input := range slices.Sorted(maps.Keys(l.Inputs)) {
+		in := l.Inputs[input]
+		name("  ", input)
+		text("    place: ", in.Place)
+		line("    present: ", strconv.FormatBool(in.Present))
 		if in.Family != "" {
-			fmt.Fprintf(b, "    family: %q\n", in.Family)
+			text("    family: ", in.Family)
 		}
 	}
 	if len(l.Secrets) == 0 {
-		fmt.Fprint(b, "secrets: []\n")
-		return b.Bytes()
+		line("secrets: []")
+		return b
 	}
-	fmt.Fprint(b, "secrets:\n")
+	line("secrets:")
 	for _, s := range l.Secrets {
-		fmt.Fprintf(b, "  - namespace: %q\n    name: %q\n    scope: %q\n    certificate: %q\n", s.Namespace, s.Name, s.Scope, s.Certificate)
+		text("  - namespace: ", s.Namespace)
+		text("    name: ", s.Name)
+		text("    scope: ", s.Scope)
+		text("    certificate: ", s.Certificate)
 		if s.File != "" {
-			fmt.Fprintf(b, "    file: %q\n", s.File)
+			text("    file: ", s.File)
 		}
-		fmt.Fprint(b, "    keys:\n")
-		for _, name := range slices.Sorted(maps.Keys(s.Keys)) {
-			k := s.Keys[name]
-			fmt.Fprintf(b, "      %q:\n        definition: %q\n", name, k.Definition)
+		line("    keys:")
+		for _, key := range slices.Sorted(maps.Keys(s.Keys)) {
+			k := s.Keys[key]
+			name("      ", key)
+			text("        definition: ", k.Definition)
 			if k.Omitted {
-				fmt.Fprint(b, "        omitted: true\n")
+				line("        omitted: true")
 				continue
 			}
-			fmt.Fprintf(b, "        ciphertext: %q\n", k.Ciphertext)
+			text("        ciphertext: ", k.Ciphertext)
 			if k.Tag != "" {
-				fmt.Fprintf(b, "        tag: %q\n", k.Tag)
+				text("        tag: ", k.Tag)
 			}
 			if k.Stamp != "" && l.Version > 1 {
-				fmt.Fprintf(b, "        stamp: %q\n", k.Stamp)
+				text("        stamp: ", k.Stamp)
 			}
-			fmt.Fprintf(b, "        sealed: %s\n        changed: %s\n", k.Sealed.UTC().Format(time.RFC3339), k.Changed.UTC().Format(time.RFC3339))
+			at("        sealed: ", k.Sealed)
+			at("        changed: ", k.Changed)
 		}
 	}
-	return b.Bytes()
+	return b
+}
+
+// size is about how long the lock is as text.
+func (l *lock) size() int {
+	n := 1000 + 100*len(l.Files) + 300*len(l.Inputs)
+	for _, s := range l.Secrets {
+		n += 500 + 500*len(s.Keys)
+	}
+	return n
 }
 
 const hintLock = "restore " + LockFile + " from Git, or remove it together with the files that it lists and build anew"
@@ -238,23 +270,26 @@ func parseLock(data []byte, file string) (*lock, plan.Diagnostics) {
 		problem(1, "it is empty")
 		return nil, ds
 	}
-	// The version comes first: the fields of another one would look unknown.
-	var v struct{ Version int }
-	if err := yaml.Unmarshal(data, &v); err == nil && (v.Version < 1 || v.Version > lockVersion) {
-		problem(1, "it has version %d, and this victorgen reads versions 1 to %d", v.Version, lockVersion)
-		return nil, ds
-	}
-	l := new(lock)
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(l); err != nil {
-		for _, p := range yamlProblems(err) {
-			problem(p.line, "%s", p.what)
+	l := readWritten(data)
+	if l == nil {
+		// The version comes first: the fields of another one would look unknown.
+		var v struct{ Version int }
+		if err := yaml.Unmarshal(data, &v); err == nil && (v.Version < 1 || v.Version > lockVersion) {
+			problem(1, "it has version %d, and this victorgen reads versions 1 to %d", v.Version, lockVersion)
+			return nil, ds
 		}
-		return nil, ds
-	}
-	if err := dec.Decode(new(yaml.Node)); err != io.EOF {
-		problem(1, "something follows its end")
+		l = new(lock)
+		dec := yaml.NewDecoder(bytes.NewReader(data))
+		dec.KnownFields(true)
+		if err := dec.Decode(l); err != nil {
+			for _, p := range yamlProblems(err) {
+				problem(p.line, "%s", p.what)
+			}
+			return nil, ds
+		}
+		if err := dec.Decode(new(yaml.Node)); err != io.EOF {
+			problem(1, "something follows its end")
+		}
 	}
 	if l.Environment == "" {
 		problem(1, "it names no environment")

@@ -3,7 +3,9 @@ package emit
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rogpeppe/go-internal/txtar"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -188,6 +191,8 @@ func FuzzLock(f *testing.F) {
 			return // a !!binary string can hold what is no text; no entry that we would keep has one
 		}
 		text := l.marshal()
+		asYAML(t, data)
+		asYAML(t, text)
 		again, ds := parseLock(text, "")
 		if len(ds) > 0 {
 			t.Fatalf("does not read its own: %v\n%s", ds, text)
@@ -196,4 +201,53 @@ func FuzzLock(f *testing.F) {
 			t.Errorf("not the same:\n%s", cmp.Diff(string(text), string(got)))
 		}
 	})
+}
+
+// asYAML fails if readWritten reads a lock otherwise than the decoder does, and
+// reports whether it reads it.
+func asYAML(t *testing.T, data []byte) bool {
+	t.Helper()
+	l := readWritten(data)
+	if l == nil {
+		return false
+	}
+	want := new(lock)
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(want); err != nil {
+		t.Errorf("reads what the decoder refuses: %v\n%s", err, data)
+	} else if diff := cmp.Diff(want, l, cmpopts.IgnoreUnexported(lockedSecret{})); diff != "" {
+		t.Errorf("reads it otherwise (-want +got)\n%s", diff)
+	}
+	return true
+}
+
+// TestReadWritten: the locks that are committed are read as they are written, and one
+// that differs from that in a line is left to the decoder.
+func TestReadWritten(t *testing.T) {
+	t.Parallel()
+	locks, err := filepath.Glob("../examples/victor/deploy/*/" + LockFile)
+	if err != nil || len(locks) < 3 {
+		t.Fatalf("%d locks, %v", len(locks), err)
+	}
+	for _, name := range locks {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !asYAML(t, data) {
+			t.Errorf("%s is left to the decoder", name)
+		}
+		lines := bytes.SplitAfter(data, []byte("\n"))
+		for i := range lines {
+			for what, other := range map[string][]byte{
+				"twice": slices.Concat(lines[i], lines[i]), "gone": nil, "indented": append([]byte(" "), lines[i]...), "with a comment": append([]byte("# x\n"), lines[i]...),
+			} {
+				asYAML(t, slices.Concat(slices.Concat(lines[:i]...), other, slices.Concat(lines[i+1:]...)))
+				if what == "with a comment" && readWritten(slices.Concat(slices.Concat(lines[:i]...), other, slices.Concat(lines[i+1:]...))) != nil {
+					t.Errorf("%s: line %d %s is read as written", name, i+1, what)
+				}
+			}
+		}
+	}
 }
