@@ -9,6 +9,7 @@
 package emit
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -458,10 +459,22 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	var lockText []byte
 	var wg crash.Group
 	wg.Go(func() { lockText = l.marshal() })
-	ds = append(ds, t.kustomize(objects)...)
+	if !e.unchanged(t) { // which was built before it was written
+		ds = append(ds, t.kustomize(objects)...)
+	}
 	wg.Wait()
 	t.Files[LockFile] = lockText
 	return t, ds
+}
+
+// unchanged reports whether all files of t, which has no lock yet, are there already.
+func (e *emission) unchanged(t *Tree) bool {
+	for name, data := range t.Files {
+		if was, ok := e.old.Files[name]; !ok || !bytes.Equal(was, data) {
+			return false
+		}
+	}
+	return true
 }
 
 // storeNamespaces returns the namespaces in which external secrets refer to the

@@ -18,20 +18,24 @@ const (
 	// maxRequest is what etcd takes in one request by default
 	// (https://etcd.io/docs/v3.6/dev-guide/limit/). Objects of CRDs are JSON there.
 	maxRequest = 1536 << 10
-	// maybeLarge is what a file may have without being looked at: JSON is at most six
-	// times as long as YAML, where all of it is characters like <.
-	maybeLarge = maxLastApplied / 6
+	// escaped is how many times as long as YAML JSON is at most, where all of it is
+	// characters like <. A file that can't be too large is not looked at.
+	escaped = 6
 )
 
 // checkObjects reports the objects of a tree that no cluster stores, and those that
 // only server-side apply can write; large reports whether there are any of these.
 func (e *emission) checkObjects(t *Tree) (large bool, ds plan.Diagnostics) {
 	places := map[string][]plan.Pos{}
+	same := map[string]int{} // the bytes of ciphertexts, which are as long in JSON
 	for _, w := range e.secrets {
 		places[w.file] = w.Pos
+		for _, c := range w.ciphertexts {
+			same[w.file] += len(c)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
-		if len(t.Files[name]) < maybeLarge || name == KustomizationFile {
+		if len(t.Files[name])-same[name] < (maxLastApplied-same[name])/escaped || name == KustomizationFile {
 			continue
 		}
 		for _, text := range bytes.Split(t.Files[name], []byte("\n---\n")) {

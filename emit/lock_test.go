@@ -251,3 +251,36 @@ func TestReadWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestUnsplice: the ciphertexts of a manifest are those that a decoder of YAML reads,
+// whatever line of it somebody has edited.
+func TestUnsplice(t *testing.T) {
+	t.Parallel()
+	manifests, err := filepath.Glob("../examples/victor/deploy/production/" + secretsDir + "/*")
+	if err != nil || len(manifests) < 3 {
+		t.Fatalf("%d manifests, %v", len(manifests), err)
+	}
+	for _, name := range manifests {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, taken := unsplice(data); len(taken) == 0 || len(taken) != len(readCiphertexts(data)) {
+			t.Errorf("%s: %d ciphertexts are taken out", name, len(taken))
+		}
+		lines := bytes.SplitAfter(data, []byte("\n"))
+		for i, line := range lines {
+			for _, other := range [][]byte{
+				nil, slices.Concat(line, line), append([]byte(" "), line...), append([]byte("# x\n"), line...), append([]byte("      AgA\n"), line...),
+				bytes.Replace(line, []byte(": "), []byte(": |\n      "), 1), bytes.Replace(line, []byte(": "), []byte(": &a "), 1), bytes.Replace(line, []byte(": "), []byte(" # : "), 1),
+				bytes.Replace(line, []byte("A"), []byte("!"), 1), bytes.TrimSuffix(line, []byte("\n")), bytes.TrimLeft(line, " "),
+				append([]byte("  encryptedData:\n"), line...), append([]byte("---\n"), line...), append([]byte("  template:\n"), line...),
+			} {
+				edited := slices.Concat(slices.Concat(lines[:i]...), other, slices.Concat(lines[i+1:]...))
+				if diff := cmp.Diff(readCiphertexts(edited), ciphertextsOf(edited), cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("%s, line %d as %q (-want +got)\n%s", name, i+1, other, diff)
+				}
+			}
+		}
+	}
+}
