@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"emit/emittest":                     {},
 	"cluster":                           {"emit", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/safefile", "internal/shape"},
 	"importer":                          {"compiler", "compiler/plan", "compiler/source", "compiler/source/env", "compiler/value", "compiler/value/derive", "emit", "importer/observe", "internal/safefile"},
-	"importer/observe":                  {"compiler/plan", "compiler/source/env", "compiler/value", "internal/safefile"},
+	"importer/observe":                  {"compiler/plan", "compiler/source/env", "compiler/value", "internal/git", "internal/offline", "internal/safefile"},
 	"cmd/victorgen": {"schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
 		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/dirlock", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review", "importer", "importer/observe"},

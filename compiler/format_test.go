@@ -11,7 +11,7 @@ import (
 func TestQuote(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
-		"", "a", "a\nb\n", "a\n\"\"\"\n\\(x)", "tab\tx", "a\r\nb", "a\n\x00", "\ta\n\n b\n", "\\(no)", `"`, `{{"{{"}}`, "é\u2028x", "_#a",
+		"", "a", "a\nb\n", "a\n\"\"\"\n\\(x)", "tab\tx", "a\r\nb", "a\n\x00", "\ta\n\n b\n", "\\(no)", `"`, `{{"{{"}}`, "é\u2028x", "_#a", `{"a": "b"}`, `a"#b"`, `"\"`, `"\n"`,
 	} {
 		text, err := Format([]byte("a: b: " + Label(s) + ": " + Quote(s, 2)))
 		if err != nil {

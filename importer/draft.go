@@ -54,6 +54,7 @@ func Infer(o *observe.Observed, app, kind string, plain map[string]bool) *Draft 
 	}
 	d.inputs(slots, variables || slices.ContainsFunc(secrets, func(s observe.Secret) bool { return s.From == "service" }))
 	d.names()
+	d.templated()
 	d.children()
 	d.templates()
 	d.finish()
@@ -101,7 +102,7 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 	for _, sl := range slots {
 		k := sl.key.observed
 		if k.Template != "" {
-			continue // of external secrets; see external
+			continue
 		}
 		name := cmp.Or(k.Variable, inputName(sl.secret.Secret, k.Name))
 		if in := byVariable[k.Variable]; k.Variable != "" && in != nil && same(in, k) {
@@ -117,12 +118,19 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 		if k.Remote != nil {
 			in.secret = true
 			in.Class = plan.Required
+			if k.Remote.Base64 {
+				in.Encoding = plan.Base64
+			}
 			if other := d.remote(k.Remote); other != nil {
 				sl.bind(other)
 				continue
 			}
 		} else {
-			d.classify(in, k, variable)
+			context := ""
+			if !variable {
+				context = sl.secret.Name
+			}
+			d.classify(in, k, variable, sl.secret.From == "variables", context)
 		}
 		if other := d.shared(in); other != nil {
 			sl.bind(other)
@@ -136,6 +144,11 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 		}
 		sl.bind(in)
 		d.Inputs = append(d.Inputs, in)
+	}
+	for _, sl := range slots { // whose parts may be keys of their own
+		if sl.key.observed.Template != "" {
+			d.external(sl.secret, sl.key)
+		}
 	}
 }
 
@@ -175,7 +188,10 @@ func (d *Draft) shared(in *Input) *Input {
 }
 
 // classify decides what class an input has.
-func (d *Draft) classify(in *Input, k *observe.Key, variable bool) {
+//
+// context is the name of the Secret it is in, if a person gave it. example says that it
+// was read from what is no deployment.
+func (d *Draft) classify(in *Input, k *observe.Key, variable, example bool, context string) {
 	name := cmp.Or(k.Variable, k.Name)
 	plain := string(in.Value.Reveal())
 	setting, why := isSetting(name, in.Value, in.Known, variable, in.Notes)
@@ -189,14 +205,15 @@ func (d *Draft) classify(in *Input, k *observe.Key, variable bool) {
 		case in.Sample != "" && open(value.New([]byte(in.Sample))) && !placeholder(value.New([]byte(in.Sample))):
 			in.Default = &in.Sample
 		}
-		if why != "" {
-			in.Why = "Taken for a setting: " + why + "."
-		}
+		in.Why = why
 		d.form(in, name)
 		return
 	}
 	in.secret = true
-	spec, guess := generated(name, in.Value, in.Known, in.Notes)
+	spec, guess := generated(name, context, in.Value, in.Known, in.Notes)
+	if !in.Known && !example {
+		spec = "" // somebody has a value of it, and another one would break what uses it
+	}
 	words := strings.ToLower(in.Description + " " + in.Group)
 	switch {
 	case in.Optional, in.Notes.Required != nil && !*in.Notes.Required && spec == "",
@@ -205,19 +222,11 @@ func (d *Draft) classify(in *Input, k *observe.Key, variable bool) {
 	case k.State == observe.Empty && variable:
 		in.Class = plan.Optional
 	case spec != "":
-		in.Class, in.Generate = plan.Generated, spec
-		if guess != "" {
-			in.Why = "Taken for generated: " + guess + "."
-			if in.Known {
-				in.Why = "Taken for generated: " + guess + ". The value is kept."
-			}
-		}
+		in.Class, in.Generate, in.Why = plan.Generated, spec, guess
 		in.Never = keepWord.MatchString(name)
 	default:
 		in.Class = plan.Required
-		if why != "" {
-			in.Why = "Taken for a secret: " + why + "."
-		}
+		in.Why = why
 	}
 	d.form(in, name)
 }
@@ -379,7 +388,7 @@ func (d *Draft) names() {
 func (d *Draft) free(in *Input, taken map[string]bool) string {
 	for _, s := range d.Secrets {
 		for _, k := range s.Keys {
-			if name := upper(s.ID) + "_" + upper(k.Name); k.in == in && !taken[name] && inputForm.MatchString(name) {
+			if name := upper(s.ID) + "_" + upper(k.Name); (k.in == in || slices.Contains(k.parts, in)) && !taken[name] && inputForm.MatchString(name) {
 				return name
 			}
 		}

@@ -98,6 +98,8 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 		return !*n.Sensitive && (!known || open(v)), ""
 	case n.Format == "port" || n.Format == "email":
 		return true, ""
+	case publicWord.MatchString(name) && variable && known && !observe.Credential(s) && !strings.ContainsAny(s, "\n"):
+		return true, ""
 	case known && !open(v):
 		return false, ""
 	case secretName(name):
@@ -106,29 +108,35 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 		return true, ""
 	case known && variable:
 		if alphanum.MatchString(s) && len(s) >= 16 && !settingWord.MatchString(name) && strong(v, 60) && !strings.ContainsFunc(s, unicode.IsLower) {
-			return false, "it looks random"
+			return false, "A secret, for it looks random."
 		}
 		return true, ""
 	case variable:
 		return true, ""
 	case publicWord.MatchString(name):
-		return true, "its name says that it is public"
+		return true, "Public, by its name."
 	case settingWord.MatchString(name) && (!known || len(s) < 200):
-		return true, "its name says that it is no secret"
+		return true, "No secret, by its name."
 	case known && (email.MatchString(s) || dotted.MatchString(s)):
-		return true, "it looks like the name of a host or a mailbox"
+		return true, "No secret, by its form."
 	}
 	if is, _ := isURL(s); is {
-		return true, "it is a URL without a login"
+		return true, "A URL without a login."
 	}
 	return false, ""
 }
 
+var tokenWord = regexp.MustCompile(`(?i)token$|api[_.-]?(key|token)$`)
+
 var rand = regexp.MustCompile(`openssl rand -(hex|base64) (\d+)`)
 
 // generated says how a value may have been generated, as CUE; empty if it does not
-// look as if it had been, or if somebody else has made it.
-func generated(name string, v value.Value, known bool, n observe.Notes) (spec, why string) {
+// look as if it had been, or if somebody else has made it, by its name or that of the
+// Secret it is in, the context.
+func generated(name, context string, v value.Value, known bool, n observe.Notes) (spec, why string) {
+	if tokenWord.MatchString(name) && !ownWord.MatchString(name) || context != "" && foreignWord.MatchString(context) {
+		return "", ""
+	}
 	foreign := foreignWord.MatchString(name) && !(ownWord.MatchString(name) && !foreignWord.MatchString(ownWord.ReplaceAllString(name, "")) || strings.Contains(strings.ToLower(name), "webhook") && !stripeHook.MatchString(name))
 	if foreign || publicWord.MatchString(name) {
 		return "", ""
@@ -153,16 +161,16 @@ func generated(name string, v value.Value, known bool, n observe.Notes) (spec, w
 			}
 			return "", ""
 		case strings.Contains(lower, "secret_key_base"):
-			return `{kind: "bytes", bits: 512, encoding: "hex"}`, "the form is a guess"
+			return `{kind: "bytes", bits: 512, encoding: "hex"}`, "The form is a guess."
 		case strings.Contains(lower, "fernet"):
 			return `{kind: "bytes", bits: 256, encoding: "base64url", padding: true}`, ""
 		}
-		return `{kind: "password", length: 32}`, "the form is a guess"
+		return `{kind: "password", length: 32}`, "The form is a guess."
 	}
 	if !ownWord.MatchString(name) && !secretName(name) || vendor(s) || !strong(v, 60) {
 		return "", ""
 	}
-	const guess = "it looks generated"
+	const guess = "Looks generated; the value is kept."
 	switch n := len(s); {
 	case uuid.MatchString(s):
 		return `{kind: "uuid"}`, guess

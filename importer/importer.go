@@ -46,6 +46,7 @@ type Input struct {
 
 	child  *plan.Generate
 	secret bool
+	source string // of one that has a Remote: its name in the contract
 }
 
 // Secret is a secret of the contract.
@@ -64,17 +65,18 @@ type Key struct {
 	Literal  *string
 	Kit      string // CUE: kit.#PostgreSQL & {...}
 
-	in       *Input // if nothing else is set, or else nil
+	in       *Input   // if nothing else is set, or else nil
+	parts    []*Input // of a template of an external secret
 	observed *observe.Key
 }
 
 // word and kin tell names apart by their words.
 var (
 	secretWord = regexp.MustCompile(`(?i)(^|[_.-])(password|passwd|passphrase|pass|pwd|pw|secret|secrets|token|key|keys|apikey|accesskey|secretkey|credential|credentials|creds|dsn|salt|pepper|auth|signature|mnemonic|seed|cookie|jwt|license|otp)([_.-]?(base|hash|base64|b64|pem|old|prev|previous|next|primary|secondary|id_rsa|data|json|value|string|key|salt|\d+))*$|(password|passwd|secret|token|apikey|privatekey)$|(^|_)access_?key_?id$`)
-	publicWord = regexp.MustCompile(`(?i)(^|[_.-])(public|publishable|pub|site|anon_public|cache|sort|partition|primary|foreign|routing|next_public|vite|react_app|nuxt_public)[_.-]?key[s]?$|^(NEXT_PUBLIC|VITE|REACT_APP|NUXT_PUBLIC|PUBLIC|EXPO_PUBLIC)_`)
+	publicWord = regexp.MustCompile(`(?i)(^|[_.-])(public|publishable|pub|site|anon_public|cache|routing|next_public|vite|react_app|nuxt_public)[_.-]?key[s]?$|^(NEXT_PUBLIC|VITE|REACT_APP|NUXT_PUBLIC|PUBLIC|EXPO_PUBLIC)_`)
 	pathWord   = regexp.MustCompile(`(?i)(_file|_path|_dir|_name|_header|_prefix|_ttl|_length|_id)$`)
 	// What is made by somebody else, who alone knows it.
-	foreignWord = regexp.MustCompile(`(?i)(^|[_.-])(aws|s3|amazon|gcp|google|azure|github|gitlab|bitbucket|slack|discord|telegram|stripe|paypal|twilio|sendgrid|mailgun|mailchimp|postmark|resend|ses|smtp|mail|email|openai|anthropic|cohere|mistral|groq|gemini|huggingface|hf|replicate|deepseek|perplexity|tavily|serper|pinecone|sentry|datadog|newrelic|new_relic|honeycomb|algolia|cloudflare|cloudinary|digitalocean|hetzner|linode|vercel|netlify|supabase|firebase|auth0|okta|clerk|oauth|oidc|sso|facebook|twitter|linkedin|apple|microsoft|spotify|shopify|plaid|segment|mixpanel|posthog|intercom|hubspot|salesforce|zendesk|jira|notion|airtable|mapbox|ldap|registry|npm|pypi|docker|dockerhub|ghcr|quay|backblaze|b2|wasabi|restic|tailscale|cloudflared|vault|hcloud|route53|acme|deepl|elevenlabs|assemblyai|deepgram|langfuse|langsmith|es|warehouse|lake)([_.-]|$)|api[_.-]?key|access[_.-]?key|client[_.-]?secret|access[_.-]?token|bot[_.-]?token|license|dsn$`)
+	foreignWord = regexp.MustCompile(`(?i)(^|[_.-])(aws|s3|amazon|gcp|google|azure|github|gitlab|bitbucket|slack|discord|telegram|stripe|paypal|twilio|sendgrid|mailgun|mailchimp|postmark|resend|ses|smtp|mail|email|openai|anthropic|cohere|mistral|groq|gemini|huggingface|hf|replicate|deepseek|perplexity|tavily|serper|pinecone|sentry|datadog|newrelic|new_relic|honeycomb|algolia|cloudflare|cf|cloudinary|digitalocean|hetzner|linode|vercel|netlify|supabase|firebase|auth0|okta|clerk|oauth|oidc|sso|facebook|twitter|linkedin|apple|microsoft|spotify|shopify|plaid|segment|mixpanel|posthog|intercom|hubspot|salesforce|zendesk|jira|notion|airtable|mapbox|ldap|registry|npm|pypi|docker|dockerhub|ghcr|quay|backblaze|b2|wasabi|restic|tailscale|cloudflared|vault|hcloud|route53|acme|deepl|elevenlabs|assemblyai|deepgram|langfuse|langsmith|es|warehouse|lake)([_.-]|$)|api[_.-]?(key|token)|access[_.-]?key|client[_.-]?secret|access[_.-]?token|bot[_.-]?token|license|dsn$`)
 	ownWord     = regexp.MustCompile(`(?i)webhook[_.-]?secret|secret[_.-]?key[_.-]?base|session|cookie|nextauth|encryption|encrypt|jwt[_.-]?(secret|key)?|signing|fernet|csrf|salt|pepper|internal|(^|_)(admin|root|superuser|replication|db|database|postgres|postgresql|pg|mysql|mariadb|mongo|mongodb|redis|valkey|rabbitmq|rabbit|amqp|minio|clickhouse|grafana|elastic|keycloak|app|user)[_.-]?(root|admin)?[_.-]?(pass|password|passwd|pwd|secret|key)$|^(app|application|secret|master|auth)[_.-]?(secret|key|password)([_.-]key)?$|(^|_)erlang_cookie$|vapid`)
 	stripeHook  = regexp.MustCompile(`(?i)stripe|paypal|clerk|svix|shopify`)
 	// What another key makes unreadable.

@@ -38,6 +38,9 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 		s.Keys = slices.DeleteFunc(slices.Clone(s.Keys), func(k plan.Key) bool {
 			return slices.ContainsFunc(k.Inputs(), func(name string) bool { return values[name].State != value.Present })
 		})
+		if d.isExternal(s) { // what stands in for values is of no type
+			s.Type = "Opaque"
+		}
 		known.Secrets = append(known.Secrets, s)
 	}
 	rendered, ds := emit.Render(&known, values)
@@ -53,6 +56,11 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 	}
 	made := map[string]emit.Rendered{}
 	for _, r := range rendered {
+		for _, s := range p.Secrets {
+			if s.Name == r.Name && s.Namespace == r.Namespace {
+				r.Type = s.Type
+			}
+		}
 		made[r.String()] = r
 	}
 	for _, s := range d.Secrets {
@@ -95,6 +103,13 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 	return all, ds
 }
 
+// isExternal reports whether s is an external secret of the draft.
+func (d *Draft) isExternal(s plan.Secret) bool {
+	return slices.ContainsFunc(d.Secrets, func(o *Secret) bool {
+		return o.Name == s.Name && (o.Namespace == s.Namespace || o.Namespace == "") && o.Kind == observe.External
+	})
+}
+
 // proveMeta compares what is not a key.
 func (d *Draft) proveMeta(s *Secret, r emit.Rendered, id string) Proved {
 	var why []string
@@ -129,7 +144,7 @@ func (d *Draft) proveKey(p *plan.Plan, s *Secret, k *Key, r emit.Rendered, id st
 	o := k.observed
 	switch {
 	case o.Remote != nil || o.Template != "":
-		one.Verdict, one.Why = d.proveRemote(p, s, k)
+		one.Verdict, one.Why = d.proveRemote(p, k, v)
 	case o.State == observe.Given && !ok:
 		one.Verdict = Lost
 	case o.State == observe.Given && !bytes.Equal(v.Reveal(), o.Value.Reveal()):
@@ -159,6 +174,11 @@ func (d *Draft) inMemory(p *plan.Plan) value.Set {
 			set[in.Name] = value.Resolved{State: value.Present, Value: v}
 		default:
 			set[in.Name] = value.Resolved{State: value.Absent}
+			for _, own := range d.Inputs {
+				if own.Name == in.Name && own.Remote != nil {
+					set[in.Name] = value.Resolved{State: value.Present, Value: standIn(*own.Remote)}
+				}
+			}
 		}
 	}
 	return set

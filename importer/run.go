@@ -139,6 +139,11 @@ func Run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 	if ds.HasErrors() {
 		return r, ds
 	}
+	for name, v := range d.inMemory(final) {
+		if in := d.input(name); in != nil && in.Remote != nil {
+			set[name] = v
+		}
+	}
 	r.Proof, bad = d.Prove(final, set)
 	ds = append(ds, bad...)
 	return r, append(ds, source.Unignored(ctx, final)...)
@@ -156,10 +161,25 @@ func (d *Draft) known(p *plan.Plan) (inputs []plan.Input) {
 	return inputs
 }
 
+func (d *Draft) input(name string) *Input {
+	for _, in := range d.Inputs {
+		if in.Name == name {
+			return in
+		}
+	}
+	return nil
+}
+
 // compile compiles an environment as it would be applied, so that all values count
-// and no certificate is needed, or, if its secrets are external, as it is.
+// and no certificate is needed. Where secrets are external, it must compile as it is,
+// too.
 func compile(dir string, d *Draft) (*plan.Plan, plan.Diagnostics) {
-	return compiler.Compile(dir, compiler.Options{Direct: d.kind() != observe.External})
+	if len(d.Sources) > 0 {
+		if _, ds := compiler.Compile(dir, compiler.Options{}); ds.HasErrors() {
+			return nil, ds
+		}
+	}
+	return compiler.Compile(dir, compiler.Options{Direct: true})
 }
 
 // prepare makes a draft that is proved, and the files for it; nothing is written
@@ -305,6 +325,9 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 	ds = append(ds, onlyErrors(bad)...)
 	for _, in := range d.Inputs {
 		place := Place{Name: in.Name, Class: in.Class}
+		if in.Remote != nil {
+			place.Place = in.source + ": " + remoteText(in.Remote)
+		}
 		v, ok := values[in.Name]
 		old := there[in.Name]
 		switch {

@@ -131,8 +131,8 @@ func (d *Draft) parts() {
 		}
 		taken[in.Name] = true
 		in.Notes.Group = p.in[0].Group
-		if spec, why := generated(in.Name, p.v, true, observe.Notes{}); spec != "" && !p.must {
-			in.Class, in.Generate, in.Why = plan.Generated, spec, "Taken for generated: "+why+". The value is kept."
+		if spec, why := generated(in.Name, "", p.v, true, observe.Notes{}); spec != "" && !p.must {
+			in.Class, in.Generate, in.Why = plan.Generated, spec, why
 		}
 		d.Inputs = slices.Insert(d.Inputs, p.at, in)
 	}
@@ -321,16 +321,16 @@ func (d *Draft) kitURL(text string, p *Input) (expr string, ok bool) {
 	} else if u != "" {
 		fields = append(fields, "#user: "+ref(u, userWord))
 	}
-	fields = append(fields, "#password: "+compiler.Quote(p.Name, 0), "#host: "+ref(host, regexp.MustCompile(`HOST`)))
+	fields = append(fields, "#password: "+compiler.Quote(p.Name, 0), "#host: "+ref(host, hostWord))
 	usual := map[string]string{"#PostgreSQL": "5432", "#MySQL": "3306", "#Redis": "6379", "#AMQP": "5672", "#SMTP": "587"}[def]
-	if r := ref(port, regexp.MustCompile(`PORT`)); port != "" && (port != usual || r[0] == '"') {
+	if r := ref(port, portWord); port != "" && (port != usual || r[0] == '"') {
 		fields = append(fields, "#port: "+r)
 	}
 	if db, ok := part(path); !ok {
 		return "", false
 	} else if slash != "" {
 		name := map[string]string{"#URL": "#path", "#AMQP": "#vhost", "#SMTP": "#path"}[def]
-		if r := ref(db, regexp.MustCompile(`(NAME|DB|DATABASE|VHOST)$`)); def != "#Redis" || db != "0" {
+		if r := ref(db, databaseWord); def != "#Redis" || db != "0" {
 			if db != "" || def != "#MongoDB" {
 				fields = append(fields, cmp.Or(name, "#database")+": "+r)
 			}
@@ -353,6 +353,13 @@ func (d *Draft) kitURL(text string, p *Input) (expr string, ok bool) {
 	}
 	return "kit." + def + " & {\n" + strings.Join(fields, "\n") + "\n}", true
 }
+
+// What the settings beside a password are called.
+var (
+	hostWord     = regexp.MustCompile(`(^|_)(HOST|HOSTNAME|SERVER)$`)
+	portWord     = regexp.MustCompile(`(^|_)PORT$`)
+	databaseWord = regexp.MustCompile(`(^|_)(DBNAME|DB_NAME|DB|DATABASE|VHOST|[A-Z]*(DB|PG|POSTGRES|MYSQL|MARIADB)_NAME)$`)
+)
 
 // login is one of a dockerconfigjson.
 type login struct{ host, user, password string }

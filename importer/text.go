@@ -20,6 +20,11 @@ type Names struct {
 
 // Contract is the text of the contract's file, laid out as `cue fmt` does.
 func (d *Draft) Contract(n Names) ([]byte, error) {
+	for _, in := range d.Inputs {
+		if in.Remote != nil {
+			in.source = d.sourceName(in.Remote.Source)
+		}
+	}
 	var body strings.Builder
 	body.WriteString("inputs: {\n")
 	group := ""
@@ -45,11 +50,13 @@ func (d *Draft) Contract(n Names) ([]byte, error) {
 	body.WriteString(d.secretsText(n))
 
 	var b strings.Builder
-	fmt.Fprintf(&b, "// The contract: which secrets %s needs, in every environment.\npackage %s\n\nimport (\n\"github.com/victor-ai/victorgen/schema\"\n", n.Package, n.Package)
+	fmt.Fprintf(&b, "// The contract: which secrets %s needs, in every environment.\npackage %s\n\n", n.Package, n.Package)
 	if strings.Contains(body.String(), "kit.#") {
-		b.WriteString("\"github.com/victor-ai/victorgen/schema/kit\"\n")
+		b.WriteString("import (\n\"github.com/victor-ai/victorgen/schema\"\n\"github.com/victor-ai/victorgen/schema/kit\"\n)")
+	} else {
+		b.WriteString("import \"github.com/victor-ai/victorgen/schema\"")
 	}
-	b.WriteString(")\n\nschema.#Environment\n\n")
+	b.WriteString("\n\nschema.#Environment\n\n")
 	if d.PartOf != "" && d.PartOf != n.Package {
 		fmt.Fprintf(&b, "partOf: %s\n\n", compiler.Quote(d.PartOf, 0))
 	}
@@ -68,7 +75,7 @@ func (in *Input) cue() string {
 	}
 	text("description", in.Description)
 	text("docs", in.Docs)
-	if in.Class != plan.Setting && in.Sample != "" {
+	if in.Default == nil && in.Sample != "" {
 		text("example", in.Sample)
 	}
 	if in.Default != nil {
@@ -100,8 +107,8 @@ func (in *Input) cue() string {
 		add("rotate", `"never"`)
 	}
 	if in.Remote != nil {
-		if in.Remote.Source != "default" {
-			text("source", in.Remote.Source)
+		if in.source != "default" {
+			text("source", in.source)
 		}
 		text("remote", remoteText(in.Remote))
 	}

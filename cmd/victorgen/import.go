@@ -47,7 +47,7 @@ make what was read, byte for byte. It writes over nothing that is there without
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(importEnvCommand())
+	cmd.AddCommand(importEnvCommand(), importManifestsCommand())
 	return cmd
 }
 
@@ -77,6 +77,45 @@ one Secret a service.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			observed, ds := observe.EnvFiles(args)
+			return o.run(cmd, observed, ds)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func importManifestsCommand() *cobra.Command {
+	o := &importOptions{}
+	cmd := &cobra.Command{
+		Use:   "manifests PATH...|-",
+		Short: "Import Secrets, and what Secrets are made from, out of manifests",
+		Long: `Import manifests reads files and directories of manifests, kustomizations, which it
+renders without a network, or standard input. It takes
+
+  Secrets                  of any type; stringData counts over data
+  secretGenerators         of a kustomization: the names lose their hash
+  SealedSecrets            all but the values, which nobody but the controller can tell:
+                           they are to be filled in
+  ExternalSecrets and      of v1beta1 and v1, with their stores, which stay as they are:
+  ClusterExternalSecrets   no value is read
+  Secrets for              placeholders become external secrets
+  argocd-vault-plugin
+
+and leaves out what controllers and tools own, and says so. Workloads beside them tell
+which keys they can do without. Templates of Helm, and what SOPS has encrypted, come
+through a pipe.`,
+		Example: `  victorgen import manifests deploy/secrets --into envs/production
+  kubectl get secret -n shop -o yaml | victorgen import manifests -
+  helm template shop ./chart | victorgen import manifests - --dry-run
+  sops decrypt secrets.enc.yaml | victorgen import manifests -`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{errors.New("name manifests, or write - for standard input")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			observed, ds := observe.Manifests(cmd.Context(), args, observe.Options{Stdin: cmd.InOrStdin()})
 			return o.run(cmd, observed, ds)
 		},
 	}

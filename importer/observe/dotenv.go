@@ -133,6 +133,7 @@ type comments struct {
 	group               string
 	pending             []string // the comment that stands right before
 	first               bool     // it begins a paragraph
+	headed              bool     // a heading between signs stands in this paragraph
 	required, sensitive string   // the defaults of a schema
 	decorators          []decorator
 }
@@ -154,14 +155,14 @@ func (r *comments) line(line, next string) {
 			r.header()
 		}
 		if heading := r.heading(); heading != "" {
-			r.group = heading
+			r.group, r.headed = heading, true
 		}
 		r.pending = nil
 		r.decorators = nil
 	case ruled.MatchString(text):
-		r.group, r.pending = ruled.FindStringSubmatch(text)[1], nil
+		r.group, r.pending, r.headed = ruled.FindStringSubmatch(text)[1], nil, true
 	case trailed.MatchString(text):
-		r.group, r.pending = trailed.FindStringSubmatch(text)[1], nil
+		r.group, r.pending, r.headed = trailed.FindStringSubmatch(text)[1], nil, true
 	case rule.MatchString(strings.TrimPrefix(next, "#")) && strings.HasPrefix(next, "#") && len(r.pending) == 0 && isShort(text):
 		r.group = text
 	case strings.HasPrefix(text, "@") && r.decorated(text):
@@ -197,7 +198,7 @@ func (r *comments) blank() {
 	if h := r.heading(); h != "" {
 		r.group = h
 	}
-	r.pending, r.decorators = nil, nil
+	r.pending, r.decorators, r.headed = nil, nil, false
 }
 
 func (r *comments) header() {
@@ -214,7 +215,7 @@ func (r *comments) header() {
 // alone reports whether the comment before line i is about its assignment, and
 // not about all that follow without a blank line and a comment of their own.
 func (r *comments) alone(lines []string, i int, at map[int]env.Assignment) bool {
-	if len(r.pending) == 0 || !r.first || r.heading() == "" {
+	if len(r.pending) == 0 || !r.first || r.headed || r.heading() == "" {
 		return true
 	}
 	more := 0
@@ -243,7 +244,7 @@ func (r *comments) take(behind string, alone bool) Notes {
 			if u = strings.TrimRight(u, ".,;:)>"); !Secretive(u) {
 				n.Docs = u
 			}
-			line = strings.TrimRight(lead.ReplaceAllString(strings.Replace(line, u, "", 1), ""), " ()<>[]")
+			line = strings.TrimRight(lead.ReplaceAllString(strings.TrimRight(strings.Replace(line, u, "", 1), " ."), ""), " ()<>[]")
 		}
 		if line = clean(line); line != "" {
 			words = append(words, line)

@@ -131,6 +131,14 @@ type Source struct {
 	Fields   map[string]string // of schema.#Source
 }
 
+// helmOwned and its like are what tools keep about an object in its labels and
+// annotations, which is nothing that whoever wrote it said.
+var kept = regexp.MustCompile(`^(kubectl\.kubernetes\.io/last-applied-configuration|meta\.helm\.sh/.*|helm\.sh/(chart|resource-policy|hook.*)|` +
+	`app\.kubernetes\.io/managed-by|(kustomize|helm)\.toolkit\.fluxcd\.io/.*|argocd\.argoproj\.io/(instance|tracking-id|compare-options|sync-options|sync-wave|hook.*)|` +
+	`sealedsecrets\.bitnami\.com/(cluster-wide|namespace-wide|managed|patch|skip-set-owner-references)|kustomize\.config\.k8s\.io/.*|internal\.config\.kubernetes\.io/.*|` +
+	`config\.kubernetes\.io/.*|avp\.kubernetes\.io/.*|reconcile\.external-secrets\.io/.*|external-secrets\.io/.*|controller-uid|victorgen/.*|objectset\.rio\.cattle\.io/.*|` +
+	`chart|heritage|release)$`)
+
 // Secretive reports whether text that is no value, such as a comment or a label,
 // looks as if somebody had put a secret into it.
 func Secretive(text string) bool {
@@ -144,6 +152,10 @@ func Secretive(text string) bool {
 	}
 	return false
 }
+
+// Credential reports whether text has the form of a well-known credential, or a login
+// in a URL.
+func Credential(text string) bool { return known.MatchString(text) || loginURL.MatchString(text) }
 
 // Leaks reports whether text, of which the secrets that are known have been taken,
 // may hold another: whatever stands behind a name that promises one.
