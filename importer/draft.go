@@ -99,6 +99,7 @@ func (d *Draft) left(s *Secret, format string, args ...any) {
 // inputs gives each key an input, and those of one value the same.
 func (d *Draft) inputs(slots []*slot, variable bool) {
 	byVariable := map[string]*Input{}
+	given := slices.ContainsFunc(slots, func(s *slot) bool { return s.key.observed.State == observe.Given })
 	for _, sl := range slots {
 		k := sl.key.observed
 		if k.Template != "" {
@@ -130,7 +131,10 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 			if !variable {
 				context = sl.secret.Name
 			}
-			d.classify(in, k, variable, sl.secret.From == "variables", context)
+			if sl.secret.From == "variables" && given && k.State == observe.Unknown {
+				in.Optional = true // an example has it, and what runs can do without
+			}
+			d.classify(in, k, variable, sl.secret.From == "variables" && !given, context)
 		}
 		if other := d.shared(in); other != nil {
 			sl.bind(other)
@@ -202,7 +206,7 @@ func (d *Draft) classify(in *Input, k *observe.Key, variable, example bool, cont
 			in.Default = &plain
 		case k.State == observe.Empty:
 			in.Default = new(string)
-		case in.Sample != "" && open(value.New([]byte(in.Sample))) && !placeholder(value.New([]byte(in.Sample))):
+		case in.Sample != "" && !in.Optional && open(value.New([]byte(in.Sample))) && !placeholder(value.New([]byte(in.Sample))):
 			in.Default = &in.Sample
 		}
 		in.Why = why
@@ -216,7 +220,7 @@ func (d *Draft) classify(in *Input, k *observe.Key, variable, example bool, cont
 	}
 	words := strings.ToLower(in.Description + " " + in.Group)
 	switch {
-	case in.Optional, in.Notes.Required != nil && !*in.Notes.Required && spec == "",
+	case in.Optional && (in.Notes.Required == nil || !*in.Notes.Required), in.Notes.Required != nil && !*in.Notes.Required && spec == "",
 		!in.Known && in.Notes.Required == nil && strings.Contains(words, "optional"):
 		in.Class = plan.Optional
 	case k.State == observe.Empty && variable:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -126,6 +127,9 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 	return false, ""
 }
 
+// houseWord is what an example leaves to whoever sets the application up.
+var houseWord = regexp.MustCompile(`(?i)(password|passwd|pass|secret[_.-]?key|enc[_.-]?key)$`)
+
 var tokenWord = regexp.MustCompile(`(?i)token$|api[_.-]?(key|token)$`)
 
 var rand = regexp.MustCompile(`openssl rand -(hex|base64) (\d+)`)
@@ -134,6 +138,11 @@ var rand = regexp.MustCompile(`openssl rand -(hex|base64) (\d+)`)
 // look as if it had been, or if somebody else has made it, by its name or that of the
 // Secret it is in, the context.
 func generated(name, context string, v value.Value, known bool, n observe.Notes) (spec, why string) {
+	if m := rand.FindStringSubmatch(n.Description + " " + n.Sample); m != nil && !known {
+		if bytes, err := strconv.Atoi(m[2]); err == nil && bytes >= 1 && bytes <= 1024 {
+			return fmt.Sprintf("{kind: \"bytes\", bits: %d, encoding: %q}", bytes*8, m[1]), ""
+		}
+	}
 	if tokenWord.MatchString(name) && !ownWord.MatchString(name) || context != "" && foreignWord.MatchString(context) {
 		return "", ""
 	}
@@ -143,17 +152,9 @@ func generated(name, context string, v value.Value, known bool, n observe.Notes)
 	}
 	s := string(v.Reveal())
 	if !known {
-		if m := rand.FindStringSubmatch(n.Description + " " + n.Sample); m != nil {
-			if bits := 0; len(m[2]) < 4 {
-				fmt.Sscan(m[2], &bits)
-				if bits >= 8 && bits <= 1024 {
-					return fmt.Sprintf("{kind: \"bytes\", bits: %d, encoding: %q}", bits*8, m[1]), ""
-				}
-			}
-		}
 		lower := strings.ToLower(name)
 		switch {
-		case !ownWord.MatchString(name):
+		case !ownWord.MatchString(name) && !houseWord.MatchString(name):
 			return "", ""
 		case strings.Contains(lower, "vapid"):
 			if strings.Contains(lower, "private") {
