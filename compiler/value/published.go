@@ -251,23 +251,66 @@ const (
 )
 
 // vocabulary holds the words of samples.
-var vocabulary = sync.OnceValue(func() map[string]sort {
-	m := map[string]sort{}
-	for _, list := range []struct {
-		sort  sort
-		words string
-	}{{ordinary, ordinaryWords}, {context, contextWords}, {glue, glueWords}, {telling, tellingWords}} {
-		for line := range strings.Lines(list.words) {
-			if strings.HasPrefix(line, "#") {
-				continue
+var vocabulary = sync.OnceValue(func() *lexicon {
+	l := &lexicon{words: [...]string{ordinary: ordinaryWords, context: contextWords, glue: glueWords, telling: tellingWords}}
+	for s := ordinary; s <= telling; s++ { // a word in two lists is of the later one
+		at := 0
+		for line := range strings.Lines(l.words[s]) {
+			if !strings.HasPrefix(line, "#") {
+				l.add(s, at, at+len(line))
 			}
-			for w := range strings.FieldsSeq(line) {
-				m[w] = list.sort
-			}
+			at += len(line)
 		}
 	}
-	return m
+	return l
 })
+
+// lexicon has the sort of each word of some lists. A map of them takes ten times as
+// long to make, which is a part of what the start of a process takes.
+type lexicon struct {
+	words [telling + 1]string
+	slots [1 << lexiconBits]struct {
+		at   uint32 // in the list
+		size uint8
+		sort sort // unknown is none
+	}
+}
+
+// lexiconBits makes room for twice as many words as there are, or nearly.
+const lexiconBits = 15
+
+// add adds the words in a part of the list of a sort.
+func (l *lexicon) add(s sort, from, to int) {
+	list := l.words[s]
+	for from < to {
+		end := from
+		for end < to && list[end] > ' ' {
+			end++
+		}
+		if end > from {
+			slot := &l.slots[l.find(list[from:end])]
+			slot.at, slot.size, slot.sort = uint32(from), uint8(end-from), s
+		}
+		from = end + 1
+	}
+}
+
+// of is the sort of a word; unknown if it is in no list.
+func (l *lexicon) of(word string) sort { return l.slots[l.find(word)].sort }
+
+// find returns the slot of a word, or the one where it would be.
+func (l *lexicon) find(word string) int {
+	hash := uint32(2166136261) // FNV-1a
+	for i := range len(word) {
+		hash = (hash ^ uint32(word[i])) * 16777619
+	}
+	for i := hash >> (32 - lexiconBits); ; i = (i + 1) % (1 << lexiconBits) {
+		slot := l.slots[i]
+		if slot.sort == unknown || l.words[slot.sort][slot.at:slot.at+uint32(slot.size)] == word {
+			return int(i)
+		}
+	}
+}
 
 //go:embed ordinary.txt
 var ordinaryWords string
@@ -509,29 +552,20 @@ var proofs = [...]float64{context: 3.5, glue: 6, telling: 6.5}
 // of letters that follow each other, at most one is rare in words. Of ten
 // random letters, one in seventy is like that.
 func wordlike(s string) bool {
-	rare := 0
+	rare, common := 0, pairs()
 	for i := 2; i <= len(s); i++ {
-		if !pairs()[s[i-2:i]] {
+		if a, b := s[i-2], s[i-1]; max(a, b) > 'z' || !common[a][b] {
 			rare++
 		}
 	}
 	return rare <= 1
 }
 
-// pairs are the pairs of letters that are common in words.
-var pairs = sync.OnceValue(func() map[string]bool {
-	count, all := map[string]int{}, 0
-	for w := range vocabulary() {
-		for i := 2; i <= len(w); i++ {
-			count[w[i-2:i]]++
-			all++
-		}
-	}
-	m := map[string]bool{}
-	for pair, n := range count {
-		if n*2000 >= all {
-			m[pair] = true
-		}
+// pairs are the pairs of letters that are common in words, letter by letter.
+var pairs = sync.OnceValue(func() *['z' + 1]['z' + 1]bool {
+	m := new(['z' + 1]['z' + 1]bool)
+	for pair := range strings.FieldsSeq(commonPairs) {
+		m[pair[0]][pair[1]] = true
 	}
 	return m
 })
@@ -635,7 +669,7 @@ func split(s string) (parts []part, separated bool) {
 // few letters left over as can be, and of those the fewest pieces.
 func segment(s string) []part {
 	v := vocabulary()
-	if sort, ok := v[s]; ok {
+	if sort := v.of(s); sort != unknown {
 		return []part{{text: s, sort: sort}}
 	}
 	type best struct {
@@ -649,7 +683,7 @@ func segment(s string) []part {
 			at[i].pieces++
 		}
 		for n := 1; n <= min(i, 16); n++ {
-			if v[s[i-n:i]] == unknown || n == 1 && len(s) < 12 { // along is not "a long"
+			if v.of(s[i-n:i]) == unknown || n == 1 && len(s) < 12 { // along is not "a long"
 				continue
 			}
 			if b := (best{at[i-n].left, at[i-n].pieces + 1, i - n, true}); b.left < at[i].left || b.left == at[i].left && b.pieces < at[i].pieces {
@@ -661,7 +695,7 @@ func segment(s string) []part {
 	for i := len(s); i > 0; i = at[i].from {
 		text := s[at[i].from:i]
 		if at[i].known {
-			parts = append(parts, part{text: text, sort: v[text]})
+			parts = append(parts, part{text: text, sort: v.of(text)})
 		} else if n := len(parts); n > 0 && parts[n-1].sort == unknown {
 			parts[n-1].text = text + parts[n-1].text
 		} else {

@@ -206,7 +206,7 @@ func TestWordsPass(t *testing.T) {
 	all := words(t)
 	var ours []string
 	for _, w := range all {
-		if vocabulary()[w] > ordinary {
+		if vocabulary().of(w) > ordinary {
 			ours = append(ours, w)
 		}
 	}
@@ -224,7 +224,7 @@ func TestWordsPass(t *testing.T) {
 				}
 				as := 1 / float64(len(all))
 				drawn := (1 - often) * as
-				if vocabulary()[phrase[i]] > ordinary {
+				if vocabulary().of(phrase[i]) > ordinary {
 					drawn += often / float64(len(ours))
 				}
 				weight *= as / drawn
@@ -445,4 +445,48 @@ func words(tb testing.TB) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(seen))
+}
+
+// TestVocabulary holds the lexicon to the lists, and the pairs of letters to what is
+// common in these.
+func TestVocabulary(t *testing.T) {
+	t.Parallel()
+	all := map[string]sort{}
+	for s, list := range []string{ordinary: ordinaryWords, context: contextWords, glue: glueWords, telling: tellingWords} {
+		for line := range strings.Lines(list) {
+			if !strings.HasPrefix(line, "#") {
+				for w := range strings.FieldsSeq(line) {
+					all[w] = sort(s)
+				}
+			}
+		}
+	}
+	if len(all) < 10_000 || len(all) > 1<<lexiconBits*2/3 {
+		t.Errorf("%d words", len(all))
+	}
+	count, pairsOf := map[string]int{}, 0
+	for w, s := range all {
+		if got := vocabulary().of(w); got != s {
+			t.Errorf("%s is of sort %d, want %d", w, got, s)
+		}
+		for _, other := range []string{w + "q", "q" + w, w[1:], w[:len(w)-1]} {
+			if got := vocabulary().of(other); got != all[other] {
+				t.Errorf("%s is of sort %d, want %d", other, got, all[other])
+			}
+		}
+		for i := 2; i <= len(w); i++ {
+			count[w[i-2:i]]++
+			pairsOf++
+		}
+	}
+	var want []string
+	for pair, n := range count {
+		if n*2000 >= pairsOf {
+			want = append(want, pair)
+		}
+	}
+	slices.Sort(want)
+	if got := strings.Fields(commonPairs); !slices.Equal(got, want) {
+		t.Errorf("the common pairs are\n%s", strings.Join(want, " "))
+	}
 }

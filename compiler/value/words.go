@@ -101,6 +101,15 @@ const (
 		todo fixme: change replace set add fill generate
 		this: is should must needs has secret password key value string token
 		fake dummy example sample placeholder mock test: key token secret password api value string credentials`
+	// commonPairs are the pairs of letters that make one in 2,000 or more of those of
+	// the vocabulary.
+	commonPairs = `
+		ab ac ad af ag ai ak al am an ap ar as at au av aw ay az ba bb be bi bl bo br bs bu by ca cc ce ch ci ck cl co cr cs ct cu cy da dd de di dl
+		do dr ds du dy ea eb ec ed ee ef eg ei el em en eo ep er es et ev ew ex ey fa fe ff fi fl fo fr ft fu ga ge gg gh gi gl gn go gr gs gu ha he
+		hi ho hr ht hu hy ia ib ic id ie if ig ik il im in io ip ir is it iv iz ja je jo ju ka ke ki ko ks ky la ld le lf li ll lo ls lt lu ly ma mb
+		me mi mm mo mp ms mu my na nc nd ne nf ng ni nk nn no ns nt nu nv ny oa ob oc od of og oi ok ol om on oo op or os ot ou ov ow oy pa pe ph pi
+		pl po pp pr ps pt pu qu ra rb rc rd re rf rg ri rk rl rm rn ro rp rr rs rt ru rv ry sa sc se sh si sk sl sm so sp ss st su sw sy ta tc te th
+		ti tl to tr ts tt tu ty ua ub uc ud ue ug ui ul um un up ur us ut va ve vi vo wa we wh wi wn wo xp ya ye ym yo ys za ze`
 	// knownDigests are the first ten bytes of the SHA-256 of values that look random:
 	// of the samples of jwt.io, Stripe, reCAPTCHA, Azurite, the Cosmos DB emulator,
 	// Hardhat, Flask, FastAPI, Airflow, LibreChat, Plane and others.
