@@ -48,6 +48,8 @@ type Options struct {
 	// Review adds warnings of what is allowed, and read over easily in a review:
 	// who gets a secret beside those whom it is for. A build does not repeat them.
 	Review bool
+	// Shared is what this has in common with others of a run; nil is nothing.
+	Shared *Shared
 }
 
 // Compile compiles the environment in dir. The plan is nil if there are
@@ -110,7 +112,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	c.root = root
 
-	if c.module, err = openModule(root, abs); err != nil {
+	if c.module, err = openModule(root, abs, c.options.Shared); err != nil {
 		c.ds.Errorf(plan.CodeNotAModule, nil, "", "the module can't be opened: %s", reason(err))
 		return nil
 	}

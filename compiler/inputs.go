@@ -349,12 +349,18 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	case trial.Kind == plan.RSA || trial.Kind == plan.Ed25519 || trial.Kind == plan.ECDSA:
 		n = 1
 	}
+	limit := sourceKinds[c.sources[in.Source].Kind].maxValue
+	asked := trialKey(*in, trial, n, limit)
+	if c.options.Shared != nil {
+		if _, good := c.options.Shared.good.Load(asked); good {
+			return
+		}
+	}
 	rnd := rand.NewChaCha8([32]byte{})
 	var values []value.Value
 	var failed func() // what is wrong with the value after these
 	for len(values) < n && failed == nil {
 		v, err := value.Generate(trial, rnd)
-		limit := sourceKinds[c.sources[in.Source].Kind].maxValue
 		switch {
 		case err != nil:
 			failed = func() {
@@ -376,7 +382,20 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 			"what %s generates breaks its own constraints: %s", in.Name, why[0].Message)
 	} else if failed != nil {
 		failed()
+	} else if c.options.Shared != nil {
+		c.options.Shared.good.Store(asked, true)
 	}
+}
+
+// trialKey is all that a trial of in goes by, which is what [value.Judge] asks of an
+// input, and what is generated.
+func trialKey(in plan.Input, trial plan.Generate, n, limit int) string {
+	pattern := ""
+	if in.Constraints.Pattern != nil {
+		pattern = in.Constraints.Pattern.String()
+		in.Constraints.Pattern = nil
+	}
+	return fmt.Sprintf("%t %t %q %q %q %+q %+q %d %d", in.Name == plan.LockKey, in.Secret(), in.Encoding, in.Example, pattern, fmt.Sprintf("%+v", in.Constraints), fmt.Sprintf("%+v", trial), n, limit)
 }
 
 // missed returns what is wrong with the last of the first run values in a row that

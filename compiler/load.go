@@ -227,8 +227,22 @@ func ModuleRoot(dir string) (string, bool) {
 // touches the network.
 func (c *compilation) loadInstance() *build.Instance {
 	m := c.module
+	moduleFile := m.files["cue.mod/module.cue"].content
+	if known := c.options.Shared.schemaFor(moduleFile); known != nil {
+		if inst := m.instance(true); inst.Err == nil && replaceStubs(inst, known, map[*build.Instance]bool{}) {
+			return inst
+		}
+		m.sources = nil
+	}
+	inst := m.instance(false)
+	c.options.Shared.keepSchema(moduleFile, inst)
+	return inst
+}
+
+// instance loads it, with stubs in the place of the schema or without.
+func (m *module) instance(stubbed bool) *build.Instance {
 	return load.Instances([]string{"."}, &load.Config{
-		Overlay:    m.overlay(),
+		Overlay:    m.overlay(stubbed),
 		ModuleRoot: m.mount,
 		Dir:        path.Join(append([]string{m.mount}, m.as...)...),
 		ParseFile: func(name string, src any, cfg parser.Config) (*ast.File, error) {
@@ -425,7 +439,7 @@ var unbounded = map[string][]string{
 // checkUnbounded reports the use of one of them, called or not, of one whose
 // arguments are bounded where it is not called, and of a package that has one
 // otherwise than in package.Name: under another name it is not found.
-func (c *compilation) checkUnbounded(f *ast.File) {
+func (m *module) checkUnbounded(f *ast.File) (ds plan.Diagnostics) {
 	named, called := map[*ast.Ident]bool{}, map[ast.Node]bool{}
 	ast.Walk(f, func(n ast.Node) bool {
 		name := ""
@@ -447,18 +461,19 @@ func (c *compilation) checkUnbounded(f *ast.File) {
 		named[x] = true
 		pkg, _ := strconv.Unquote(spec.Path.Value)
 		names, ok := unbounded[ast.ParseImportPath(pkg).Path]
-		at := []plan.Pos{c.module.position(n.Pos())}
+		at := []plan.Pos{m.position(n.Pos())}
 		switch {
 		case ok && name == "":
-			c.ds.Errorf(plan.CodeUnbounded, at, "write the name of a function after it: "+x.Name+".Name", "package %s is used as a value", pkg)
+			ds.Errorf(plan.CodeUnbounded, at, "write the name of a function after it: "+x.Name+".Name", "package %s is used as a value", pkg)
 		case ok && !called[n] && isJoining(pkg, name):
-			c.ds.Errorf(plan.CodeUnbounded, at, "call it where it stands", "%s.%s is used as a value", path.Base(pkg), name)
+			ds.Errorf(plan.CodeUnbounded, at, "call it where it stands", "%s.%s is used as a value", path.Base(pkg), name)
 		case slices.Contains(names, name):
-			c.ds.Errorf(plan.CodeUnbounded, at, "write the value itself into the contract",
+			ds.Errorf(plan.CodeUnbounded, at, "write the value itself into the contract",
 				"%s.%s is not available: what it makes can be of any size", path.Base(pkg), name)
 		}
 		return true
 	}, nil)
+	return ds
 }
 
 // checkFiles reports the files that CUE was not shown, and what the others say
@@ -478,33 +493,46 @@ func (c *compilation) checkFiles(pkg string) {
 		if pkg != "" && f.syntax.PackageName() != pkg && rel != "cue.mod/module.cue" && inside(filepath.Dir(name), c.dir) {
 			continue // another package beside this one, which CUE passes over
 		}
-		c.checkUnbounded(f.syntax)
-		ast.Walk(f.syntax, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.Attribute:
-				if does := forbidden[n.Name()]; does != "" {
-					c.ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take it away, and write the value into the contract",
-						"@%s is not allowed: it %s", n.Name(), does)
-				}
-			case *ast.ImportSpec:
-				if name, err := strconv.Unquote(n.Path.Value); err == nil && strings.HasPrefix(name, "tool/") {
-					c.ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take the import away",
-						"%q can't be imported: it is for cue's commands, which read files and run programs", name)
-				}
-			}
-			return true
-		}, nil)
+		f.once.checks.Do(func() { f.ds = m.checkFile(f.syntax) })
+		c.ds = append(c.ds, f.ds...)
 	}
+}
+
+// checkFile reports what a file says that would make CUE read more than it is shown.
+func (m *module) checkFile(f *ast.File) plan.Diagnostics {
+	ds := m.checkUnbounded(f)
+	ast.Walk(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Attribute:
+			if does := forbidden[n.Name()]; does != "" {
+				ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take it away, and write the value into the contract",
+					"@%s is not allowed: it %s", n.Name(), does)
+			}
+		case *ast.ImportSpec:
+			if name, err := strconv.Unquote(n.Path.Value); err == nil && strings.HasPrefix(name, "tool/") {
+				ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take the import away",
+					"%q can't be imported: it is for cue's commands, which read files and run programs", name)
+			}
+		}
+		return true
+	}, nil)
+	return ds
 }
 
 // checkSchema reports what the module has beside or instead of the embedded
 // schema: CUE and editors would unify it into the language.
 func (c *compilation) checkSchema() {
-	for _, f := range StrangeSchema(c.module.dir) {
+	strange := c.module.strange
+	if c.module.shared != nil {
+		strange = c.module.shared.strange
+	}
+	for _, f := range strange() {
 		c.ds.Errorf(plan.CodeSchemaStale, []plan.Pos{{File: filepath.Join(c.module.dir, filepath.FromSlash(f.Path)), Line: 1, Column: 1}},
 			"run `victorgen init` in the module: it renews the schema, and removes what is not of it", "%s", f.Why)
 	}
 }
+
+func (m *module) strange() []Strange { return StrangeSchema(m.dir) }
 
 // Strange is a file that stands where only the embedded schema may.
 type Strange struct {

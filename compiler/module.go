@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"cuelang.org/go/cue/ast"
@@ -46,27 +47,38 @@ type module struct {
 	files map[string]*file
 	seen  map[string]bool // the directories whose files are loaded
 
-	sources []string // what CUE has parsed, in its order; see placeAttribute
+	sources []string      // what CUE has parsed, in its order; see placeAttribute
+	shared  *sharedModule // with other environments; nil if nothing is
 }
 
 // file is one .cue file of a module.
 type file struct {
 	content []byte
 	syntax  *ast.File // nil if it does not parse
-	lines   []string  // of the content, made when asked for
 	err     error     // why it can't be read
 	bad     error     // why it does not parse
 	schema  bool      // embedded
+
+	once struct{ lines, checks sync.Once } // for what follows, made when asked for
+	text []string                          // the lines of the content
+	ds   plan.Diagnostics                  // what checkFile says
+}
+
+// lines are those of the content.
+func (f *file) lines() []string {
+	f.once.lines.Do(func() { f.text = strings.Split(string(f.content), "\n") })
+	return f.text
 }
 
 // openModule reads what the environment in dir needs of the module in root;
 // both are absolute and without links.
-func openModule(root, dir string) (*module, error) {
+func openModule(root, dir string, shared *Shared) (*module, error) {
 	m, err := newModule(root)
 	if err != nil {
 		return nil, err
 	}
 	defer m.root.Close()
+	m.shared = shared.module(root)
 	// Nobody can have made a directory of this name.
 	m.mount = "/victorgen-" + strings.ToLower(rand.Text())
 	if rel, err := filepath.Rel(root, dir); err == nil && rel != "." {
@@ -152,6 +164,20 @@ func (m *module) list(rel string) []string {
 	if OfSchema(rel) {
 		return nil
 	}
+	if m.shared == nil || m.own(rel) {
+		return m.readList(rel)
+	}
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	names, ok := m.shared.lists[rel]
+	if !ok {
+		names = m.readList(rel)
+		m.shared.lists[rel] = names
+	}
+	return names
+}
+
+func (m *module) readList(rel string) []string {
 	f, err := m.root.Open(filepath.FromSlash(rel))
 	if err != nil {
 		return nil
@@ -169,12 +195,17 @@ func (m *module) list(rel string) []string {
 	return names
 }
 
-// overlay is what CUE gets to see.
-func (m *module) overlay() map[string]load.Source {
+// overlay is what CUE gets to see, with stubs in the place of the schema or without.
+func (m *module) overlay(stubbed bool) map[string]load.Source {
 	all := map[string]load.Source{}
 	for rel, f := range m.files {
-		if f.err == nil {
+		if f.err == nil && !(stubbed && f.schema) {
 			all[m.mount+"/"+m.virtual(rel)] = load.FromBytes(f.content)
+		}
+	}
+	if stubbed {
+		for rel, content := range stubs() {
+			all[m.mount+"/"+rel] = load.FromBytes(content)
 		}
 	}
 	return all
@@ -192,8 +223,12 @@ func rename(rel string, from, to []string) string {
 	return strings.Join(elems, "/")
 }
 
-// display is the absolute path of what CUE calls name.
+// display is the absolute path of what CUE calls name. The schema may have been parsed
+// for another environment.
 func (m *module) display(name string) string {
+	if i := strings.Index(name, "/"+schema.Dir+"/"); i >= 0 {
+		return filepath.Join(m.dir, filepath.FromSlash(name[i+1:]))
+	}
 	if rel, ok := strings.CutPrefix(name, m.mount+"/"); ok {
 		return filepath.Join(m.dir, filepath.FromSlash(rename(rel, m.as, m.env)))
 	}
@@ -224,11 +259,8 @@ func (m *module) at(name string, line, column int) plan.Pos {
 	p := plan.Pos{File: name, Line: line, Column: column}
 	if rel, err := filepath.Rel(m.dir, name); err == nil {
 		if f := m.files[filepath.ToSlash(rel)]; f != nil && f.syntax != nil {
-			if f.lines == nil {
-				f.lines = strings.Split(string(f.content), "\n")
-			}
-			if line >= 1 && line <= len(f.lines) {
-				p.Text = strings.TrimSuffix(f.lines[line-1], "\r")
+			if lines := f.lines(); line >= 1 && line <= len(lines) {
+				p.Text = strings.TrimSuffix(lines[line-1], "\r")
 			}
 		}
 	}
@@ -248,10 +280,24 @@ func (m *module) parsed(name string) bool {
 // load returns the .cue file at rel, read once.
 func (m *module) load(rel string) *file {
 	f, ok := m.files[rel]
-	if ok {
-		return f
+	switch {
+	case ok:
+	case m.shared == nil || m.own(path.Dir(rel)):
+		f = m.readFile(rel)
+	default:
+		m.shared.mu.Lock()
+		defer m.shared.mu.Unlock()
+		if f = m.shared.files[rel]; f == nil {
+			f = m.readFile(rel)
+			m.shared.files[rel] = f
+		}
 	}
-	f = &file{}
+	m.files[rel] = f
+	return f
+}
+
+func (m *module) readFile(rel string) *file {
+	f := &file{}
 	f.content, f.err = m.read(rel)
 	if f.err == nil {
 		syntax, err := parser.ParseFile(filepath.Join(m.dir, filepath.FromSlash(rel)), f.content, parser.ParseComments)
@@ -259,7 +305,6 @@ func (m *module) load(rel string) *file {
 			f.syntax = syntax
 		}
 	}
-	m.files[rel] = f
 	return f
 }
 

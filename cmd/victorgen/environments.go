@@ -84,6 +84,7 @@ func collectFrom(cmd *cobra.Command, dirs []string, o compiler.Options, doing st
 	if d, err := cmd.Flags().GetDuration("timeout"); err == nil && o.Timeout == 0 {
 		o.Timeout = max(d, compiler.DefaultTimeout) // that of the sources is often shorter
 	}
+	o.Shared = compiler.NewShared()
 	results := make([]result, len(dirs))
 	parallel := func(f func(r *result)) {
 		var g crash.Group

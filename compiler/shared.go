@@ -1,0 +1,136 @@
+package compiler
+
+import (
+	"path"
+	"strings"
+	"sync"
+
+	"cuelang.org/go/cue/build"
+
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// Shared is what the compilations of a run have in common, as far as it does not
+// depend on the environment: the files of contracts as they were when they were first
+// read, the schema as CUE has parsed it, and what has been tried of it. It grows with
+// the contracts and not with the environments. A nil one shares nothing.
+type Shared struct {
+	mu      sync.Mutex
+	modules map[string]*sharedModule
+	// schemas are the schema and its kit, by import path, for modules of the same
+	// module.cue, for that says which language they are in. Nobody changes them any more.
+	schemas map[string]map[string]*build.Instance
+	good    sync.Map // what [compilation.checkGenerate] has found to be so
+}
+
+// NewShared returns what a run has in common before it has compiled anything.
+func NewShared() *Shared {
+	return &Shared{modules: map[string]*sharedModule{}, schemas: map[string]map[string]*build.Instance{}}
+}
+
+// sharedModule is what is shared of one module.
+type sharedModule struct {
+	mu      sync.Mutex
+	files   map[string]*file
+	lists   map[string][]string // the names of the .cue files, by directory
+	strange func() []Strange
+}
+
+func (s *Shared) module(dir string) *sharedModule {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.modules[dir] == nil {
+		s.modules[dir] = &sharedModule{files: map[string]*file{}, lists: map[string][]string{}, strange: sync.OnceValue(func() []Strange { return StrangeSchema(dir) })}
+	}
+	return s.modules[dir]
+}
+
+// schemaFor returns the schema for modules of such a module.cue; nil if it is not
+// parsed yet.
+func (s *Shared) schemaFor(moduleFile []byte) map[string]*build.Instance {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.schemas[string(moduleFile)]
+}
+
+// keepSchema keeps what inst imports of the schema, if that is more than there is.
+func (s *Shared) keepSchema(moduleFile []byte, inst *build.Instance) {
+	if s == nil || inst.Err != nil {
+		return
+	}
+	found := map[string]*build.Instance{}
+	var look func(*build.Instance, map[*build.Instance]bool)
+	look = func(in *build.Instance, seen map[*build.Instance]bool) {
+		for _, i := range in.Imports {
+			if seen[i] {
+				continue
+			}
+			seen[i] = true
+			if ofSchema(i) {
+				found[i.ImportPath] = i
+			}
+			look(i, seen)
+		}
+	}
+	look(inst, map[*build.Instance]bool{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(found) > len(s.schemas[string(moduleFile)]) {
+		s.schemas[string(moduleFile)] = found
+	}
+}
+
+// ofSchema reports whether all of a package is in the directory of the schema.
+func ofSchema(inst *build.Instance) bool {
+	for _, f := range inst.Files {
+		if !schema.Contains(f.Filename) {
+			return false
+		}
+	}
+	return len(inst.Files) > 0
+}
+
+// stubs are the files of the schema as CUE gets them where known takes their place:
+// one for each package, with nothing but its name.
+func stubs() map[string][]byte {
+	all := map[string][]byte{}
+	for name := range schema.Files() {
+		dir := path.Dir(path.Join(schema.Dir, name))
+		all[path.Join(dir, "stub.cue")] = []byte("package " + path.Base(dir) + "\n")
+	}
+	return all
+}
+
+// replaceStubs puts known in the place of the stubs that inst imports, and reports
+// whether it has all of them.
+func replaceStubs(inst *build.Instance, known map[string]*build.Instance, seen map[*build.Instance]bool) bool {
+	if seen[inst] {
+		return true
+	}
+	seen[inst] = true
+	for i, in := range inst.Imports {
+		if !ofSchema(in) {
+			if !replaceStubs(in, known, seen) {
+				return false
+			}
+			continue
+		}
+		if known[in.ImportPath] == nil {
+			return false
+		}
+		inst.Imports[i] = known[in.ImportPath]
+	}
+	return true
+}
+
+// own reports whether what is at rel is the environment's: there, or below.
+func (m *module) own(rel string) bool {
+	env := path.Join(append([]string{"."}, m.env...)...)
+	return env == "." || rel == env || strings.HasPrefix(rel, env+"/")
+}
