@@ -38,6 +38,9 @@ var (
 // public keys.
 func (d *Draft) children() {
 	for _, in := range d.Inputs {
+		if in.base != nil {
+			continue
+		}
 		if !in.Known {
 			d.publicHalf(in)
 			continue

@@ -27,8 +27,11 @@ type slot struct {
 // of dotenv files go to, where nothing else was read; kind is that of the source that
 // the values are for. plain are keys, by SECRET/KEY, that are to be inputs of their
 // own, whatever they look like.
-func Infer(o *observe.Observed, app, kind string, plain map[string]bool) *Draft {
-	d := &Draft{observed: o, source: kind, Sources: o.Sources, PartOf: o.PartOf, plain: plain}
+//
+// base is a contract that is there, compiled for the environment; nil if there is none.
+// What it has of what was read, it keeps, and the draft has the rest.
+func Infer(o *observe.Observed, app, kind string, plain map[string]bool, base *plan.Plan) *Draft {
+	d := &Draft{observed: o, source: kind, base: base, Sources: o.Sources, PartOf: o.PartOf, plain: plain}
 	secrets := o.Secrets
 	variables := len(secrets) == 0
 	if variables {
@@ -44,6 +47,7 @@ func Infer(o *observe.Observed, app, kind string, plain map[string]bool) *Draft 
 		if ids[s.ID] > 1 && s.Namespace != "" {
 			s.ID = s.Namespace + "-" + s.ID
 		}
+		d.adopt(s)
 		d.metadata(s)
 		d.Secrets = append(d.Secrets, s)
 		for j := range s.Secret.Keys {
@@ -53,6 +57,10 @@ func Infer(o *observe.Observed, app, kind string, plain map[string]bool) *Draft 
 		}
 	}
 	d.inputs(slots, variables || slices.ContainsFunc(secrets, func(s observe.Secret) bool { return s.From == "service" }))
+	if base != nil {
+		d.solve()
+		d.unused()
+	}
 	d.names()
 	d.templated()
 	d.children()
@@ -101,8 +109,11 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 	byVariable := map[string]*Input{}
 	given := slices.ContainsFunc(slots, func(s *slot) bool { return s.key.observed.State == observe.Given })
 	for _, sl := range slots {
+		d.bound(sl.secret, sl.key)
+	}
+	for _, sl := range slots {
 		k := sl.key.observed
-		if k.Template != "" {
+		if k.Template != "" || sl.key.fixed {
 			continue
 		}
 		name := cmp.Or(k.Variable, inputName(sl.secret.Secret, k.Name))
@@ -150,7 +161,7 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 		d.Inputs = append(d.Inputs, in)
 	}
 	for _, sl := range slots { // whose parts may be keys of their own
-		if sl.key.observed.Template != "" {
+		if sl.key.observed.Template != "" && !sl.key.fixed {
 			d.external(sl.secret, sl.key)
 		}
 	}
@@ -280,6 +291,10 @@ func wellFormed(format string, v value.Value) bool {
 // finish sees to what a build demands of each value, and to what nobody has given.
 func (d *Draft) finish() {
 	for _, in := range d.Inputs {
+		if in.base != nil {
+			d.fits(in)
+			continue
+		}
 		if !in.Known || !in.secret {
 			if in.secret && !in.Known && in.Sample != "" {
 				in.Pattern = cmp.Or(in.Pattern, samplePattern(in.Sample))
@@ -374,7 +389,15 @@ var inputForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // names has no two inputs of one name.
 func (d *Draft) names() {
 	taken := map[string]bool{plan.LockKey: true}
+	if d.base != nil {
+		for _, in := range d.base.Inputs {
+			taken[in.Name] = true
+		}
+	}
 	for _, in := range d.Inputs {
+		if in.base != nil {
+			continue
+		}
 		if !inputForm.MatchString(in.Name) {
 			in.Name = upper(in.Name)
 			if in.Name == "" || in.Name[0] >= '0' && in.Name[0] <= '9' {
@@ -441,7 +464,7 @@ func (d *Draft) Problems() (ds plan.Diagnostics) {
 func (d *Draft) Values() map[string]value.Value {
 	values := map[string]value.Value{}
 	for _, in := range d.Inputs {
-		if in.Known && in.secret {
+		if in.Known && (in.secret || in.base != nil && in.Default == nil) {
 			values[in.Name] = in.Value
 		}
 	}
@@ -455,7 +478,15 @@ func (d *Draft) Missing() (names []string) {
 			names = append(names, in.Name)
 		}
 	}
-	return names
+	if d.base != nil {
+		for _, in := range d.base.Inputs {
+			if in.Class == plan.Required && in.Default == nil && d.input(in.Name) == nil {
+				names = append(names, in.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // sorted returns the keys of m in order.

@@ -37,7 +37,7 @@ func TestGallery(t *testing.T) {
 		if ds.HasErrors() {
 			t.Fatal(ds)
 		}
-		d := importer.Infer(&observe.Observed{Variables: variables}, app, "", nil)
+		d := importer.Infer(&observe.Observed{Variables: variables}, app, "", nil, nil)
 		n, wrong := 0, 0
 		for _, in := range d.Inputs {
 			if want, ok := own.Input(in.Name); ok {

@@ -26,6 +26,7 @@ type Draft struct {
 
 	observed *observe.Observed
 	source   string          // the kind of the source; empty is env
+	base     *plan.Plan      // the contract that is there; nil if there is none
 	plain    map[string]bool // keys that are not made a template of, by SECRET/KEY: it does not give them
 }
 
@@ -44,6 +45,7 @@ type Input struct {
 	Remote   *observe.Remote
 	Why      string // what was a guess, for a comment
 
+	base   *plan.Input // as the contract that is there has it; nil if it is new
 	child  *plan.Generate
 	secret bool
 	source string // of one that has a Remote: its name in the contract
@@ -55,6 +57,7 @@ type Secret struct {
 	Keys []*Key
 	Kit  string // CUE that the keys are made by, all of them: kit.#BasicAuth & {...}
 	*observe.Secret
+	base                *plan.Secret // as the contract that is there has it; nil if it is new
 	labels, annotations map[string]string
 }
 
@@ -66,6 +69,7 @@ type Key struct {
 	Kit      string // CUE: kit.#PostgreSQL & {...}
 
 	in       *Input   // if nothing else is set, or else nil
+	fixed    bool     // the contract that is there says what it is made from
 	parts    []*Input // of a template of an external secret
 	observed *observe.Key
 }

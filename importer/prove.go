@@ -17,7 +17,7 @@ import (
 type Proved struct {
 	Secret  string `json:"secret"`
 	Key     string `json:"key,omitempty"`
-	Verdict string `json:"verdict"` // equal, differs, missing, unknown
+	Verdict string `json:"verdict"` // equal, differs, missing, added, unknown
 	Why     string `json:"why,omitempty"`
 }
 
@@ -26,6 +26,7 @@ const (
 	Equal   = "equal"   // byte for byte
 	Differs = "differs" // it is another
 	Lost    = "missing" // nothing is made of it
+	Added   = "added"   // the contract makes it, and it was not there
 	Unknown = "unknown" // nobody has said what it was
 )
 
@@ -82,12 +83,19 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 		}
 		for name := range r.Data {
 			if !slices.ContainsFunc(s.Keys, func(k *Key) bool { return k.Name == name }) {
-				all = append(all, Proved{Secret: id, Key: name, Verdict: Differs, Why: "it was not there"})
+				verdict := Differs
+				if s.base != nil { // what the contract says counts for all environments
+					verdict = Added
+				}
+				all = append(all, Proved{Secret: id, Key: name, Verdict: verdict, Why: "it was not there"})
 			}
 		}
 	}
 	for _, one := range all {
 		switch one.Verdict {
+		case Added:
+			ds.Warnf(plan.CodeImportLeft, nil, "move it out of the contract, into the environments that have it, if it is not to be there",
+				"the contract makes key %s of secret %s, which was not there", one.Key, one.Secret)
 		case Differs, Lost:
 			what := "secret " + one.Secret
 			if one.Key != "" {
@@ -97,7 +105,11 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 			if why != "" {
 				why = ": " + why
 			}
-			ds.Errorf(plan.CodeImportDiffers, nil, "report it; or leave it out of the import, and write it by hand", "%s is %s%s", what, map[string]string{Differs: "not what was read", Lost: "lost"}[one.Verdict], why)
+			hint := "report it; or leave it out of the import, and write it by hand"
+			if d.base != nil {
+				hint = "let the contract leave open what differs: a setting in the place of a literal, or an input for the key"
+			}
+			ds.Errorf(plan.CodeImportDiffers, nil, hint, "%s is %s%s", what, map[string]string{Differs: "not what was read", Lost: "lost"}[one.Verdict], why)
 		}
 	}
 	return all, ds
@@ -149,6 +161,9 @@ func (d *Draft) proveKey(p *plan.Plan, s *Secret, k *Key, r emit.Rendered, id st
 		one.Verdict = Lost
 	case o.State == observe.Given && !bytes.Equal(v.Reveal(), o.Value.Reveal()):
 		one.Verdict = Differs
+		if k.fixed {
+			one.Why = "the contract makes it of other inputs, which give something else here"
+		}
 	case o.State == observe.Given:
 		one.Verdict = Equal
 	case o.State == observe.Empty && ok && v.Len() == 0:
@@ -195,7 +210,7 @@ func (d *Draft) composed(proof []Proved) map[string]bool {
 	for _, one := range proof {
 		for _, s := range d.Secrets {
 			for _, k := range s.Keys {
-				if one.Verdict != Equal && one.Verdict != Unknown && k.Name == one.Key && strings.HasSuffix(one.Secret, "/"+s.Name) && (k.Kit != "" || k.Template != "" || s.Kit != "") && k.observed.Template == "" {
+				if one.Verdict != Equal && one.Verdict != Unknown && one.Verdict != Added && !k.fixed && k.Name == one.Key && strings.HasSuffix(one.Secret, "/"+s.Name) && (k.Kit != "" || k.Template != "" || s.Kit != "") && k.observed.Template == "" {
 					again[s.String()+"/"+k.Name] = true
 				}
 			}

@@ -86,6 +86,12 @@ const contractFile = "contract.cue"
 // that nobody builds an environment whose values are not there yet. Where it was
 // interrupted, the same command goes on.
 func Run(ctx context.Context, observed *observe.Observed, o Options) (*Result, plan.Diagnostics) {
+	r, ds := run(ctx, observed, o)
+	ds.Sort() // the proof says twice what has not changed
+	return r, ds
+}
+
+func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, plan.Diagnostics) {
 	d, r, p, ds := prepare(ctx, observed, o)
 	if ds.HasErrors() {
 		return r, ds
@@ -111,7 +117,7 @@ func Run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 		}
 		return err == nil
 	}
-	if !write(&r.Files[0]) {
+	if len(r.Files) == 2 && !write(&r.Files[0]) {
 		return r, ds
 	}
 	if len(values) > 0 {
@@ -125,7 +131,7 @@ func Run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 			}
 		}
 	}
-	if ds.HasErrors() || ctx.Err() != nil || !write(&r.Files[1]) {
+	if ds.HasErrors() || ctx.Err() != nil || !write(&r.Files[len(r.Files)-1]) {
 		return r, ds
 	}
 
@@ -183,14 +189,63 @@ func compile(dir string, d *Draft) (*plan.Plan, plan.Diagnostics) {
 }
 
 // prepare makes a draft that is proved, and the files for it; nothing is written
-// but to a directory of its own, where no value comes.
+// but to a directory of its own, where no value comes. Where a contract is there that
+// is not what this import writes, the environment joins it.
 func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics) {
+	d, r, p, ds = drafted(ctx, observed, o, nil, nil)
+	there, environments, err := contracts(o.Module)
+	if err != nil {
+		ds.Errorf(plan.CodeImportRead, nil, "", "the module %s can't be read: %v", o.Module, safefile.Reason(err))
+		return d, r, p, ds
+	}
+	root := slices.DeleteFunc(slices.Clone(there), func(f File) bool { return strings.Contains(f.Path, "/") })
+	own := slices.Contains(environments, o.Environment)
+	if len(root) == 0 || len(environments) == 1 && own || ds.HasErrors() && len(r.Files) == 0 {
+		return d, r, p, ds // there is no other environment that has it
+	}
+	if len(root) == 1 && len(r.Files) == 2 && root[0].Path == contractFile && bytes.Equal(root[0].text, r.Files[0].text) && len(environments) == 0 {
+		return d, r, p, ds // an import that was interrupted
+	}
+	names := o.Names
+	if names.Namespace == "" {
+		names.Namespace = d.Namespace(observe.ObjectName(o.Package))
+	}
+	names.Package = packageOf(root, o.Package)
+	bare := &Draft{Secrets: d.Secrets}
+	stub, err := bare.Environment(names, "")
+	if err != nil {
+		ds.Errorf(plan.CodeCrash, nil, "report it", "the environment that was to be written is not CUE")
+		return d, r, nil, ds
+	}
+	base, bad := stagedIn(append(slices.Clone(there), File{Path: "envs/" + o.Environment + "/env.cue", text: stub}), o, bare)
+	if base == nil {
+		return d, &Result{}, nil, bad
+	}
+	o.Names = names
+	return drafted(ctx, observed, o, base, there)
+}
+
+// packageOf is the package of a contract.
+func packageOf(root []File, otherwise string) string {
+	for _, f := range root {
+		for line := range strings.Lines(string(f.text)) {
+			if name, ok := strings.CutPrefix(line, "package "); ok {
+				return strings.TrimSpace(name)
+			}
+		}
+	}
+	return otherwise
+}
+
+// drafted makes a draft, which joins base if that is not nil; there are the files of
+// its contract.
+func drafted(ctx context.Context, observed *observe.Observed, o Options, base *plan.Plan, there []File) (d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics) {
 	r = &Result{}
 	var plain map[string]bool
 	for range 4 {
-		d = Infer(observed, observe.ObjectName(o.Package), o.Source.Kind, plain)
+		d = Infer(observed, observe.ObjectName(o.Package), o.Source.Kind, plain, base)
 		ds = append(d.Problems(), d.Diagnostics...)
-		if len(d.Inputs) == 0 && !ds.HasErrors() {
+		if len(d.Inputs) == 0 && len(d.Secrets) == 0 && !ds.HasErrors() {
 			ds.Errorf(plan.CodeImportRead, nil, "name files with variables or Secrets in them", "there is nothing to import")
 		}
 		if ds.HasErrors() {
@@ -200,26 +255,21 @@ func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Dra
 		if names.Namespace == "" {
 			names.Namespace = d.Namespace(observe.ObjectName(o.Package))
 		}
-		contract, err := d.Contract(names)
-		var environment []byte
-		if err == nil {
-			environment, err = d.Environment(names, o.Source.cue()+d.sourcesText())
+		environment, err := d.Environment(names, o.Source.cue()+d.sourcesText())
+		r.Files = []File{{Path: "envs/" + o.Environment + "/env.cue", text: environment}}
+		if err == nil && base == nil {
+			var contract []byte
+			contract, err = d.Contract(names)
+			r.Files = slices.Insert(r.Files, 0, File{Path: contractFile, text: contract})
 		}
 		if err != nil { // nothing that a file has is in it, but it is no help
 			ds.Errorf(plan.CodeCrash, nil, "report it", "the contract that was to be written is not CUE")
 			return d, r, nil, ds
 		}
-		r.Files = []File{{Path: contractFile, text: contract}, {Path: "envs/" + o.Environment + "/env.cue", text: environment}}
-		stage, err := os.MkdirTemp("", "victorgen-import-")
-		if err != nil {
-			ds.Errorf(plan.CodeImportRead, nil, "TMPDIR names a directory for such files", "no temporary directory can be made: %v", safefile.Reason(err))
-			return d, r, nil, ds
-		}
 		var bad plan.Diagnostics
-		p, bad = staged(stage, r.Files, o, d)
-		os.RemoveAll(stage)
+		p, bad = stagedIn(append(slices.Clone(there), r.Files...), o, d)
 		if bad.HasErrors() {
-			return d, r, nil, append(ds, moved(bad, stage, o.Module)...)
+			return d, r, nil, append(ds, bad...)
 		}
 		var unequal plan.Diagnostics
 		r.Proof, unequal = d.Prove(p, d.inMemory(p))
@@ -234,10 +284,26 @@ func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Dra
 	return d, r, p, ds
 }
 
+// stagedIn is staged in a directory that is gone afterwards.
+func stagedIn(files []File, o Options, d *Draft) (*plan.Plan, plan.Diagnostics) {
+	stage, err := os.MkdirTemp("", "victorgen-import-")
+	if err != nil {
+		var ds plan.Diagnostics
+		ds.Errorf(plan.CodeImportRead, nil, "TMPDIR names a directory for such files", "no temporary directory can be made: %v", safefile.Reason(err))
+		return nil, ds
+	}
+	defer os.RemoveAll(stage)
+	p, ds := staged(stage, files, o, d)
+	return p, moved(ds, stage, o.Module)
+}
+
 // staged compiles files in a directory as if they lay in the module.
 func staged(dir string, files []File, o Options, d *Draft) (*plan.Plan, plan.Diagnostics) {
 	var ds plan.Diagnostics
-	all := append([]File{{Path: "cue.mod/module.cue", text: []byte("module: \"import.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n")}}, files...)
+	all := files
+	if !slices.ContainsFunc(files, func(f File) bool { return f.Path == "cue.mod/module.cue" }) {
+		all = append([]File{{Path: "cue.mod/module.cue", text: []byte("module: \"import.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n")}}, files...)
+	}
 	for _, f := range all {
 		file := filepath.Join(dir, filepath.FromSlash(f.Path))
 		err := os.MkdirAll(filepath.Dir(file), 0o700)
@@ -313,7 +379,7 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 				"%s is there, and is not what this import would write; an import does not change a contract that somebody has", filepath.Join(o.Module, f.Path))
 		}
 	}
-	if others := otherContracts(o.Module); len(others) > 0 {
+	if others := otherContracts(o.Module); len(others) > 0 && d.base == nil {
 		ds.Errorf(plan.CodeImportExists, nil, "import into a directory of its own, and take over what you need",
 			"%s has CUE beside %s: %s", o.Module, contractFile, strings.Join(others, ", "))
 	}

@@ -22,7 +22,7 @@ func (d *Draft) templates() {
 	d.parts()
 	for _, s := range d.Secrets {
 		for _, k := range s.Keys {
-			if k.in == nil || !k.in.secret || !k.in.Known || k.in.child != nil || d.plain[s.String()+"/"+k.Name] || k.observed.Remote != nil {
+			if k.fixed || k.in == nil || !k.in.secret || !k.in.Known || k.in.child != nil || d.plain[s.String()+"/"+k.Name] || k.observed.Remote != nil {
 				continue
 			}
 			d.compose(s, k)
@@ -47,7 +47,7 @@ func (d *Draft) templates() {
 		names.WriteString(in.Generate)
 	}
 	d.Inputs = slices.DeleteFunc(d.Inputs, func(in *Input) bool {
-		return !used[in] && !regexp.MustCompile(`\b`+regexp.QuoteMeta(in.Name)+`\b`).MatchString(names.String())
+		return in.base == nil && !used[in] && !regexp.MustCompile(`\b`+regexp.QuoteMeta(in.Name)+`\b`).MatchString(names.String())
 	})
 }
 
@@ -98,7 +98,7 @@ func (d *Draft) parts() {
 		parts = append(parts, &part{v: v, name: name, in: []*Input{in}, at: at, must: must})
 	}
 	for i, in := range d.Inputs {
-		if !in.secret || !in.Known {
+		if !in.secret || !in.Known || in.base != nil {
 			continue
 		}
 		if u, err := url.Parse(string(in.Value.Reveal())); err == nil && u.User != nil && u.Host != "" {
@@ -399,7 +399,7 @@ func dockerConfig(v value.Value) (logins []login, ok bool) {
 
 // pullSecret writes a dockerconfigjson by the kit, if that gives the same text.
 func (d *Draft) pullSecret(s *Secret, k *Key) (expr string, ok bool) {
-	if s.Type != "kubernetes.io/dockerconfigjson" || len(s.Keys) != 1 || k.Name != ".dockerconfigjson" {
+	if s.base != nil || s.Type != "kubernetes.io/dockerconfigjson" || len(s.Keys) != 1 || k.Name != ".dockerconfigjson" {
 		return "", false
 	}
 	logins, ok := dockerConfig(k.in.Value)
@@ -431,7 +431,7 @@ func (d *Draft) pullSecret(s *Secret, k *Key) (expr string, ok bool) {
 
 // basicAuth writes a Secret of that type by the kit.
 func (d *Draft) basicAuth(s *Secret) {
-	if s.Type != "kubernetes.io/basic-auth" || len(s.Keys) != 2 || s.Keys[0].Name != "password" || s.Keys[1].Name != "username" {
+	if s.base != nil || s.Type != "kubernetes.io/basic-auth" || len(s.Keys) != 2 || s.Keys[0].Name != "password" || s.Keys[1].Name != "username" {
 		return
 	}
 	p, u := s.Keys[0].in, s.Keys[1].in

@@ -135,54 +135,62 @@ func (d *Draft) secretsText(n Names) string {
 	}
 	b.WriteString("secrets: {\n")
 	for _, s := range d.Secrets {
-		if len(s.Keys) == 0 {
-			continue
-		}
-		var fields []string
-		add := func(name, text string) {
-			if text != "" {
-				fields = append(fields, name+": "+text)
-			}
-		}
-		if s.ID != s.Name {
-			add("name", compiler.Quote(s.Name, 0))
-		}
-		if s.Namespace != "" && s.Namespace != n.Namespace {
-			add("namespace", compiler.Quote(s.Namespace, 0))
-		}
-		if s.Type != "" && s.Type != "Opaque" && s.Kit == "" {
-			add("type", compiler.Quote(s.Type, 0))
-		}
-		add("labels", texts(s.labels))
-		add("annotations", texts(s.annotations))
-		if s.Immutable {
-			add("immutable", "true")
-		}
-		add("delivery", d.delivery(s))
-		if s.Kit == "" {
-			var keys []string
-			for _, k := range s.Keys {
-				keys = append(keys, k.cue())
-			}
-			if len(keys) == 1 {
-				fields = append(fields, "keys: "+keys[0])
-			} else {
-				fields = append(fields, "keys: {\n"+strings.Join(keys, "\n")+"\n}")
-			}
-		}
-		switch {
-		case s.Kit != "" && len(fields) == 0:
-			fmt.Fprintf(&b, "%s: %s\n", compiler.Label(s.ID), s.Kit)
-		case s.Kit != "":
-			fmt.Fprintf(&b, "%s: %s & {\n%s\n}\n", compiler.Label(s.ID), s.Kit, strings.Join(fields, "\n"))
-		case len(fields) == 1:
-			fmt.Fprintf(&b, "%s: %s\n", compiler.Label(s.ID), fields[0])
-		default:
-			fmt.Fprintf(&b, "%s: {\n%s\n}\n", compiler.Label(s.ID), strings.Join(fields, "\n"))
-		}
+		b.WriteString(d.secretText(s, n))
 	}
 	b.WriteString("}\n")
 	return b.String()
+}
+
+// secretText writes a secret; nothing if it has no keys.
+func (d *Draft) secretText(s *Secret, n Names) string {
+	if len(s.Keys) == 0 {
+		return ""
+	}
+	if s.base != nil {
+		return s.addedText()
+	}
+	var fields []string
+	add := func(name, text string) {
+		if text != "" {
+			fields = append(fields, name+": "+text)
+		}
+	}
+	if s.ID != s.Name {
+		add("name", compiler.Quote(s.Name, 0))
+	}
+	if s.Namespace != "" && s.Namespace != n.Namespace {
+		add("namespace", compiler.Quote(s.Namespace, 0))
+	}
+	if s.Type != "" && s.Type != "Opaque" && s.Kit == "" {
+		add("type", compiler.Quote(s.Type, 0))
+	}
+	add("labels", texts(s.labels))
+	add("annotations", texts(s.annotations))
+	if s.Immutable {
+		add("immutable", "true")
+	}
+	add("delivery", d.delivery(s))
+	if s.Kit == "" {
+		var keys []string
+		for _, k := range s.Keys {
+			keys = append(keys, k.cue())
+		}
+		if len(keys) == 1 {
+			fields = append(fields, "keys: "+keys[0])
+		} else {
+			fields = append(fields, "keys: {\n"+strings.Join(keys, "\n")+"\n}")
+		}
+	}
+	switch {
+	case s.Kit != "" && len(fields) == 0:
+		return fmt.Sprintf("%s: %s\n", compiler.Label(s.ID), s.Kit)
+	case s.Kit != "":
+		return fmt.Sprintf("%s: %s & {\n%s\n}\n", compiler.Label(s.ID), s.Kit, strings.Join(fields, "\n"))
+	case len(fields) == 1:
+		return fmt.Sprintf("%s: %s\n", compiler.Label(s.ID), fields[0])
+	default:
+		return fmt.Sprintf("%s: {\n%s\n}\n", compiler.Label(s.ID), strings.Join(fields, "\n"))
+	}
 }
 
 // everyInput is the one secret whose keys are all inputs, by their own names.
@@ -277,16 +285,33 @@ func (d *Draft) kind() observe.Kind {
 	return observe.External
 }
 
-// Environment is the text of the environment's file.
+// Environment is the text of the environment's file. Where a contract is there, it has
+// what the contract has not.
 func (d *Draft) Environment(n Names, sources string) ([]byte, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "// The %s environment: what it adds to the contract.\npackage %s\n\nenvironment: %s\nnamespace: %s\n\n%s",
-		n.Environment, n.Package, compiler.Quote(n.Environment, 0), compiler.Quote(n.Namespace, 0), sources)
+	added := d.added(n)
+	fmt.Fprintf(&b, "// The %s environment: what it adds to the contract.\npackage %s\n\n", n.Environment, n.Package)
+	var imports []string
+	for name, path := range map[string]string{"schema.#": "github.com/victor-ai/victorgen/schema", "kit.#": "github.com/victor-ai/victorgen/schema/kit"} {
+		if strings.Contains(added, name) {
+			imports = append(imports, fmt.Sprintf("%q", path))
+		}
+	}
+	slices.Sort(imports)
+	switch len(imports) {
+	case 0:
+	case 1:
+		b.WriteString("import " + imports[0] + "\n\n")
+	default:
+		b.WriteString("import (\n" + strings.Join(imports, "\n") + "\n)\n\n")
+	}
+	fmt.Fprintf(&b, "environment: %s\nnamespace: %s\n\n%s", compiler.Quote(n.Environment, 0), compiler.Quote(n.Namespace, 0), sources)
 	if len(d.Secrets) > 0 && d.kind() == observe.External {
 		b.WriteString("delivery: kind: \"external\"\n")
 	} else {
 		fmt.Fprintf(&b, "delivery: {\nkind: \"sealed\"\n// The cluster's own: victorgen cert fetch envs/%s\ncertificate: \"sealing-cert.pem\"\n}\n", n.Environment)
 	}
+	b.WriteString(added)
 	return compiler.Format([]byte(b.String()))
 }
 

@@ -196,8 +196,12 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 		if report.Diagnostics == nil {
 			report.Diagnostics = plan.Diagnostics{}
 		}
-		if o.dryRun && len(result.Files) == 2 {
-			report.Contract, report.Environment = result.Files[0].Text(), result.Files[1].Text()
+		for _, f := range result.Files {
+			if o.dryRun && f.Path == "contract.cue" {
+				report.Contract = f.Text()
+			} else if o.dryRun {
+				report.Environment = f.Text()
+			}
 		}
 		if err := encode(cmd.OutOrStdout(), report); err != nil {
 			return err
@@ -268,7 +272,7 @@ func (o *importOptions) text(cmd *cobra.Command, module string, r *importer.Resu
 				where = "cd " + rel + "; "
 			}
 		}
-		env := strings.TrimSuffix(r.Files[1].Path, "/env.cue")
+		env := strings.TrimSuffix(r.Files[len(r.Files)-1].Path, "/env.cue")
 		fmt.Fprintf(cmd.ErrOrStderr(), "next: %svictorgen vet ./envs/...; victorgen cert fetch %s; victorgen build %s\n", where, env, env)
 	}
 }

@@ -18,6 +18,7 @@ func TestAdopting(t *testing.T) {
 	page := string(read(t, "../../docs/adopting.md"))
 	for heading, test := range map[string]struct{ from, want string }{
 		"From .env files":          {"../../cmd/victorgen/testdata/import.txtar", "proved: 8 keys equal to what was read, 1 unknown, 0 not"},
+		"A second environment":     {"../../cmd/victorgen/testdata/import.txtar", `DB_HOST: default: "db.prod.internal"`},
 		"From Secrets in Git":      {"../../importer/testdata/corpus/kustomize-generators.txtar", "proved: 7 keys equal to what was read, 0 unknown, 0 not"},
 		"From SealedSecrets":       {"../../importer/testdata/corpus/sealed.txtar", "to be filled in: DB_PASSWORD, STRICT_SESSION_KEY, WIDE_DB_PASSWORD"},
 		"From ExternalSecrets":     {"../../importer/testdata/corpus/eso-vault.txtar", "proved: 4 keys equal to what was read, 0 unknown, 0 not"},
