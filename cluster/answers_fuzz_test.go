@@ -81,7 +81,9 @@ func FuzzClusterAnswers(f *testing.F) {
 		var told []any
 		state, ds := c.Read(t.Context(), p, now, emit.Pinned{SHA256: "1", Secret: "apps/sealed", Controller: plan.Controller{Name: "a", Namespace: "b"}, Manifest: []byte("{}")})
 		report, more := Verify(p, state, emit.History{}, now)
-		told = append(told, ds, report, more, Reuse([]*plan.Plan{p, p}, []*State{state, nil}))
+		var reuse Reuse
+		reuse.Add(0, p, state)
+		told = append(told, ds, report, more, reuse.Diagnostics())
 		for _, cert := range c.Certificates(t.Context(), p, now) {
 			told = append(told, cert.Judge("kind"))
 		}

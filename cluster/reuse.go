@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"sync"
+	"unique"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
@@ -16,10 +19,11 @@ const minReused = 8
 
 // holder is an input that a value was found for.
 type holder struct {
-	environment int
-	input       plan.Input
-	origin      origin
-	what        string // for people
+	environment, key int // the numbers of both
+	input            unique.Handle[string]
+	pos              unique.Handle[plan.Pos]
+	origin           unique.Handle[origin]
+	what             string // for people
 }
 
 // origin is where the contract says that a value lives: two inputs of one
@@ -29,39 +33,66 @@ type origin struct {
 	remote                                             plan.Remote
 }
 
-// Reuse reports the secret inputs that have the same value in a cluster, in one
-// of plans or across them. states are what the cluster holds of each; one may be
-// nil. It returns diagnostics for each of plans, and those that concern several
-// stand in each of them.
+// Reuse finds the secret inputs that have the same value in a cluster, in one
+// environment or across several. The zero value is ready for use, by several
+// goroutines.
 //
-// Values are compared by an HMAC whose key is gone when it returns.
-func Reuse(plans []*plan.Plan, states []*State) []plan.Diagnostics {
-	secret := make([]byte, sha256.Size)
-	rand.Read(secret)
-	holders := map[string][]holder{}
-	for i, p := range plans {
-		if p == nil || states[i] == nil {
-			continue
-		}
-		for j, s := range p.Secrets {
-			for _, k := range s.Keys {
-				in, ok := p.Input(k.Input)
-				v := states[i].Secrets[j].Data[k.Name]
-				if !ok || !in.Secret() || v.Len() < minReused || len(in.Constraints.OneOf) > 0 {
-					continue
-				}
-				mac := hmac.New(sha256.New, secret)
-				mac.Write(v.Reveal())
-				h := holder{i, in, originOf(in, p), fmt.Sprintf("%s of %s (key %q of secret %s/%s)", in.Name, p.Environment, k.Name, s.Namespace, s.Name)}
-				tag := string(mac.Sum(nil))
-				if !slices.ContainsFunc(holders[tag], h.same) {
-					holders[tag] = append(holders[tag], h)
-				}
+// Values are compared by an HMAC whose key lives as long as the Reuse does, and
+// nothing else is kept of them.
+type Reuse struct {
+	mu       sync.Mutex
+	secret   []byte
+	holders  map[[sha256.Size]byte][]holder
+	clusters map[int]string // by the number of the environment
+}
+
+// Add compares what the cluster holds of p, the environment of number i, with what
+// was added before. p and state are not kept.
+func (r *Reuse) Add(i int, p *plan.Plan, state *State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.secret == nil {
+		r.secret = make([]byte, sha256.Size)
+		rand.Read(r.secret)
+		r.holders, r.clusters = map[[sha256.Size]byte][]holder{}, map[int]string{}
+	}
+	r.clusters[i] = state.Cluster
+	n := 0
+	for j, s := range p.Secrets {
+		for _, k := range s.Keys {
+			n++
+			in, ok := p.Input(k.Input)
+			v := state.Secrets[j].Data[k.Name]
+			if !ok || !in.Secret() || v.Len() < minReused || len(in.Constraints.OneOf) > 0 {
+				continue
 			}
+			mac := hmac.New(sha256.New, r.secret)
+			mac.Write(v.Reveal())
+			h := holder{i, n, unique.Make(in.Name), unique.Make(plan.Pos{}), unique.Make(originOf(in, p)),
+				fmt.Sprintf("%s of %s (key %q of secret %s/%s)", in.Name, p.Environment, k.Name, s.Namespace, s.Name)}
+			if len(in.Pos) > 0 {
+				h.pos = unique.Make(in.Pos[0])
+			}
+			tag := [sha256.Size]byte(mac.Sum(nil))
+			r.holders[tag] = append(r.holders[tag], h)
 		}
 	}
-	all := make([]plan.Diagnostics, len(plans))
-	for _, hs := range holders {
+}
+
+// Diagnostics returns what there is to say of each environment, by its number. What
+// concerns several stands in each of them.
+func (r *Reuse) Diagnostics() map[int]plan.Diagnostics {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[int]plan.Diagnostics{}
+	for _, found := range r.holders {
+		slices.SortFunc(found, func(a, b holder) int { return cmp.Or(a.environment-b.environment, a.key-b.key) })
+		var hs []holder
+		for _, h := range found {
+			if !slices.ContainsFunc(hs, h.same) {
+				hs = append(hs, h)
+			}
+		}
 		if len(hs) < 2 {
 			continue
 		}
@@ -70,28 +101,30 @@ func Reuse(plans []*plan.Plan, states []*State) []plan.Diagnostics {
 		var concerned []int
 		for _, h := range hs {
 			names = append(names, h.what)
-			if len(h.input.Pos) > 0 && !slices.Contains(pos, h.input.Pos[0]) {
-				pos = append(pos, h.input.Pos[0])
+			if at := h.pos.Value(); at != (plan.Pos{}) && !slices.Contains(pos, at) {
+				pos = append(pos, at)
 			}
 			if !slices.Contains(concerned, h.environment) {
 				concerned = append(concerned, h.environment)
 			}
 		}
 		for _, i := range concerned {
-			all[i].Errorf(plan.CodeReused, pos, "give each a value of its own; if they are to be one, let them name the same remote",
-				"the same value in %s: %s", states[i].Cluster, plan.And(names))
+			ds := all[i]
+			ds.Errorf(plan.CodeReused, pos, "give each a value of its own; if they are to be one, let them name the same remote",
+				"the same value in %s: %s", r.clusters[i], plan.And(names))
+			all[i] = ds
 		}
 	}
-	for i := range all {
-		all[i].Sort()
+	for _, ds := range all {
+		ds.Sort()
 	}
 	return all
 }
 
 // same reports whether two are one input, or one value on purpose.
 func (h holder) same(other holder) bool {
-	return h.environment == other.environment && h.input.Name == other.input.Name ||
-		h.origin == other.origin && h.origin.remote.Name != ""
+	return h.environment == other.environment && h.input == other.input ||
+		h.origin == other.origin && h.origin.Value().remote.Name != ""
 }
 
 func originOf(in plan.Input, p *plan.Plan) origin {

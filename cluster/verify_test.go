@@ -658,7 +658,10 @@ func TestReuse(t *testing.T) {
 			if test.change != nil {
 				test.change(p, q, s, r)
 			}
-			all := Reuse([]*plan.Plan{p, nil, q}, []*State{s, nil, r})
+			var reuse Reuse
+			reuse.Add(2, q, r)
+			reuse.Add(0, p, s)
+			all := reuse.Diagnostics()
 			for i, want := range []string{test.first, "", test.another} {
 				got := ""
 				for _, d := range all[i] {

@@ -16,6 +16,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
+	cueliteral "cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
@@ -195,6 +196,41 @@ func (w *walker) look(dir string) (f found) {
 		}
 	}
 	return f
+}
+
+// NameOf returns how the environment in dir is called, if its own files say so
+// plainly: then it has that name, or does not compile. It compiles nothing.
+func NameOf(dir string) (string, bool) {
+	m, err := newModule(dir)
+	if err != nil {
+		return "", false
+	}
+	defer m.root.Close()
+	name, pkg, plain := "", "", true
+	for _, file := range m.list(".") {
+		f := m.load(file)
+		if f.syntax == nil || pkg != "" && f.syntax.PackageName() != pkg {
+			return "", false
+		}
+		pkg = f.syntax.PackageName()
+		for _, d := range f.syntax.Decls {
+			switch d := d.(type) {
+			case *ast.Attribute:
+				plain = false // it may say when the file counts
+			case *ast.Field:
+				if label, _, _ := ast.LabelName(d.Label); label != "environment" {
+					continue
+				}
+				said := ""
+				if lit, ok := d.Value.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					said, _ = cueliteral.Unquote(lit.Value)
+				}
+				plain = plain && said != "" && (name == "" || name == said)
+				name = said
+			}
+		}
+	}
+	return name, plain && name != ""
 }
 
 func isEmbedding(d ast.Decl) bool {

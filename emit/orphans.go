@@ -12,12 +12,12 @@ import (
 )
 
 // Trees returns the trees in dir, by the name of their environment: directories of
-// that name with a lock of it.
-func Trees(dir string) map[string]string {
+// that name with a lock of it. It does not look at those that are known.
+func Trees(dir string, known func(environment string) bool) map[string]string {
 	trees := map[string]string{}
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if !e.IsDir() {
+		if !e.IsDir() || known(e.Name()) {
 			continue // nothing is removed through a link either
 		}
 		root, err := os.OpenRoot(filepath.Join(dir, e.Name()))

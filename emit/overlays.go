@@ -329,7 +329,7 @@ func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[stri
 	if len(made) == 0 {
 		return nil
 	}
-	others := Trees(filepath.Dir(tree))
+	others := Trees(filepath.Dir(tree), func(string) bool { return false })
 	delete(others, p.Environment)
 	left := 64 << 20 // bytes to read
 	for _, file := range o.manifests {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -9,11 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
-	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/source"
-	"github.com/victor-ai/victorgen/emit"
 )
 
 type applyOptions struct {
@@ -65,8 +62,7 @@ read; in that of the server, the API server says what it would refuse.`,
 			if o.skipValidation {
 				fmt.Fprintln(cmd.ErrOrStderr(), "VALIDATION IS SKIPPED: values that are placeholders, weak or against the contract are applied all the same")
 			}
-			compile := compiler.Options{Source: o.kind, Direct: true, Namespace: o.namespace}
-			return forEach(cmd, args, compile, o.format, "applying", o.apply, o.text)
+			return o.apply(cmd, args)
 		},
 	}
 	f := cmd.Flags()
@@ -86,7 +82,6 @@ read; in that of the server, the API server says what it would refuse.`,
 		if f.Changed("dry-run") && !slices.Contains(dryRuns, o.DryRun) {
 			return fmt.Errorf("--dry-run takes client or server, not %q", o.DryRun)
 		}
-		o.ApplyOptions.Timeout = o.timeout
 		return nil
 	})
 	o.sourceOptions.flags(cmd)
@@ -95,37 +90,23 @@ read; in that of the server, the API server says what it would refuse.`,
 	return cmd
 }
 
-// apply applies one environment.
-func (o *applyOptions) apply(ctx context.Context, r *result) {
-	client, err := cluster.Connect(o.target)
+// apply applies the environments that patterns name.
+func (o *applyOptions) apply(cmd *cobra.Command, patterns []string) error {
+	dirs, err := compiler.Find(patterns...)
 	if err != nil {
-		r.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name one with --kubeconfig and --context", "%v", err)
-		return
+		return usageError{err}
 	}
-	values, ds := source.Resolve(ctx, r.plan, openFor(r.plan, o.DryRun != ""), source.Options{
-		NoGenerate: o.noGenerate, Timeout: o.timeout, MustRead: true, SkipValidation: o.skipValidation,
-		Known: func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
-			live, ds := client.KnownInputs(ctx, r.plan, inputs, o.timeout)
-			known, more := lockKnows(r, treeOf(r.plan))(ctx, inputs)
-			for name, by := range live {
-				known[name] = source.Holder{By: by}
-			}
-			return known, append(ds, more...)
-		},
-	})
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	r.Generated, r.values = generated(r.plan, values), values
-	if ds.HasErrors() {
-		return
+	options := vg.ApplyOptions{
+		Options: optionsOf(cmd, compiler.Options{Source: o.kind, Namespace: o.namespace}),
+		Target:  o.target, Cluster: o.ApplyOptions, NoGenerate: o.noGenerate, SkipValidation: o.skipValidation,
 	}
-	secrets, ds := emit.Render(r.plan, values)
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	if ds.HasErrors() {
-		return
+	s := newStream(cmd, dirs, &options.Options, o.format, "applying", o.text)
+	for a := range vg.Apply(cmd.Context(), dirs, options) {
+		r := resultOf(a.Environment)
+		r.Applied, r.Generated = a.Report, a.Generated
+		s.show(r)
 	}
-	report, ds := client.Apply(ctx, r.plan, secrets, o.ApplyOptions)
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	r.Applied = &report
+	return s.end()
 }
 
 func (o *applyOptions) text(w io.Writer, _ *printer, r *result) {

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,12 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/source"
-	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/emit"
-	"github.com/victor-ai/victorgen/internal/dirlock"
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
@@ -82,18 +78,17 @@ fails leaves the old tree as it was.`,
 			if o.check && o.prune {
 				return usageError{errors.New("--check and --prune exclude each other")}
 			}
-			if o.prune && !slices.ContainsFunc(args, func(p string) bool { return strings.HasSuffix(p, "...") }) {
+			if o.prune && !isPattern(args) {
 				return usageError{errors.New("--prune is about all environments: name a pattern, such as ./envs/... for all")}
 			}
-			if dirs, err := compiler.Find(args...); o.ruleTests != "" && err == nil && len(dirs) > 1 {
+			dirs, err := compiler.Find(args...)
+			if err != nil {
+				return usageError{err}
+			}
+			if o.ruleTests != "" && len(dirs) > 1 {
 				return usageError{errors.New("--rule-tests takes one environment: its file has the tests of one")}
 			}
-			results, err := collect(cmd, args, compiler.Options{Source: o.kind}, "building", func(ctx context.Context, r *result) { o.build(ctx, cmd.ErrOrStderr(), r) })
-			if err != nil {
-				return err
-			}
-			o.orphans(args, results)
-			return show(cmd, results, o.format, o.text)
+			return o.build(cmd, dirs, isPattern(args))
 		},
 	}
 	f := cmd.Flags()
@@ -113,97 +108,40 @@ fails leaves the old tree as it was.`,
 	return cmd
 }
 
-// build builds one environment.
-func (o *buildOptions) build(ctx context.Context, stderr io.Writer, r *result) {
-	p := r.plan
-	var err error
-	if r.Tree, err = treeIn(p, o.output); err != nil {
-		r.fail(err)
-		return
+// build builds the environments in dirs; all says that these are all of a pattern.
+func (o *buildOptions) build(cmd *cobra.Command, dirs []string, all bool) error {
+	options := vg.BuildOptions{
+		Options: optionsOf(cmd, compiler.Options{Source: o.kind}),
+		Check:   o.check, DryRun: o.dryRun, Offline: o.offline, NoGenerate: o.noGenerate, Prune: o.prune,
+		AcceptCertificates: o.accept, Workloads: o.workloads.Workloads,
+		Waiting: func(environment string) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "waiting for another build of %s\n", environment)
+		},
 	}
-	consumers := o.workloads.check(ctx, r)
-	if r.Diagnostics.HasErrors() {
-		return
-	}
-	if !(o.offline && (o.check || o.dryRun)) { // which writes nothing, neither to the tree nor to a source
-		unlock, err := o.lock(ctx, stderr, p)
-		if err != nil {
-			r.fail(err)
-			return
+	options.All = all
+	s := newStream(cmd, dirs, &options.Options, o.format, "building", o.text)
+	for b := range vg.Build(cmd.Context(), dirs, options) {
+		r := resultOf(b.Environment)
+		r.Tree, r.Report, r.Changes, r.Generated, r.Pruned = b.Tree, b.Report, b.Changes, b.Generated, b.Pruned
+		if b.Report != nil {
+			if o.ruleTests != "" {
+				r.Diagnostics = append(r.Diagnostics, o.test(r)...)
+			}
+			r.Report.Alerts = nil
 		}
-		defer unlock()
+		s.show(r)
 	}
-
-	old, ds := emit.ReadTree(r.Tree)
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	if ds.HasErrors() {
-		return
-	}
-	options := emit.Options{Accept: slices.Concat(o.accept, r.grant.Certificates), Consumers: consumers}
-	ds, expired := emit.CheckCertificates(p, old, options)
-	var sources map[string]source.Source // none: nobody is asked
-	if !o.offline {
-		sources = openFor(p, o.check || o.dryRun || expired || ds.HasErrors()) // a build that fails anyway generates nothing
-	}
-	r.Diagnostics = append(r.Diagnostics, source.Elsewhere(p, os.LookupEnv)...)
-	values, more := source.Resolve(ctx, p, sources, source.Options{NoGenerate: o.noGenerate, Timeout: o.timeout, Known: lockKnows(r, r.Tree), Belongs: emit.Belonging(old)})
-	if ds.HasErrors() || more.HasErrors() {
-		r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
-		return
-	}
-	r.Diagnostics = append(r.Diagnostics, more...)
-	r.values = values
-	r.Generated = generated(p, values)
-	tree, report, ds := emit.Emit(ctx, p, values, old, options)
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	if expired && len(r.Generated) > 0 { // it was not: no secret has it yet, but one would
-		r.Diagnostics.Errorf(plan.CodeCertificateExpired, nil, "fetch the controller's certificate: victorgen cert fetch ENV", "nothing is generated while the sealing certificate is not valid")
-		r.Generated = nil
-		return
-	}
-	if ds.HasErrors() {
-		return
-	}
-	r.Report = &report
-	r.Changes = emit.Diff(old, tree)
-	switch {
-	case o.dryRun:
-	case o.check:
-		if emit.OnlyRenews(old, tree) {
-			r.Diagnostics.Warnf(plan.CodeLockOld, nil, "build once where the values can be read, and commit the result",
-				"the tree in %s is what a build would write, but its lock is of an earlier version", r.Tree)
-		} else if len(r.Changes) > 0 {
-			r.Diagnostics.Errorf(plan.CodeTreeDiffers, nil, "run `victorgen build` and commit the result",
-				"the tree in %s is not what a build would write", r.Tree)
-		}
-	default:
-		r.fail(writeTree(ctx, tree, r.Tree))
-	}
-	if o.ruleTests == "" {
-		return
-	}
-	if report.Alerts == nil {
-		r.Diagnostics.Errorf(plan.CodeIncomplete, nil, "write `alerts: {}` in the contract or the environment", "environment %q has no alerts to test", p.Environment)
-	} else if err := writeRuleTests(report.Alerts, o.ruleTests); err != nil {
-		r.Diagnostics.Errorf(plan.CodeTreeWrite, nil, "name a file in a directory that is there, and none that somebody else wrote", "cannot write the tests of the rules: %v", err)
-	}
+	return s.end()
 }
 
-// lock keeps other builds of an environment away. It waits for one that is under
-// way, but no longer than the sources may take.
-func (o *buildOptions) lock(ctx context.Context, stderr io.Writer, p *plan.Plan) (unlock func(), err error) {
-	limited, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	unlock, err = dirlock.Lock(limited, p.Dir, func() {
-		fmt.Fprintf(stderr, "waiting for another build of %s\n", p.Environment)
-	})
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		var late plan.Diagnostics
-		late.Errorf(plan.CodeTreeWrite, nil, "wait until it has ended, or give it longer with --timeout; the old tree is as it was",
-			"another build of %s has not ended within %v", p.Environment, o.timeout)
-		return nil, late
+// test writes the unit tests of the alerting rules of an environment.
+func (o *buildOptions) test(r *result) (ds plan.Diagnostics) {
+	if r.Report.Alerts == nil {
+		ds.Errorf(plan.CodeIncomplete, nil, "write `alerts: {}` in the contract or the environment", "environment %q has no alerts to test", r.Environment)
+	} else if err := writeRuleTests(r.Report.Alerts, o.ruleTests); err != nil {
+		ds.Errorf(plan.CodeTreeWrite, nil, "name a file in a directory that is there, and none that somebody else wrote", "cannot write the tests of the rules: %v", err)
 	}
-	return unlock, err
+	return ds
 }
 
 // writeRuleTests writes the unit tests of the alerting rules to file, and beside
@@ -236,43 +174,11 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 	return nil
 }
 
-// treeIn is where the tree of an environment is below dir, the value of --output.
-func treeIn(p *plan.Plan, dir string) (string, error) {
-	tree := treeOf(p)
-	if dir != "" {
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return "", err
-		}
-		tree = filepath.Join(abs, p.Environment)
-	}
-	return tree, trust.Tree(p, tree, dir != "").Err()
-}
-
 // outputDirFlag adds --output to a verb.
 func outputDirFlag(cmd *cobra.Command, dir *string) {
 	cmd.Flags().StringVar(dir, "output", "", "directory of the trees; each environment's is below it (default deploy in the module)")
 	cmd.RegisterFlagCompletionFunc("output", completeDirs)
 	noFormat(cmd, "output", dir)
-}
-
-// treeOf is where the tree of an environment is, unless --output says otherwise.
-func treeOf(p *plan.Plan) string { return filepath.Join(p.Module, "deploy", p.Environment) }
-
-func writeTree(ctx context.Context, t *emit.Tree, dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	return t.Write(ctx, dir)
-}
-
-// fail adds err, if there is one, to what the environment has to say.
-func (r *result) fail(err error) {
-	var own plan.Diagnostics
-	if err != nil && !errors.As(err, &own) {
-		own.Errorf(plan.CodeTreeWrite, nil, "the old tree is as it was", "%v", err)
-	}
-	r.Diagnostics = append(r.Diagnostics, own...)
 }
 
 func (o *buildOptions) text(w io.Writer, p *printer, r *result) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -88,7 +89,7 @@ else sees of the cluster.`,
 				locked := lockedOf(r, o.output)
 				for _, f := range fetched {
 					r.Fetched = append(r.Fetched, tellFetched(r, f, locked, fetch))
-					if tree, err := treeIn(r.plan, o.output); err == nil && !o.dryRun {
+					if tree, err := vg.TreeIn(r.plan, o.output); err == nil && !o.dryRun {
 						r.Diagnostics = append(r.Diagnostics, emit.AcceptCertificate(r.plan, tree, f.New.SHA256)...)
 					}
 				}
@@ -187,7 +188,7 @@ asked. A FILE is shown by itself.`,
 
 // askController tells of each certificate whether it is its controller's own.
 func askController(ctx context.Context, client *cluster.Client, r *result, output string, now time.Time) {
-	dir, err := treeIn(r.plan, output)
+	dir, err := vg.TreeIn(r.plan, output)
 	if err != nil {
 		return // which is told already
 	}
@@ -269,7 +270,7 @@ func sealedFor(sha256 string, locked []emit.Locked) (sealed []sealedStory) {
 
 // lockedOf returns what the lock of an environment says.
 func lockedOf(r *result, output string) []emit.Locked {
-	tree, err := treeIn(r.plan, output)
+	tree, err := vg.TreeIn(r.plan, output)
 	if err != nil {
 		r.fail(err)
 		return nil

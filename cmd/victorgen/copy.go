@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -205,15 +206,13 @@ func (o *copyOptions) place(cmd *cobra.Command, r *result, where string) (p *pla
 
 // compiled compiles an environment under the same rules as that of r.
 func (o *copyOptions) compiled(cmd *cobra.Command, r *result, dir string, options compiler.Options) *plan.Plan {
-	other := result{Directory: dir}
-	if other.plan, other.Diagnostics = compiler.Compile(dir, options); other.plan != nil {
-		other.Diagnostics = append(other.Diagnostics, permissionOf(cmd).check(&other)...)
-	}
-	if other.Diagnostics.HasErrors() {
+	for other := range vg.Each(cmd.Context(), []string{dir}, optionsOf(cmd, options), func(context.Context, *vg.Environment) any { return nil }) {
+		if !other.Diagnostics.HasErrors() {
+			return other.Plan
+		}
 		r.Diagnostics = append(r.Diagnostics, other.Diagnostics...)
-		return nil
 	}
-	return other.plan
+	return nil
 }
 
 // defaultSource is the name of the source that --source replaces.

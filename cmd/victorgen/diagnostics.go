@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,22 +41,64 @@ type finding struct {
 	directory    string // of the first of them
 }
 
-// findings merges what several environments have to say.
-func findings(results []result) []finding {
-	var fs []finding
-	for _, r := range results {
-		for _, d := range r.Diagnostics {
-			i := slices.IndexFunc(fs, func(f finding) bool {
-				return f.Code == d.Code && f.Message == d.Message && slices.Equal(f.Pos, d.Pos)
-			})
-			if i < 0 {
-				i = len(fs)
-				fs = append(fs, finding{Diagnostic: d, directory: r.Directory})
-			}
-			fs[i].environments = append(fs[i].environments, r.name())
+// found are findings, of environments that come one after the other.
+type found struct {
+	by    map[string]*ordered
+	names map[int]string // of the environments that have one, by their number
+}
+
+// ordered is a finding with the numbers of its environments.
+type ordered struct {
+	finding
+	numbers []int
+	nth     int // of the first
+}
+
+// add merges what the environment of number i has to say.
+func (f *found) add(i int, r *result) {
+	if f.by == nil {
+		f.by, f.names = map[string]*ordered{}, map[int]string{}
+	}
+	if f.names[i] == "" {
+		f.names[i] = r.name()
+	}
+	for _, d := range r.Diagnostics {
+		key := fmt.Sprintf("%s\x00%s\x00%v", d.Code, d.Message, d.Pos)
+		o := f.by[key]
+		if o == nil {
+			o = &ordered{finding: finding{Diagnostic: d, directory: r.Directory}, nth: len(f.by)}
+			f.by[key] = o
 		}
+		o.numbers = append(o.numbers, i)
+	}
+}
+
+// name is how the environment of number i is called, if it is known.
+func (f *found) name(i int) string { return f.names[i] }
+
+// all returns the findings, in the order of their first environments.
+func (f *found) all() (fs []finding) {
+	sorted := slices.Collect(maps.Values(f.by))
+	for _, o := range sorted {
+		slices.Sort(o.numbers)
+	}
+	slices.SortFunc(sorted, func(a, b *ordered) int { return cmp.Or(a.numbers[0]-b.numbers[0], a.nth-b.nth) })
+	for _, o := range sorted {
+		for _, i := range o.numbers {
+			o.environments = append(o.environments, f.names[i])
+		}
+		fs = append(fs, o.finding)
 	}
 	return fs
+}
+
+// findings merges what several environments have to say.
+func findings(results []result) []finding {
+	var f found
+	for i := range results {
+		f.add(i, &results[i])
+	}
+	return f.all()
 }
 
 // print writes all findings, then a line that counts them.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/trust"
@@ -170,7 +171,7 @@ func (o *diffOptions) run(cmd *cobra.Command, patterns []string) ([]result, erro
 		}
 	}
 	slices.Sort(dirs)
-	results := collectFrom(cmd, dirs, compiler.Options{Timeout: o.timeout, Review: true}, "comparing", func(ctx context.Context, r *result) {
+	results := collect(cmd, dirs, compiler.Options{Timeout: o.timeout, Review: true}, "comparing", func(ctx context.Context, r *result) {
 		olds[r.Directory].compared = true
 		o.compare(ctx, r, olds[r.Directory])
 	})
@@ -442,7 +443,7 @@ func (o *diffOptions) compare(ctx context.Context, r *result, e *environment) {
 		now.Path = func(file string) string { return shownPath(file, b.module, b.root) }
 		now.Certificate = certificatesIn(func(file string) bool { return trust.MayRead(r.plan, file, r.grant) })
 		now.Digest = digestIn(func(file string) bool { return trust.MayRead(r.plan, file, r.grant) })
-		tree, err := treeIn(r.plan, o.output)
+		tree, err := vg.TreeIn(r.plan, o.output)
 		if err != nil {
 			r.fail(err)
 			return

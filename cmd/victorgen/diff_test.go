@@ -1,10 +1,9 @@
 package main
 
 import (
-	"context"
 	"crypto/rsa"
 	"fmt"
-	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,11 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/env"
-	"github.com/victor-ai/victorgen/compiler/workload"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/emit/emittest"
 	"github.com/victor-ai/victorgen/fixtures"
@@ -101,13 +100,13 @@ func writeDiff(t *testing.T, c fixtures.Diff) (old, new string) {
 		}
 	}
 	if c.BuildOld {
-		buildFor(t, old, "", diffThen)
+		buildFor(t, old, diffThen)
 		if err := os.CopyFS(filepath.Join(new, "deploy"), os.DirFS(filepath.Join(old, "deploy"))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if c.BuildNew {
-		buildFor(t, new, old, diffNow)
+		buildFor(t, new, diffNow)
 	}
 	for _, e := range c.After {
 		file := filepath.Join(new, e.File)
@@ -126,57 +125,40 @@ func writeDiff(t *testing.T, c fixtures.Diff) (old, new string) {
 	return old, new
 }
 
-// buildFor builds the environments of a module as build does, with a sealer, a
-// clock and random numbers that stand still. Trees of environments that are gone go.
-func buildFor(t *testing.T, module, before string, now time.Time) {
+// buildFor builds the environments of a module, with a sealer, a clock and random
+// numbers that stand still, for whatever certificates it has. Trees of environments
+// that are gone go.
+func buildFor(t *testing.T, module string, now time.Time) {
 	t.Helper()
 	dirs, err := compiler.Find(filepath.Join(module, "envs") + "/...")
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := map[string]bool{}
-	for _, dir := range dirs {
-		p, ds := compiler.Compile(dir, compiler.Options{})
-		if p == nil {
-			t.Fatal(ds)
-		}
-		kept[p.Environment] = true
-		tree := treeOf(p)
-		old, ds := emit.ReadTree(tree)
-		if ds.HasErrors() {
-			t.Fatal(ds)
-		}
+	o := vg.BuildOptions{Sealer: sealerAt(now.Format(time.RFC3339)), Now: func() time.Time { return now }}
+	o.Sources = func(p *plan.Plan) map[string]source.Source {
 		sources := map[string]source.Source{}
 		for _, s := range p.Sources {
 			sources[s.Name] = env.New(s, func(string) (string, bool) { return "", false })
 		}
-		values, ds := source.Resolve(t.Context(), p, sources, source.Options{
-			Rand:  io.Reader(rand.NewChaCha8([32]byte{1})),
-			Known: func(context.Context, []plan.Input) (map[string]source.Holder, plan.Diagnostics) { return nil, nil },
-		})
-		if ds.HasErrors() {
-			t.Fatal(ds)
+		return sources
+	}
+	err = filepath.WalkDir(module, func(file string, _ fs.DirEntry, err error) error {
+		if c, _ := emit.InspectCertificate(file, nil, now); filepath.Ext(file) == ".pem" && c != nil {
+			o.AcceptCertificates = append(o.AcceptCertificates, c.SHA256)
 		}
-		var accept []string
-		for _, s := range p.Secrets {
-			if c, _ := emit.InspectCertificate(s.Delivery.Certificate, nil, now); c != nil {
-				accept = append(accept, c.SHA256)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string]bool{}
+	for _, dir := range dirs { // each is given the same numbers
+		o.Rand = rand.NewChaCha8([32]byte{1})
+		for b := range vg.Build(t.Context(), []string{dir}, o) {
+			if err := b.Err(); err != nil {
+				t.Fatal(err)
 			}
-		}
-		o := emit.Options{Sealer: sealerAt(now.Format(time.RFC3339)), Now: func() time.Time { return now }, Accept: accept}
-		if p.Workloads != nil {
-			set, ds := workload.Read(t.Context(), p, nil, nil)
-			if ds.HasErrors() {
-				t.Fatal(ds)
-			}
-			o.Consumers = workload.Restarts(p, set)
-		}
-		built, _, ds := emit.Emit(t.Context(), p, values, old, o)
-		if ds.HasErrors() {
-			t.Fatal(ds)
-		}
-		if err := writeTree(t.Context(), built, tree); err != nil {
-			t.Fatal(err)
+			kept[b.Name] = true
 		}
 	}
 	trees, _ := os.ReadDir(filepath.Join(module, "deploy"))

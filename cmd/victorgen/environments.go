@@ -3,20 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
@@ -30,7 +28,7 @@ type result struct {
 	OK          bool                 `json:"ok"`
 	Tree        string               `json:"tree,omitempty"`
 	Generated   []string             `json:"generated,omitempty"`
-	Inputs      []inputState         `json:"inputs,omitempty"`
+	Inputs      []vg.InputState      `json:"inputs,omitempty"`
 	Changes     []emit.Change        `json:"changes,omitempty"`
 	Report      *emit.Report         `json:"report,omitempty"`
 	Applied     *cluster.ApplyReport `json:"applied,omitempty"`
@@ -45,10 +43,11 @@ type result struct {
 	Certificates []certificateStory `json:"certificates,omitempty"`
 	Diff         *diffStory         `json:"diff,omitempty"`
 
-	plan   *plan.Plan
-	beside *neighbours // the environments of its module, shared by a run
-	grant  trust.Grant // what its contract is allowed by name
-	values value.Set   // what was read, if anything was
+	env             *vg.Environment
+	plan            *plan.Plan  // nil if it does not compile, and once its result is printed
+	grant           trust.Grant // what its contract is allowed by name
+	values          value.Set   // what was read, if anything was; nil once do has returned
+	inputs, secrets int         // of the plan
 }
 
 func (r *result) name() string {
@@ -58,124 +57,118 @@ func (r *result) name() string {
 	return filepath.Base(r.Directory)
 }
 
+// resultOf is the result of an environment before anything was done.
+func resultOf(e *vg.Environment) *result {
+	r := &result{Environment: e.Name, Directory: e.Directory, Diagnostics: e.Diagnostics, env: e, plan: e.Plan, grant: e.Grant}
+	if e.Plan != nil {
+		r.inputs, r.secrets = len(e.Plan.Inputs), len(e.Plan.Secrets)
+	}
+	return r
+}
+
+// fail adds err, if there is one, to what the environment has to say.
+func (r *result) fail(err error) {
+	r.Diagnostics = append(r.Diagnostics, vg.TreeProblem(err)...)
+}
+
+// optionsOf are those of a verb, by its flags.
+func optionsOf(cmd *cobra.Command, o compiler.Options) vg.Options {
+	all := vg.Options{Compile: o, Allow: allowedBy(cmd), Policies: policiesOf(cmd), Asks: asks(cmd)}
+	if d, err := cmd.Flags().GetDuration("timeout"); err == nil {
+		all.Timeout = d
+		if o.Timeout == 0 {
+			all.Compile.Timeout = max(d, compiler.DefaultTimeout) // that of the sources is often shorter
+		}
+	}
+	if f := cmd.Flag("output"); f != nil && f.Changed {
+		all.Output = f.Value.String()
+	}
+	return all
+}
+
+// isPattern reports whether patterns are about all environments below a directory.
+func isPattern(patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return strings.HasSuffix(p, "...") })
+}
+
 // forEach compiles the environments that patterns name and does something with
 // each, on all cores. One that fails does not stop the rest. It prints the
-// diagnostics and, through text, the results.
+// diagnostics and, through text, the results, as they come.
 func forEach(cmd *cobra.Command, patterns []string, o compiler.Options, format, doing string,
 	do func(context.Context, *result), text func(io.Writer, *printer, *result)) error {
-	results, err := collect(cmd, patterns, o, doing, do)
-	if err != nil {
-		return err
-	}
-	return show(cmd, results, format, text)
-}
-
-// collect is forEach up to what it prints.
-func collect(cmd *cobra.Command, patterns []string, o compiler.Options, doing string, do func(context.Context, *result)) ([]result, error) {
 	dirs, err := compiler.Find(patterns...)
 	if err != nil {
-		return nil, usageError{err}
+		return usageError{err}
 	}
-	return collectFrom(cmd, dirs, o, doing, do), nil
+	return each(cmd, dirs, optionsOf(cmd, o), format, doing, do, text)
 }
 
-// collectFrom is collect of directories.
-func collectFrom(cmd *cobra.Command, dirs []string, o compiler.Options, doing string, do func(context.Context, *result)) []result {
-	if d, err := cmd.Flags().GetDuration("timeout"); err == nil && o.Timeout == 0 {
-		o.Timeout = max(d, compiler.DefaultTimeout) // that of the sources is often shorter
+// each is forEach of directories.
+func each(cmd *cobra.Command, dirs []string, o vg.Options, format, doing string,
+	do func(context.Context, *result), text func(io.Writer, *printer, *result)) error {
+	s := newStream(cmd, dirs, &o, format, doing, text)
+	for r := range results(cmd, dirs, o, do) {
+		s.show(r)
 	}
-	o.Shared = compiler.NewShared()
-	results := make([]result, len(dirs))
-	parallel := func(f func(r *result)) {
-		var g crash.Group
-		g.SetLimit(runtime.GOMAXPROCS(0))
-		for i := range results {
-			g.Go(func() {
-				if err := crash.Catch(func() { f(&results[i]) }); err != nil {
-					results[i].Diagnostics = append(results[i].Diagnostics, crashed(err))
-				}
-			})
-		}
-		g.Wait()
-	}
-	for i, dir := range dirs {
-		results[i].Directory = dir
-	}
-	allowed := permissionOf(cmd)
-	parallel(func(r *result) {
-		if r.plan, r.Diagnostics = compiler.Compile(r.Directory, o); r.plan != nil {
-			r.Environment = r.plan.Environment
-			r.Diagnostics = append(r.Diagnostics, allowed.check(r)...)
-		}
-	})
-	if slices.ContainsFunc(results, func(r result) bool {
-		return slices.ContainsFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Code == plan.CodeLimit })
-	}) {
-		return results // what reached a limit still goes on, and may take all memory: end before anything is begun
-	}
-	apart := cmd.Flag("output") == nil || !cmd.Flag("output").Changed
-	refuseSameName(results, apart)
-	if o.Direct {
-		refuseSameSecret(results)
-	}
-	beside := &neighbours{compiled: map[string]*plan.Plan{}, here: map[[2]string]bool{}, all: map[string]map[string]bool{}}
-	for i := range results {
-		r := &results[i]
-		if r.beside = beside; r.plan != nil {
-			beside.compiled[r.Directory], beside.here[[2]string{r.plan.Module, r.plan.Environment}] = r.plan, true
-		}
-	}
-	pr := newProgress(cmd.ErrOrStderr(), doing, len(dirs))
-	parallel(func(r *result) {
-		pr.start(r.name())
-		defer pr.end(r.name())
-		if do != nil && !r.Diagnostics.HasErrors() {
-			do(cmd.Context(), r)
-		}
-	})
-	pr.clear()
-	compareValues(results)
-	return results
+	return s.end()
 }
 
-// compareValues adds to results what there is to say of the values of all of them
-// together.
-func compareValues(results []result) {
-	plans, sets := make([]*plan.Plan, len(results)), make([]value.Set, len(results))
-	for i, r := range results {
-		plans[i], sets[i] = r.plan, r.values
-	}
-	for i, ds := range source.Shared(plans, sets) {
-		results[i].Diagnostics = append(results[i].Diagnostics, ds...)
-	}
-}
-
-// show is forEach from what it prints on.
-func show(cmd *cobra.Command, results []result, format string, text func(io.Writer, *printer, *result)) error {
-	for i := range results {
-		results[i].OK = !results[i].Diagnostics.HasErrors()
-	}
-	p := newPrinter(cmd.ErrOrStderr())
-	var err error
-	switch format {
-	case "json":
-		err = encode(cmd.OutOrStdout(), map[string]any{"version": 1, "environments": results})
-	case "sarif":
-		err = encode(cmd.OutOrStdout(), sarifOf(findings(results)))
-	case "github":
-		err = annotate(cmd.OutOrStdout(), findings(results))
-	default:
-		for i := range results {
-			if text != nil {
-				text(cmd.OutOrStdout(), p, &results[i])
+// results does something with each environment, and yields what comes of it.
+func results(cmd *cobra.Command, dirs []string, o vg.Options, do func(context.Context, *result)) iter.Seq[*result] {
+	return func(yield func(*result) bool) {
+		for e, r := range vg.Each(cmd.Context(), dirs, o, func(ctx context.Context, e *vg.Environment) *result {
+			r := resultOf(e)
+			if do == nil {
+				return r
+			}
+			if err := crash.Catch(func() { do(ctx, r) }); err != nil {
+				r.Diagnostics = append(r.Diagnostics, vg.Crashed(err))
+			}
+			e.Compare(r.values)
+			r.values = nil
+			e.Diagnostics = r.Diagnostics
+			return r
+		}) {
+			if r == nil {
+				r = resultOf(e)
+			}
+			r.Diagnostics = e.Diagnostics // what there is to say of all is among them
+			if !yield(r) {
+				return
 			}
 		}
-		p.print(findings(results), len(results))
 	}
-	if err != nil {
-		return err
+}
+
+// collect does something with the environments in dirs, and keeps what comes of it,
+// with the plans.
+func collect(cmd *cobra.Command, dirs []string, o compiler.Options, doing string, do func(context.Context, *result)) []result {
+	options := optionsOf(cmd, o)
+	pr := newProgress(cmd.ErrOrStderr(), doing, len(dirs))
+	options.Watch = pr.watch
+	var all []result
+	options.Late = func(directory string, ds plan.Diagnostics) {
+		i := slices.IndexFunc(all, func(r result) bool { return r.Directory == directory })
+		all[i].Diagnostics = append(all[i].Diagnostics, ds...)
 	}
-	return exitOf(results)
+	for r := range results(cmd, dirs, options, do) {
+		all = append(all, *r)
+	}
+	pr.clear()
+	return all
+}
+
+// show prints results that are all there.
+func show(cmd *cobra.Command, all []result, format string, text func(io.Writer, *printer, *result)) error {
+	dirs := make([]string, len(all))
+	for i := range all {
+		dirs[i] = all[i].Directory
+	}
+	s := newStream(cmd, dirs, &vg.Options{}, format, "", text)
+	for i := range all {
+		s.show(&all[i])
+	}
+	return s.end()
 }
 
 // encode prints JSON.
@@ -183,58 +176,6 @@ func encode(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-// refuseSameName adds an error to each of the environments that share a name,
-// before any of them is built: their trees would overwrite each other. Those of
-// two modules are apart, unless --output puts them into one directory.
-func refuseSameName(results []result, apart bool) {
-	dirs := map[string][]string{}
-	tree := func(r *result) string {
-		if apart && r.plan != nil {
-			return treeOf(r.plan)
-		}
-		return r.Environment
-	}
-	for i := range results {
-		dirs[tree(&results[i])] = append(dirs[tree(&results[i])], results[i].Directory)
-	}
-	for i := range results {
-		r := &results[i]
-		for _, other := range dirs[tree(r)] {
-			if r.plan != nil && other != r.Directory {
-				r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
-					"environment %q is also that of %s, and both would write the same tree", r.Environment, other)
-			}
-		}
-	}
-}
-
-// refuseSameSecret adds an error to each of the environments that would write
-// the same Secret of one cluster.
-func refuseSameSecret(results []result) {
-	in := map[string][]string{}
-	for _, r := range results {
-		if r.plan == nil {
-			continue
-		}
-		for _, s := range r.plan.Secrets {
-			id := s.Namespace + "/" + s.Name
-			in[id] = append(in[id], r.name())
-		}
-	}
-	for i := range results {
-		r := &results[i]
-		if r.plan == nil {
-			continue
-		}
-		for _, s := range r.plan.Secrets {
-			if names := in[s.Namespace+"/"+s.Name]; len(names) > 1 {
-				r.Diagnostics.Errorf(plan.CodeSameSecret, s.Pos, "apply them one at a time, to a namespace or a cluster each",
-					"Secret %s/%s is that of %s", s.Namespace, s.Name, plan.And(names))
-			}
-		}
-	}
 }
 
 // exitOf is the failure that the results amount to.
@@ -262,55 +203,4 @@ func exitOf(results []result) error {
 		return failure(code)
 	}
 	return nil
-}
-
-// progress shows on a terminal what is under way, on one line.
-type progress struct {
-	w      io.Writer
-	doing  string
-	total  int
-	mu     sync.Mutex
-	done   int
-	active []string
-}
-
-// newProgress shows nothing of a verb that asks questions, whose doing is empty.
-func newProgress(w io.Writer, doing string, total int) *progress {
-	if !isTerminal(w) || doing == "" {
-		w = nil
-	}
-	return &progress{w: w, doing: doing, total: total}
-}
-
-func (p *progress) start(name string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.active = append(p.active, name)
-	p.draw()
-}
-
-func (p *progress) end(name string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done++
-	for i, a := range p.active {
-		if a == name {
-			p.active = append(p.active[:i], p.active[i+1:]...)
-			break
-		}
-	}
-	p.draw()
-}
-
-func (p *progress) draw() {
-	if p.w != nil {
-		raw(p.w, "\r\x1b[K")
-		fmt.Fprintf(p.w, "%s %d/%d %s", p.doing, p.done, p.total, inLine(strings.Join(p.active, ", ")))
-	}
-}
-
-func (p *progress) clear() {
-	if p.w != nil {
-		raw(p.w, "\r\x1b[K")
-	}
 }

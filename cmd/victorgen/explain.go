@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/permissions"
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -64,7 +65,7 @@ With a code, such as VG1205, it explains the message that has it.`,
 			pr := newPrinter(cmd.ErrOrStderr())
 			var used map[string]map[string][]workload.Reference
 			if len(args) > 1 {
-				set, ds := workloads.read(cmd.Context(), p)
+				set, ds := workloads.Read(cmd.Context(), p)
 				if len(ds) > 0 {
 					pr.print(findings([]result{{Environment: p.Environment, Diagnostics: ds, plan: p}}), 1)
 				}
@@ -245,7 +246,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, used map[string]map[string]
 		}
 	}
 	if format == "json" && all {
-		return encode(w, p.Document(fingerprintOf(p, trust.Grant{})))
+		return encode(w, vg.Document(p, trust.Grant{}))
 	}
 	if format == "json" {
 		enc := json.NewEncoder(w)

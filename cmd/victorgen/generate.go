@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
-	"github.com/victor-ai/victorgen/compiler/value"
 )
 
 func generateCommand() *cobra.Command {
@@ -52,11 +52,11 @@ source, beside builds that may only read it.`,
 				if r.Diagnostics.HasErrors() {
 					return
 				}
-				values, ds := source.Generate(ctx, r.plan, openFor(r.plan, o.dryRun), source.Options{
-					Timeout: o.timeout, Known: lockKnows(r, treeOf(r.plan)), Renew: o.renew,
+				values, ds := source.Generate(ctx, r.plan, r.env.Sources(o.dryRun), source.Options{
+					Timeout: o.timeout, Known: r.env.Known(vg.TreeOf(r.plan)), Renew: o.renew,
 				})
 				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Generated, r.values = generated(r.plan, values), values
+				r.Generated, r.values = vg.Generated(r.plan, values), values
 			}, generatedText("nothing is missing"))
 		},
 	}
@@ -96,7 +96,7 @@ to learn the new one too: victorgen does not tell it.`,
 		ValidArgsFunction: completeExplain,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return forEach(cmd, args[:1], compiler.Options{Source: o.kind}, o.format, "rotating", func(ctx context.Context, r *result) {
-				sources := openFor(r.plan, o.dryRun)
+				sources := r.env.Sources(o.dryRun)
 				options := source.Options{Timeout: o.timeout}
 				inputs := named(r, args[1:])
 				if o.due {
@@ -107,7 +107,7 @@ to learn the new one too: victorgen does not tell it.`,
 				}
 				values, ds := source.Rotate(ctx, r.plan, sources, inputs, options)
 				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Generated, r.values = generated(r.plan, values), values
+				r.Generated, r.values = vg.Generated(r.plan, values), values
 			}, generatedText("nothing is due"))
 		},
 	}
@@ -155,21 +155,6 @@ func due(ctx context.Context, r *result, sources map[string]source.Source, o sou
 	values, ds := source.Ages(ctx, r.plan, sources, o)
 	r.Diagnostics = append(r.Diagnostics, ds...)
 	return source.Due(r.plan, values, time.Now())
-}
-
-// generated names what was generated, and where it is now.
-func generated(p *plan.Plan, values value.Set) []string {
-	var names []string
-	for _, in := range p.Inputs {
-		if v := values[in.Name]; v.Generated {
-			name := in.Name + " in " + v.Origin
-			if v.Why != "" {
-				name += ", anew: the one that was there " + v.Why
-			}
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // generatedText prints what was generated, also beside errors: it is stored.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/importer"
@@ -176,7 +177,7 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 	result := &importer.Result{}
 	if !ds.HasErrors() {
 		options := importer.Options{
-			Module: module, Source: src, Force: o.force, DryRun: true, Timeout: o.timeout, Open: openSources,
+			Module: module, Source: src, Force: o.force, DryRun: true, Timeout: o.timeout, Open: vg.OpenSources,
 			Names: importer.Names{Package: appOf(module), Environment: environment, Namespace: o.namespace},
 		}
 		var more plan.Diagnostics

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/crash"
 )
@@ -125,7 +126,7 @@ func execute(ctx context.Context, root *cobra.Command, stderr io.Writer) int {
 	var cmd *cobra.Command
 	var err error
 	if crash := crash.Catch(func() { cmd, err = root.ExecuteContextC(ctx) }); crash != nil {
-		newPrinter(stderr).print(findings([]result{{Diagnostics: plan.Diagnostics{crashed(crash)}}}), 1)
+		newPrinter(stderr).print(findings([]result{{Diagnostics: plan.Diagnostics{vg.Crashed(crash)}}}), 1)
 		return exitSource
 	}
 	var f failure
@@ -237,14 +238,4 @@ var ciFormats = []string{"sarif", "github"}
 // completeDirs completes the names of environments.
 func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs
-}
-
-// crashed says that victorgen has panicked. The place and the version find the
-// fault; what the panic said may hold a value, and is gone.
-func crashed(err *crash.Error) plan.Diagnostic {
-	return plan.Diagnostic{
-		Code: plan.CodeCrash, Severity: plan.Error,
-		Message: fmt.Sprintf("victorgen %s has a fault at %s, and has stopped there", thisVersion().Version, err.Place),
-		Hint:    "report it with this line, and with what of the contract you may show; what was written before it stays",
-	}
 }

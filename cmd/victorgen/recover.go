@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -111,10 +112,10 @@ func (o *recoverOptions) recover(ctx context.Context, cmd *cobra.Command, r *res
 	if sealed {
 		asked = append(asked, lockKey)
 	}
-	sources := openFor(p, o.dryRun)
+	sources := r.env.Sources(o.dryRun)
 	have, ds := source.Peek(ctx, p, sources, asked, source.Options{Timeout: o.timeout})
 	found, more := client.Find(ctx, p, inputs, o.timeout)
-	tree, err := treeIn(p, o.output)
+	tree, err := vg.TreeIn(p, o.output)
 	r.fail(err)
 	confirm, problems := emit.Confirmer(p, tree, have[plan.LockKey].Value)
 	r.Diagnostics = append(append(append(r.Diagnostics, ds...), more...), problems...)

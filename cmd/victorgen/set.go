@@ -133,7 +133,7 @@ type setInput struct {
 }
 
 func (o *setOptions) set(ctx context.Context, cmd *cobra.Command, r *result, names []string, files map[string]string) {
-	p, sources, options := r.plan, openFor(r.plan, o.dryRun), source.Options{Timeout: o.timeout}
+	p, sources, options := r.plan, r.env.Sources(o.dryRun), source.Options{Timeout: o.timeout}
 	inputs := settable(r, names, o.replace)
 	if r.Diagnostics.HasErrors() {
 		return

@@ -3,55 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
-	"github.com/victor-ai/victorgen/compiler/source/awssecretsmanager"
-	"github.com/victor-ai/victorgen/compiler/source/awsssm"
-	"github.com/victor-ai/victorgen/compiler/source/azurekeyvault"
-	"github.com/victor-ai/victorgen/compiler/source/env"
-	"github.com/victor-ai/victorgen/compiler/source/files"
-	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
-	"github.com/victor-ai/victorgen/compiler/source/sops"
-	"github.com/victor-ai/victorgen/compiler/source/vault"
 )
-
-// openSources opens the sources of a plan. This is the one table of the kinds
-// of source that there are. None of them connects before it is asked.
-func openSources(p *plan.Plan) map[string]source.Source {
-	sources := map[string]source.Source{}
-	for _, s := range p.Sources {
-		switch s.Kind {
-		case plan.Env:
-			sources[s.Name] = env.New(s, os.LookupEnv).Within(p.Module)
-		case plan.AWSSSM:
-			sources[s.Name] = awsssm.New(s)
-		case plan.AWSSecretsManager:
-			sources[s.Name] = awssecretsmanager.New(s)
-		case plan.AzureKeyVault:
-			sources[s.Name] = azurekeyvault.New(s)
-		case plan.GCPSecretManager:
-			sources[s.Name] = gcpsecretmanager.New(s)
-		case plan.Vault:
-			sources[s.Name] = vault.New(s)
-		case plan.SOPS:
-			sources[s.Name] = sops.New(s)
-		case plan.Files:
-			sources[s.Name] = files.New(s).Within(p.Module)
-		}
-	}
-	return sources
-}
 
 // openFor opens the sources of a plan, so that they keep nothing in a dry run.
 func openFor(p *plan.Plan, dryRun bool) map[string]source.Source {
-	sources := openSources(p)
+	sources := vg.OpenSources(p)
 	if dryRun {
 		for name, s := range sources {
 			sources[name] = source.DryRun(s)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/env"
@@ -350,7 +351,7 @@ func TestCanariesAtSources(t *testing.T) {
 // TestTablesOfSources: each kind of source is opened, and each verb is in the README.
 func TestTablesOfSources(t *testing.T) {
 	for _, kind := range plan.SourceKinds {
-		if opened := openSources(&plan.Plan{Sources: []plan.Source{{Name: "x", Kind: kind}}}); opened["x"] == nil {
+		if opened := vg.OpenSources(&plan.Plan{Sources: []plan.Source{{Name: "x", Kind: kind}}}); opened["x"] == nil {
 			t.Errorf("a source of kind %s is not opened", kind)
 		}
 	}

@@ -2,26 +2,20 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/source"
-	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
-	"github.com/victor-ai/victorgen/internal/dirlock"
 )
 
 // fromContract is the value of a --source without one.
@@ -64,10 +58,7 @@ judges presence and age: no right to read or decrypt a value is needed then.`,
 		},
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("source") {
-				return o.sources(cmd, args)
-			}
-			return o.cluster(cmd, args)
+			return o.verify(cmd, args)
 		},
 	}
 	o.sourceOptions.flags(cmd)
@@ -111,72 +102,28 @@ type verifyOptions struct {
 	namespace string
 }
 
-// sources judges what the sources hold.
-func (o *verifyOptions) sources(cmd *cobra.Command, args []string) error {
-	return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "verifying", func(ctx context.Context, r *result) {
-		now := time.Now()
-		r.Diagnostics = append(r.Diagnostics, source.Elsewhere(r.plan, os.LookupEnv)...)
-		values, ds := source.Verify(ctx, r.plan, openSources(r.plan), o.noValues, now, source.Options{Timeout: o.timeout, Known: lockKnows(r, treeOf(r.plan))})
-		r.Diagnostics = append(r.Diagnostics, ds...)
-		r.Inputs = tellValues(r.plan, values, now)
-		r.values = values
-	}, verifyText)
-}
-
-// cluster judges a live cluster.
-func (o *verifyOptions) cluster(cmd *cobra.Command, args []string) error {
-	client, err := cluster.Connect(o.target)
-	var mu sync.Mutex
-	states := map[string]*cluster.State{} // by the directory of the environment
+// verify judges the environments that patterns name.
+func (o *verifyOptions) verify(cmd *cobra.Command, patterns []string) error {
+	dirs, err := compiler.Find(patterns...)
+	if err != nil {
+		return usageError{err}
+	}
 	now := time.Now()
-	results, failed := collect(cmd, args, compiler.Options{Direct: o.direct, Namespace: o.namespace}, "verifying", func(ctx context.Context, r *result) {
-		if err != nil {
-			r.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name one with --context or --kubeconfig", "%v", err)
-			return
-		}
-		ctx, cancel := context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-		state := o.judge(ctx, client, r, now)
-		mu.Lock()
-		defer mu.Unlock()
-		states[r.Directory] = state
-	})
-	if failed != nil {
-		return failed
+	compile, text := compiler.Options{Direct: o.direct, Namespace: o.namespace}, func(w io.Writer, _ *printer, r *result) { o.text(w, r, now) }
+	sources := cmd.Flags().Changed("source")
+	if sources {
+		compile, text = compiler.Options{Source: o.kind}, verifyText
 	}
-	plans, inOrder := make([]*plan.Plan, len(results)), make([]*cluster.State, len(results))
-	for i, r := range results {
-		plans[i], inOrder[i] = r.plan, states[r.Directory]
+	options := vg.VerifyOptions{
+		Options: optionsOf(cmd, compile), Target: o.target, Detailed: o.detailed, FromSources: sources, NoValues: o.noValues, Now: now,
 	}
-	for i, ds := range cluster.Reuse(plans, inOrder) {
-		results[i].Diagnostics = append(results[i].Diagnostics, ds...)
+	s := newStream(cmd, dirs, &options.Options, o.format, "verifying", text)
+	for v := range vg.Verify(cmd.Context(), dirs, options) {
+		r := resultOf(v.Environment)
+		r.Verified, r.Inputs = v.Report, v.Inputs
+		s.show(r)
 	}
-	return show(cmd, results, o.format, func(w io.Writer, _ *printer, r *result) { o.text(w, r, now) })
-}
-
-// judge judges one environment, and returns what the cluster holds of it.
-func (o *verifyOptions) judge(ctx context.Context, client *cluster.Client, r *result, now time.Time) *cluster.State {
-	history, pinned, ds := historyOf(ctx, r.plan)
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	state, ds := client.Read(ctx, r.plan, now, pinned...)
-	report, more := cluster.Verify(r.plan, state, history, now)
-	r.Diagnostics = append(append(r.Diagnostics, ds...), more...)
-	if !o.detailed {
-		report = report.Brief()
-	}
-	r.Verified = &report
-	return state
-}
-
-// historyOf reads what the lock of the tree knows, and what it is sealed for, while
-// nobody builds it.
-func historyOf(ctx context.Context, p *plan.Plan) (emit.History, []emit.Pinned, plan.Diagnostics) {
-	if unlock, err := dirlock.Lock(ctx, p.Dir); err == nil {
-		defer unlock()
-	}
-	tree, ds := emit.ReadTree(treeOf(p))
-	history, more := tree.History(p)
-	return history, tree.Pinned(p), append(ds, more...)
+	return s.end()
 }
 
 // text shows a table of the secrets, or one of the keys of each.
@@ -246,43 +193,6 @@ func verdictOn(r *result) string {
 	return "not ok"
 }
 
-// inputState is what verify has found out about one input.
-type inputState struct {
-	Name    string     `json:"name"`
-	Class   plan.Class `json:"class"`
-	Source  string     `json:"source,omitempty"` // of none, if the contract has the value
-	Remote  string     `json:"remote,omitempty"`
-	State   string     `json:"state"` // present, absent or unreadable
-	Origin  string     `json:"origin,omitempty"`
-	Changed *time.Time `json:"changed,omitempty"`
-	Age     string     `json:"age,omitempty"`
-	MaxAge  string     `json:"maxAge,omitempty"`
-}
-
-var states = map[value.State]string{value.Present: "present", value.Absent: "absent", value.Unreadable: "unreadable"}
-
-func tellValues(p *plan.Plan, values value.Set, now time.Time) []inputState {
-	var all []inputState
-	for _, in := range p.Inputs {
-		if in.Default != nil {
-			continue // no source is asked for it
-		}
-		v := values[in.Name]
-		s := inputState{
-			Name: in.Name, Class: in.Class, Source: in.Source, Remote: in.Remote.String(), State: states[v.State], Origin: v.Origin,
-		}
-		if !v.Changed.IsZero() {
-			changed := v.Changed.UTC()
-			s.Changed, s.Age = &changed, plan.Age(now.Sub(changed))
-		}
-		if in.MaxAge > 0 {
-			s.MaxAge = plan.Age(in.MaxAge)
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
 func verifyText(w io.Writer, _ *printer, r *result) {
 	if len(r.Inputs) == 0 {
 		return
@@ -292,9 +202,9 @@ func verifyText(w io.Writer, _ *printer, r *result) {
 		counts[in.State]++
 	}
 	var parts []string
-	for _, state := range []value.State{value.Present, value.Absent, value.Unreadable} {
-		if n := counts[states[state]]; n > 0 {
-			parts = append(parts, fmt.Sprint(n, " ", states[state]))
+	for _, state := range []string{"present", "absent", "unreadable"} {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, fmt.Sprint(n, " ", state))
 		}
 	}
 	fmt.Fprintf(w, "%s: %s (%s: %s)\n", r.name(), verdictOn(r), plural(len(r.Inputs), "input"), strings.Join(parts, ", "))

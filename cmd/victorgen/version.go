@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	vg "github.com/victor-ai/victorgen"
 )
 
 func versionCommand() *cobra.Command {
@@ -35,20 +36,7 @@ type versionInfo struct {
 	Go      string `json:"go"`
 }
 
-// thisVersion is what the Go toolchain has noted in the program.
 func thisVersion() versionInfo {
-	v := versionInfo{Version: "(devel)", Go: runtime.Version()}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return v
-	}
-	if info.Main.Version != "" {
-		v.Version = info.Main.Version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v.Commit = s.Value
-		}
-	}
-	return v
+	version, commit := vg.Version()
+	return versionInfo{Version: version, Commit: commit, Go: runtime.Version()}
 }

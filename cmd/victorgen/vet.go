@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -55,24 +56,24 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
 					o = emit.FindOverlays(p.Module)
 					overlays[p.Module] = o
 				}
-				return o.Check(ctx, p, treeOf(p))
+				return o.Check(ctx, p, vg.TreeOf(p))
 			}
-			results, err := collect(cmd, args, compiler.Options{Timeout: timeout, Review: true}, "checking", func(ctx context.Context, r *result) {
-				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
-				workloads.check(ctx, r)
-				r.Diagnostics = append(r.Diagnostics, checkOverlays(ctx, r.plan)...)
-				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, treeOf(r.plan), r.grant.Certificates)...)
-				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
-			})
+			dirs, err := compiler.Find(args...)
 			if err != nil {
-				return err
+				return usageError{err}
 			}
-			for _, found := range orphans(args, results) {
-				found.tell(plan.Warning)
-			}
-			return show(cmd, results, format, func(w io.Writer, _ *printer, r *result) {
+			options := optionsOf(cmd, compiler.Options{Timeout: timeout, Review: true})
+			options.All = isPattern(args)
+			return each(cmd, dirs, options, format, "checking", func(ctx context.Context, r *result) {
+				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
+				_, ds := workloads.Judge(ctx, r.plan)
+				r.Diagnostics = append(r.Diagnostics, ds...)
+				r.Diagnostics = append(r.Diagnostics, checkOverlays(ctx, r.plan)...)
+				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, vg.TreeOf(r.plan), r.grant.Certificates)...)
+				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
+			}, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {
-					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(len(r.plan.Inputs), "input"), plural(len(r.plan.Secrets), "secret"))
+					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(r.inputs, "input"), plural(r.secrets, "secret"))
 				}
 			})
 		},

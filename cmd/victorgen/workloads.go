@@ -1,30 +1,27 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/workload"
 )
 
 // workloadOptions say which workloads a verb looks at.
-type workloadOptions struct {
-	paths []string
-	stdin func() ([]byte, error)
-}
+type workloadOptions struct{ vg.Workloads }
 
 func (o *workloadOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&o.paths, "workloads", nil,
+	cmd.Flags().StringArrayVar(&o.Paths, "workloads", nil,
 		"manifests of what uses the secrets, beside those that the contract names: a kustomization, a directory, a file, or - for standard input; may be repeated")
-	o.stdin = sync.OnceValues(func() ([]byte, error) { return workload.ReadStdin(cmd.InOrStdin()) })
+	o.Stdin = sync.OnceValues(func() ([]byte, error) { return workload.ReadStdin(cmd.InOrStdin()) })
 	check(cmd, func() error {
 		n := 0
-		for _, path := range o.paths {
+		for _, path := range o.Paths {
 			switch path {
 			case workload.Stdin:
 				n++
@@ -37,43 +34,6 @@ func (o *workloadOptions) flags(cmd *cobra.Command) {
 		}
 		return nil
 	})
-}
-
-// read returns the workloads of an environment; nil if none are named.
-func (o *workloadOptions) read(ctx context.Context, p *plan.Plan) (*workload.Set, plan.Diagnostics) {
-	if len(o.paths) == 0 && (p.Workloads == nil || len(p.Workloads.Paths) == 0) {
-		return nil, nil
-	}
-	var stdin []byte
-	for _, path := range o.paths {
-		if path == workload.Stdin {
-			var err error
-			if stdin, err = o.stdin(); err != nil {
-				var ds plan.Diagnostics
-				ds.Errorf(plan.CodeWorkloadRead, nil, "", "%v", err)
-				return nil, ds
-			}
-		}
-	}
-	return workload.Read(ctx, p, o.paths, stdin)
-}
-
-// check judges the workloads of an environment, and returns those that its tree is to
-// restart: of those that the contract names, for a tree goes by that alone.
-func (o *workloadOptions) check(ctx context.Context, r *result) []plan.Consumer {
-	set, ds := o.read(ctx, r.plan)
-	r.Diagnostics = append(r.Diagnostics, ds...)
-	if set == nil {
-		return nil
-	}
-	r.Diagnostics = append(r.Diagnostics, workload.Judge(r.plan, set)...)
-	if r.plan.Workloads == nil || r.plan.Workloads.Restart == "" {
-		return nil
-	}
-	if len(o.paths) > 0 {
-		set, _ = workload.Read(ctx, r.plan, nil, nil)
-	}
-	return workload.Restarts(r.plan, set)
 }
 
 // consumerStory is a place that asks for a key.

@@ -9,6 +9,7 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -236,6 +237,7 @@ func (p *Policy) Check(pl *plan.Plan, doc plan.Document) (Allow, plan.Diagnostic
 		ds.Errorf(plan.CodePolicyRead, nil, "", "the policy %s can't be understood", p.path)
 		return allow, ds
 	}
+	js = bytes.ReplaceAll(js, []byte("\ufeff"), []byte(`\ufeff`)) // which CUE takes nowhere
 	v = v.Unify(ctx.CompileBytes(js, cue.Filename("plan")))
 	all := errors.Errors(v.Validate(cue.Concrete(true), cue.All()))
 	if len(all) == 0 {

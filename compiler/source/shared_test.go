@@ -74,7 +74,15 @@ func TestShared(t *testing.T) {
 			"environments dev and prod have the same generated value of A|a source of its own",
 		},
 	} {
-		for i, ds := range source.Shared(test.plans, test.sets) {
+		var c source.Comparison
+		for i := range test.plans { // the order in which they come does not matter
+			if n := len(test.plans) - 1 - i; test.plans[n] != nil {
+				c.Add(n, test.plans[n], test.sets[n])
+			}
+		}
+		told := c.Diagnostics()
+		for i := range test.plans {
+			ds := told[i]
 			message, hint, wanted := strings.Cut(test.want, "|")
 			switch {
 			case test.plans[i] == nil || !wanted:

@@ -42,7 +42,7 @@ func Catch(f func()) (caught *Error) {
 }
 
 // module is the path of this module, which those of its functions begin with.
-const module = "github.com/victor-ai/victorgen/"
+const module = "github.com/victor-ai/victorgen"
 
 // place is called while a panic unwinds the stack.
 func place() string {
@@ -53,7 +53,10 @@ func place() string {
 		frame, more = frames.Next()
 		panicked = panicked || frame.Function == "runtime.gopanic"
 		// The paths of files depend on where the program was built.
-		dir, ours := strings.CutPrefix(frame.Function, module)
+		dir, ours := strings.CutPrefix(frame.Function, module+"/")
+		if name, root := strings.CutPrefix(frame.Function, module+"."); root {
+			dir, ours = "."+name, true
+		}
 		if name, isMain := strings.CutPrefix(frame.Function, "main."); isMain {
 			dir, ours = "cmd/victorgen."+name, true
 		}
