@@ -12,6 +12,9 @@ import (
 type Workloads struct {
 	Paths []string               // kustomizations, directories, files, or [workload.Stdin]
 	Stdin func() ([]byte, error) // what stands for that
+	// Renderings are what the environments of a run share; nil renders what they name for
+	// each of them.
+	Renderings *workload.Renderings
 }
 
 // Read returns the workloads of an environment; nil if none are named.
@@ -30,7 +33,7 @@ func (w Workloads) Read(ctx context.Context, p *plan.Plan) (*workload.Set, plan.
 			}
 		}
 	}
-	return workload.Read(ctx, p, w.Paths, stdin)
+	return w.Renderings.Read(ctx, p, w.Paths, stdin)
 }
 
 // Judge judges the workloads of an environment, and returns those that its tree is to
@@ -45,7 +48,7 @@ func (w Workloads) Judge(ctx context.Context, p *plan.Plan) ([]plan.Consumer, pl
 		return nil, ds
 	}
 	if len(w.Paths) > 0 {
-		set, _ = workload.Read(ctx, p, nil, nil)
+		set, _ = w.Renderings.Read(ctx, p, nil, nil)
 	}
 	return workload.Restarts(p, set), ds
 }

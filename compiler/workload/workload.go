@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -89,7 +90,29 @@ const (
 // returns. What cannot be read is an error, and the rest is read all the same. A
 // path of the contract lies in the Git work tree, and none is that of a source.
 func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set, plan.Diagnostics) {
-	r := &reader{plan: p, set: &Set{}, seen: map[string]bool{}}
+	return (*Renderings)(nil).Read(ctx, p, paths, stdin)
+}
+
+// Renderings are what kustomize makes of kustomizations, each of which it renders once
+// for all plans of a run: they are the same for all environments. The zero value is
+// for use; a nil one keeps nothing.
+type Renderings struct {
+	byDir  sync.Map // [2]string, the directory and the root: func() offline.Rendering
+	byFile sync.Map // the objects of the files that they are from: func() []*yaml.Node
+}
+
+// once returns what make returns for key, and calls it once.
+func once[T any](all *sync.Map, key any, make func() T) T {
+	f, _ := all.LoadOrStore(key, sync.OnceValue(make))
+	return f.(func() T)()
+}
+
+// Read is the function of this name with kustomizations rendered once.
+func (rs *Renderings) Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set, plan.Diagnostics) {
+	if rs == nil {
+		rs = new(Renderings)
+	}
+	r := &reader{plan: p, set: &Set{}, seen: map[string]bool{}, renderings: rs}
 	r.table = slices.Clone(builtin)
 	if w := p.Workloads; w != nil {
 		for _, ref := range w.References {
@@ -150,7 +173,8 @@ type reader struct {
 	table   []place
 	objects []object
 	seen    map[string]bool // files
-	origins map[string][]*yaml.Node
+
+	renderings *Renderings
 }
 
 // object is one object of a manifest.
@@ -287,7 +311,13 @@ func (r *reader) file(path, root string, pos []plan.Pos) {
 
 // kustomization reads what kustomize makes of the kustomization in dir.
 func (r *reader) kustomization(ctx context.Context, dir, root string, pos []plan.Pos) {
-	rendering := offline.Render(ctx, dir, offline.Options{Root: root, Origins: true, Skip: isOwn})
+	rendering := once(&r.renderings.byDir, [2]string{dir, root}, func() offline.Rendering {
+		rendering := offline.Render(ctx, dir, offline.Options{Root: root, Origins: true, Skip: isOwn})
+		rendering.Resources = slices.DeleteFunc(rendering.Resources, func(n *yaml.Node) bool {
+			return shift(n, 0) && n.Decode(new(any)) != nil // kustomize writes aliases out
+		})
+		return rendering
+	})
 	if rendering.Failure != "" {
 		r.ds.Errorf(plan.CodeWorkloadRead, pos, "`kustomize build` in it says more", "the kustomization in %s can't be rendered: %s", dir, rendering.Failure)
 		return
@@ -298,9 +328,6 @@ func (r *reader) kustomization(ctx context.Context, dir, root string, pos []plan
 	}
 	r.set.Files++
 	for _, n := range rendering.Resources {
-		if shift(n, 0) && n.Decode(new(any)) != nil {
-			continue // kustomize writes aliases out
-		}
 		file, kind := originOf(n, dir), field(n, "kind").text()
 		r.objects = append(r.objects, object{root: n, at: func(path []string, value *yaml.Node) plan.Pos {
 			return r.inOrigin(file, kind, n, path, value.Value)
@@ -372,8 +399,7 @@ func isOwn(path string) bool {
 
 // origin returns the objects of a file.
 func (r *reader) origin(file string) []*yaml.Node {
-	docs, ok := r.origins[file]
-	if !ok {
+	return once(&r.renderings.byFile, file, func() (docs []*yaml.Node) {
 		if text, err := offline.ReadFile(file); err == nil {
 			for _, d := range split(text) {
 				var n yaml.Node
@@ -383,12 +409,8 @@ func (r *reader) origin(file string) []*yaml.Node {
 				}
 			}
 		}
-		if r.origins == nil {
-			r.origins = map[string][]*yaml.Node{}
-		}
-		r.origins[file] = docs
-	}
-	return docs
+		return docs
+	})
 }
 
 // descend follows a path of rendered in n as far as it goes, and says how far that
