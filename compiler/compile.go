@@ -262,6 +262,7 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 
 	c.names = slices.Sorted(maps.Keys(s.Inputs))
 	c.inputs = map[string]plan.Input{}
+	p.Inputs = make([]plan.Input, 0, len(c.names)) // a run may keep a thousand plans
 	c.sources = map[string]plan.Source{}
 	c.environment = s.Environment
 	c.partOf = p.PartOf

@@ -75,12 +75,12 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		c.ds.Errorf(plan.CodeConstraint, field("pattern"), "write a shorter one, and leave the rest to minLength, oneOf or format",
 			"pattern of %s has %d bytes; %d are allowed", name, len(spec.Pattern), maxPattern)
 	} else if spec.Pattern != "" {
-		re, err := regexp.Compile(spec.Pattern)
+		re, size, err := c.options.Shared.pattern(spec.Pattern)
 		if err != nil {
 			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "see https://github.com/google/re2/wiki/Syntax",
 				"pattern of %s is no regular expression: %s", name, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		}
-		if size := programSize(spec.Pattern); size > maxProgram {
+		if size > maxProgram {
 			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "write smaller counts, and use minLength and maxLength",
 				"pattern of %s becomes a program of %d steps; %d are allowed", name, size, maxProgram)
 		}

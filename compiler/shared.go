@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -19,8 +20,9 @@ type Shared struct {
 	modules map[string]*sharedModule
 	// schemas are the schema and its kit, by import path, for modules of the same
 	// module.cue, for that says which language they are in. Nobody changes them any more.
-	schemas map[string]map[string]*build.Instance
-	good    sync.Map // what [compilation.checkGenerate] has found to be so
+	schemas  map[string]map[string]*build.Instance
+	patterns sync.Map // compiled, by their text
+	good     sync.Map // what [compilation.checkGenerate] has found to be so
 }
 
 // NewShared returns what a run has in common before it has compiled anything.
@@ -34,6 +36,29 @@ type sharedModule struct {
 	files   map[string]*file
 	lists   map[string][]string // the names of the .cue files, by directory
 	strange func() []Strange
+}
+
+// compiled is a pattern.
+type compiled struct {
+	pattern *regexp.Regexp
+	size    int // programSize
+	err     error
+}
+
+// pattern compiles a pattern.
+func (s *Shared) pattern(text string) (*regexp.Regexp, int, error) {
+	if s != nil {
+		if c, ok := s.patterns.Load(text); ok {
+			c := c.(compiled)
+			return c.pattern, c.size, c.err
+		}
+	}
+	c := compiled{size: programSize(text)}
+	c.pattern, c.err = regexp.Compile(text)
+	if s != nil {
+		s.patterns.Store(text, c)
+	}
+	return c.pattern, c.size, c.err
 }
 
 func (s *Shared) module(dir string) *sharedModule {
