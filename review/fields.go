@@ -45,10 +45,29 @@ func number[T any](kind, what string, get func(T) int, weigh func(old, new int) 
 func span[T any](kind, what string, get func(T) time.Duration, weigh func(old, new int) Section) field[T] {
 	return field[T]{kind, what, func(_ *Side, t T) string {
 		if d := get(t); d != 0 {
-			return plan.Age(d)
+			return exactly(d)
 		}
 		return ""
 	}, func(old, new T) Section { return weigh(int(get(old)), int(get(new))) }}
+}
+
+// exactly writes a duration as [plan.Age] does where nothing is rounded: two that
+// differ must not read the same.
+func exactly(d time.Duration) string {
+	unit := time.Minute
+	if d >= 48*time.Hour {
+		unit = 24 * time.Hour
+	}
+	if d%unit == 0 {
+		return plan.Age(d)
+	}
+	text := d.String()
+	for _, none := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, none) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 // yes is a field that is so or not.

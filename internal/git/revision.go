@@ -227,3 +227,25 @@ func Names(ctx context.Context, dir string) []string {
 	text, _ := look(ctx, dir, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags")
 	return append([]string{"HEAD"}, strings.Fields(text)...)
 }
+
+// Changed returns the files that differ between r and the work tree as it is now,
+// those that Git does not know and does not ignore among them, by their absolute
+// paths. Of a file that has another name now, it returns both.
+func (r *Revision) Changed(ctx context.Context) ([]string, error) {
+	// Nothing that .gitattributes names is run: no driver for a diff, no conversion to text.
+	changed, err := look(ctx, r.Root, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", r.Commit, "--")
+	if err != nil {
+		return nil, incomplete(r, err)
+	}
+	unknown, err := look(ctx, r.Root, "ls-files", "--others", "--exclude-standard", "-z", "--full-name")
+	if err != nil {
+		return nil, incomplete(r, err)
+	}
+	var all []string
+	for file := range strings.SplitSeq(changed+"\x00"+unknown, "\x00") {
+		if file != "" {
+			all = append(all, filepath.Join(r.Root, filepath.FromSlash(file)))
+		}
+	}
+	return all, nil
+}
