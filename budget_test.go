@@ -1,0 +1,90 @@
+package victorgen_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// What the program may be made of. Whoever makes it less writes the new figure down;
+// 5 % more fails.
+const (
+	packages    = 1127       // of all modules and the standard library, without cgo
+	binaryBytes = 53_801_122 // stripped, for linux/amd64
+	initBytes   = 6_548_216  // allocated before main, by `version`
+)
+
+func over(figure int) int { return figure + figure/20 }
+
+func goTool(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+// TestPackages counts what the program imports.
+func TestPackages(t *testing.T) {
+	t.Parallel()
+	importsOf(t, ".") // and go.sum: go test looks whether they are as they were
+	if _, err := os.ReadFile("go.sum"); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(goTool(t, "list", "-deps", "./cmd/victorgen"), "\n"); n > over(packages) {
+		t.Errorf("the program is made of %d packages, and was of %d: `go mod why -m MODULE` tells what brings a module in", n, packages)
+	}
+}
+
+// TestBinary builds the program as it is released, and looks at its size and at what it
+// does before it does anything. It takes too long for each run of the tests.
+func TestBinary(t *testing.T) {
+	if os.Getenv("VICTORGEN_BUDGET") == "" {
+		t.Skip("VICTORGEN_BUDGET is not set; .ci/run sets it")
+	}
+	program := filepath.Join(t.TempDir(), "victorgen")
+	goTool(t, "build", "-trimpath", "-ldflags=-s -w", "-o", program, "./cmd/victorgen")
+	info, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes", info.Size())
+	if int(info.Size()) > over(binaryBytes) {
+		t.Errorf("the program has %d bytes, and had %d", info.Size(), binaryBytes)
+	}
+	cmd := exec.Command(program, "version")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	var trace strings.Builder
+	cmd.Stderr = &trace
+	if err := cmd.Run(); err != nil {
+		t.Skipf("it does not run here: %v", err)
+	}
+	total, count := 0, 0
+	for line := range strings.Lines(trace.String()) {
+		// init PACKAGE @1.2 ms, 0.3 ms clock, 4096 bytes, 12 allocs
+		f := strings.Fields(line)
+		if len(f) < 10 || f[0] != "init" {
+			continue
+		}
+		clock, _ := strconv.ParseFloat(f[4], 64)
+		n, err := strconv.Atoi(f[7])
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		total += n
+		count++
+		if clock > 0.3 { // for who looks: the clock of a busy machine fails nothing
+			t.Logf("%s takes %v ms and %d bytes", f[1], clock, n)
+		}
+	}
+	t.Logf("%d packages allocate %d bytes", count, total)
+	if total == 0 || total > over(initBytes) {
+		t.Errorf("before main, version allocates %d bytes, and did %d", total, initBytes)
+	}
+}
