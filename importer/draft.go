@@ -187,11 +187,11 @@ func (d *Draft) remote(r *observe.Remote) *Input {
 // or a secret of one value, unless that may be by chance: what is short or made of
 // words is the same in many places.
 func (d *Draft) shared(in *Input) *Input {
-	if !in.Known || in.secret && (in.Value.Len() < 8 || !strong(in.Value, 40)) {
+	if !in.Known || in.secret && in.Value.Len() < 8 {
 		return nil
 	}
 	for _, other := range d.Inputs {
-		if !other.Known || other.secret != in.secret || !other.Value.Equal(in.Value) || !in.secret && other.Name != in.Name {
+		if !other.Known || other.secret != in.secret || !other.Value.Equal(in.Value) || !in.secret && other.Name != in.Name || in.secret && !other.atLeast(40) {
 			continue
 		}
 		if other.Description == "" {

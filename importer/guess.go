@@ -24,6 +24,19 @@ func strong(v value.Value, bits float64) bool {
 	return !value.Judge(in, v).HasErrors()
 }
 
+// atLeast is strong for the value of an input, which is judged once for each strength.
+func (in *Input) atLeast(bits float64) bool {
+	known, ok := in.strong[bits]
+	if !ok {
+		if in.strong == nil {
+			in.strong = map[float64]bool{}
+		}
+		known = strong(in.Value, bits)
+		in.strong[bits] = known
+	}
+	return known
+}
+
 // placeholder reports whether a build takes v for a value that is not there yet,
 // whatever strength is asked for.
 func placeholder(v value.Value) bool {

@@ -48,7 +48,8 @@ type Input struct {
 	base   *plan.Input // as the contract that is there has it; nil if it is new
 	child  *plan.Generate
 	secret bool
-	source string // of one that has a Remote: its name in the contract
+	strong map[float64]bool // see atLeast
+	source string           // of one that has a Remote: its name in the contract
 }
 
 // Secret is a secret of the contract.
@@ -76,7 +77,7 @@ type Key struct {
 
 // word and kin tell names apart by their words.
 var (
-	secretWord = regexp.MustCompile(`(?i)(^|[_.-])(password|passwd|passphrase|pass|pwd|pw|secret|secrets|token|key|keys|apikey|accesskey|secretkey|credential|credentials|creds|dsn|salt|pepper|auth|signature|mnemonic|seed|cookie|jwt|license|otp)([_.-]?(base|hash|base64|b64|pem|old|prev|previous|next|primary|secondary|id_rsa|data|json|value|string|key|salt|\d+))*$|(password|passwd|secret|token|apikey|privatekey)$|(^|_)access_?key_?id$`)
+	secretWord = regexp.MustCompile(`(?i)(^|[_.-])(password|passwd|passphrase|pass|pwd|pw|secret|secrets|token|key|keys|apikey|accesskey|secretkey|credential|credentials|creds|dsn|salt|pepper|auth|signature|mnemonic|phrase|pin|seed|cookie|jwt|license|otp)([_.-]?(base|hash|base64|b64|pem|old|prev|previous|next|primary|secondary|id_rsa|data|json|value|string|key|salt|\d+))*$|(password|passwd|secret|token|apikey|privatekey)$|(^|_)access_?key_?id$`)
 	publicWord = regexp.MustCompile(`(?i)(^|[_.-])(public|publishable|pub|site|anon_public|cache|routing|next_public|vite|react_app|nuxt_public)[_.-]?key[s]?$|^(NEXT_PUBLIC|VITE|REACT_APP|NUXT_PUBLIC|PUBLIC|EXPO_PUBLIC)_`)
 	pathWord   = regexp.MustCompile(`(?i)(_file|_path|_dir|_name|_header|_prefix|_ttl|_length|_id)$`)
 	// What is made by somebody else, who alone knows it.

@@ -261,9 +261,17 @@ func (s *Secret) addedText() string {
 	return compiler.Label(s.ID) + ": {\n" + strings.Join(fields, "\n") + "\n}\n"
 }
 
+// maxContract is how large a file of a contract may be.
+const maxContract = 16 << 20
+
 // contracts are the CUE files that a contract in module is made of, by their paths,
 // but for those of the environments; environments are the names of these.
 func contracts(module string) (files []File, environments []string, err error) {
+	root, err := os.OpenRoot(module) // what leads out of it is not opened
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
 	err = filepath.WalkDir(module, func(file string, e fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(module, file)
 		rel = filepath.ToSlash(rel)
@@ -280,10 +288,16 @@ func contracts(module string) (files []File, environments []string, err error) {
 		case e.IsDir() || filepath.Ext(rel) != ".cue":
 			return nil
 		}
-		text, err := os.ReadFile(file)
-		if len(files) > 2000 {
-			err = errors.New("it has more than 2000 CUE files")
+		info, err := root.Stat(rel)
+		switch {
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular() || info.Size() > maxContract:
+			return fmt.Errorf("%s is no regular file, or has more than %d MiB", rel, maxContract>>20)
+		case len(files) > 2000:
+			return errors.New("it has more than 2000 CUE files")
 		}
+		text, err := root.ReadFile(rel)
 		files = append(files, File{Path: rel, text: text})
 		return err
 	})

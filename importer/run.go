@@ -28,6 +28,9 @@ type Options struct {
 	Force   bool   // write over what is there
 	DryRun  bool   // write nothing
 	Timeout time.Duration
+	// Permit says what a plan may not do: a contract that is there may be anybody's, and
+	// names where values would be sent. nil permits everything.
+	Permit func(*plan.Plan) plan.Diagnostics
 	// Open opens the sources of a plan.
 	Open func(*plan.Plan) map[string]source.Source
 }
@@ -95,6 +98,11 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 	d, r, p, ds := prepare(ctx, observed, o)
 	if ds.HasErrors() {
 		return r, ds
+	}
+	if o.Permit != nil && len(d.Values()) > 0 { // or else no source is asked
+		if ds = append(ds, o.Permit(p)...); ds.HasErrors() {
+			return r, ds
+		}
 	}
 	sources := o.Open(p)
 	var values map[string]value.Value
@@ -331,12 +339,29 @@ func staged(dir string, files []File, o Options, d *Draft) (*plan.Plan, plan.Dia
 		}
 		return path
 	}
+	at := func(pos []plan.Pos) []plan.Pos {
+		pos = slices.Clone(pos)
+		for i := range pos {
+			pos[i].File = there(pos[i].File)
+		}
+		return pos
+	}
 	moved := *p
-	moved.Module, moved.Dir = there(p.Module), there(p.Dir)
-	moved.Sources = slices.Clone(p.Sources)
+	moved.Module, moved.Dir, moved.Pos = there(p.Module), there(p.Dir), at(p.Pos)
+	moved.Sources, moved.Inputs, moved.Secrets = slices.Clone(p.Sources), slices.Clone(p.Inputs), slices.Clone(p.Secrets)
 	for i := range moved.Sources {
 		s := &moved.Sources[i]
-		s.File, s.Shared, s.Dir = there(s.File), there(s.Shared), there(s.Dir)
+		s.File, s.Shared, s.Dir, s.Pos = there(s.File), there(s.Shared), there(s.Dir), at(s.Pos)
+	}
+	for i := range moved.Inputs {
+		moved.Inputs[i].Pos = at(moved.Inputs[i].Pos)
+	}
+	for i := range moved.Secrets {
+		s := &moved.Secrets[i]
+		s.Pos, s.Keys = at(s.Pos), slices.Clone(s.Keys)
+		for j := range s.Keys {
+			s.Keys[j].Pos = at(s.Keys[j].Pos)
+		}
 	}
 	return &moved, ds
 }
@@ -404,7 +429,11 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 			place.Place, place.State = old.Origin, "unchanged"
 			delete(values, in.Name)
 		case old.State == value.Present && !o.Force:
-			ds.Errorf(plan.CodeImportExists, nil, "see which one is right; --force writes over it", "%s has another value already, in %s", in.Name, old.Origin)
+			hint := "see which one is right; --force writes over it"
+			if old.Origin == "the process environment" {
+				hint = "unset " + in.Name + " for this command"
+			}
+			ds.Errorf(plan.CodeImportExists, nil, hint, "%s has another value already, in %s", in.Name, old.Origin)
 		case old.State == value.Present:
 			place.Place, place.State = old.Origin, would+"replaced"
 		default:

@@ -159,10 +159,12 @@ func (d *Draft) compose(s *Secret, k *Key) {
 		if p == k.in || !p.secret || !p.Known || p.Class == plan.Optional || p.Encoding != "" || p.Value.Len() < 6 {
 			continue
 		}
-		if p.Value.Len() < 8 && !isURL || !strong(p.Value, 24) {
+		if p.Value.Len() < 8 && !isURL {
 			continue
 		}
-		hits = append(hits, find(text, p, isURL, isJSON)...)
+		if found := find(text, p, isURL, isJSON); len(found) > 0 && p.atLeast(24) {
+			hits = append(hits, found...)
+		}
 	}
 	if len(hits) == 0 {
 		return

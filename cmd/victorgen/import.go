@@ -132,6 +132,7 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.source, "source", "", "where the values go: KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
 	f.BoolVar(&o.force, "force", false, "write over a contract, an environment and values that are there")
+	permitFlags(cmd)
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would become of it")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the source may take")
 	outputFlag(cmd, &o.format)
@@ -174,30 +175,32 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 	if err != nil || environment == "." || !filepath.IsLocal(environment) || strings.ContainsAny(environment, `/\`) || !dnsName.MatchString(environment) {
 		return usageError{fmt.Errorf("--into takes envs/NAME in the module %s, not %q", module, o.into)}
 	}
-	result := &importer.Result{}
+	done := &importer.Result{}
 	if !ds.HasErrors() {
 		options := importer.Options{
 			Module: module, Source: src, Force: o.force, DryRun: true, Timeout: o.timeout, Open: vg.OpenSources,
 			Names: importer.Names{Package: appOf(module), Environment: environment, Namespace: o.namespace},
 		}
+		permit := permissionOf(cmd)
+		options.Permit = func(p *plan.Plan) plan.Diagnostics { return permit.check(&result{plan: p}) }
 		var more plan.Diagnostics
-		result, more = importer.Run(cmd.Context(), observed, options)
+		done, more = importer.Run(cmd.Context(), observed, options)
 		if !o.dryRun && !more.HasErrors() { // or else there is no reason to start a module
 			if err := startModule(cmd, module, existing, src.Kind); err != nil {
 				return err
 			}
 			options.DryRun = false
-			result, more = importer.Run(cmd.Context(), observed, options)
+			done, more = importer.Run(cmd.Context(), observed, options)
 		}
 		ds = append(ds, more...)
 	}
 	one := alone(ds)
 	if o.format == "json" {
-		report := importReport{Version: 1, Module: module, OK: !ds.HasErrors(), Result: result, Diagnostics: ds}
+		report := importReport{Version: 1, Module: module, OK: !ds.HasErrors(), Result: done, Diagnostics: ds}
 		if report.Diagnostics == nil {
 			report.Diagnostics = plan.Diagnostics{}
 		}
-		for _, f := range result.Files {
+		for _, f := range done.Files {
 			if o.dryRun && f.Path == "contract.cue" {
 				report.Contract = f.Text()
 			} else if o.dryRun {
@@ -209,7 +212,7 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 		}
 		return exitOf(one)
 	}
-	o.text(cmd, module, result, ds)
+	o.text(cmd, module, done, ds)
 	newPrinter(cmd.ErrOrStderr()).print(findings(one), 1)
 	return exitOf(one)
 }
@@ -256,12 +259,12 @@ func (o *importOptions) text(cmd *cobra.Command, module string, r *importer.Resu
 		fmt.Fprintf(w, "in Git, as settings: %s\n", strings.Join(names, ", "))
 	}
 	for _, one := range r.Proof {
-		if one.Verdict != importer.Equal && one.Key != "" {
-			fmt.Fprintf(w, "%s %s: %s, for %s\n", one.Secret, one.Key, one.Verdict, one.Why)
+		if one.Verdict == importer.Unknown { // errors and warnings tell the others
+			fmt.Fprintf(w, "%s %s: unknown, for %s\n", one.Secret, one.Key, one.Why)
 		}
 	}
-	if len(r.Proof) > 0 {
-		fmt.Fprintf(w, "proved: %s equal to what was read, %d unknown, %d not\n", plural(r.Count(importer.Equal), "key"), r.Count(importer.Unknown), r.Count(importer.Differs)+r.Count(importer.Lost))
+	if lost := r.Count(importer.Differs) + r.Count(importer.Lost); len(r.Proof) > 0 && (lost > 0 || !ds.HasErrors()) {
+		fmt.Fprintf(w, "proved: %s equal to what was read, %d unknown, %d not\n", plural(r.Count(importer.Equal), "key"), r.Count(importer.Unknown), lost)
 	}
 	if len(r.Missing) > 0 {
 		fmt.Fprintf(w, "to be filled in: %s\n", strings.Join(r.Missing, ", "))

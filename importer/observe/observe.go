@@ -164,7 +164,7 @@ func Leaks(text string) bool { return Secretive(text) || says.MatchString(text) 
 var (
 	known = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY|\b(sk-[A-Za-z0-9_-]{16,}|[rs]k_(live|test)_[A-Za-z0-9]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}` +
 		`|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|(AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|whsec_[A-Za-z0-9+/=]{16,}|SG\.[\w-]{16,})` +
-		`|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.|https://hooks\.slack\.com/services/\w`)
+		`|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.|https://hooks\.slack\.com/services/\w|https?://[^\s/]*(discord(app)?\.com|webhook)[^\s]*/[\w-]{16,}|/(web)?hooks?/[^\s]*[\w-]{20,}`)
 	loginURL = regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s@{}]+@`)
 	says     = regexp.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?:api|access|private|encryption|signing)[-_ ]?key|credentials?|auth)["']?\s*(?:is|[:=])\s*["']?([^\s"',;(<{$*][^\s"',;]*)`)
 	word     = regexp.MustCompile(`[A-Za-z0-9+/_=-]{16,}`)
@@ -191,6 +191,9 @@ func random(text string) bool {
 				changes++
 			}
 			last = class
+		}
+		if plain := strings.IndexAny(w, "+/_=-") < 0; plain && len(w) >= 24 && digits > 0 && digits < len(w) {
+			return true
 		}
 		if digits > 0 && changes*4 >= len(w) || changes*3 >= len(w) || digits > 2 && changes >= 4 {
 			return true
