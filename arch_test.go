@@ -53,6 +53,7 @@ var arrows = map[string][]string{
 	"internal/shape":                    {},
 	"internal/snapshot":                 {"internal/git"},
 	"review":                            {"compiler/plan", "emit"},
+	"scan":                              {"compiler/plan", "compiler/value", "internal/crash", "internal/git"},
 	"fixtures":                          {},
 	"emit":                              {"compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/git", "internal/offline", "internal/safefile", "internal/shape"},
 	"emit/emittest":                     {},
@@ -63,7 +64,7 @@ var arrows = map[string][]string{
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
 		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/dirlock", "internal/crash"},
 	"cmd/victorgen": {".", "schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
-		"compiler/trust", "compiler/workload", "emit", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review", "importer", "importer/observe"},
+		"compiler/trust", "compiler/workload", "emit", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review", "importer", "importer/observe", "scan"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.

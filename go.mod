@@ -17,6 +17,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/ssm v1.82.0
 	github.com/aws/smithy-go v1.28.8
 	github.com/bitnami-labs/sealed-secrets v0.36.0
+	github.com/coregx/ahocorasick v0.3.1
 	github.com/creack/pty v1.1.24
 	github.com/external-secrets/external-secrets v0.19.2
 	github.com/go-crypt/crypt v0.14.15

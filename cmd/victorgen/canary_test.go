@@ -135,6 +135,7 @@ func TestCanaries(t *testing.T) {
 			before := canaryModule(t)
 			envDir := filepath.Join(dir, "envs", "test")
 			kubeconfig := apiServer(t, filepath.Join(dir, "good.pem")).Kubeconfig(t)
+			leaks := leakFile(t)
 			var out bytes.Buffer
 			for _, args := range [][]string{
 				{"vet", envDir}, {"vet", envDir, "-o", "json"}, {"template", envDir}, {"explain", envDir},
@@ -142,6 +143,7 @@ func TestCanaries(t *testing.T) {
 				{"build", envDir, "--check"}, {"build", envDir, "--dry-run"}, {"build", envDir, "--offline"},
 				{"build", envDir, "--no-generate"}, {"build", envDir, "-o", "json"}, {"build", envDir},
 				{"diff", envDir, "--from", before}, {"diff", envDir, "--from", before, "-o", "json"}, {"diff", filepath.Join(before, "envs/test"), "--from", dir, "-o", "markdown"},
+				{"scan", envDir, "--", dir}, {"scan", envDir, "-o", "json", "--", dir}, {"scan", envDir, "-o", "sarif", "--", leaks}, {"scan", envDir, "-o", "github", "--", leaks}, {"scan", envDir, "--", leaks},
 				{"build", dir + "/envs/..."}, {"build", envDir, "--offline", "--check"}, {"init", dir},
 				{"cert", "inspect", envDir}, {"cert", "inspect", filepath.Join(dir, ".secrets.test")},
 				{"cert", "fetch", envDir, "--kubeconfig", kubeconfig}, {"cert", "fetch", envDir, "--kubeconfig", filepath.Join(dir, ".secrets.test")},
@@ -153,11 +155,31 @@ func TestCanaries(t *testing.T) {
 			cancel()
 			run(cancelled, []string{"build", envDir}, &out, &out)
 			checkNoCanary(t, dir, out.String())
+			if name == "nothing" && !strings.Contains(out.String(), "the value of TOKEN stands here, as base64 of it URL-escaped") {
+				t.Errorf("scan finds nothing:\n%s", out.String())
+			}
 			if name == "nothing" && !strings.Contains(out.String(), "test: unchanged") {
 				t.Errorf("the module that should work does not:\n%s", out.String())
 			}
 		})
 	}
+}
+
+// leakFile is a file that has each value in each form.
+func leakFile(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	for _, v := range canaries {
+		fmt.Fprintln(&text, base64.StdEncoding.EncodeToString([]byte("https://"+url.QueryEscape(v)+"@host/")))
+		for _, s := range forms(v) {
+			fmt.Fprintln(&text, s)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "leaks")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func canaryModule(t *testing.T) string {

@@ -42,6 +42,7 @@ type result struct {
 	Fetched      []fetchedStory     `json:"fetched,omitempty"`
 	Certificates []certificateStory `json:"certificates,omitempty"`
 	Diff         *diffStory         `json:"diff,omitempty"`
+	Scan         *scanStory         `json:"scan,omitempty"`
 
 	env             *vg.Environment
 	plan            *plan.Plan  // nil if it does not compile, and once its result is printed

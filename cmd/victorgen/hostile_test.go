@@ -56,6 +56,7 @@ var hostileVerbs = []string{
 	"recover ENV --dry-run --kubeconfig KUBECONFIG", "recover ENV --yes -o json --kubeconfig KUBECONFIG",
 	"rotate ENV SIGNING_KEY", "rotate ENV --due", "build ENV -o json",
 	"build ENV --source vault", "build ENV --source aws-ssm", "generate ENV --source vault",
+	"scan ENV -- REPO", "scan ALL --source vault -o json -- REPO", "scan ENV --history HEAD --source aws-ssm", "scan ENV --staged -o sarif", "scan ENV -o github -- REPO",
 	"cert fetch ENV --kubeconfig KUBECONFIG", "init REPO", "version",
 }
 

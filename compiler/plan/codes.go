@@ -170,6 +170,12 @@ const (
 	CodeRevisionBroken Code = "VG4023"
 )
 
+// What scan says of files.
+const (
+	CodeFound      Code = "VG6201"
+	CodeNotScanned Code = "VG6202"
+)
+
 // What is said of the program itself.
 const CodeCrash Code = "VG1430"
 

@@ -450,6 +450,12 @@ a server that is not trusted. Write the field that the hint names into the contr
 	CodePlainText: `a secret stands in plain text at its source: a parameter of type String or StringList, or what sops leaves unencrypted.
 Whoever may list the parameters, or read the repository, can read it. Store a SecureString; or look at unencrypted_suffix,
 encrypted_regex and the like in .sops.yaml. Then replace the value.`,
+	CodeFound: `a value of a source stands in a file, in what is staged, or in a commit.
+It is there byte for byte, but for white space and NUL: as plain text, in base64, hex, URL-escaped or JSON-escaped, or some lines of a
+private key. Take it out and replace the value: whoever has read the file has it, and whoever has the repository has
+all of its commits.`,
+	CodeNotScanned: `a file was not searched for values, or a search was stopped.
+Nothing follows from it: the file may have values or not. Let it be read; or name what to search after --.`,
 	CodeCrash: `victorgen itself has a fault.
 The message tells the place in its source and the version, which is what a report of it needs; it never tells what the
 program held. The exit code is 3. A value that was written to its source, and a tree that was complete, stay.`,

@@ -174,6 +174,10 @@ func isBase64(s string) bool {
 	return err == nil && !strings.ContainsAny(s, "\r\n") // which the decoder skips
 }
 
+// Strength estimates how many bits of entropy v has, as what Judge says of a weak
+// value goes by.
+func Strength(v Value) float64 { return strength(string(v.Reveal())) }
+
 // strength estimates how many bits of entropy s has, from the characters in
 // use and the length. A common word counts for nothing, whatever its spelling:
 // of Password1! only the last two characters count. Of one or two ordinary
