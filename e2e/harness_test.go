@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -76,12 +77,17 @@ func command(dir string, env []string, name string, args ...string) error {
 func goProgram(t testing.TB, pkg, version string) string {
 	t.Helper()
 	name := filepath.Base(pkg)
+	if major.MatchString(name) {
+		name = filepath.Base(filepath.Dir(pkg)) // as the go command calls it
+	}
 	dir := made(t, cache(t, name+"-"+version), func(into string) error {
 		// From a directory outside of any module, with the Go of this one.
 		return command(os.TempDir(), []string{"GOBIN=" + into, "GOFLAGS="}, "go", "install", pkg+"@"+version)
 	})
 	return filepath.Join(dir, name)
 }
+
+var major = regexp.MustCompile(`^v[0-9]+$`)
 
 // ownProgram returns the path of the program that the module in dir builds.
 func ownProgram(t testing.TB, dir, version string) string {

@@ -130,6 +130,29 @@ func TestExampleIsCommitted(t *testing.T) {
 	}
 }
 
+// TestExampleHasAllowLists: the example has the files for scanners that init writes.
+func TestExampleHasAllowLists(t *testing.T) {
+	dir := t.TempDir()
+	if code, _, stderr := victorgen(t, "init", dir); code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, name := range []string{".gitleaks.toml", ".detect-secrets.baseline"} {
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(example, name)
+		if os.Getenv("VICTORGEN_UPDATE") != "" {
+			if err := os.WriteFile(file, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != string(want) {
+			t.Errorf("%s is not what init writes (%v)", file, err)
+		}
+	}
+}
+
 // unseal returns the Secrets of a tree, by name, as upstream's own code unseals
 // them: the controller's, and that of kubeseal --recovery-unseal.
 func unseal(t *testing.T, tree string) map[string]map[string]string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/internal/git"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -31,11 +33,13 @@ func initCommand() *cobra.Command {
 		Short: "Start a new module, or renew the schema of one",
 		Long: `Init writes a CUE module that works: a contract, one environment, the schema for
 editors and cue vet, a policy to start from, a .gitignore that keeps .secrets.* out
-of Git, and a configuration for pre-commit. The name of the application is that of the
+of Git, a configuration for pre-commit, and what gitleaks and detect-secrets need so
+that ciphertexts are no leaks for them. The name of the application is that of the
 directory.
 
 Files that exist are left alone, but for the schema, which is renewed, and
-.gitignore, to which missing lines are added. Files in cue.mod that CUE would
+.gitignore, to which missing lines are added; what to add to an allow-list that
+exists, it says. Files in cue.mod that CUE would
 take for a part of the schema are removed.`,
 		Example: "  victorgen init\n  victorgen init deploy/secrets",
 		Args:    argsOf(cobra.MaximumNArgs(1)),
@@ -71,6 +75,7 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 
 	_, err = os.Stat(filepath.Join(abs, "cue.mod", "module.cue"))
 	existing := err == nil // a module that has its own contract somewhere
+	var lacking []string   // what files lack that are left alone
 	err = fs.WalkDir(start, "start", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -87,6 +92,11 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 			return addLines(abs, ".gitignore", content, say)
 		case "pre-commit-config.yaml":
 			name = "." + name
+		case "gitleaks.toml", "detect-secrets.baseline":
+			name = "." + name
+			if old, err := os.ReadFile(filepath.Join(abs, name)); err == nil && !bytes.Contains(old, []byte(ciphertext)) {
+				lacking = append(lacking, fmt.Sprintf("%s knows no ciphertexts; add to it:\n\n%s\n", filepath.ToSlash(filepath.Join(dir, name)), toAdd(content)))
+			}
 		case "module.cue":
 			name = "cue.mod/module.cue"
 		}
@@ -127,11 +137,38 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 		}
 		say(what, file)
 	}
+	for _, text := range lacking {
+		fmt.Fprintln(cmd.ErrOrStderr(), text)
+	}
+	if root := git.WorkTree(abs); root != abs {
+		if _, err := os.Lstat(filepath.Join(root, git.Dir)); err == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "pre-commit, gitleaks and detect-secrets read their files where they are run, as at the root of the repository: "+
+				"move .pre-commit-config.yaml, .gitleaks.toml and .detect-secrets.baseline there, or add them to those that are there\n")
+		}
+	}
 	if !existing && contract {
 		fmt.Fprintf(cmd.ErrOrStderr(), "next: fetch the cluster's certificate, then build:\n"+
 			"  cd %s\n  victorgen cert fetch envs/dev\n  victorgen vet ./envs/...\n  victorgen build envs/dev\n", dir)
 	}
 	return nil
+}
+
+// ciphertext is what an allow-list has for ciphertexts, and by which init knows that it
+// has them: the lengths of the session keys of RSA with 2048, 3072, 4096 and 8192 bits
+// (https://github.com/bitnami-labs/sealed-secrets/blob/v0.36.0/pkg/crypto/crypto.go), and base64.
+const ciphertext = `(?:A[QYg]|BA)[A-Za-z0-9+/]{300,}`
+
+// toAdd is what an allow-list of init has that one of somebody else's may lack: the
+// last table of TOML, or the last filter of JSON.
+func toAdd(content []byte) string {
+	if i := bytes.Index(content, []byte("[[allowlists]]")); i >= 0 {
+		return strings.TrimSpace(string(content[i:]))
+	}
+	var baseline struct {
+		Filters []json.RawMessage `json:"filters_used"`
+	}
+	json.Unmarshal(content, &baseline)
+	return "    " + string(baseline.Filters[len(baseline.Filters)-1])
 }
 
 func createFile(dir, name string, content []byte, say func(what, file string)) error {
