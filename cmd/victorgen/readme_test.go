@@ -72,6 +72,9 @@ func TestReadme(t *testing.T) {
 		if strings.Contains(b, "victorgen verify envs/") { // of what the trees have come to
 			b = "(export KUBECONFIG=\"$TREES\"\n" + b + ")\n"
 		}
+		if strings.Contains(b, "--staged") {
+			script += "git init -q .; git add contract.cue deploy envs\n"
+		}
 		script += b
 	}
 	// The test's own victorgen is on the PATH already.
@@ -80,7 +83,7 @@ func TestReadme(t *testing.T) {
 	for _, want := range []string{"dev: ok", "rotation due", `"secret": "victor-ai/victor-ai-secrets"`, "dev: unchanged", "production: unchanged",
 		"dev: wrote envs/dev/sealing-cert.pem", "dev: unchanged demo-sealing-cert.pem", "sealed for it  victor-ai-dev/",
 		"dev: would apply to test", "dev: applied to test", "created namespace victor-ai-dev", "dev: unchanged in test",
-		"dev: ok in kind (4 secrets: 2 ok, 2 left out)", "owner SealedSecret/grafana-credentials", `"version": "2.1.0"`} {
+		"dev: ok in kind (4 secrets: 2 ok, 2 left out)", "owner SealedSecret/grafana-credentials", `"version": "2.1.0"`, "inputs searched for in "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the README's commands do not print %q:\n%s", want, out)
 		}
