@@ -151,10 +151,11 @@ type run struct {
 	sameSecret map[string][]string // names of environments, by namespace and name of a Secret
 
 	mu       sync.Mutex
-	named    map[string]string   // the names of environments by directory, as they were compiled; empty of one that does not compile
-	plain    map[string]string   // the names by directory as their files say plainly; empty if they do not
-	siblings map[string][]string // the directories of environments by module, where somebody has asked
-	early    map[string]compiled // what was compiled before its turn
+	named    map[string]string              // the names of environments by directory, as they were compiled; empty of one that does not compile
+	plain    map[string]string              // the names by directory as their files say plainly; empty if they do not
+	siblings map[string][]string            // the directories of environments by module, where somebody has asked
+	called   map[string]map[string][]string // see mayBeCalled
+	early    map[string]compiled            // what was compiled before its turn
 }
 
 // compiled is what Compile returns.
@@ -173,7 +174,7 @@ func newRun(dirs []string, o Options) *run {
 	}
 	return &run{
 		options: o, dirs: dirs, permit: permissionOf(o), named: map[string]string{}, plain: map[string]string{},
-		siblings: map[string][]string{}, early: map[string]compiled{}, sameName: map[int][]string{},
+		siblings: map[string][]string{}, called: map[string]map[string][]string{}, early: map[string]compiled{}, sameName: map[int][]string{},
 	}
 }
 

@@ -53,22 +53,46 @@ func (r *run) siblingsOf(module string) (dirs []string, all bool) {
 // compile goes by the name of its directory. Of a thousand environments it compiles
 // those alone that may be called so.
 func (r *run) has(module, environment string) bool {
-	dirs, _ := r.siblingsOf(module)
-	for _, dir := range r.dirs {
-		if root, _ := compiler.ModuleRoot(dir); root == module && !slices.Contains(dirs, dir) {
-			dirs = append(slices.Clip(dirs), dir)
-		}
-	}
-	for _, dir := range dirs {
-		called := filepath.Base(dir) == environment
-		if name := r.plainName(dir); name != "" && name != environment && !called {
-			continue
-		}
-		if name := r.compiledName(dir); name == environment || name == "" && called {
+	may := r.mayBeCalled(module)
+	for _, dir := range slices.Concat(may[environment], may[""]) {
+		if name := r.compiledName(dir); name == environment || name == "" && filepath.Base(dir) == environment {
 			return true
 		}
 	}
 	return false
+}
+
+// mayBeCalled returns the directories of the environments of a module, by what they
+// may be called: by their plain names and those of their directories; and, of those
+// that have no plain name, as "".
+func (r *run) mayBeCalled(module string) map[string][]string {
+	dirs, _ := r.siblingsOf(module)
+	r.mu.Lock()
+	may, ok := r.called[module]
+	r.mu.Unlock()
+	if ok {
+		return may
+	}
+	all, may := map[string]bool{}, map[string][]string{}
+	for _, dir := range dirs {
+		all[dir] = true
+	}
+	for _, dir := range r.dirs {
+		if root, _ := compiler.ModuleRoot(dir); root == module {
+			all[dir] = true
+		}
+	}
+	for dir := range all {
+		name, base := r.plainName(dir), filepath.Base(dir)
+		may[name] = append(may[name], dir)
+		if name != "" && name != base {
+			may[base] = append(may[base], dir)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.called[module] = may
+	return may
 }
 
 // orphan is the tree of an environment that is gone or was renamed.
