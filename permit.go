@@ -34,6 +34,13 @@ func permissionOf(o Options) *permission {
 	return p
 }
 
+// Permit reports what the contract of p may not do, by what o allows and by its
+// policies. It is for who makes a plan by other ways than those of this package, before
+// any source of it is asked.
+func Permit(p *plan.Plan, o Options) plan.Diagnostics {
+	return permissionOf(o).check(&Environment{Plan: p})
+}
+
 // GrantOf is what is allowed by name: what has :// in it is an address, all else a file.
 func GrantOf(allowed []string) (g trust.Grant) {
 	for _, what := range allowed {

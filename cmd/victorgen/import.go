@@ -181,8 +181,8 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 			Module: module, Source: src, Force: o.force, DryRun: true, Timeout: o.timeout, Open: vg.OpenSources,
 			Names: importer.Names{Package: appOf(module), Environment: environment, Namespace: o.namespace},
 		}
-		permit := permissionOf(cmd)
-		options.Permit = func(p *plan.Plan) plan.Diagnostics { return permit.check(&result{plan: p}) }
+		permitted := optionsOf(cmd, compiler.Options{}) // which say that sources are asked
+		options.Permit = func(p *plan.Plan) plan.Diagnostics { return vg.Permit(p, permitted) }
 		var more plan.Diagnostics
 		done, more = importer.Run(cmd.Context(), observed, options)
 		if !o.dryRun && !more.HasErrors() { // or else there is no reason to start a module
