@@ -26,8 +26,8 @@ var arrows = map[string][]string{
 	"compiler/value":                    {"compiler/plan"},
 	"compiler/value/derive":             {"compiler/plan", "compiler/value"},
 	"compiler/permissions":              {"compiler/plan"},
-	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash"},
-	"compiler/policy":                   {"schema", "compiler/plan", "internal/safefile"},
+	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/limit"},
+	"compiler/policy":                   {"schema", "compiler/plan", "internal/limit", "internal/safefile"},
 	"compiler/workload":                 {"compiler/plan", "internal/git", "internal/offline", "internal/safefile"},
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops", "internal/git"},
 	"compiler/source/env":               {"compiler/source", "compiler/plan", "compiler/value", "internal/dirlock", "internal/safefile"},
@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"internal/bench":                    {},
 	"internal/bench/table":              {"internal/bench"},
 	"internal/shape":                    {},
+	"internal/limit":                    {"internal/crash"},
 	"internal/snapshot":                 {"internal/git"},
 	"review":                            {"compiler/plan", "emit"},
 	"scan":                              {"compiler/plan", "compiler/value", "internal/crash", "internal/git"},
@@ -195,7 +196,7 @@ func importsOf(t *testing.T, root string) map[string][]string {
 // value.
 func TestGoroutines(t *testing.T) {
 	t.Parallel()
-	catches := []string{"cmd/victorgen/main.go", "compiler/limit.go"} // by crash.Catch
+	catches := []string{"cmd/victorgen/main.go", "internal/limit/limit.go"} // by crash.Catch
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() && (d.Name() == "e2e" || strings.HasPrefix(d.Name(), ".") && file != ".") {
 			return cmp.Or(err, fs.SkipDir)

@@ -22,6 +22,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/limit"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -59,7 +60,7 @@ type Options struct {
 // CUE can't be told to stop. If it reaches a limit Compile says so and returns,
 // while the work goes on behind it: the process should end soon then.
 func Compile(dir string, o Options) (*plan.Plan, plan.Diagnostics) {
-	return within(cmp.Or(o.Timeout, DefaultTimeout), maxMemory, dir, func() (*plan.Plan, plan.Diagnostics) {
+	return within(cmp.Or(o.Timeout, DefaultTimeout), limit.Memory, dir, func() (*plan.Plan, plan.Diagnostics) {
 		c := &compilation{options: o, defaultSource: "default"}
 		p := c.compile(dir)
 		c.finish()

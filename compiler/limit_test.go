@@ -9,6 +9,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/internal/limit"
 )
 
 // moduleWith is a module with one environment, to which files add.
@@ -58,7 +59,7 @@ func TestLimits(t *testing.T) {
 	})
 	t.Run("panic", func(t *testing.T) {
 		err := crash.Catch(func() {
-			within(time.Minute, maxMemory, "dir", func() (*plan.Plan, plan.Diagnostics) { panic("oh") })
+			within(time.Minute, limit.Memory, "dir", func() (*plan.Plan, plan.Diagnostics) { panic("oh") })
 		})
 		if err == nil || !strings.HasPrefix(err.Place, "compiler/limit_test.go:") {
 			t.Errorf("got %v", err)
