@@ -143,7 +143,7 @@ func inOrder[T any](ctx context.Context, n int, f func(context.Context, int) (T,
 type run struct {
 	options Options
 	dirs    []string
-	permit  *permission
+	permit  *Permission
 	values  source.Comparison
 	limit   atomic.Bool // compiling one has reached a limit
 
@@ -173,7 +173,7 @@ func newRun(dirs []string, o Options) *run {
 		o.Compile.Shared = compiler.NewShared()
 	}
 	return &run{
-		options: o, dirs: dirs, permit: permissionOf(o), named: map[string]string{}, plain: map[string]string{},
+		options: o, dirs: dirs, permit: PermissionOf(o), named: map[string]string{}, plain: map[string]string{},
 		siblings: map[string][]string{}, called: map[string]map[string][]string{}, early: map[string]compiled{}, sameName: map[int][]string{},
 	}
 }
@@ -194,16 +194,22 @@ func (r *run) watch(i int, ended bool) {
 
 // begin compiles e and sees what its contract may do. It reports whether e may go on.
 func (r *run) begin(e *Environment) bool {
+	if r.permit.Unread.HasErrors() {
+		e.Diagnostics = slices.Clone(r.permit.Unread)
+		return false
+	}
 	c := r.compile(e.Directory, false)
 	e.Plan, e.Diagnostics = c.plan, c.diagnostics
+	if e.Plan != nil {
+		e.Name = e.Plan.Environment
+		e.Diagnostics = append(e.Diagnostics, r.permit.Check(e)...)
+	}
 	if slices.ContainsFunc(e.Diagnostics, func(d plan.Diagnostic) bool { return d.Code == plan.CodeLimit }) {
 		r.limit.Store(true)
 	}
 	if e.Plan == nil {
 		return false
 	}
-	e.Name = e.Plan.Environment
-	e.Diagnostics = append(e.Diagnostics, r.permit.check(e)...)
 	for _, other := range r.sameName[e.number] {
 		e.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
 			"environment %q is also that of %s, and both would write the same tree", e.Name, other)

@@ -1,44 +1,40 @@
 package victorgen
 
 import (
+	"cmp"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/policy"
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/emit"
 )
 
-// permission is what contracts may do in one run.
-type permission struct {
+// Permission is what contracts may do in one run.
+type Permission struct {
+	// Unread is what is wrong with policies that can't be read, which stops everything.
+	Unread plan.Diagnostics
+
 	asks     bool
 	lookup   func(string) (string, bool)
 	grant    trust.Grant // by name
 	policies []*policy.Policy
-	unread   plan.Diagnostics // of policies, which stops everything
 }
 
-// permissionOf reads what o allows.
-func permissionOf(o Options) *permission {
-	p := &permission{asks: o.Asks, lookup: o.lookup(), grant: GrantOf(o.Allow)}
+// PermissionOf reads what o allows.
+func PermissionOf(o Options) *Permission {
+	p := &Permission{asks: o.Asks, lookup: o.lookup(), grant: GrantOf(o.Allow)}
 	for _, path := range o.Policies {
-		loaded, ds := policy.Load(path)
-		p.unread = append(p.unread, ds...)
+		loaded, ds := policy.Load(path, cmp.Or(o.Compile.Timeout, compiler.DefaultTimeout))
+		p.Unread = append(p.Unread, ds...)
 		if loaded != nil {
 			p.policies = append(p.policies, loaded)
 		}
 	}
 	return p
-}
-
-// Permit reports what the contract of p may not do, by what o allows and by its
-// policies. It is for who makes a plan by other ways than those of this package, before
-// any source of it is asked.
-func Permit(p *plan.Plan, o Options) plan.Diagnostics {
-	return permissionOf(o).check(&Environment{Plan: p})
 }
 
 // GrantOf is what is allowed by name: what has :// in it is an address, all else a file.
@@ -53,17 +49,10 @@ func GrantOf(allowed []string) (g trust.Grant) {
 	return g
 }
 
-// check reports what the contract of e may not do, and keeps what it is granted.
+// Check reports what the contract of e may not do, and keeps what it is granted.
 // It comes before any source, cluster or program is asked.
-func (p *permission) check(e *Environment) plan.Diagnostics {
-	if p.unread.HasErrors() {
-		return slices.Clone(p.unread)
-	}
-	e.Grant = p.grant
-	ds := p.policy(e)
-	if len(e.Grant.Files) > len(p.grant.Files) && !ds.HasErrors() {
-		ds = p.policy(e) // which knows the certificates now that it lets be read
-	}
+func (p *Permission) Check(e *Environment) plan.Diagnostics {
+	ds := p.Policy(e)
 	ds = append(ds, trust.Files(e.Plan, e.Grant, p.asks)...)
 	if !ds.HasErrors() { // or else a file that nobody may read would be read for its addresses
 		ds = append(ds, trust.Addresses(e.Plan, e.Grant, p.lookup, p.asks)...)
@@ -71,19 +60,27 @@ func (p *permission) check(e *Environment) plan.Diagnostics {
 	return ds
 }
 
-// policy holds e to the policies, and adds what they allow to what it is granted.
-func (p *permission) policy(e *Environment) (ds plan.Diagnostics) {
+// Policy holds e to the policies, and adds what they allow to what it is granted.
+func (p *Permission) Policy(e *Environment) (ds plan.Diagnostics) {
+	e.Grant = p.grant
 	if len(p.policies) == 0 {
 		return nil
 	}
-	doc := Document(e.Plan, e.Grant)
-	grant := p.grant
-	for _, one := range p.policies {
-		allow, problems := one.Check(e.Plan, doc)
-		ds = append(ds, problems...)
-		grant = grant.Join(trust.Grant(allow))
+	judge := func() (ds plan.Diagnostics) {
+		doc := Document(e.Plan, e.Grant)
+		grant := p.grant
+		for _, one := range p.policies {
+			allow, problems := one.Check(e.Plan, doc)
+			ds = append(ds, problems...)
+			grant = grant.Join(trust.Grant(allow))
+		}
+		e.Grant = grant
+		return ds
 	}
-	e.Grant = grant
+	ds = judge()
+	if len(e.Grant.Files) > len(p.grant.Files) && !ds.HasErrors() {
+		ds = judge() // which knows the certificates now that it lets be read
+	}
 	return ds
 }
 

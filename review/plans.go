@@ -3,6 +3,7 @@ package review
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -467,6 +468,15 @@ func (c *comparison) workloads(old, new *plan.Plan) {
 	}
 	if new.Workloads != nil {
 		is = *new.Workloads
+	}
+	before := map[string]bool{}
+	for _, path := range was.Paths {
+		before[c.old.Path(path)] = true
+	}
+	for _, path := range is.Paths {
+		if path = c.new.Path(path); !filepath.IsLocal(path) && !before[path] {
+			c.event(Trust, "workloads", "workloads", "", "manifests outside of the module", "", path, is.Pos)
+		}
 	}
 	fields(c, workloadsFields, "workloads", "", was, is, is.Pos)
 }

@@ -6,6 +6,7 @@ package review
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,9 @@ type Side struct {
 	// Digest returns the SHA-256 of an encrypted file that is in Git, and nothing if
 	// it is not there.
 	Digest func(file string) string
+	// Policies are the files, by name, of the policies that are in the repository, each
+	// with the SHA-256 of what it says.
+	Policies map[string]string
 }
 
 // Section says how much a change weighs.
@@ -179,10 +183,28 @@ func Compare(old, new Side) Changes {
 	default:
 		c.plans()
 	}
+	c.policies()
 	c.planned = len(c.all) > 0 || c.old.Plan == nil || c.new.Plan == nil
 	c.warnings()
 	c.records()
 	return c.result()
+}
+
+// policies tells of those by which a change is judged, and that it changes, too.
+func (c *comparison) policies() {
+	for _, name := range slices.Sorted(maps.Keys(c.new.Policies)) {
+		switch old, ok := c.old.Policies[name]; {
+		case !ok:
+			c.event(Trust, "policy", "policy", name, "new: see what it allows", "", "", nil)
+		case old != c.new.Policies[name]:
+			c.event(Trust, "policy", "policy", name, "it has changed: it may demand less, or allow more", "", "", nil)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.old.Policies)) {
+		if _, ok := c.new.Policies[name]; !ok {
+			c.event(Trust, "policy", "policy", name, "gone: what it demanded is not demanded any more", "", "", nil)
+		}
+	}
 }
 
 // comparison is the state of one call of Compare.
@@ -238,7 +260,7 @@ func (c *comparison) result() Changes {
 }
 
 // ranks order the changes of a section; what is not here comes after it.
-var ranks = []string{"environment", "conflict", "edited", "resealed", "delivery", "certificate", "accepted", "controller", "scope", "namespace", "name", "warning", "source", "address", "kind"}
+var ranks = []string{"environment", "policy", "conflict", "edited", "resealed", "delivery", "certificate", "accepted", "controller", "scope", "namespace", "name", "warning", "source", "address", "kind"}
 
 func rank(kind string) int {
 	if i := slices.Index(ranks, kind); i >= 0 {

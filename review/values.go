@@ -392,7 +392,7 @@ func (c *comparison) files(old, new *emit.Record, fates []fate) {
 		switch {
 		case had == has && o.SHA256 == n.SHA256:
 		case has && !n.Listed:
-			c.event(Other, "file", "file", name, "in the tree, and not victorgen's", "", "", nil)
+			c.event(Trust, "file", "file", name, "in the tree, and not victorgen's", "", "", nil)
 		case !c.planned && !explained[name] && old.Environment != "" && new.Environment != "":
 			c.event(Trust, "edited", "file", name,
 				"other than before, though the contract is not: somebody has edited it, or another victorgen has built it; `victorgen build ENV --offline --check` tells whether it is what the contract makes", "", "", nil)

@@ -20,6 +20,7 @@ import (
 	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/policy"
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/git"
@@ -108,6 +109,7 @@ the comment that it wrote before. -o github prints annotations.`,
 type diffOptions struct {
 	from, output, format string
 	timeout              time.Duration
+	policies             []string // paths
 }
 
 // diffStory is what differs of an environment.
@@ -123,6 +125,11 @@ func (d *diffStory) any() bool { return d != nil && d.State != "same" }
 
 // run compares the environments that patterns name.
 func (o *diffOptions) run(cmd *cobra.Command, patterns []string) ([]result, error) {
+	allowed := vg.PermissionOf(optionsOf(cmd, compiler.Options{Timeout: o.timeout}))
+	if allowed.Unread.HasErrors() {
+		return []result{{Directory: strings.TrimSuffix(patterns[0], "..."), Diagnostics: allowed.Unread}}, nil
+	}
+	o.policies = policiesOf(cmd)
 	modules := map[string]*before{}
 	defer func() {
 		for _, b := range modules {
@@ -158,6 +165,9 @@ func (o *diffOptions) run(cmd *cobra.Command, patterns []string) ([]result, erro
 				continue
 			}
 			modules[module] = b
+			if err := b.policies(cmd.Context(), o.policies); err != nil {
+				return nil, err
+			}
 		}
 		if b == nil {
 			continue
@@ -237,6 +247,9 @@ type before struct {
 	root   string // of the repository that it is in, or the module
 	at     string // absolute; where it is in the snapshot
 	commit string
+	// policiesNow and policiesThen are the files of the policies in the repository, with
+	// their digests, by name.
+	policiesNow, policiesThen map[string]string
 }
 
 func (b *before) close() { b.Snapshot.Close() }
@@ -293,6 +306,61 @@ func (o *diffOptions) before(ctx context.Context, module string) (*before, error
 		return nil, err
 	}
 	return b, nil
+}
+
+// policies reads the files of the policies that are in the repository, now and then. Of
+// a link counts what it leads to.
+func (b *before) policies(ctx context.Context, paths []string) error {
+	b.policiesNow, b.policiesThen = map[string]string{}, map[string]string{}
+	digest := digestIn(func(string) bool { return true })
+	for _, path := range paths {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		if real, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			path = filepath.Join(real, filepath.Base(path)) // for b.root has no link
+		}
+		rel, err := filepath.Rel(b.root, path)
+		if err != nil || !filepath.IsLocal(rel) {
+			continue
+		}
+		for _, file := range policy.Files(path) {
+			b.policiesNow[shownPath(file, b.module, b.root)] = digest(file)
+		}
+		if err := b.follow(ctx, rel); err != nil {
+			return err
+		}
+		then := filepath.Join(b.Root, rel)
+		for _, file := range policy.Files(then) {
+			in, _ := filepath.Rel(b.Root, file)
+			if err := b.follow(ctx, in); err != nil {
+				return err
+			}
+			if real, err := filepath.EvalSymlinks(file); err == nil && b.Has(real) {
+				b.policiesThen[shownPath(filepath.Join(b.root, in), b.module, b.root)] = digest(file)
+			}
+		}
+	}
+	return nil
+}
+
+// follow adds what is at a path of the repository to the copy, also where that is a
+// link.
+func (b *before) follow(ctx context.Context, rel string) error {
+	for range 40 {
+		if err := b.Add(ctx, filepath.ToSlash(rel), func(name string) bool { return strings.HasSuffix(name, ".cue") }); err != nil {
+			return err
+		}
+		target, err := os.Readlink(filepath.Join(b.Root, rel))
+		if err != nil {
+			return nil
+		}
+		if rel = filepath.Join(filepath.Dir(rel), target); filepath.IsAbs(target) || !filepath.IsLocal(rel) {
+			return nil
+		}
+	}
+	return nil
 }
 
 func isModule(dir string) bool {
@@ -438,8 +506,9 @@ func (o *diffOptions) compare(ctx context.Context, r *result, e *environment) {
 	b := e.module
 	story := &diffStory{From: o.from, Commit: b.commit, State: "changed"}
 	var now, then review.Side
+	now.Policies, then.Policies = b.policiesNow, b.policiesThen
 	if r.plan != nil {
-		now = review.Side{Plan: r.plan, Warnings: r.Diagnostics}
+		now.Plan, now.Warnings = r.plan, r.Diagnostics
 		now.Path = func(file string) string { return shownPath(file, b.module, b.root) }
 		now.Certificate = certificatesIn(func(file string) bool { return trust.MayRead(r.plan, file, r.grant) })
 		now.Digest = digestIn(func(file string) bool { return trust.MayRead(r.plan, file, r.grant) })

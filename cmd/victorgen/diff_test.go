@@ -51,8 +51,8 @@ func TestDiffs(t *testing.T) {
 				args = append(args, filepath.Join(new, "envs")+"/...")
 			}
 			for _, arg := range strings.Fields(c.Args) {
-				if strings.HasPrefix(arg, "envs/") {
-					arg = filepath.Join(new, "envs") + strings.TrimPrefix(arg, "envs")
+				if strings.HasPrefix(arg, "envs/") || strings.HasPrefix(arg, "policy") {
+					arg = new + "/" + arg
 				}
 				args = append(args, arg)
 			}

@@ -17,7 +17,6 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/permissions"
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/compiler/value/derive"
 	"github.com/victor-ai/victorgen/compiler/workload"
 )
@@ -55,12 +54,13 @@ With a code, such as VG1205, it explains the message that has it.`,
 			if strings.HasPrefix(args[0], "VG") && !rights {
 				return explainCodes(cmd.OutOrStdout(), args, format)
 			}
-			p, err := compileOne(cmd, args[0], compiler.Options{})
-			if err != nil {
-				return err
+			r, failed := compileOne(cmd, args[0], compiler.Options{})
+			if r == nil || r.plan == nil {
+				return failed
 			}
+			p := r.plan // which whoever writes a policy wants to see that it is against
 			if rights {
-				return explainPermissions(cmd.OutOrStdout(), p, format)
+				return cmp.Or(explainPermissions(cmd.OutOrStdout(), p, format), failed)
 			}
 			pr := newPrinter(cmd.ErrOrStderr())
 			var used map[string]map[string][]workload.Reference
@@ -76,9 +76,11 @@ With a code, such as VG1205, it explains the message that has it.`,
 					used = workload.Consumers(p, set)
 				}
 			}
-			return explain(cmd.OutOrStdout(), pr, p, used, args[1:], format)
+			return cmp.Or(explain(cmd.OutOrStdout(), pr, r, used, args[1:], format), failed)
 		},
 	}
+	permitFlags(cmd)
+	asksNoSource(cmd)
 	cmd.Flags().BoolVar(&rights, "permissions", false, "print what the sources must allow")
 	workloads.flags(cmd)
 	outputFlag(cmd, &format)
@@ -211,7 +213,8 @@ type secretStory struct {
 }
 
 // explain tells of what is named; used are the places that ask for each key.
-func explain(w io.Writer, pr *printer, p *plan.Plan, used map[string]map[string][]workload.Reference, names []string, format string) error {
+func explain(w io.Writer, pr *printer, r *result, used map[string]map[string][]workload.Reference, names []string, format string) error {
+	p := r.plan
 	var inputs []inputStory
 	var secrets []secretStory
 	all := len(names) == 0
@@ -246,7 +249,7 @@ func explain(w io.Writer, pr *printer, p *plan.Plan, used map[string]map[string]
 		}
 	}
 	if format == "json" && all {
-		return encode(w, vg.Document(p, trust.Grant{}))
+		return encode(w, vg.Document(p, r.grant))
 	}
 	if format == "json" {
 		enc := json.NewEncoder(w)

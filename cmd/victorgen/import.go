@@ -125,6 +125,7 @@ through a pipe.`,
 }
 
 func (o *importOptions) flags(cmd *cobra.Command) {
+	permitFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.into, "into", "envs/dev", "directory of the environment; its module is the one above, or becomes one")
 	namespaceFlag(cmd, &o.namespace)
@@ -132,7 +133,6 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.source, "source", "", "where the values go: KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
 	f.BoolVar(&o.force, "force", false, "write over a contract, an environment and values that are there")
-	permitFlags(cmd)
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would become of it")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the source may take")
 	outputFlag(cmd, &o.format)
@@ -176,13 +176,16 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 		return usageError{fmt.Errorf("--into takes envs/NAME in the module %s, not %q", module, o.into)}
 	}
 	done := &importer.Result{}
+	allowed := vg.PermissionOf(optionsOf(cmd, compiler.Options{}))
+	if allowed.Unread.HasErrors() {
+		ds = allowed.Unread
+	}
 	if !ds.HasErrors() {
 		options := importer.Options{
+			Permit: func(p *plan.Plan) plan.Diagnostics { return allowed.Check(&vg.Environment{Plan: p}) },
 			Module: module, Source: src, Force: o.force, DryRun: true, Timeout: o.timeout, Open: vg.OpenSources,
 			Names: importer.Names{Package: appOf(module), Environment: environment, Namespace: o.namespace},
 		}
-		permitted := optionsOf(cmd, compiler.Options{}) // which say that sources are asked
-		options.Permit = func(p *plan.Plan) plan.Diagnostics { return vg.Permit(p, permitted) }
 		var more plan.Diagnostics
 		done, more = importer.Run(cmd.Context(), observed, options)
 		if !o.dryRun && !more.HasErrors() { // or else there is no reason to start a module

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source/env"
@@ -38,10 +39,11 @@ not name yet are added at its end, as comments.`,
 		Args:              argsOf(cobra.ExactArgs(1)),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := compileOne(cmd, args[0], compiler.Options{Source: kind})
+			r, err := compileOne(cmd, args[0], compiler.Options{Source: kind})
 			if err != nil {
 				return err
 			}
+			p := r.plan
 			if output != "" {
 				return extendTemplate(cmd, p, output)
 			}
@@ -49,22 +51,32 @@ not name yet are added at its end, as comments.`,
 			return err
 		},
 	}
+	permitFlags(cmd)
+	asksNoSource(cmd)
 	kindFlag(cmd, &kind)
 	cmd.Flags().StringVar(&output, "output", "", "dotenv file to write, or to add to: no line of it is lost")
 	noFormat(cmd, "output", &output)
 	return cmd
 }
 
-// compileOne compiles a single environment and prints its diagnostics.
-func compileOne(cmd *cobra.Command, dir string, o compiler.Options) (*plan.Plan, error) {
+// compileOne compiles a single environment, holds it to the policies and prints its
+// diagnostics. With the error of one that is against a policy comes its plan.
+func compileOne(cmd *cobra.Command, dir string, o compiler.Options) (*result, error) {
 	if strings.HasSuffix(dir, "...") {
 		return nil, usageError{fmt.Errorf("%s takes one environment, not a pattern", cmd.Name())}
 	}
-	r := result{Directory: dir}
-	r.plan, r.Diagnostics = compiler.Compile(dir, o)
+	allowed := vg.PermissionOf(optionsOf(cmd, o))
+	r := &result{Directory: dir, Diagnostics: allowed.Unread}
+	if !allowed.Unread.HasErrors() {
+		if r.plan, r.Diagnostics = compiler.Compile(dir, o); r.plan != nil {
+			e := &vg.Environment{Plan: r.plan}
+			r.Diagnostics = append(r.Diagnostics, allowed.Policy(e)...)
+			r.grant = e.Grant
+		}
+	}
 	r.OK = !r.Diagnostics.HasErrors()
-	newPrinter(cmd.ErrOrStderr()).print(findings([]result{r}), 1)
-	return r.plan, exitOf([]result{r})
+	newPrinter(cmd.ErrOrStderr()).print(findings([]result{*r}), 1)
+	return r, exitOf([]result{*r})
 }
 
 // extendTemplate writes the template of p to file, or adds to it what it lacks.

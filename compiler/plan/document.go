@@ -349,7 +349,7 @@ func (p *Plan) Place(path []string) []Pos {
 			}
 			return last(s.Pos)
 		}
-		if in, ok := p.Input(element); ok {
+		if in, ok := p.Input(element); ok && len(in.Pos) > 0 { // that of the lock is in no contract
 			return last(in.Pos)
 		}
 		if s, ok := p.Source(element); ok && i > 0 {

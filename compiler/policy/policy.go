@@ -13,30 +13,40 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/ast/astutil"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/limit"
 	"github.com/victor-ai/victorgen/internal/safefile"
 	"github.com/victor-ai/victorgen/schema"
 )
 
 // Policy is a package of CUE, as it stands in a file or in those of a directory.
 type Policy struct {
-	path  string
-	pkg   string
-	files map[string][]byte // by absolute path
+	path    string
+	pkg     string
+	files   map[string][]byte // by absolute path
+	timeout time.Duration     // that CUE has for it and one plan
 }
+
+// maxSize is that of a file of a policy, in bytes.
+const maxSize = 16 << 20
 
 // Allow is what a policy allows: what stands in it under allow.
 type Allow struct {
@@ -45,36 +55,34 @@ type Allow struct {
 	Certificates []string `json:"certificates"`
 }
 
-// Load reads the policy at path, a .cue file or a directory with such files.
-// What can't be read, and what is no policy, is an error of the code
-// [plan.CodePolicyRead].
-func Load(path string) (*Policy, plan.Diagnostics) {
-	p := &Policy{path: path, files: map[string][]byte{}}
+// Load reads the policy at path, a .cue file or a directory with such files. What
+// can't be read, what is no policy, and what would demand nothing, is an error of the
+// code [plan.CodePolicyRead]. Timeout bounds what CUE makes of it, here and in each
+// call of [Policy.Check].
+func Load(path string, timeout time.Duration) (*Policy, plan.Diagnostics) {
+	p := &Policy{path: path, files: map[string][]byte{}, timeout: timeout}
 	var ds plan.Diagnostics
 	unreadable := func(pos token.Pos, format string, args ...any) {
 		ds.Errorf(plan.CodePolicyRead, at(pos), "nothing is done without it: correct --policy or VICTORGEN_POLICY, or the policy",
 			"the policy %s %s", path, fmt.Sprintf(format, args...))
+	}
+	if path == "" { // of a variable that is not set, as in --policy "$X" or $X:b, and not the directory in which this runs
+		ds.Errorf(plan.CodePolicyRead, nil, "name a .cue file or a directory, or leave it out", "--policy or VICTORGEN_POLICY names an empty path")
+		return nil, ds
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		unreadable(token.NoPos, "can't be read: %v", err)
 		return nil, ds
 	}
-	names := []string{abs}
-	if info, err := os.Stat(abs); err == nil && info.IsDir() {
-		names, _ = filepath.Glob(filepath.Join(escape(abs), "*.cue"))
-		if len(names) == 0 {
-			unreadable(token.NoPos, "has no .cue file")
-		}
-	} else if err == nil && filepath.Ext(abs) != ".cue" {
-		unreadable(token.NoPos, "is not a .cue file")
-		return nil, ds
+	names := Files(abs)
+	if len(names) == 0 {
+		unreadable(token.NoPos, "has no .cue file")
 	}
 	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			reason, _ := safefile.Explain(name, err)
-			unreadable(token.NoPos, "can't be read: %s: %s", name, reason)
+		text, problem := read(name)
+		if problem != "" {
+			unreadable(token.NoPos, "%s", problem)
 			continue
 		}
 		f, err := parser.ParseFile(name, text)
@@ -102,9 +110,17 @@ func Load(path string) (*Policy, plan.Diagnostics) {
 		return nil, ds
 	}
 	// What is wrong with it in any case is told before an environment is looked at.
-	v, err := p.build(cuecontext.New())
-	if err == nil {
-		err = v.Validate() // which what depends on the plan does not trouble
+	var reached string
+	if reached = limit.Run(timeout, limit.Memory, func() {
+		var v cue.Value
+		if v, err = p.build(cuecontext.New(), nil); err == nil {
+			err = p.unconditional(v.Validate()) // which what depends on the plan does not trouble
+		}
+		if err == nil {
+			err = p.idle()
+		}
+	}); reached != "" {
+		return nil, p.tooMuch(reached)
 	}
 	if err != nil {
 		for _, e := range errors.Errors(err) {
@@ -117,6 +133,50 @@ func Load(path string) (*Policy, plan.Diagnostics) {
 		return nil, ds
 	}
 	return p, nil
+}
+
+// Files returns the files that the policy at an absolute path has.
+func Files(path string) []string {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return []string{path}
+	}
+	names, _ := filepath.Glob(filepath.Join(escape(path), "*.cue"))
+	return names
+}
+
+// read returns the text of a file of a policy, or says what is wrong with it. A link
+// leads to another .cue file, as those of a ConfigMap do: what is no CUE may be
+// anything, and messages would quote it.
+func read(name string) (text []byte, problem string) {
+	at := filepath.Base(name)
+	real, err := filepath.EvalSymlinks(name)
+	var info os.FileInfo
+	if err == nil {
+		info, err = os.Stat(real)
+	}
+	switch {
+	case err == nil && filepath.Ext(real) != ".cue" && real != name:
+		return nil, fmt.Sprintf("can't be read: %s is a link to what is not a .cue file", at)
+	case err == nil && filepath.Ext(real) != ".cue":
+		return nil, "is not a .cue file"
+	case err == nil && !info.Mode().IsRegular():
+		return nil, fmt.Sprintf("can't be read: %s is no regular file", at)
+	case err == nil && info.Size() > maxSize:
+		return nil, fmt.Sprintf("can't be read: %s is larger than %d MiB", at, maxSize>>20)
+	case err == nil:
+		text, err = os.ReadFile(real)
+	}
+	if err != nil {
+		reason, _ := safefile.Explain(name, err)
+		return nil, fmt.Sprintf("can't be read: %s: %s", name, reason)
+	}
+	return text, ""
+}
+
+// tooMuch says that CUE has reached a limit.
+func (p *Policy) tooMuch(reached string) (ds plan.Diagnostics) {
+	ds.Errorf(plan.CodeLimit, nil, "look for comprehensions that go on for ever, or over too many elements", "the policy %s takes %s", p.path, reached)
+	return ds
 }
 
 // escape writes a directory so that Glob takes it by its name.
@@ -147,23 +207,19 @@ func builtin(path string) bool {
 	return !strings.Contains(first, ".")
 }
 
-// scope is a file of the package, by which a policy can name the fields of a
-// plan.
-const scope = `package %s
+// fields are the names of the fields of a plan, by which a policy can name them.
+var fields = sync.OnceValue(func() (names []string) {
+	it, err := planOf(cuecontext.New()).Fields(cue.Optional(true))
+	for err == nil && it.Next() {
+		names = append(names, it.Selector().Unquoted())
+	}
+	return names
+})
 
-version:     _
-environment: _
-partOf:      _
-namespace:   _
-directory:   _
-sources:     _
-inputs:      _
-rules:       _
-secrets:     _
-readers:     _
-alerts:      _
-argocd:      _
-`
+// planOf returns #Plan of the schema.
+func planOf(ctx *cue.Context) cue.Value {
+	return ctx.BuildInstance(language(build.NewContext())).LookupPath(cue.ParsePath("#Plan"))
+}
 
 // language returns the embedded schema, for bc.
 func language(bc *build.Context) *build.Instance {
@@ -173,7 +229,7 @@ func language(bc *build.Context) *build.Instance {
 		if strings.Contains(name, "/") {
 			continue // of another package
 		}
-		if err := add(inst, name, text); err != nil {
+		if err := add(inst, name, text, nil); err != nil {
 			inst.ReportError(errors.Promote(err, "schema"))
 		}
 	}
@@ -181,11 +237,14 @@ func language(bc *build.Context) *build.Instance {
 	return inst
 }
 
-// add adds a file to a package.
-func add(inst *build.Instance, name string, text []byte) error {
+// add adds a file to a package, after change, if there is one, has changed it.
+func add(inst *build.Instance, name string, text []byte, change func(*ast.File)) error {
 	f, err := parser.ParseFile(name, text)
 	if err != nil {
 		return err
+	}
+	if change != nil {
+		change(f)
 	}
 	if err := inst.AddSyntax(f); err != nil { // which is no error where it is nil
 		return err
@@ -193,9 +252,12 @@ func add(inst *build.Instance, name string, text []byte) error {
 	return nil
 }
 
+// allowField is what a policy allows.
+const allowField = "allow"
+
 // build makes a value of the policy, closed as a plan is: what no plan has would
-// demand nothing.
-func (p *Policy) build(ctx *cue.Context) (cue.Value, error) {
+// demand nothing. Change, if there is one, changes its files first.
+func (p *Policy) build(ctx *cue.Context, change func(*ast.File)) (cue.Value, error) {
 	bc := build.NewContext()
 	inst := bc.NewInstance("", func(_ token.Pos, path string) *build.Instance {
 		if path, _, _ = strings.Cut(path, ":"); builtin(path) {
@@ -204,24 +266,134 @@ func (p *Policy) build(ctx *cue.Context) (cue.Value, error) {
 		return language(bc)
 	})
 	inst.PkgName = p.pkg
-	names := make([]string, 0, len(p.files))
-	for name := range p.files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if err := add(inst, name, p.files[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
+		if err := add(inst, name, p.files[name], change); err != nil {
 			return cue.Value{}, err
 		}
 	}
-	if err := add(inst, "plan.cue", fmt.Appendf(nil, scope, p.pkg)); err != nil {
+	// By this the policy can name the fields of a plan.
+	scope := "package " + p.pkg + "\n\n"
+	for _, field := range fields() {
+		if field != allowField { // which no plan has
+			scope += field + ": _\n"
+		}
+	}
+	if err := add(inst, "plan.cue", []byte(scope), nil); err != nil {
 		return cue.Value{}, err
 	}
 	if err := inst.Complete(); err != nil {
 		return cue.Value{}, err
 	}
-	plan := ctx.BuildInstance(language(build.NewContext())).LookupPath(cue.ParsePath("#Plan"))
-	return ctx.BuildInstance(inst).Unify(plan), nil
+	return ctx.BuildInstance(inst).Unify(planOf(ctx)), nil
+}
+
+// unconditional returns err without what a policy says itself where a condition holds:
+// no plan is there yet, and a condition may be that something is missing.
+func (p *Policy) unconditional(err error) error {
+	said := map[string]bool{} // by place
+	for name, text := range p.files {
+		f, _ := parser.ParseFile(name, text)
+		ast.Walk(f, func(n ast.Node) bool {
+			if c, ok := n.(*ast.Comprehension); ok {
+				ast.Walk(c.Value, func(n ast.Node) bool {
+					if call, ok := n.(*ast.CallExpr); ok {
+						if id, ok := call.Fun.(*ast.Ident); ok && id.Name == "error" {
+							said[call.Pos().String()] = true
+						}
+					}
+					return true
+				}, nil)
+			}
+			return true
+		}, nil)
+	}
+	var all errors.Error
+	for _, e := range errors.Errors(err) {
+		if !slices.ContainsFunc(p.positions(e), func(pos token.Pos) bool { return said[pos.String()] }) {
+			all = errors.Append(all, e)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// idle returns errors for what stands in the policy and would demand nothing of any
+// plan, as a misspelled name does: a field that no plan has where CUE does not ask, for
+// it is optional or of what a pattern or a list matches; and a definition, or a hidden
+// field, that neither is used nor looks at the plan.
+func (p *Policy) idle() error {
+	uses := map[string]int{}          // of a name, anywhere but in what has it
+	named := map[string][]token.Pos{} // definitions and hidden fields at the top
+	look := func(f *ast.File) {
+		for _, decl := range f.Decls {
+			own := ""
+			if field, ok := decl.(*ast.Field); ok {
+				if label, ok := field.Label.(*ast.Ident); ok && strings.ContainsAny(label.Name[:1], "_#") {
+					own = label.Name
+					named[own] = append(named[own], field.Pos())
+				}
+			}
+			labels := map[ast.Node]bool{}
+			ast.Walk(decl, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.Field:
+					labels[n.Label] = true
+				case *ast.Ident:
+					if labels[n] {
+						break
+					}
+					if n.Name != own {
+						uses[n.Name]++
+					}
+					if slices.Contains(fields(), n.Name) {
+						uses[own]++ // it looks at the plan
+					}
+				}
+				return true
+			}, nil)
+		}
+		// Each optional field, each pattern and each rest of a list is one that is there, in
+		// what CUE judges now.
+		astutil.Apply(f, func(c astutil.Cursor) bool {
+			switch n := c.Node().(type) {
+			case *ast.Field:
+				n.Constraint = token.ILLEGAL
+				if list, ok := n.Label.(*ast.ListLit); ok {
+					text, _ := format.Node(list)
+					label := ast.NewString(string(text))
+					ast.SetPos(label, list.Pos())
+					n.Label = label
+				}
+			case *ast.ListLit:
+				for i, e := range n.Elts {
+					if rest, ok := e.(*ast.Ellipsis); ok && rest.Type != nil {
+						n.Elts[i] = rest.Type
+					}
+				}
+			}
+			return true
+		}, nil)
+	}
+	v, err := p.build(cuecontext.New(), look)
+	var all errors.Error
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		if uses[name] == 0 {
+			all = errors.Append(all, errors.Newf(named[name][0], "%s demands nothing: nothing uses it, and it does not look at the plan", name))
+		}
+	}
+	if err == nil { // what else is wrong now is the fault of this alone
+		for _, e := range errors.Errors(v.Validate()) {
+			if strings.Contains(message(e), "not allowed") {
+				all = errors.Append(all, e)
+			}
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
 }
 
 // Check unifies the plan, of which doc is the document, with the policy. The
@@ -230,10 +402,18 @@ func (p *Policy) build(ctx *cue.Context) (cue.Value, error) {
 func (p *Policy) Check(pl *plan.Plan, doc plan.Document) (Allow, plan.Diagnostics) {
 	var ds plan.Diagnostics
 	var allow Allow
+	if reached := limit.Run(p.timeout, limit.Memory, func() { allow, ds = p.check(pl, doc) }); reached != "" {
+		return Allow{}, p.tooMuch(reached)
+	}
+	return allow, ds
+}
+
+func (p *Policy) check(pl *plan.Plan, doc plan.Document) (allow Allow, ds plan.Diagnostics) {
 	ctx := cuecontext.New()
-	v, err := p.build(ctx)
+	v, err := p.build(ctx, nil)
 	js, jsErr := json.Marshal(doc)
-	if err != nil || jsErr != nil {
+	var has map[string]any
+	if err != nil || jsErr != nil || json.Unmarshal(js, &has) != nil {
 		ds.Errorf(plan.CodePolicyRead, nil, "", "the policy %s can't be understood", p.path)
 		return allow, ds
 	}
@@ -247,17 +427,30 @@ func (p *Policy) Check(pl *plan.Plan, doc plan.Document) (Allow, plan.Diagnostic
 		told := map[string]bool{}
 		for _, e := range all {
 			path := pathOf(e)
+			absent := false
+			if len(path) > 1 {
+				if table, ok := has[path[0]].(map[string]any); ok && table[path[1]] == nil {
+					path, absent = path[:2], true // all its fields are missing, and that is one thing
+				}
+			}
 			where := strings.Join(path, ".")
 			if told[where] {
 				continue // one thing is wrong, and CUE says it in several ways
 			}
 			told[where] = true
-			p.disagrees(&ds, pl, path, e)
+			said, at := message(e), p.positions(e)
+			if absent {
+				said = "the policy demands it, and there is none"
+				if len(at) == 0 {
+					at = p.says(path)
+				}
+			}
+			p.disagrees(&ds, pl, path, said, at)
 		}
 		ds.Sort()
 		return allow, ds
 	}
-	if a := v.LookupPath(cue.ParsePath("allow")); a.Exists() {
+	if a := v.LookupPath(cue.ParsePath(allowField)); a.Exists() {
 		if err := a.Decode(&allow); err != nil {
 			ds.Errorf(plan.CodePolicyRead, at(a.Pos()), "", "the policy %s: what it allows can't be understood: %s", p.path, message(errors.Promote(err, "")))
 		}
@@ -284,26 +477,58 @@ func undecided(v cue.Value) (all []errors.Error) {
 	return all
 }
 
-// position returns where in the policy an error is.
-func (p *Policy) position(e errors.Error) token.Pos {
+// positions returns where in the policy an error is.
+func (p *Policy) positions(e errors.Error) (all []token.Pos) {
 	for _, pos := range errors.Positions(e) {
 		if _, ours := p.files[pos.Filename()]; ours {
-			return pos
+			all = append(all, pos)
 		}
+	}
+	return all
+}
+
+// says returns where the policy has the field at a path, as far as that is written out.
+func (p *Policy) says(path []string) (all []token.Pos) {
+	var find func(n ast.Node, path []string)
+	find = func(n ast.Node, path []string) {
+		ast.Walk(n, func(n ast.Node) bool {
+			field, ok := n.(*ast.Field)
+			if !ok {
+				return true
+			}
+			name, _, err := ast.LabelName(field.Label)
+			switch {
+			case err != nil || name != path[0]:
+			case len(path) == 1:
+				all = append(all, field.Pos())
+			default:
+				find(field.Value, path[1:])
+			}
+			return false
+		}, nil)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
+		if f, err := parser.ParseFile(name, p.files[name]); err == nil {
+			find(f, path)
+		}
+	}
+	return all
+}
+
+// position returns the first place in the policy where an error is.
+func (p *Policy) position(e errors.Error) token.Pos {
+	if all := p.positions(e); len(all) > 0 {
+		return all[0]
 	}
 	return token.NoPos
 }
 
 // disagrees reports one thing that does not unify.
-func (p *Policy) disagrees(ds *plan.Diagnostics, pl *plan.Plan, path []string, e errors.Error) {
-	var pos []plan.Pos
-	for _, at := range errors.Positions(e) {
-		if _, ours := p.files[at.Filename()]; ours {
-			pos = append(pos, plan.Pos{File: at.Filename(), Line: at.Line(), Column: at.Column()})
-		}
+func (p *Policy) disagrees(ds *plan.Diagnostics, pl *plan.Plan, path []string, said string, where []token.Pos) {
+	pos := slices.Clone(pl.Place(path))
+	for _, one := range where {
+		pos = append(pos, at(one)...)
 	}
-	pos = append(slices.Clone(pl.Place(path)), pos...)
-	said := message(e)
 	what := cmp.Or(strings.Join(path, "."), "the environment")
 	ds.Errorf(plan.CodePolicy, pos, "change the contract; or ask those who answer for the policy",
 		"environment %q is against the policy %s, at %s: %s", pl.Environment, p.path, what, said)
