@@ -54,6 +54,7 @@ var hostileVerbs = []string{
 	"verify ENV --kubeconfig KUBECONFIG", "verify ENV --detailed -o json --kubeconfig KUBECONFIG",
 	"apply ENV --kubeconfig KUBECONFIG", "apply ENV --prune --restart -o json --kubeconfig KUBECONFIG",
 	"recover ENV --dry-run --kubeconfig KUBECONFIG", "recover ENV --yes -o json --kubeconfig KUBECONFIG",
+	"copy ENV --from vault --dry-run", "copy ENV --from env --to files --dry-run", "set ENV API_KEY --from-file REPO/good.pem --dry-run", "import env REPO/.secrets.test --into ENV --dry-run",
 	"rotate ENV SIGNING_KEY", "rotate ENV --due", "build ENV -o json",
 	"build ENV --source vault", "build ENV --source aws-ssm", "generate ENV --source vault",
 	"scan ENV -- REPO", "scan ALL --source vault -o json -- REPO", "scan ENV --history HEAD --source aws-ssm", "scan ENV --staged -o sarif", "scan ENV -o github -- REPO",
@@ -203,6 +204,7 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 	for name, content := range fixtures.HostileDefaults {
 		writeFile(t, filepath.Join(honest, strings.TrimPrefix(name, "repo/")), content)
 	}
+	writeFile(t, filepath.Join(honest, "good.pem"), string(read(t, "../../fixtures/certificates/good.pem")))
 	replace := strings.NewReplacer("HONEST", honest, "ENV", filepath.Join(repo, "envs", "test"), "ALL", filepath.Join(repo, "envs")+"/...",
 		"KUBECONFIG", api.Kubeconfig(t), "REPO", repo, "RULES", filepath.Join(t.TempDir(), "rules.yaml"))
 
@@ -232,6 +234,10 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 		}
 		checkHarmless(t, line, out)
 		results[line] = append(results[line], fmt.Sprintf("exit %d\n%s", code, out))
+	}
+
+	for _, out := range results["diff ENV --from HONEST -o json"] {
+		checkReviewed(t, h, out)
 	}
 
 	generated := map[string]bool{}
@@ -295,6 +301,37 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 		case kind != "fine" && (!strings.Contains(outs[0], e.Want+":") || kind == "error" && strings.HasPrefix(outs[0], "exit 0\n")):
 			t.Errorf("%s gives no %s:\n%s", e.Args, e.Want, outs[0])
 		}
+	}
+}
+
+// unseen are the cases of which no change of trust is told, and why.
+var unseen = map[string]string{
+	"nothing":                    "it is no attack",
+	"text-description":           "a description gives nothing to anybody, and is shown in code",
+	"lock-key-moved":             "the lock is made up, and the contract has not changed: vet warns; diffs/lock-key is of one that has",
+	"lock-of-nothing":            "its trees are of no environment; nothing of them is removed that victorgen has not written",
+	"lock-lists-files-of-others": "a build leaves them alone",
+}
+
+// checkReviewed fails if diff neither refuses what a case is about nor tells of it as a
+// change of trust.
+func checkReviewed(t *testing.T, h fixtures.Hostile, out string) {
+	t.Helper()
+	code, text, _ := strings.Cut(out, "\n")
+	var said struct {
+		Environments []struct {
+			Diff struct{ Trust []struct{ What string } }
+		}
+	}
+	seen := code != "exit 0"
+	if err := json.NewDecoder(strings.NewReader(text)).Decode(&said); err != nil && !seen {
+		t.Fatalf("diff: %v\n%s", err, out)
+	}
+	for _, e := range said.Environments {
+		seen = seen || len(e.Diff.Trust) > 0
+	}
+	if why := unseen[h.Name]; seen != (why == "") {
+		t.Errorf("diff tells of a change of trust: %v, though %q\n%s", seen, why, out)
 	}
 }
 
