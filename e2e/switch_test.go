@@ -36,31 +36,7 @@ func testSwitch(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	s := &switching{cluster: c, dir: t.TempDir(), namespace: namespace}
-	for name, text := range map[string]string{
-		"cue.mod/module.cue": "module: \"test.example/switching@v0\"\nlanguage: version: \"v0.15.0\"\n",
-		"cert.pem":           string(c.certificate),
-		"contract.cue": `package app
-
-import "github.com/victor-ai/victorgen/schema"
-
-schema.#Environment
-
-environment: "test"
-namespace:   "switching"
-sources: default: {kind: "aws-ssm", region: "us-east-1", prefix: "/switching"}
-delivery: {certificate: "cert.pem", refreshInterval: "1s"}
-inputs: API_TOKEN:   schema.#Required
-inputs: DB_PASSWORD: schema.#Generated & {generate: {kind: "password"}}
-secrets: app: {
-	type: "example.com/app"
-	labels: tier: "backend"
-	keys: {
-		token: input: "API_TOKEN"
-		url: template: "pg://{{.DB_PASSWORD}}@db"
-	}
-}
-`,
-	} {
+	for name, text := range s.module(c.certificate, "") {
 		s.write(t, name, text)
 	}
 
@@ -130,6 +106,35 @@ type switching struct {
 	*cluster
 	dir, namespace string
 	tree           []*unstructured.Unstructured // in the cluster
+}
+
+// module returns the files of the module, of which kind.cue says the kind of delivery.
+func (s *switching) module(certificate []byte, more string) map[string]string {
+	return map[string]string{
+		"cue.mod/module.cue": "module: \"test.example/switching@v0\"\nlanguage: version: \"v0.15.0\"\n",
+		"cert.pem":           string(certificate),
+		"contract.cue": `package app
+
+import "github.com/victor-ai/victorgen/schema"
+
+schema.#Environment
+
+environment: "test"
+namespace:   "switching"
+sources: default: {kind: "aws-ssm", region: "us-east-1", prefix: "/switching"}
+delivery: {certificate: "cert.pem", refreshInterval: "1s"}
+inputs: API_TOKEN:   schema.#Required
+inputs: DB_PASSWORD: schema.#Generated & {generate: {kind: "password"}}
+secrets: app: {
+	type: "example.com/app"
+	labels: tier: "backend"
+	keys: {
+		token: input: "API_TOKEN"
+		url: template: "pg://{{.DB_PASSWORD}}@db"
+	}
+}
+` + more,
+	}
 }
 
 func (s *switching) write(t *testing.T, name, text string) {
