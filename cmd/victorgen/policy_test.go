@@ -16,21 +16,22 @@ import (
 // verbLines are the command lines by which a policy meets each verb, by the verb. ENV is
 // an environment. Those that begin with ? would ask a source, a cluster or a program.
 var verbLines = map[string][]string{
-	"apply":        {"?apply ENV", "?apply ENV --dry-run", "?apply ENV --prune --restart"},
-	"build":        {"?build ENV", "?build ENV --check", "?build ENV --dry-run", "build ENV --offline", "build ENV --offline --check"},
-	"cert fetch":   {"?cert fetch ENV", "?cert fetch ENV --dry-run"},
-	"cert inspect": {"cert inspect ENV", "?cert inspect ENV --kubeconfig KUBECONFIG"},
-	"copy":         {"?copy ENV --from env", "?copy ENV --from env --dry-run", "?copy ENV --from default --to env"},
-	"diff":         {"diff ENV --from HERE", "diff ENV --from HERE -o json"},
-	"explain":      {"explain ENV", "explain ENV -o json", "explain ENV TOKEN", "explain --permissions ENV"},
-	"generate":     {"?generate ENV", "?generate ENV --dry-run", "?generate ENV --renew PASSWORD"},
-	"import env":   {"?import env VALUES --into ENV --force --source aws-ssm,region=us-east-1", "import env VALUES --into ENV --force --dry-run"},
-	"recover":      {"?recover ENV --yes", "?recover ENV --dry-run"},
-	"rotate":       {"?rotate ENV PASSWORD", "?rotate ENV --due"},
-	"set":          {"?set ENV TOKEN --from-file VALUES", "?set ENV TOKEN --from-file VALUES --dry-run"},
-	"template":     {"template ENV", "template ENV --output NEW"},
-	"verify":       {"?verify ENV", "?verify ENV --detailed", "?verify ENV --source", "?verify ENV --source --no-values"},
-	"vet":          {"vet ENV", "vet ENV -o json"},
+	"apply":            {"?apply ENV", "?apply ENV --dry-run", "?apply ENV --prune --restart"},
+	"build":            {"?build ENV", "?build ENV --check", "?build ENV --dry-run", "build ENV --offline", "build ENV --offline --check"},
+	"cert fetch":       {"?cert fetch ENV", "?cert fetch ENV --dry-run"},
+	"cert inspect":     {"cert inspect ENV", "?cert inspect ENV --kubeconfig KUBECONFIG"},
+	"copy":             {"?copy ENV --from env", "?copy ENV --from env --dry-run", "?copy ENV --from default --to env"},
+	"diff":             {"diff ENV --from HERE", "diff ENV --from HERE -o json"},
+	"explain":          {"explain ENV", "explain ENV -o json", "explain ENV TOKEN", "explain --permissions ENV"},
+	"generate":         {"?generate ENV", "?generate ENV --dry-run", "?generate ENV --renew PASSWORD"},
+	"import env":       {"?import env VALUES --into ENV --force --source aws-ssm,region=us-east-1", "import env VALUES --into ENV --force --dry-run"},
+	"import manifests": {"?import manifests MANIFEST --into ENV --force --source aws-ssm,region=us-east-1"},
+	"recover":          {"?recover ENV --yes", "?recover ENV --dry-run"},
+	"rotate":           {"?rotate ENV PASSWORD", "?rotate ENV --due"},
+	"set":              {"?set ENV TOKEN --from-file VALUES", "?set ENV TOKEN --from-file VALUES --dry-run"},
+	"template":         {"template ENV", "template ENV --output NEW"},
+	"verify":           {"?verify ENV", "?verify ENV --detailed", "?verify ENV --source", "?verify ENV --source --no-values"},
+	"vet":              {"vet ENV", "vet ENV -o json"},
 }
 
 // withoutPolicy are the verbs that no policy is for, and why.
@@ -68,6 +69,7 @@ func TestPolicyMeetsEachVerb(t *testing.T) {
 	writeFile(t, kubeconfig, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 clusters: [{name: c, cluster: {server: "`+server.URL+`"}}], users: [{name: u, user: {token: token-of-the-cluster}}]}`)
 	writeFile(t, filepath.Join(bin, "app.env"), "TOKEN=tok-92jf02kd93-Quartz7\n")
+	writeFile(t, filepath.Join(bin, "app.yaml"), "apiVersion: v1\nkind: Secret\nmetadata: {name: app, namespace: apps}\nstringData: {token: tok-92jf02kd93-Quartz7}\n")
 	// sops tells by a file that it was run.
 	ran := filepath.Join(bin, "ran")
 	writeFile(t, filepath.Join(bin, "sops"), "#!/bin/sh\necho \"$@\" >> "+ran+"\nexit 1\n")
@@ -119,7 +121,7 @@ secrets: app: keys: {token: input: "TOKEN", password: input: "PASSWORD"}
 		asked.mu.Unlock()
 		os.Remove(ran)
 		line = strings.NewReplacer("ENV", filepath.Join(dir, "envs", environment), "HERE", here, "KUBECONFIG", kubeconfig, "NEW", filepath.Join(dir, ".secrets.new"),
-			"VALUES", filepath.Join(bin, "app.env")).Replace(strings.TrimPrefix(line, "?"))
+			"VALUES", filepath.Join(bin, "app.env"), "MANIFEST", filepath.Join(bin, "app.yaml")).Replace(strings.TrimPrefix(line, "?"))
 		code, stdout, stderr := victorgen(t, append(strings.Fields(line), more...)...)
 		_, err := os.Stat(ran)
 		return code, stdout + stderr, asked.String() != "" || err == nil
