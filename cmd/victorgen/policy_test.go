@@ -24,8 +24,8 @@ var verbLines = map[string][]string{
 	"diff":             {"diff ENV --from HERE", "diff ENV --from HERE -o json"},
 	"explain":          {"explain ENV", "explain ENV -o json", "explain ENV TOKEN", "explain --permissions ENV"},
 	"generate":         {"?generate ENV", "?generate ENV --dry-run", "?generate ENV --renew PASSWORD"},
-	"import env":       {"?import env VALUES --into ENV --force --source aws-ssm,region=us-east-1", "import env VALUES --into ENV --force --dry-run"},
-	"import manifests": {"?import manifests MANIFEST --into ENV --force --source aws-ssm,region=us-east-1"},
+	"import env":       {"?import env VALUES --into FRESH --force --source aws-ssm,region=us-east-1", "import env VALUES --into FRESH --force --dry-run"},
+	"import manifests": {"?import manifests MANIFEST --into FRESH --force --source aws-ssm,region=us-east-1"},
 	"recover":          {"?recover ENV --yes", "?recover ENV --dry-run"},
 	"rotate":           {"?rotate ENV PASSWORD", "?rotate ENV --due"},
 	"set":              {"?set ENV TOKEN --from-file VALUES", "?set ENV TOKEN --from-file VALUES --dry-run"},
@@ -84,8 +84,9 @@ clusters: [{name: c, cluster: {server: "`+server.URL+`"}}], users: [{name: u, us
 		t.Setenv(name, v)
 	}
 	for name, text := range map[string]string{
-		"cue.mod/module.cue": "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
-		"good.pem":           string(read(t, "../../fixtures/certificates/good.pem")),
+		"cue.mod/module.cue":       "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
+		"fresh/cue.mod/module.cue": "module: \"test.example/fresh@v0\"\nlanguage: version: \"v0.15.0\"\n",
+		"good.pem":                 string(read(t, "../../fixtures/certificates/good.pem")),
 		"contract.cue": `package app
 
 import "github.com/victor-ai/victorgen/schema"
@@ -121,7 +122,7 @@ secrets: app: keys: {token: input: "TOKEN", password: input: "PASSWORD"}
 		asked.mu.Unlock()
 		os.Remove(ran)
 		line = strings.NewReplacer("ENV", filepath.Join(dir, "envs", environment), "HERE", here, "KUBECONFIG", kubeconfig, "NEW", filepath.Join(dir, ".secrets.new"),
-			"VALUES", filepath.Join(bin, "app.env"), "MANIFEST", filepath.Join(bin, "app.yaml")).Replace(strings.TrimPrefix(line, "?"))
+			"FRESH", filepath.Join(dir, "fresh/envs/dev"), "VALUES", filepath.Join(bin, "app.env"), "MANIFEST", filepath.Join(bin, "app.yaml")).Replace(strings.TrimPrefix(line, "?"))
 		code, stdout, stderr := victorgen(t, append(strings.Fields(line), more...)...)
 		_, err := os.Stat(ran)
 		return code, stdout + stderr, asked.String() != "" || err == nil
