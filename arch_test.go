@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
 		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/dirlock", "internal/crash"},
 	"cmd/victorgen": {".", "schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
-		"compiler/trust", "compiler/workload", "emit", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review", "importer", "importer/observe", "scan"},
+		"compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "compiler/permissions", "review", "importer", "importer/observe", "scan"},
 }
 
 // standardOnly are the packages that anybody may import: they pull in nothing.
