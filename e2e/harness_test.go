@@ -72,21 +72,13 @@ func command(dir string, env []string, name string, args ...string) error {
 	return nil
 }
 
-// major is the last part of the path of a module from its second version on, after
-// which go install names no program.
-var major = regexp.MustCompile(`^v[0-9]+$`)
-
 // goProgram returns the path of the command of a Go module, such as
 // filippo.io/age/cmd/age-keygen at v1.2.1.
 func goProgram(t testing.TB, pkg, version string) string {
 	t.Helper()
 	name := filepath.Base(pkg)
 	if major.MatchString(name) {
-<<<<<<< HEAD
 		name = filepath.Base(filepath.Dir(pkg)) // as the go command calls it
-=======
-		name = filepath.Base(filepath.Dir(pkg))
->>>>>>> 579cc5a (e2e: Argo CD's own repo server and controller sync the trees, in order, and move a secret without losing it)
 	}
 	dir := made(t, cache(t, name+"-"+version), func(into string) error {
 		// From a directory outside of any module, with the Go of this one.
