@@ -58,6 +58,7 @@ var hostileVerbs = []string{
 	"rotate ENV SIGNING_KEY", "rotate ENV --due", "build ENV -o json",
 	"build ENV --source vault", "build ENV --source aws-ssm", "generate ENV --source vault",
 	"scan ENV -- REPO", "scan ALL --source vault -o json -- REPO", "scan ENV --history HEAD --source aws-ssm", "scan ENV --staged -o sarif", "scan ENV -o github -- REPO",
+	"import env REPO/.secrets --into REPO/envs/next --dry-run -o json", "import env REPO/.secrets --into REPO/envs/next",
 	"cert fetch ENV --kubeconfig KUBECONFIG", "init REPO", "version",
 }
 
