@@ -22,6 +22,8 @@ var notInGit = map[string]string{
 	"a value in any output":              "what sources hold",
 	"a value in what an API server":      "what a cluster answers",
 	"guesses of a value":                 "read from Git",
+	"a file with guesses of a value":     "a file that is no part of a module",
+	"settings of a repository by which":  "what is no part of a module",
 }
 
 // TestThreats: each row of the threat model names a test, and each of those is there.
