@@ -29,20 +29,7 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 		Rules:            map[string]plan.Alert{},
 	}
 	usual := c.duration(s.For, "alerts", "for")
-	for name, r := range map[string]alertSpec{
-		plan.SecretMissing:                s.Rules.SecretMissing,
-		plan.SecretMetricsMissing:         s.Rules.SecretMetricsMissing,
-		plan.SecretStale:                  s.Rules.SecretStale,
-		plan.SealedSecretNotSynced:        s.Rules.SealedSecretNotSynced,
-		plan.SealedSecretNotReconciled:    s.Rules.SealedSecretNotReconciled,
-		plan.SealedSecretUnsealErrors:     s.Rules.SealedSecretUnsealErrors,
-		plan.SealedSecretMetricsMissing:   s.Rules.SealedSecretMetricsMissing,
-		plan.SealingCertificateExpiring:   s.Rules.SealingCertificateExpiring,
-		plan.ExternalSecretNotReady:       s.Rules.ExternalSecretNotReady,
-		plan.ExternalSecretNotReconciled:  s.Rules.ExternalSecretNotReconciled,
-		plan.ExternalSecretMetricsMissing: s.Rules.ExternalSecretMetricsMissing,
-		plan.SecretStoreNotReady:          s.Rules.SecretStoreNotReady,
-	} {
+	for name, r := range s.Rules {
 		rule := plan.Alert{For: usual, Severity: cmp.Or(r.Severity, s.Severity)}
 		if r.For != "" {
 			rule.For = c.duration(r.For, "alerts", "rules", name, "for")

@@ -285,6 +285,17 @@ func (c *compilation) whereMissing(path []string) []plan.Pos {
 	return nil
 }
 
+// alertName finds the alerts in the schema.
+var alertName = regexp.MustCompile(`(?m)^\t([A-Z]\w+): #Alert\b`)
+
+// alertNames returns the names of the alerts that the schema has.
+func alertNames() (names []string) {
+	for _, m := range alertName.FindAllSubmatch(schema.Files()["alerts.cue"], -1) {
+		names = append(names, string(m[1]))
+	}
+	return names
+}
+
 // fieldsAt returns the names that the schema knows at the struct that holds
 // path.
 func fieldsAt(path []string) []string {
@@ -315,7 +326,10 @@ func fieldsAt(path []string) []string {
 		t = t.Elem()
 	}
 	var names []string
-	if t.Kind() == reflect.Struct {
+	switch {
+	case t == reflect.TypeFor[map[string]alertSpec](): // whose names are those of the schema alone
+		names = alertNames()
+	case t.Kind() == reflect.Struct:
 		for f := range t.Fields() {
 			names = append(names, f.Tag.Get("json"))
 		}

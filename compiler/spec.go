@@ -208,37 +208,22 @@ type keySpec struct {
 }
 
 type alertsSpec struct {
-	For              string            `json:"for"`
-	Severity         string            `json:"severity"`
-	Runbook          string            `json:"runbook"`
-	Labels           map[string]string `json:"labels"`
-	AlertLabels      map[string]string `json:"alertLabels"`
-	CertificateEnds  string            `json:"certificateEnds"`
-	RotationOverdue  string            `json:"rotationOverdue"`
-	KubeStateMetrics exporterSpec      `json:"kubeStateMetrics"`
-	SealedSecrets    exporterSpec      `json:"sealedSecrets"`
-	ExternalSecrets  exporterSpec      `json:"externalSecrets"`
-	Rules            alertRulesSpec    `json:"rules"`
+	For              string               `json:"for"`
+	Severity         string               `json:"severity"`
+	Runbook          string               `json:"runbook"`
+	Labels           map[string]string    `json:"labels"`
+	AlertLabels      map[string]string    `json:"alertLabels"`
+	CertificateEnds  string               `json:"certificateEnds"`
+	RotationOverdue  string               `json:"rotationOverdue"`
+	KubeStateMetrics exporterSpec         `json:"kubeStateMetrics"`
+	SealedSecrets    exporterSpec         `json:"sealedSecrets"`
+	ExternalSecrets  exporterSpec         `json:"externalSecrets"`
+	Rules            map[string]alertSpec `json:"rules"` // by the names that the schema has
 }
 
 type exporterSpec struct {
 	NamespaceLabel    string `json:"namespaceLabel"`
 	OmitsSecretLabels bool   `json:"omitsSecretLabels"`
-}
-
-type alertRulesSpec struct {
-	SecretMissing                alertSpec `json:"SecretMissing"`
-	SecretMetricsMissing         alertSpec `json:"SecretMetricsMissing"`
-	SecretStale                  alertSpec `json:"SecretStale"`
-	SealedSecretNotSynced        alertSpec `json:"SealedSecretNotSynced"`
-	SealedSecretNotReconciled    alertSpec `json:"SealedSecretNotReconciled"`
-	SealedSecretUnsealErrors     alertSpec `json:"SealedSecretUnsealErrors"`
-	SealedSecretMetricsMissing   alertSpec `json:"SealedSecretMetricsMissing"`
-	SealingCertificateExpiring   alertSpec `json:"SealingCertificateExpiring"`
-	ExternalSecretNotReady       alertSpec `json:"ExternalSecretNotReady"`
-	ExternalSecretNotReconciled  alertSpec `json:"ExternalSecretNotReconciled"`
-	ExternalSecretMetricsMissing alertSpec `json:"ExternalSecretMetricsMissing"`
-	SecretStoreNotReady          alertSpec `json:"SecretStoreNotReady"`
 }
 
 type alertSpec struct {
@@ -314,6 +299,15 @@ func unknownFields(v any, t reflect.Type, path []string, report func(path []stri
 	}
 	switch t.Kind() {
 	case reflect.Map:
+		if t == reflect.TypeFor[map[string]alertSpec]() { // whose names are those of the schema alone
+			known := slices.Sorted(slices.Values(alertNames()))
+			for _, name := range slices.Sorted(maps.Keys(m)) {
+				if !slices.Contains(known, name) {
+					report(append(path[:len(path):len(path)], name), known)
+					delete(m, name)
+				}
+			}
+		}
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			unknownFields(m[name], t.Elem(), append(path[:len(path):len(path)], name), report)
 		}

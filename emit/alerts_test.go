@@ -24,8 +24,8 @@ func alerting(p *plan.Plan) *plan.Plan {
 		SealedSecrets: plan.Exporter{NamespaceLabel: "exported_namespace"}, Rules: map[string]plan.Alert{},
 	}
 	for _, name := range []string{
-		plan.SecretMissing, plan.SecretMetricsMissing, plan.SecretStale, plan.SealedSecretNotSynced, plan.SealedSecretNotReconciled,
-		plan.SealedSecretUnsealErrors, plan.SealedSecretMetricsMissing, plan.SealingCertificateExpiring,
+		"SecretMissing", "SecretMetricsMissing", "SecretStale", "SealedSecretNotSynced", "SealedSecretNotReconciled",
+		"SealedSecretUnsealErrors", "SealedSecretMetricsMissing", "SealingCertificateExpiring",
 	} {
 		p.Alerts.Rules[name] = plan.Alert{For: 15 * time.Minute, Severity: "warning"}
 	}
@@ -108,13 +108,13 @@ func TestAlerts(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(p.Alerts.Rules)), slices.Sorted(maps.Keys(rules))); diff != "" {
 		t.Errorf("alerts (-asked +given):\n%s", diff)
 	}
-	for name, n := range map[string]int{plan.SecretMissing: 3, plan.SealedSecretNotSynced: 3, plan.SealedSecretUnsealErrors: 1} {
+	for name, n := range map[string]int{"SecretMissing": 3, "SealedSecretNotSynced": 3, "SealedSecretUnsealErrors": 1} {
 		if len(rules[name]) != n { // but for xtra, which is left out
 			t.Errorf("%d rules %s, not %d", len(rules[name]), name, n)
 		}
 	}
 	// A series is mostly born with its first error, which increase() does not see.
-	if expr := rules[plan.SealedSecretUnsealErrors][0].Expr.String(); !regexp.MustCompile(`increase\((.*?)\[\w+\]\) > 0 or \((.*?) unless last_over_time\(.*?\[1d\] offset \w+\)\) > 0`).MatchString(expr) {
+	if expr := rules["SealedSecretUnsealErrors"][0].Expr.String(); !regexp.MustCompile(`increase\((.*?)\[\w+\]\) > 0 or \((.*?) unless last_over_time\(.*?\[1d\] offset \w+\)\) > 0`).MatchString(expr) {
 		t.Errorf("the first error of a series is not seen by %s", expr)
 	}
 	for name, rs := range rules {
@@ -132,9 +132,9 @@ func TestAlerts(t *testing.T) {
 	}
 
 	// One alert that is off, then all.
-	delete(p.Alerts.Rules, plan.SecretStale)
+	delete(p.Alerts.Rules, "SecretStale")
 	tree, _ = mustEmit(t, p, testValues(), nil, at(day))
-	if _, ok := rulesOf(t, tree)[plan.SecretStale]; ok {
+	if _, ok := rulesOf(t, tree)["SecretStale"]; ok {
 		t.Error("an alert that is off is there")
 	}
 	clear(p.Alerts.Rules)
@@ -150,7 +150,7 @@ func TestStale(t *testing.T) {
 	p, values := alerting(testPlan(t, certFile(t, 0))), testValues()
 	stale := func(tree *Tree) string {
 		t.Helper()
-		rs := rulesOf(t, tree)[plan.SecretStale]
+		rs := rulesOf(t, tree)["SecretStale"]
 		if len(rs) != 1 || rs[0].Labels["input"] != "DB_PASSWORD" || !strings.Contains(rs[0].Annotations["description"], "in victor/app.") {
 			t.Fatalf("%+v", rs)
 		}
@@ -186,7 +186,7 @@ func TestStale(t *testing.T) {
 	}
 	app.Keys = slices.DeleteFunc(app.Keys, func(k plan.Key) bool { return k.Name == "password" })
 	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 10)))
-	if rs := rulesOf(t, tree)[plan.SecretStale]; len(rs) > 0 {
+	if rs := rulesOf(t, tree)["SecretStale"]; len(rs) > 0 {
 		t.Errorf("%+v", rs)
 	}
 }

@@ -103,13 +103,13 @@ func (e *emission) alertsOf(l *lock, secrets []secretID) *Alerts {
 func (a *Alerts) aboutSecrets() []alert {
 	ksm := a.settings.KubeStateMetrics
 	alerts := []alert{{
-		name: plan.SecretMetricsMissing, expr: secretMetricsMissing(), during: []situation{nobodyReports},
+		name: "SecretMetricsMissing", expr: secretMetricsMissing(), during: []situation{nobodyReports},
 		summary:     "Prometheus sees no Secrets",
 		description: "kube-state-metrics is down, or does not report Secrets. Nobody would notice if one were missing.",
 	}}
 	for _, s := range a.secrets {
 		alerts = append(alerts, alert{
-			name: plan.SecretMissing, expr: secretMissing(ksm, s), labels: s.labels(),
+			name: "SecretMissing", expr: secretMissing(ksm, s), labels: s.labels(),
 			during: []situation{secretsGone}, gives: map[string]string{ksm.NamespaceLabel: s.namespace, "secret": s.name},
 			summary:     fmt.Sprintf("Secret %s is missing", s),
 			description: fmt.Sprintf("Secret %s is declared, and is not in the cluster. What needs it does not start.", s),
@@ -133,7 +133,7 @@ func (e *emission) aboutRotation(l *lock) []alert {
 			is = "What is made from it is"
 		}
 		alerts = append(alerts, alert{
-			name: plan.SecretStale, expr: later(due.Add(e.plan.Alerts.RotationOverdue)), labels: map[string]string{"input": in.Name},
+			name: "SecretStale", expr: later(due.Add(e.plan.Alerts.RotationOverdue)), labels: map[string]string{"input": in.Name},
 			after:   due.Add(e.plan.Alerts.RotationOverdue),
 			summary: fmt.Sprintf("Input %s is due for rotation", in.Name),
 			description: fmt.Sprintf("Input %s has not changed since %s, and its maxAge is %s. %s in %s. Give it a new value, build and deploy.",
@@ -158,7 +158,7 @@ func (e *emission) aboutExternalRotation(external []secretID) []alert {
 			labels, age := id.labels(), in.MaxAge+e.plan.Alerts.RotationOverdue
 			labels["input"] = in.Name
 			alerts = append(alerts, alert{
-				name: plan.SecretStale, expr: createdBefore(e.plan.Alerts.KubeStateMetrics, id, age), labels: labels,
+				name: "SecretStale", expr: createdBefore(e.plan.Alerts.KubeStateMetrics, id, age), labels: labels,
 				after:   time.Unix(0, 0).Add(age), // in the tests, which create it in 1970
 				summary: fmt.Sprintf("Input %s may be due for rotation", in.Name),
 				description: fmt.Sprintf("Secret %s was created longer ago than input %s may be old: its maxAge is %s. Whether the input changed since, only its source knows: ask it with victorgen verify --source, and give it a new value if it is due. Then delete the Secret; the operator creates it anew.",
@@ -177,7 +177,7 @@ func (a *Alerts) aboutOperator() []alert {
 	}
 	operator := a.settings.ExternalSecrets
 	alerts := []alert{{
-		name: plan.ExternalSecretMetricsMissing, expr: operatorMissing(), during: []situation{nobodyReports}, gives: map[string]string{"controller": "externalsecret"},
+		name: "ExternalSecretMetricsMissing", expr: operatorMissing(), during: []situation{nobodyReports}, gives: map[string]string{"controller": "externalsecret"},
 		summary:     "Prometheus sees no External Secrets Operator",
 		description: "The External Secrets Operator is down, or is not scraped. Nobody would notice if it failed to fetch.",
 	}}
@@ -187,7 +187,7 @@ func (a *Alerts) aboutOperator() []alert {
 			labels["namespace"] = s.namespace
 		}
 		alerts = append(alerts, alert{
-			name: plan.SecretStoreNotReady, expr: storeNotReady(operator, s), labels: labels,
+			name: "SecretStoreNotReady", expr: storeNotReady(operator, s), labels: labels,
 			during:      []situation{fetchFails},
 			summary:     fmt.Sprintf("%s is not ready", s),
 			description: fmt.Sprintf("The External Secrets Operator cannot use %s, whose status says why. The Secrets that are fetched through it keep what they have.", s),
@@ -195,13 +195,13 @@ func (a *Alerts) aboutOperator() []alert {
 	}
 	for _, s := range a.external {
 		alerts = append(alerts, alert{
-			name: plan.ExternalSecretNotReconciled, expr: externalNotReconciled(operator, s), labels: s.labels(),
+			name: "ExternalSecretNotReconciled", expr: externalNotReconciled(operator, s), labels: s.labels(),
 			during:      []situation{secretsGone},
 			gives:       map[string]string{operator.NamespaceLabel: s.namespace, "name": s.name, "condition": "Ready", "status": "True"},
 			summary:     fmt.Sprintf("ExternalSecret %s was never reconciled", s),
 			description: fmt.Sprintf("ExternalSecret %s is declared, and the External Secrets Operator knows nothing of it: it is not in the cluster, or not in a namespace that the operator watches.", s),
 		}, alert{
-			name: plan.ExternalSecretNotReady, expr: externalNotReady(operator, s), labels: s.labels(),
+			name: "ExternalSecretNotReady", expr: externalNotReady(operator, s), labels: s.labels(),
 			during:      []situation{fetchFails},
 			summary:     fmt.Sprintf("ExternalSecret %s is not ready", s),
 			description: fmt.Sprintf("The External Secrets Operator could not make Secret %s of its ExternalSecret, whose status says why. What the Secret holds, if it is there, is out of date.", s),
@@ -217,7 +217,7 @@ func (a *Alerts) aboutController() []alert {
 	}
 	controller := a.settings.SealedSecrets
 	alerts := []alert{{
-		name: plan.SealedSecretMetricsMissing, expr: controllerMissing(), during: []situation{nobodyReports},
+		name: "SealedSecretMetricsMissing", expr: controllerMissing(), during: []situation{nobodyReports},
 		summary:     "Prometheus sees no sealed-secrets controller",
 		description: "The sealed-secrets controller is down, or is not scraped. Nobody would notice if it failed to unseal.",
 	}}
@@ -228,12 +228,12 @@ func (a *Alerts) aboutController() []alert {
 			continue // the series that they look for is never there
 		}
 		alerts = append(alerts, alert{
-			name: plan.SealedSecretNotReconciled, expr: notReconciled(controller, s), labels: s.labels(),
+			name: "SealedSecretNotReconciled", expr: notReconciled(controller, s), labels: s.labels(),
 			during: []situation{secretsGone}, gives: map[string]string{controller.NamespaceLabel: s.namespace, "name": s.name, "condition": "Synced"},
 			summary:     fmt.Sprintf("SealedSecret %s was never reconciled", s),
 			description: fmt.Sprintf("SealedSecret %s is declared, and the sealed-secrets controller knows nothing of it: it is not in the cluster, or not in a namespace that the controller watches.", s),
 		}, alert{
-			name: plan.SealedSecretNotSynced, expr: notSynced(controller, s), labels: s.labels(),
+			name: "SealedSecretNotSynced", expr: notSynced(controller, s), labels: s.labels(),
 			during:      []situation{unsealFails},
 			summary:     fmt.Sprintf("SealedSecret %s is not synced", s),
 			description: fmt.Sprintf("The sealed-secrets controller could not make Secret %s of its SealedSecret, whose status says why. What the Secret holds, if it is there, is out of date.", s),
@@ -242,9 +242,9 @@ func (a *Alerts) aboutController() []alert {
 	slices.Sort(namespaces)
 	for _, ns := range slices.Compact(namespaces) {
 		alerts = append(alerts, alert{
-			name: plan.SealedSecretUnsealErrors, labels: map[string]string{"namespace": ns},
+			name: "SealedSecretUnsealErrors", labels: map[string]string{"namespace": ns},
 			// An alert fires only if its cause outlasts `for`.
-			expr:   unsealErrorsWithin(controller, ns, errorsWindow+a.settings.Rules[plan.SealedSecretUnsealErrors].For),
+			expr:   unsealErrorsWithin(controller, ns, errorsWindow+a.settings.Rules["SealedSecretUnsealErrors"].For),
 			during: []situation{unsealFails}, gives: map[string]string{"reason": "unseal"},
 			summary:     fmt.Sprintf("The sealed-secrets controller has errors in namespace %s", ns),
 			description: fmt.Sprintf("The sealed-secrets controller failed on a SealedSecret in namespace %s. Its events say on which one and why.", ns),
@@ -267,7 +267,7 @@ func (e *emission) aboutCertificates() []alert {
 	for _, sha := range slices.Sorted(maps.Keys(certificates)) {
 		end := certificates[sha].NotAfter
 		alerts = append(alerts, alert{
-			name: plan.SealingCertificateExpiring, expr: later(end.Add(-e.plan.Alerts.CertificateEnds)), labels: map[string]string{"certificate": sha},
+			name: "SealingCertificateExpiring", expr: later(end.Add(-e.plan.Alerts.CertificateEnds)), labels: map[string]string{"certificate": sha},
 			after:   end.Add(-e.plan.Alerts.CertificateEnds),
 			summary: fmt.Sprintf("A sealing certificate ends on %s", end.UTC().Format(dateLayout)),
 			description: fmt.Sprintf("The sealing certificate of %s ends on %s. What is sealed still unseals then; nothing new can be sealed. Fetch the new one, build and deploy.",

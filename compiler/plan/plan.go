@@ -487,22 +487,6 @@ type Exporter struct {
 	OmitsSecretLabels bool   // sealedSecrets: that the controller does not tell of which SealedSecret it speaks
 }
 
-// The names of the alerts. The schema says what each one means.
-const (
-	SecretMissing                = "SecretMissing"
-	SecretMetricsMissing         = "SecretMetricsMissing"
-	SecretStale                  = "SecretStale"
-	SealedSecretNotSynced        = "SealedSecretNotSynced"
-	SealedSecretNotReconciled    = "SealedSecretNotReconciled"
-	SealedSecretUnsealErrors     = "SealedSecretUnsealErrors"
-	SealedSecretMetricsMissing   = "SealedSecretMetricsMissing"
-	SealingCertificateExpiring   = "SealingCertificateExpiring"
-	ExternalSecretNotReady       = "ExternalSecretNotReady"
-	ExternalSecretNotReconciled  = "ExternalSecretNotReconciled"
-	ExternalSecretMetricsMissing = "ExternalSecretMetricsMissing"
-	SecretStoreNotReady          = "SecretStoreNotReady"
-)
-
 // OwnAlertLabels are the labels of alerts that a contract cannot set.
 var OwnAlertLabels = []string{"alertname", "severity", "environment", "namespace", "secret", "input", "certificate", "reason", "store"}
 
