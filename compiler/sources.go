@@ -28,7 +28,6 @@ type sourceKind struct {
 	versions  bool           // whether a version can be selected
 	binary    bool           // whether it can hold bytes that are no text
 	arn       string         // the service in its ARNs, by which it can be asked; empty is none
-	rewrites  bool           // whether one property can be written and the others stay
 	maxValue  int            // the bytes that a value may have; 0 is no limit that matters
 	operator  bool           // whether the External Secrets Operator reaches it
 	needs     string         // the field without which it does not; empty is none
@@ -71,14 +70,14 @@ var sourceKinds = map[string]sourceKind{
 	},
 	// https://developer.hashicorp.com/vault/api-docs/secret/kv
 	plan.Vault: {
-		fields: []string{"address", "namespace", "caBundle", "mount", "version", "prefix", "names", "object"}, separator: "/", versions: true, rewrites: true,
+		fields: []string{"address", "namespace", "caBundle", "mount", "version", "prefix", "names", "object"}, separator: "/", versions: true,
 		name: regexp.MustCompile(`^[^/\s?#]+(/[^/\s?#]+)*$`), maxName: 512,
 		rule:     "up to 512 characters without spaces, in parts that / separates",
 		operator: true, needs: "address", store: []string{"serviceAccount", "role", "mountPath"},
 	},
 	plan.SOPS: {
-		fields: []string{"file", "names", "object"}, rewrites: true,
-		name: regexp.MustCompile(`^[^\n?#]+$`), maxName: 512,
+		fields: []string{"file", "names", "object"},
+		name:   regexp.MustCompile(`^[^\n?#]+$`), maxName: 512,
 		rule: "up to 512 characters on one line",
 	},
 	plan.Files: {
@@ -318,7 +317,7 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 				"can't be generated at source %s: two builds might overwrite each other's", src)
 		case r.Version != "":
 			cannot("leave ?version= out, or make it a schema.#Required", "can't be generated as a version that exists already")
-		case r.Property != "" && !kind.rewrites:
+		case !src.Writes(r):
 			cannot("give it a remote of its own, or make it a schema.#Required",
 				"can't be generated at source %s as one property of an object: writing it might undo what others write", src)
 		}

@@ -260,7 +260,7 @@ func (o *copyOptions) copied(r *result, from, to *plan.Plan, names []string, our
 	}
 	for _, name := range inputs {
 		in, _ := to.Input(name)
-		if in.Remote.Property != "" || in.Remote.Version != "" {
+		if !writes(to, in) {
 			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "set it there yourself", "%s is %s at its source, and a part or a version of something is not written", name, in.Remote)
 		}
 		if in.NeverRotate && o.replace {

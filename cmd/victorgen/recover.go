@@ -229,7 +229,7 @@ func (o *recoverOptions) choose(r *result, in plan.Input, named bool, have value
 		report(plan.CodeHasAnother, in.Pos, "if that of the cluster is right: `victorgen recover ENV "+in.Name+" --replace`",
 			"%s at %s is another than in %s, and stays", in.Name, have.Origin, best)
 		return v, story, false
-	case in.Remote.Property != "" || in.Remote.Version != "":
+	case !writes(r.plan, in):
 		report(plan.CodeUnrecoverable, in.Pos, "set it there yourself", "%s is %s at its source, and a part or a version of something is not written", in.Name, in.Remote)
 		return v, story, false
 	}

@@ -194,7 +194,7 @@ func settable(r *result, names []string, replace bool) (inputs []plan.Input) {
 			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "change its default in the environment or the contract", "the contract has the value of setting %s", name)
 		case in.Present != nil && !*in.Present:
 			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "take present: false away, if it is to be there", "the contract says that %s is absent", name)
-		case in.Remote.Property != "" || in.Remote.Version != "":
+		case !writes(r.plan, in):
 			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "set it there yourself", "%s is %s at its source, and a part or a version of something is not written", name, in.Remote)
 		case in.Generate != nil && in.Generate.InCluster:
 			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "take generate.inCluster away, if a source is to have it", "%s is generated in the cluster alone", name)
@@ -206,6 +206,12 @@ func settable(r *result, names []string, replace bool) (inputs []plan.Input) {
 		}
 	}
 	return inputs
+}
+
+// writes reports whether a value of in can be written at its source.
+func writes(p *plan.Plan, in plan.Input) bool {
+	src, _ := p.Source(in.Source)
+	return src.Writes(in.Remote)
 }
 
 // setting is one run of set.

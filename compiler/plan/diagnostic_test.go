@@ -140,7 +140,7 @@ func TestCodes(t *testing.T) {
 
 	seen := map[plan.Code]string{}
 	for name, code := range declared {
-		if !regexp.MustCompile(`^VG[1-5]\d{3}$`).MatchString(string(code)) {
+		if !regexp.MustCompile(`^VG[1-6]\d{3}$`).MatchString(string(code)) {
 			t.Errorf("%s is %q, not of the form VG1234", name, code)
 		}
 		if other := seen[code]; other != "" {

@@ -330,6 +330,13 @@ func (s Source) At() string {
 	return s.File
 }
 
+// Writes reports whether a value can be written where r is at s: never a version that
+// there is already, and one property of an object only where the others stay as they
+// are whoever writes them.
+func (s Source) Writes(r Remote) bool {
+	return r.Version == "" && (r.Property == "" || s.Kind == Vault || s.Kind == SOPS)
+}
+
 // AzureCloud returns the cloud of Azure that the vault is in, as the External
 // Secrets Operator calls it, and false if it is in none of them
 // (https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers).

@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 
@@ -19,14 +21,18 @@ import (
 // and that one has its turn too.
 func Try(ctx context.Context, p *plan.Plan, sources map[string]Source, values map[string]value.Value, finish func(value.Set) plan.Diagnostics, o Options) plan.Diagnostics {
 	var ds plan.Diagnostics
-	tried := map[string]map[spot]value.Value{}
+	tried := map[string]map[spot]parts{}
 	for _, in := range p.Inputs {
 		if v, ok := values[in.Name]; ok {
 			v = value.Encode(in, v)
+			at := spotOf(refOf(in))
 			if tried[in.Source] == nil {
-				tried[in.Source] = map[spot]value.Value{}
+				tried[in.Source] = map[spot]parts{}
 			}
-			tried[in.Source][spotOf(refOf(in))] = v
+			if tried[in.Source][at] == nil {
+				tried[in.Source][at] = parts{}
+			}
+			tried[in.Source][at][in.Remote.Property] = v
 			ds = append(ds, value.Judge(in, v)...)
 		}
 	}
@@ -78,7 +84,7 @@ func told(ds plan.Diagnostics, d plan.Diagnostic) bool {
 // it holds.
 type trying struct {
 	Source
-	given map[spot]value.Value
+	given map[spot]parts
 
 	mu      sync.Mutex
 	answers map[Ref]Answer
@@ -94,6 +100,31 @@ func spotOf(ref Ref) spot {
 	return spot{input: ref.Input}
 }
 
+// parts are values that stand in, by their properties; the whole is that of none.
+type parts map[string]value.Value
+
+// in returns what a source would answer with the parts in the place of what it has.
+func (ps parts) in(a Answer) Answer {
+	if whole, ok := ps[""]; ok {
+		return Answer{Value: whole, Origin: given}
+	}
+	object := map[string]json.RawMessage{}
+	if a.Err == nil && json.Unmarshal(a.Value.Reveal(), &object) != nil || a.Err != nil && !errors.Is(a.Err, ErrAbsent) {
+		return a // there is no object to put them into, of which reading tells
+	}
+	if object == nil { // what is there is null
+		object = map[string]json.RawMessage{}
+	}
+	for property, v := range ps {
+		object[property], _ = json.Marshal(string(v.Reveal()))
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		return a
+	}
+	return Answer{Value: value.New(text), Origin: given}
+}
+
 // Read implements Source.
 func (t *trying) Read(ctx context.Context, refs []Ref) []Answer {
 	t.mu.Lock()
@@ -107,8 +138,8 @@ func (t *trying) Read(ctx context.Context, refs []Ref) []Answer {
 	answers := make([]Answer, len(refs))
 	for i, ref := range refs {
 		answers[i] = t.answers[ref]
-		if v, ok := t.given[spotOf(ref)]; ok {
-			answers[i] = Answer{Value: v, Origin: given}
+		if ps, ok := t.given[spotOf(ref)]; ok {
+			answers[i] = ps.in(answers[i])
 		}
 	}
 	return answers
