@@ -243,7 +243,7 @@ func outputFlag(cmd *cobra.Command, format *string, more ...string) {
 // or a directory, what -o takes.
 func noFormat(cmd *cobra.Command, name string, value *string) {
 	check(cmd, func() error {
-		if slices.Contains([]string{"text", "json", "yaml", "sarif", "github"}, *value) {
+		if slices.Contains([]string{"text", "json", "yaml", "sarif", "github", "gitlab"}, *value) {
 			format := ""
 			if cmd.Flags().Lookup("format") != nil {
 				format = "; the format of the result is -o " + *value
@@ -255,7 +255,7 @@ func noFormat(cmd *cobra.Command, name string, value *string) {
 }
 
 // ciFormats are those that a service for CI shows beside the lines of a contract.
-var ciFormats = []string{"sarif", "github"}
+var ciFormats = []string{"sarif", "github", "gitlab"}
 
 // completeDirs completes the names of environments.
 func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/url"
@@ -135,6 +136,48 @@ func annotate(w io.Writer, fs []finding) error {
 		}
 	}
 	return nil
+}
+
+// qualityIssue is a finding as GitLab shows it in a merge request
+// (https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format).
+type qualityIssue struct {
+	Description string          `json:"description"`
+	Check       plan.Code       `json:"check_name"`
+	Fingerprint string          `json:"fingerprint"` // the same in another run, and of no other finding
+	Severity    string          `json:"severity"`
+	Location    qualityLocation `json:"location"`
+}
+
+type qualityLocation struct {
+	Path  string `json:"path"`
+	Lines struct {
+		Begin int `json:"begin"`
+	} `json:"lines"`
+}
+
+// codeQuality writes findings as GitLab's report of code quality. GitLab takes none
+// without a place.
+func codeQuality(fs []finding) []qualityIssue {
+	root := git.WorkTree(newPrinter(io.Discard).wd)
+	issues := []qualityIssue{}
+	for _, f := range fs {
+		q := qualityIssue{Description: f.text(), Check: f.Code, Severity: "major", Location: qualityLocation{Path: "."}}
+		if f.Severity == plan.Warning {
+			q.Severity = "minor"
+		}
+		q.Location.Lines.Begin = 1
+		if at := f.places(); len(at) > 0 {
+			q.Location.Path = filepath.ToSlash(at[0].File)
+			if rel, ok := within(root, at[0].File); ok {
+				q.Location.Path = filepath.ToSlash(rel)
+			}
+			q.Location.Lines.Begin = at[0].Line
+		}
+		message := strings.ReplaceAll(f.Message, root+string(filepath.Separator), "")
+		q.Fingerprint = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s", f.Code, q.Location.Path, q.Location.Lines.Begin, message)))
+		issues = append(issues, q)
+	}
+	return issues
 }
 
 // text is all that a finding says, for who shows it somewhere else.

@@ -188,12 +188,43 @@ func TestGitHub(t *testing.T) {
 	}
 }
 
+// TestGitLab: each finding has a place in the repository and a fingerprint of its
+// own, which is the same wherever the repository lies.
+func TestGitLab(t *testing.T) {
+	report := func() (got []qualityIssue) {
+		root, module := ciModule(t)
+		t.Chdir(module)
+		code, stdout, stderr := victorgen(t, "build", "envs/test", "-o", "gitlab", "--no-generate")
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 1 || stderr != "" {
+			t.Fatalf("exit %d: %v\n%s", code, err, stderr)
+		}
+		for i := range got {
+			got[i].Description = strings.ReplaceAll(got[i].Description, root, "ROOT")
+		}
+		return got
+	}
+	got, again := report(), report()
+	if len(got) != 4 || got[0].Severity != "minor" || got[0].Check != "VG1206" || got[0].Location.Path != "a b,c%/contract.cue" || got[0].Location.Lines.Begin != 8 {
+		t.Errorf("%+v", got)
+	}
+	if diff := cmp.Diff(got, again); diff != "" {
+		t.Errorf("of another copy of the repository (-first +second)\n%s", diff)
+	}
+	prints := map[string]bool{}
+	for _, q := range got {
+		prints[q.Fingerprint] = true
+	}
+	if len(prints) != len(got) {
+		t.Errorf("%d fingerprints of %d findings", len(prints), len(got))
+	}
+}
+
 // TestCIFormats: who has no diagnostics of a contract does not offer the formats.
 func TestCIFormats(t *testing.T) {
 	if code, _, stderr := victorgen(t, "generate", "x", "-o", "sarif"); code != 2 || !strings.Contains(stderr, `-o takes text or json, not "sarif"`) {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
-	if code, _, stderr := victorgen(t, "vet", "x", "-o", "xml"); code != 2 || !strings.Contains(stderr, `-o takes text, json, sarif or github, not "xml"`) {
+	if code, _, stderr := victorgen(t, "vet", "x", "-o", "xml"); code != 2 || !strings.Contains(stderr, `-o takes text, json, sarif, github or gitlab, not "xml"`) {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

@@ -117,7 +117,7 @@ func TestOutputFails(t *testing.T) {
 	for _, args := range [][]string{
 		{"version"}, {"version", "-o", "json"}, {"--help"}, {"help", "build"}, {"completion", "bash"}, {"template", env}, {"template", env, "--output", filepath.Join(dir, "x.env")},
 		{"explain", env}, {"explain", env, "-o", "json"}, {"explain", env, "DB_PASSWORD"}, {"explain", "--permissions", env}, {"explain", "VG1205"},
-		{"explain", "VG1205", "-o", "json"}, {"vet", env}, {"vet", env, "-o", "json"}, {"vet", env, "-o", "sarif"},
+		{"explain", "VG1205", "-o", "json"}, {"vet", env}, {"vet", env, "-o", "json"}, {"vet", env, "-o", "sarif"}, {"vet", env, "-o", "gitlab"},
 		{"build", env}, {"build", env, "-o", "json"}, {"build", env, "--check"}, {"generate", env}, {"verify", env, "--source"}, {"cert", "inspect", env}, {"init", t.TempDir()},
 	} {
 		var stderr bytes.Buffer

@@ -118,6 +118,8 @@ func (s *stream) end() error {
 		s.err = cmp.Or(s.err, err)
 	case "sarif":
 		s.err = encode(s.cmd.OutOrStdout(), sarifOf(s.findings.all()))
+	case "gitlab":
+		s.err = encode(s.cmd.OutOrStdout(), codeQuality(s.findings.all()))
 	case "github":
 		s.err = annotate(s.cmd.OutOrStdout(), s.findings.all())
 	default:
