@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -207,4 +208,39 @@ spec:
         image: app
         envFrom: [{secretRef: {name: ` + secret + `}}]
 `
+}
+
+// TestListFeeds (issue 13, 3): the JSON is what the pipelines of examples make a job of
+// each element from: a list, whose elements have the fields that they name.
+func TestListFeeds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for file, text := range map[string]string{
+		"cue.mod/module.cue": "module: \"test.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n",
+		"envs/a/env.cue":     "package app\n\nimport \"github.com/victor-ai/victorgen/schema\"\n\nschema.#Environment\nenvironment: \"a\"\nnamespace: \"a\"\n",
+		"envs/b/env.cue":     "package app\n\nimport \"github.com/victor-ai/victorgen/schema\"\n\nschema.#Environment\nenvironment: \"b\"\nnamespace: \"b\"\n",
+	} {
+		writeFile(t, filepath.Join(dir, file), text)
+	}
+	_, out, errs := victorgen(t, "list", filepath.Join(dir, "envs")+"/...", "-o", "json")
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 2 {
+		t.Fatalf("%v\n%s%s", err, out, errs)
+	}
+	for file, field := range map[string]string{
+		"../../examples/pipelines/github/fleet.yml":          `matrix\.environment\.(\w+)`,
+		"../../examples/pipelines/argo-workflows/fleet.yaml": `item\.(\w+)`,
+	} {
+		named := regexp.MustCompile(field).FindAllStringSubmatch(string(read(t, file)), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no field", file)
+		}
+		for _, name := range named {
+			for _, element := range list {
+				if text, ok := element[name[1]].(string); !ok || text == "" {
+					t.Errorf("%s takes %s, which is no text in %v", file, name[1], element)
+				}
+			}
+		}
+	}
 }
