@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -114,7 +118,7 @@ func showList(cmd *cobra.Command, results []result, why func(*result) []string, 
 	if unknown {
 		// Nothing would be read as that nothing is to be built.
 	} else if format == "json" {
-		err = encode(cmd.OutOrStdout(), list)
+		err = json.NewEncoder(cmd.OutOrStdout()).Encode(list) // on one line, as files of CI take it
 	} else {
 		err = listText(cmd.OutOrStdout(), list)
 	}
@@ -177,10 +181,66 @@ type listing struct {
 	changed  map[string]*changes // by the root of a repository
 }
 
-// changes are the files of a repository that differ.
+// changes tells which files of a repository differ from a revision. It compares bytes:
+// what Git knows of the work tree is no help, for it passes over files that somebody has
+// told it to, and runs the filters of the repository.
 type changes struct {
-	files []string
-	trees []string // directories of trees
+	then    map[string]git.Entry // by absolute path
+	now     []string             // absolute; ignored ones, too
+	shown   map[string]bool      // those of now that Git does not ignore
+	trees   []string             // directories of trees
+	compare map[string]bool      // what was compared
+}
+
+func changesSince(ctx context.Context, r *git.Revision) (*changes, error) {
+	c := &changes{then: map[string]git.Entry{}, shown: map[string]bool{}, compare: map[string]bool{}}
+	entries, err := r.Files(ctx, ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		c.then[filepath.Join(r.Root, filepath.FromSlash(e.Path))] = e
+	}
+	for _, ignored := range []bool{false, true} {
+		files, err := r.Present(ctx, ignored)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			file = filepath.Join(r.Root, filepath.FromSlash(file))
+			if c.now = append(c.now, file); !ignored {
+				c.shown[file] = true
+			}
+		}
+	}
+	return c, nil
+}
+
+// differs reports whether a file is not what it was.
+func (c *changes) differs(file string) bool {
+	if known, ok := c.compare[file]; ok {
+		return known
+	}
+	entry, was := c.then[file]
+	info, err := os.Lstat(file)
+	var data []byte
+	switch {
+	case err != nil:
+	case info.Mode()&fs.ModeSymlink != 0:
+		var target string
+		target, err = os.Readlink(file)
+		data = []byte(filepath.ToSlash(target))
+	case info.Mode().IsRegular():
+		data, err = os.ReadFile(file)
+	default:
+		err = fs.ErrInvalid
+	}
+	if !was {
+		c.compare[file] = info != nil
+	} else {
+		c.compare[file] = err != nil || entry.Link != (info.Mode()&fs.ModeSymlink != 0) || !entry.Is(data)
+	}
+	return c.compare[file]
 }
 
 func (l *listing) run(cmd *cobra.Command, patterns []string) ([]result, error) {
@@ -191,9 +251,7 @@ func (l *listing) run(cmd *cobra.Command, patterns []string) ([]result, error) {
 		}
 		revision, err := git.FindRevision(cmd.Context(), module, l.from)
 		if err == nil && l.changed[git.WorkTree(module)] == nil {
-			c := &changes{}
-			c.files, err = revision.Changed(cmd.Context())
-			l.changed[git.WorkTree(module)] = c
+			l.changed[git.WorkTree(module)], err = changesSince(cmd.Context(), revision)
 		}
 		if err != nil {
 			r := result{Directory: module}
@@ -243,27 +301,62 @@ func (l *listing) why(r *result) (why []string) {
 	add("tree", touches(tree))
 	add("workloads", touches(manifests...) || slices.ContainsFunc(manifests, isKustomization) && c.manifests())
 	add("policy", touches(l.policies...))
-	add("source", touches(kept...))
+	add("source", c.kept(kept))
 	if _, err := os.Lstat(filepath.Join(tree, emit.LockFile)); err != nil {
 		add("it is not built", true)
 	}
 	return why
 }
 
-// touches reports whether one of the files that differ is at one of paths, or below.
+// touches reports whether a file differs that is at one of paths, or below.
 func (c *changes) touches(paths []string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool {
-		if path == "" {
-			return false
+		for _, path := range wherever(path) {
+			for file := range c.then {
+				if at(file, path) && c.differs(file) {
+					return true
+				}
+			}
+			if slices.ContainsFunc(c.now, func(file string) bool { return at(file, path) && c.differs(file) }) {
+				return true
+			}
 		}
-		places := []string{path}
-		if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
-			places = append(places, real)
-		}
-		return slices.ContainsFunc(c.files, func(file string) bool {
-			return slices.ContainsFunc(places, func(path string) bool { return at(file, path) })
-		})
+		return false
 	})
+}
+
+// kept reports whether a file differs that a source has in the revision, or that says
+// whether Git ignores it. Others hold what nobody commits.
+func (c *changes) kept(paths []string) bool {
+	return slices.ContainsFunc(paths, func(path string) bool {
+		for _, path := range wherever(path) {
+			for file := range c.then {
+				if at(file, path) && c.differs(file) {
+					return true
+				}
+			}
+			for dir := filepath.Dir(path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+				if c.differs(filepath.Join(dir, ".gitignore")) {
+					return true
+				}
+				if _, err := os.Lstat(filepath.Join(dir, git.Dir)); err == nil {
+					break
+				}
+			}
+		}
+		return false
+	})
+}
+
+// wherever is where path leads to, beside itself.
+func wherever(path string) []string {
+	if path == "" {
+		return nil
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+		return []string{path, real}
+	}
+	return []string{path}
 }
 
 // isKustomization reports whether dir is one.
@@ -277,9 +370,18 @@ func isKustomization(dir string) bool {
 // manifests reports whether a manifest differs that is in no tree: a kustomization
 // takes others from wherever it wants.
 func (c *changes) manifests() bool {
-	return slices.ContainsFunc(c.files, func(file string) bool {
-		return (slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) || filepath.Base(file) == "Kustomization") && !slices.ContainsFunc(c.trees, func(tree string) bool { return at(file, tree) })
-	})
+	differs := func(file string) bool {
+		isManifest := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) || filepath.Base(file) == "Kustomization"
+		return isManifest && !slices.ContainsFunc(c.trees, func(tree string) bool { return at(file, tree) }) && c.differs(file)
+	}
+	for _, files := range []iter.Seq[string]{maps.Keys(c.then), maps.Keys(c.shown)} {
+		for file := range files {
+			if differs(file) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // absolute makes paths absolute.

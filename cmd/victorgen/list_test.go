@@ -130,6 +130,11 @@ secrets: app: {
 			add("secrets/envs/d/env.cue", environment("d", ""))()
 			add("secrets/envs/d/d.pem", good)()
 		}, []string{"d"}},
+		{"a file that Git is told to pass over", func() {
+			git("update-index", "--assume-unchanged", "secrets/envs/b/b.pem")
+			add("secrets/envs/b/b.pem", string(read(t, "../../examples/victor/demo-sealing-cert.pem")))()
+		}, []string{"b"}},
+		{"what Git ignores", add(".gitignore", ".secrets.*\n*.log\n"), abc},
 		{"a renamed directory", func() {
 			if err := os.Rename(filepath.Join(module, "envs/a"), filepath.Join(module, "envs/z")); err != nil {
 				t.Fatal(err)
@@ -169,9 +174,22 @@ secrets: app: {
 				t.Errorf("%s: %s is not listed, and a build of it is not what it was\n%s%s", change.name, name, out, errs)
 			}
 		}
+		git("update-index", "--no-assume-unchanged", "secrets/envs/b/b.pem")
 		git("reset", "-q", "--hard")
 		git("clean", "-fdq")
 	}
+	// No program runs that the configuration of the repository names.
+	ran := filepath.Join(t.TempDir(), "ran")
+	git("config", "filter.x.clean", "touch "+ran)
+	add(".gitattributes", "*.cue filter=x\n")()
+	add("secrets/contract.cue", string(read(t, filepath.Join(module, "contract.cue")))+"\n")()
+	victorgen(t, "list", all, "--changed-since", "HEAD")
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("list has run a filter")
+	}
+	git("config", "--unset", "filter.x.clean")
+	git("reset", "-q", "--hard")
+	git("clean", "-fdq")
 	// Committed or not, it counts.
 	replace("secrets/envs/b/env.cue", "apps-b", "apps-e")()
 	git("commit", "-qam", "second")

@@ -4,11 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha1" // by which Git tells what a file is
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -228,24 +233,29 @@ func Names(ctx context.Context, dir string) []string {
 	return append([]string{"HEAD"}, strings.Fields(text)...)
 }
 
-// Changed returns the files that differ between r and the work tree as it is now,
-// those that Git does not know and does not ignore among them, by their absolute
-// paths. Of a file that has another name now, it returns both.
-func (r *Revision) Changed(ctx context.Context) ([]string, error) {
-	// Nothing that .gitattributes names is run: no driver for a diff, no conversion to text.
-	changed, err := look(ctx, r.Root, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", r.Commit, "--")
+// Is reports whether the file is what data is, or the link leads to what data says:
+// byte for byte, whatever filters the repository names.
+func (e Entry) Is(data []byte) bool {
+	var h hash.Hash = sha1.New()
+	if len(e.hash) == hex.EncodedLen(sha256.Size) {
+		h = sha256.New()
+	}
+	fmt.Fprintf(h, "blob %d\x00", len(data))
+	h.Write(data)
+	return hex.EncodeToString(h.Sum(nil)) == e.hash
+}
+
+// Present returns the files of the work tree by their paths, slash-separated from
+// its root: those that Git knows, and those that it does not but would add; with
+// ignored, those that it would not, too.
+func (r *Revision) Present(ctx context.Context, ignored bool) ([]string, error) {
+	args := []string{"ls-files", "--cached", "--others", "-z", "--full-name"}
+	if !ignored {
+		args = append(args, "--exclude-standard")
+	}
+	text, err := look(ctx, r.Root, args...)
 	if err != nil {
 		return nil, incomplete(r, err)
 	}
-	unknown, err := look(ctx, r.Root, "ls-files", "--others", "--exclude-standard", "-z", "--full-name")
-	if err != nil {
-		return nil, incomplete(r, err)
-	}
-	var all []string
-	for file := range strings.SplitSeq(changed+"\x00"+unknown, "\x00") {
-		if file != "" {
-			all = append(all, filepath.Join(r.Root, filepath.FromSlash(file)))
-		}
-	}
-	return all, nil
+	return slices.DeleteFunc(strings.Split(text, "\x00"), func(file string) bool { return file == "" }), nil
 }
