@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,7 +69,7 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 	for _, dir := range trees {
 		entries, _ := os.ReadDir(filepath.Dir(dir))
 		for _, e := range entries {
-			if e.IsDir() {
+			if e.IsDir() && !strings.HasSuffix(e.Name(), stageSuffix) { // a stage is no tree yet, or not any more
 				look(filepath.Join(filepath.Dir(dir), e.Name()), false)
 			}
 		}

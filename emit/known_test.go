@@ -294,4 +294,12 @@ func TestOtherLocks(t *testing.T) {
 	if !ask(plan.Generated, own) || !ask(plan.Optional, filepath.Join(trees, "new")) {
 		t.Error("the lock of another environment is not read")
 	}
+	// Beside it, another build is writing a tree just now: its lock may be empty still.
+	if err := os.RemoveAll(filepath.Join(trees, "other")); err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, trees, map[string]string{filepath.Base(place{trees, "other"}.stage()) + "/" + LockFile: ""})
+	if ask(plan.Generated, own) || ask(plan.Optional, filepath.Join(trees, "new")) {
+		t.Error("a tree that is being written is read")
+	}
 }

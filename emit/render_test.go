@@ -110,7 +110,7 @@ func TestRenderLimits(t *testing.T) {
 		} else if !errors.Is(err, errLimit) && !errors.Is(err, errTooLong) && !strings.Contains(text, "-1") {
 			t.Errorf("%.60s: %v", text, err)
 		}
-		if d := time.Since(start); d > 10*time.Second {
+		if d := time.Since(start); d > time.Minute { // a second or so; under the race detector on a busy machine, ten
 			t.Errorf("%.60s: took %s", text, d)
 		}
 	}

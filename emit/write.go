@@ -333,8 +333,11 @@ func writeFile(name string, r io.Reader, mode fs.FileMode) error {
 type place struct{ parent, base string }
 
 func (at place) dir() string   { return filepath.Join(at.parent, at.base) }
-func (at place) stage() string { return filepath.Join(at.parent, "."+at.base+".victorgen-new") }
+func (at place) stage() string { return filepath.Join(at.parent, "."+at.base+stageSuffix) }
 func (at place) old() string   { return filepath.Join(at.parent, "."+at.base+".victorgen-old") }
+
+// stageSuffix ends the name of a stage, which another build may be writing just now.
+const stageSuffix = ".victorgen-new"
 
 // locate follows dir, if it is a symbolic link, to where the tree lies. The
 // directory need not be there, the one above must.
