@@ -192,7 +192,7 @@ func random(text string) bool {
 			}
 			last = class
 		}
-		if plain := strings.IndexAny(w, "+/_=-") < 0; plain && len(w) >= 24 && digits > 0 && digits < len(w) {
+		if plain := !strings.ContainsAny(w, "+/_=-"); plain && len(w) >= 24 && digits > 0 && digits < len(w) {
 			return true
 		}
 		if digits > 0 && changes*4 >= len(w) || changes*3 >= len(w) || digits > 2 && changes >= 4 {
