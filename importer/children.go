@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/compiler/value/derive"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // maxTries is how many values a hash is compared with, each of which takes what a
@@ -26,12 +26,12 @@ const (
 )
 
 var (
-	bcryptHash = regexp.MustCompile(`^\$2[aby]\$(\d\d)\$.{53}$`)
-	argonHash  = regexp.MustCompile(`^\$argon2id\$v=19\$m=\d+,t=(\d+),p=\d+\$`)
-	cryptHash  = regexp.MustCompile(`^\$6\$rounds=(\d+)\$`)
-	scram      = regexp.MustCompile(`^SCRAM-SHA-256\$(\d+):`)
-	htpasswd   = regexp.MustCompile(`^([^:\s]+):(?:\$2[aby]\$(\d\d)\$|(\{SHA\}))`)
-	token      = regexp.MustCompile(`^(eyJ[A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$`)
+	bcryptHash = lazy.MustCompile(`^\$2[aby]\$(\d\d)\$.{53}$`)
+	argonHash  = lazy.MustCompile(`^\$argon2id\$v=19\$m=\d+,t=(\d+),p=\d+\$`)
+	cryptHash  = lazy.MustCompile(`^\$6\$rounds=(\d+)\$`)
+	scram      = lazy.MustCompile(`^SCRAM-SHA-256\$(\d+):`)
+	htpasswd   = lazy.MustCompile(`^([^:\s]+):(?:\$2[aby]\$(\d\d)\$|(\{SHA\}))`)
+	token      = lazy.MustCompile(`^(eyJ[A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$`)
 )
 
 // children finds the values that are made from others: hashes of passwords, tokens,

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,6 +14,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/env"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // slot is a key on its way to an input.
@@ -336,14 +336,14 @@ func samplePattern(sample string) string {
 }
 
 var (
-	notUpper = regexp.MustCompile(`[^A-Z0-9]+`)
-	generic  = regexp.MustCompile(`-(credentials|credential|creds|secrets|secret|auth|config|env|keys|tls|cert|certs|certificate)$`)
-	envLike  = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
+	notUpper = lazy.MustCompile(`[^A-Z0-9]+`)
+	generic  = lazy.MustCompile(`-(credentials|credential|creds|secrets|secret|auth|config|env|keys|tls|cert|certs|certificate)$`)
+	envLike  = lazy.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
 )
 
 // upper writes a name as that of an environment variable.
 func upper(s string) string {
-	s = regexp.MustCompile(`([a-z0-9])([A-Z])`).ReplaceAllString(s, "${1}_$2")
+	s = lazy.MustCompile(`([a-z0-9])([A-Z])`).ReplaceAllString(s, "${1}_$2")
 	return strings.Trim(notUpper.ReplaceAllString(strings.ToUpper(s), "_"), "_")
 }
 
@@ -384,7 +384,7 @@ func inputName(s *observe.Secret, key string) string {
 	return name
 }
 
-var inputForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var inputForm = lazy.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // names has no two inputs of one name.
 func (d *Draft) names() {

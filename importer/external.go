@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 	"text/template"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // sourceName is what a source of an ExternalSecret is called in the contract: the
@@ -73,10 +73,10 @@ func partName(s *Secret, part string, r observe.Remote) string {
 }
 
 var (
-	madeUp = regexp.MustCompile(`^part\d+$`)
-	action = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
-	index  = regexp.MustCompile(`\(?\bindex\s+\.\s+"([^"]+)"\s*\)?`)
-	field  = regexp.MustCompile(`(^|[\s({|])\.([A-Za-z_][A-Za-z0-9_]*)`)
+	madeUp = lazy.MustCompile(`^part\d+$`)
+	action = lazy.MustCompile(`(?s)\{\{.*?\}\}`)
+	index  = lazy.MustCompile(`\(?\bindex\s+\.\s+"([^"]+)"\s*\)?`)
+	field  = lazy.MustCompile(`(^|[\s({|])\.([A-Za-z_][A-Za-z0-9_]*)`)
 )
 
 // rewrite has the actions of a template of the operator name inputs.

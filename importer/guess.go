@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -13,6 +12,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // strong reports whether v is no placeholder and has so many bits of strength.
@@ -49,16 +49,16 @@ func placeholder(v value.Value) bool {
 }
 
 var (
-	flag     = regexp.MustCompile(`(?i)^(true|false|yes|no|on|off|enabled?|disabled?)$`)
-	number   = regexp.MustCompile(`^-?[0-9]{1,7}([.][0-9]{1,4})?([smhdwkKMG]|ms|MB|GB|Mi|Gi|KB)?$`)
-	port     = regexp.MustCompile(`^[1-9][0-9]{1,4}$`)
-	email    = regexp.MustCompile(`^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
-	dotted   = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}(:[0-9]{1,5})?$|^[0-9]{1,3}(\.[0-9]{1,3}){3}(:[0-9]{1,5})?$`)
-	uuid     = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	hexText  = regexp.MustCompile(`^([0-9a-f]+|[0-9A-F]+)$`)
-	alphanum = regexp.MustCompile(`^[A-Za-z0-9]+$`)
-	urlText  = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[^\s]+$`)
-	params   = regexp.MustCompile(`(?i)(key|token|secret|sig|signature|password|pass|auth|code)=`)
+	flag     = lazy.MustCompile(`(?i)^(true|false|yes|no|on|off|enabled?|disabled?)$`)
+	number   = lazy.MustCompile(`^-?[0-9]{1,7}([.][0-9]{1,4})?([smhdwkKMG]|ms|MB|GB|Mi|Gi|KB)?$`)
+	port     = lazy.MustCompile(`^[1-9][0-9]{1,4}$`)
+	email    = lazy.MustCompile(`^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+	dotted   = lazy.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}(:[0-9]{1,5})?$|^[0-9]{1,3}(\.[0-9]{1,3}){3}(:[0-9]{1,5})?$`)
+	uuid     = lazy.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	hexText  = lazy.MustCompile(`^([0-9a-f]+|[0-9A-F]+)$`)
+	alphanum = lazy.MustCompile(`^[A-Za-z0-9]+$`)
+	urlText  = lazy.MustCompile(`^[a-z][a-z0-9+.-]*://[^\s]+$`)
+	params   = lazy.MustCompile(`(?i)(key|token|secret|sig|signature|password|pass|auth|code)=`)
 )
 
 // isURL reports whether s is a URL, and whether it has a login or the like in it.
@@ -141,11 +141,11 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 }
 
 // houseWord is what an example leaves to whoever sets the application up.
-var houseWord = regexp.MustCompile(`(?i)(password|passwd|pass|secret[_.-]?key|enc[_.-]?key)$`)
+var houseWord = lazy.MustCompile(`(?i)(password|passwd|pass|secret[_.-]?key|enc[_.-]?key)$`)
 
-var tokenWord = regexp.MustCompile(`(?i)token$|api[_.-]?(key|token)$`)
+var tokenWord = lazy.MustCompile(`(?i)token$|api[_.-]?(key|token)$`)
 
-var rand = regexp.MustCompile(`openssl rand -(hex|base64) (\d+)`)
+var rand = lazy.MustCompile(`openssl rand -(hex|base64) (\d+)`)
 
 // generated says how a value may have been generated, as CUE; empty if it does not
 // look as if it had been, or if somebody else has made it, by its name or that of the

@@ -8,11 +8,10 @@
 package importer
 
 import (
-	"regexp"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // Draft is a contract with one environment, and the values of its inputs.
@@ -77,18 +76,18 @@ type Key struct {
 
 // word and kin tell names apart by their words.
 var (
-	secretWord = regexp.MustCompile(`(?i)(^|[_.-])(password|passwd|passphrase|pass|pwd|pw|secret|secrets|token|key|keys|apikey|accesskey|secretkey|credential|credentials|creds|dsn|salt|pepper|auth|signature|mnemonic|phrase|pin|seed|cookie|jwt|license|otp)([_.-]?(base|hash|base64|b64|pem|old|prev|previous|next|primary|secondary|id_rsa|data|json|value|string|key|salt|\d+))*$|(password|passwd|secret|token|apikey|privatekey)$|(^|_)access_?key_?id$`)
-	publicWord = regexp.MustCompile(`(?i)(^|[_.-])(public|publishable|pub|site|anon_public|cache|routing|next_public|vite|react_app|nuxt_public)[_.-]?key[s]?$|^(NEXT_PUBLIC|VITE|REACT_APP|NUXT_PUBLIC|PUBLIC|EXPO_PUBLIC)_`)
-	pathWord   = regexp.MustCompile(`(?i)(_file|_path|_dir|_name|_header|_prefix|_ttl|_length|_id)$`)
+	secretWord = lazy.MustCompile(`(?i)(^|[_.-])(password|passwd|passphrase|pass|pwd|pw|secret|secrets|token|key|keys|apikey|accesskey|secretkey|credential|credentials|creds|dsn|salt|pepper|auth|signature|mnemonic|phrase|pin|seed|cookie|jwt|license|otp)([_.-]?(base|hash|base64|b64|pem|old|prev|previous|next|primary|secondary|id_rsa|data|json|value|string|key|salt|\d+))*$|(password|passwd|secret|token|apikey|privatekey)$|(^|_)access_?key_?id$`)
+	publicWord = lazy.MustCompile(`(?i)(^|[_.-])(public|publishable|pub|site|anon_public|cache|routing|next_public|vite|react_app|nuxt_public)[_.-]?key[s]?$|^(NEXT_PUBLIC|VITE|REACT_APP|NUXT_PUBLIC|PUBLIC|EXPO_PUBLIC)_`)
+	pathWord   = lazy.MustCompile(`(?i)(_file|_path|_dir|_name|_header|_prefix|_ttl|_length|_id)$`)
 	// What is made by somebody else, who alone knows it.
-	foreignWord = regexp.MustCompile(`(?i)(^|[_.-])(aws|s3|amazon|gcp|google|azure|github|gitlab|bitbucket|slack|discord|telegram|stripe|paypal|twilio|sendgrid|mailgun|mailchimp|postmark|resend|ses|smtp|mail|email|openai|anthropic|cohere|mistral|groq|gemini|huggingface|hf|replicate|deepseek|perplexity|tavily|serper|pinecone|sentry|datadog|newrelic|new_relic|honeycomb|algolia|cloudflare|cf|cloudinary|digitalocean|hetzner|linode|vercel|netlify|supabase|firebase|auth0|okta|clerk|oauth|oidc|sso|facebook|twitter|linkedin|apple|microsoft|spotify|shopify|plaid|segment|mixpanel|posthog|intercom|hubspot|salesforce|zendesk|jira|notion|airtable|mapbox|ldap|registry|npm|pypi|docker|dockerhub|ghcr|quay|backblaze|b2|wasabi|restic|tailscale|cloudflared|vault|hcloud|route53|acme|deepl|elevenlabs|assemblyai|deepgram|langfuse|langsmith|es|warehouse|lake)([_.-]|$)|api[_.-]?(key|token)|access[_.-]?key|client[_.-]?secret|access[_.-]?token|bot[_.-]?token|license|dsn$`)
-	ownWord     = regexp.MustCompile(`(?i)webhook[_.-]?secret|secret[_.-]?key[_.-]?base|session|cookie|nextauth|encryption|encrypt|jwt[_.-]?(secret|key)?|signing|fernet|csrf|salt|pepper|internal|(^|_)(admin|root|superuser|replication|db|database|postgres|postgresql|pg|mysql|mariadb|mongo|mongodb|redis|valkey|rabbitmq|rabbit|amqp|minio|clickhouse|grafana|elastic|keycloak|app|user)[_.-]?(root|admin)?[_.-]?(pass|password|passwd|pwd|secret|key)$|^(app|application|secret|master|auth)[_.-]?(secret|key|password)([_.-]key)?$|(^|_)erlang_cookie$|vapid`)
-	stripeHook  = regexp.MustCompile(`(?i)stripe|paypal|clerk|svix|shopify`)
+	foreignWord = lazy.MustCompile(`(?i)(^|[_.-])(aws|s3|amazon|gcp|google|azure|github|gitlab|bitbucket|slack|discord|telegram|stripe|paypal|twilio|sendgrid|mailgun|mailchimp|postmark|resend|ses|smtp|mail|email|openai|anthropic|cohere|mistral|groq|gemini|huggingface|hf|replicate|deepseek|perplexity|tavily|serper|pinecone|sentry|datadog|newrelic|new_relic|honeycomb|algolia|cloudflare|cf|cloudinary|digitalocean|hetzner|linode|vercel|netlify|supabase|firebase|auth0|okta|clerk|oauth|oidc|sso|facebook|twitter|linkedin|apple|microsoft|spotify|shopify|plaid|segment|mixpanel|posthog|intercom|hubspot|salesforce|zendesk|jira|notion|airtable|mapbox|ldap|registry|npm|pypi|docker|dockerhub|ghcr|quay|backblaze|b2|wasabi|restic|tailscale|cloudflared|vault|hcloud|route53|acme|deepl|elevenlabs|assemblyai|deepgram|langfuse|langsmith|es|warehouse|lake)([_.-]|$)|api[_.-]?(key|token)|access[_.-]?key|client[_.-]?secret|access[_.-]?token|bot[_.-]?token|license|dsn$`)
+	ownWord     = lazy.MustCompile(`(?i)webhook[_.-]?secret|secret[_.-]?key[_.-]?base|session|cookie|nextauth|encryption|encrypt|jwt[_.-]?(secret|key)?|signing|fernet|csrf|salt|pepper|internal|(^|_)(admin|root|superuser|replication|db|database|postgres|postgresql|pg|mysql|mariadb|mongo|mongodb|redis|valkey|rabbitmq|rabbit|amqp|minio|clickhouse|grafana|elastic|keycloak|app|user)[_.-]?(root|admin)?[_.-]?(pass|password|passwd|pwd|secret|key)$|^(app|application|secret|master|auth)[_.-]?(secret|key|password)([_.-]key)?$|(^|_)erlang_cookie$|vapid`)
+	stripeHook  = lazy.MustCompile(`(?i)stripe|paypal|clerk|svix|shopify`)
 	// What another key makes unreadable.
-	keepWord = regexp.MustCompile(`(?i)encrypt|fernet|cipher|at[_.-]?rest|(^|_)(master|vault|data)[_.-]?key$|^app_key$|field[_.-]?key`)
-	userWord = regexp.MustCompile(`(?i)(^|[_.-])(user|username|login|uid|user[_.-]?name)$`)
+	keepWord = lazy.MustCompile(`(?i)encrypt|fernet|cipher|at[_.-]?rest|(^|_)(master|vault|data)[_.-]?key$|^app_key$|field[_.-]?key`)
+	userWord = lazy.MustCompile(`(?i)(^|[_.-])(user|username|login|uid|user[_.-]?name)$`)
 	// What is a setting among the keys of a Secret.
-	settingWord = regexp.MustCompile(`(?i)(^|[_.-])(user|username|login|host|hostname|hosts|port|name|dbname|database|db|schema|region|zone|bucket|endpoint|url|uri|address|addr|email|mail|from|to|sender|type|mode|env|environment|level|enabled|enable|disabled|ssl|tls|sslmode|timeout|ttl|size|count|max|min|domain|path|prefix|server|servers|instance|cluster|namespace|project|tenant|org|organization|account|version|driver|scheme|protocol|locale|timezone|tz|client[_.-]?id|tenant[_.-]?id|project[_.-]?id|account[_.-]?id|app[_.-]?id|realm|issuer|audience|scope|scopes|callback|insecure|debug|log[_.-]?level)$|(?i)(host|port|user|username|dbname|endpoint|region|bucket)$`)
+	settingWord = lazy.MustCompile(`(?i)(^|[_.-])(user|username|login|host|hostname|hosts|port|name|dbname|database|db|schema|region|zone|bucket|endpoint|url|uri|address|addr|email|mail|from|to|sender|type|mode|env|environment|level|enabled|enable|disabled|ssl|tls|sslmode|timeout|ttl|size|count|max|min|domain|path|prefix|server|servers|instance|cluster|namespace|project|tenant|org|organization|account|version|driver|scheme|protocol|locale|timezone|tz|client[_.-]?id|tenant[_.-]?id|project[_.-]?id|account[_.-]?id|app[_.-]?id|realm|issuer|audience|scope|scopes|callback|insecure|debug|log[_.-]?level)$|(?i)(host|port|user|username|dbname|endpoint|region|bucket)$`)
 )
 
 // vendors are the prefixes of well-known credentials. The forms are those that
@@ -129,9 +128,9 @@ var vendors = []struct{ pattern, docs string }{
 	{"^https://hooks\\.slack\\.com/", "https://api.slack.com/messaging/webhooks"},
 }
 
-var vendorPatterns = func() (all []*regexp.Regexp) {
+var vendorPatterns = func() (all []*lazy.Regexp) {
 	for _, v := range vendors {
-		all = append(all, regexp.MustCompile(v.pattern))
+		all = append(all, lazy.MustCompile(v.pattern))
 	}
 	return all
 }()

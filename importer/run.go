@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
@@ -447,7 +447,7 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 	return values, ds
 }
 
-var cueName = regexp.MustCompile(`^[^._].*\.cue$`)
+var cueName = lazy.MustCompile(`^[^._].*\.cue$`)
 
 // otherContracts are the CUE files that would be a part of the contract.
 func otherContracts(module string) (names []string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // templates makes of each value that holds others what it is made of: by the kit
@@ -247,14 +248,14 @@ func find(text string, p *Input, isURL, isJSON bool) (hits []hit) {
 	return hits
 }
 
-var base64Word = regexp.MustCompile(`[A-Za-z0-9+/]{8,}={0,2}`)
+var base64Word = lazy.MustCompile(`[A-Za-z0-9+/]{8,}={0,2}`)
 
 func jsonText(s string) string {
 	b, _ := json.Marshal(s)
 	return string(b)
 }
 
-var urlParts = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://(?:([^:@/?#]*)(?::([^@/?#]*))?@)([^:/?#@,\[\]]*)(?::(\d+))?(?:(/)([^?#]*))?(?:\?([^#]*))?$`)
+var urlParts = lazy.MustCompile(`^([a-z][a-z0-9+.-]*)://(?:([^:@/?#]*)(?::([^@/?#]*))?@)([^:/?#@,\[\]]*)(?::(\d+))?(?:(/)([^?#]*))?(?:\?([^#]*))?$`)
 
 // kitURL writes a URL whose password is p by the kit, if that gives the same text.
 func (d *Draft) kitURL(text string, p *Input) (expr string, ok bool) {
@@ -272,7 +273,7 @@ func (d *Draft) kitURL(text string, p *Input) (expr string, ok bool) {
 	}
 	prefix := p.Name[:strings.LastIndex(p.Name, "_")+1]
 	// ref is a setting of the same value beside the password, or the literal.
-	ref := func(s string, names *regexp.Regexp) string {
+	ref := func(s string, names *lazy.Regexp) string {
 		for _, in := range d.Inputs {
 			if in.Class == plan.Setting && in.Default != nil && *in.Default == s && prefix != "" && strings.HasPrefix(in.Name, prefix) && names.MatchString(in.Name) {
 				return compiler.Quote(in.Name, 0)
@@ -358,9 +359,9 @@ func (d *Draft) kitURL(text string, p *Input) (expr string, ok bool) {
 
 // What the settings beside a password are called.
 var (
-	hostWord     = regexp.MustCompile(`(^|_)(HOST|HOSTNAME|SERVER)$`)
-	portWord     = regexp.MustCompile(`(^|_)PORT$`)
-	databaseWord = regexp.MustCompile(`(^|_)(DBNAME|DB_NAME|DB|DATABASE|VHOST|[A-Z]*(DB|PG|POSTGRES|MYSQL|MARIADB)_NAME)$`)
+	hostWord     = lazy.MustCompile(`(^|_)(HOST|HOSTNAME|SERVER)$`)
+	portWord     = lazy.MustCompile(`(^|_)PORT$`)
+	databaseWord = lazy.MustCompile(`(^|_)(DBNAME|DB_NAME|DB|DATABASE|VHOST|[A-Z]*(DB|PG|POSTGRES|MYSQL|MARIADB)_NAME)$`)
 )
 
 // login is one of a dockerconfigjson.

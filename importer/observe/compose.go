@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // IsCompose reports whether text is a Compose file.
@@ -128,7 +128,7 @@ func inherited(name string, known map[string]Variable) Key {
 }
 
 // reference is ${NAME}, with a default or without, or $NAME; $$ is a $.
-var reference = regexp.MustCompile(`\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^{}]*(?:\{[^{}]*\}[^{}]*)*))?\}|([A-Za-z_][A-Za-z0-9_]*))`)
+var reference = lazy.MustCompile(`\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])([^{}]*(?:\{[^{}]*\}[^{}]*)*))?\}|([A-Za-z_][A-Za-z0-9_]*))`)
 
 // interpolated is a key whose value may refer to variables.
 func interpolated(name, text string, known map[string]Variable) Key {
@@ -192,7 +192,7 @@ func interpolated(name, text string, known map[string]Variable) Key {
 	return k
 }
 
-var notName = regexp.MustCompile(`[^a-z0-9]+`)
+var notName = lazy.MustCompile(`[^a-z0-9]+`)
 
 // ObjectName makes the name of a Kubernetes object of what people call something.
 func ObjectName(s string) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source/env"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // IsExample reports whether a dotenv file of that name is one that people commit:
@@ -18,7 +19,7 @@ func IsExample(name string) bool {
 	return exampleName.MatchString(name)
 }
 
-var exampleName = regexp.MustCompile(`(^|[._-])(example|sample|template|tmpl|dist|defaults?|schema)([._-]|$)`)
+var exampleName = lazy.MustCompile(`(^|[._-])(example|sample|template|tmpl|dist|defaults?|schema)([._-]|$)`)
 
 // Dotenv reads text, the content of a dotenv file. Comments become notes:
 // headings, descriptions, links, and the decorators of @env-spec
@@ -104,7 +105,7 @@ func Dotenv(name string, text []byte) ([]Variable, plan.Diagnostics) {
 	return r.all, ds
 }
 
-var commentedOut = regexp.MustCompile(`^#\s?(?:export )?([A-Z][A-Z0-9_]*)=(\S*|"[^"]*"|'[^']*')(?:\s+#.*)?$`)
+var commentedOut = lazy.MustCompile(`^#\s?(?:export )?([A-Z][A-Z0-9_]*)=(\S*|"[^"]*"|'[^']*')(?:\s+#.*)?$`)
 
 // soften has what is wrong with a line of an example be no error: but its sample,
 // nothing is lost.
@@ -139,9 +140,9 @@ type comments struct {
 }
 
 var (
-	rule    = regexp.MustCompile(`^[-=#*~_+\s]*$`)
-	ruled   = regexp.MustCompile(`^[-=#*~_+]{2,}\s*(.*?)\s*[-=#*~_+]*$`)
-	trailed = regexp.MustCompile(`^(.*?)\s*[-=#*~]{3,}$`)
+	rule    = lazy.MustCompile(`^[-=#*~_+\s]*$`)
+	ruled   = lazy.MustCompile(`^[-=#*~_+]{2,}\s*(.*?)\s*[-=#*~_+]*$`)
+	trailed = lazy.MustCompile(`^(.*?)\s*[-=#*~]{3,}$`)
 )
 
 // line takes a line of comment; next is the one behind it.
@@ -262,8 +263,8 @@ func (r *comments) take(behind string, alone bool) Notes {
 }
 
 var (
-	link = regexp.MustCompile(`https?://[^\s"'<>]+`)
-	lead = regexp.MustCompile(`(?i)[\s,;:(-]*\b(see|get (it|one|yours)( at| from)?|docs?|more( info)?|(available|found) at|at|from|cf\.?)?[\s:(<]*$`)
+	link = lazy.MustCompile(`https?://[^\s"'<>]+`)
+	lead = lazy.MustCompile(`(?i)[\s,;:(-]*\b(see|get (it|one|yours)( at| from)?|docs?|more( info)?|(available|found) at|at|from|cf\.?)?[\s:(<]*$`)
 )
 
 // clean is a comment as a contract may have it: without control characters, and
@@ -291,12 +292,12 @@ func unquote(s string) string {
 // isCall reports whether a value of a schema is a function or a reference.
 func isCall(s string) bool { return call.MatchString(s) }
 
-var call = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*\(|\$\{|\$[A-Z]`)
+var call = lazy.MustCompile(`^[A-Za-z][A-Za-z0-9_]*\(|\$\{|\$[A-Z]`)
 
 // decorator is one of @env-spec.
 type decorator struct{ name, value, args string }
 
-var decoration = regexp.MustCompile(`@([A-Za-z][A-Za-z0-9]*)(?:=("[^"]*"|'[^']*'|[A-Za-z][A-Za-z0-9]*\([^)]*\)|[^\s(]+))?(\([^)]*\))?`)
+var decoration = lazy.MustCompile(`@([A-Za-z][A-Za-z0-9]*)(?:=("[^"]*"|'[^']*'|[A-Za-z][A-Za-z0-9]*\([^)]*\)|[^\s(]+))?(\([^)]*\))?`)
 
 // decorated takes a line of decorators, and reports whether it was one.
 func (r *comments) decorated(text string) bool {

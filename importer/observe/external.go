@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // storeRef names a store.
@@ -315,9 +315,9 @@ func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
 // placeholders are what argocd-vault-plugin puts values in the place of
 // (https://argocd-vault-plugin.readthedocs.io/en/stable/howitworks/).
 var (
-	placeholders = regexp.MustCompile(`<path:[^<>]+>|<[A-Za-z0-9_.-]+(?:\s*\|[^<>]+)?>`)
-	inline       = regexp.MustCompile(`^<path:([^<>#]+)#([^<>#|]+?)(?:#([^<>#|]+?))?\s*(?:\|\s*([^<>]+?))?\s*>$`)
-	named        = regexp.MustCompile(`^<([A-Za-z0-9_.-]+)\s*(?:\|\s*([^<>]+?))?\s*>$`)
+	placeholders = lazy.MustCompile(`<path:[^<>]+>|<[A-Za-z0-9_.-]+(?:\s*\|[^<>]+)?>`)
+	inline       = lazy.MustCompile(`^<path:([^<>#]+)#([^<>#|]+?)(?:#([^<>#|]+?))?\s*(?:\|\s*([^<>]+?))?\s*>$`)
+	named        = lazy.MustCompile(`^<([A-Za-z0-9_.-]+)\s*(?:\|\s*([^<>]+?))?\s*>$`)
 )
 
 // vaultPlugin reads a Secret that argocd-vault-plugin would fill, and reports

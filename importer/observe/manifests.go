@@ -13,7 +13,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -24,6 +23,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/git"
+	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/internal/offline"
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
@@ -230,7 +230,7 @@ func (r *reader) documents(file string, text []byte) {
 	}
 }
 
-var helmTemplate = regexp.MustCompile(`\{\{-?\s*(\.Values|\.Release|\.Chart|include|if|range|with|end|tpl|template)\b`)
+var helmTemplate = lazy.MustCompile(`\{\{-?\s*(\.Values|\.Release|\.Chart|include|if|range|with|end|tpl|template)\b`)
 
 // object looks at an object, which is JSON.
 func (r *reader) object(js []byte, pos plan.Pos) {
@@ -414,7 +414,7 @@ func written(m map[string]string) map[string]string {
 
 // hash is what kustomize puts behind the name of what it generates
 // (https://github.com/kubernetes-sigs/kustomize/blob/api/v0.21.2/api/hasher/hasher.go).
-var hash = regexp.MustCompile(`^(.+)-[bcdfghkmt2456789]{10}$`)
+var hash = lazy.MustCompile(`^(.+)-[bcdfghkmt2456789]{10}$`)
 
 func unhash(name string) (string, bool) {
 	m := hash.FindStringSubmatch(name)

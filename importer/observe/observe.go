@@ -5,11 +5,11 @@
 package observe
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // Observed is what was read. Nothing in it is changed afterwards.
@@ -133,7 +133,7 @@ type Source struct {
 
 // helmOwned and its like are what tools keep about an object in its labels and
 // annotations, which is nothing that whoever wrote it said.
-var kept = regexp.MustCompile(`^(kubectl\.kubernetes\.io/last-applied-configuration|meta\.helm\.sh/.*|helm\.sh/(chart|resource-policy|hook.*)|` +
+var kept = lazy.MustCompile(`^(kubectl\.kubernetes\.io/last-applied-configuration|meta\.helm\.sh/.*|helm\.sh/(chart|resource-policy|hook.*)|` +
 	`app\.kubernetes\.io/managed-by|(kustomize|helm)\.toolkit\.fluxcd\.io/.*|argocd\.argoproj\.io/(instance|tracking-id|compare-options|sync-options|sync-wave|hook.*)|` +
 	`sealedsecrets\.bitnami\.com/(cluster-wide|namespace-wide|managed|patch|skip-set-owner-references)|kustomize\.config\.k8s\.io/.*|internal\.config\.kubernetes\.io/.*|` +
 	`config\.kubernetes\.io/.*|avp\.kubernetes\.io/.*|reconcile\.external-secrets\.io/.*|external-secrets\.io/.*|controller-uid|victorgen/.*|objectset\.rio\.cattle\.io/.*|` +
@@ -162,12 +162,12 @@ func Credential(text string) bool { return known.MatchString(text) || loginURL.M
 func Leaks(text string) bool { return Secretive(text) || says.MatchString(text) }
 
 var (
-	known = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY|\b(sk-[A-Za-z0-9_-]{16,}|[rs]k_(live|test)_[A-Za-z0-9]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}` +
+	known = lazy.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY|\b(sk-[A-Za-z0-9_-]{16,}|[rs]k_(live|test)_[A-Za-z0-9]{8,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}` +
 		`|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|(AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|whsec_[A-Za-z0-9+/=]{16,}|SG\.[\w-]{16,})` +
 		`|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.|https://hooks\.slack\.com/services/\w|https?://[^\s/]*(discord(app)?\.com|webhook)[^\s]*/[\w-]{16,}|/(web)?hooks?/[^\s]*[\w-]{20,}`)
-	loginURL = regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s@{}]+@`)
-	says     = regexp.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?:api|access|private|encryption|signing)[-_ ]?key|credentials?|auth)["']?\s*(?:is|[:=])\s*["']?([^\s"',;(<{$*][^\s"',;]*)`)
-	word     = regexp.MustCompile(`[A-Za-z0-9+/_=-]{16,}`)
+	loginURL = lazy.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}]*:[^/\s@{}]+@`)
+	says     = lazy.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token|(?:api|access|private|encryption|signing)[-_ ]?key|credentials?|auth)["']?\s*(?:is|[:=])\s*["']?([^\s"',;(<{$*][^\s"',;]*)`)
+	word     = lazy.MustCompile(`[A-Za-z0-9+/_=-]{16,}`)
 )
 
 // random reports whether a long word of text mixes letters and digits as no
