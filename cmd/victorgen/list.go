@@ -7,20 +7,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/kustomize/api/konfig"
 
 	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/workload"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/internal/git"
 )
@@ -96,7 +96,7 @@ type listed struct {
 // showList prints the environments for which why, if it is not nil, has a reason.
 // One that does not compile is listed, beside the error: a build of it tells more.
 func showList(cmd *cobra.Command, results []result, why func(*result) []string, format string) error {
-	list := []listed{}
+	p, list := newPrinter(cmd.ErrOrStderr()), []listed{}
 	unknown := slices.ContainsFunc(results, func(r result) bool {
 		return slices.ContainsFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Code == plan.CodeRevision })
 	})
@@ -106,7 +106,7 @@ func showList(cmd *cobra.Command, results []result, why func(*result) []string, 
 		if r.Diff != nil && r.Diff.State == "gone" || r.Directory == "" || !isDirectory(r.Directory) {
 			continue
 		}
-		l := listed{Environment: r.name(), Directory: filepath.ToSlash(fromHere(r.Directory))}
+		l := listed{Environment: r.name(), Directory: filepath.ToSlash(p.rel(r.Directory))}
 		if why != nil {
 			if l.Why = why(r); len(l.Why) == 0 {
 				continue
@@ -127,7 +127,7 @@ func showList(cmd *cobra.Command, results []result, why func(*result) []string, 
 		r := &results[i]
 		r.Diagnostics = slices.DeleteFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Severity != plan.Error })
 	}
-	newPrinter(cmd.ErrOrStderr()).print(findings(results), len(results))
+	p.print(findings(results), len(results))
 	if err != nil {
 		return err
 	}
@@ -151,23 +151,6 @@ func listText(w io.Writer, list []listed) error {
 	return nil
 }
 
-// fromHere is dir from the working directory, if it is below that.
-func fromHere(dir string) string {
-	here, err := os.Getwd()
-	if err != nil {
-		return dir
-	}
-	if rel, err := filepath.Rel(here, dir); err == nil && filepath.IsLocal(rel) {
-		return rel
-	}
-	if real, err := filepath.EvalSymlinks(here); err == nil {
-		if rel, err := filepath.Rel(real, dir); err == nil && filepath.IsLocal(rel) {
-			return rel
-		}
-	}
-	return dir
-}
-
 func isDirectory(dir string) bool {
 	info, err := os.Stat(dir)
 	return err == nil && info.IsDir()
@@ -185,40 +168,49 @@ type listing struct {
 // what Git knows of the work tree is no help, for it passes over files that somebody has
 // told it to, and runs the filters of the repository.
 type changes struct {
-	then    map[string]git.Entry // by absolute path
-	now     []string             // absolute; ignored ones, too
-	shown   map[string]bool      // those of now that Git does not ignore
-	trees   []string             // directories of trees
-	compare map[string]bool      // what was compared
+	then  map[string]git.Entry // by absolute path
+	shown map[string]bool      // files that are there, and that Git does not ignore
+	files []string             // absolute and sorted: those of then, and all that are there
+	trees map[string]bool      // directories of trees
+	known map[string]bool      // what was compared
+
+	manifests func() bool
 }
 
 func changesSince(ctx context.Context, r *git.Revision) (*changes, error) {
-	c := &changes{then: map[string]git.Entry{}, shown: map[string]bool{}, compare: map[string]bool{}}
+	c := &changes{then: map[string]git.Entry{}, shown: map[string]bool{}, trees: map[string]bool{}, known: map[string]bool{}}
+	c.manifests = sync.OnceValue(c.anyManifest)
+	absolute := func(file string) string { return filepath.Join(r.Root, filepath.FromSlash(file)) }
 	entries, err := r.Files(ctx, ".")
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		c.then[filepath.Join(r.Root, filepath.FromSlash(e.Path))] = e
+		c.then[absolute(e.Path)] = e
 	}
-	for _, ignored := range []bool{false, true} {
-		files, err := r.Present(ctx, ignored)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range files {
-			file = filepath.Join(r.Root, filepath.FromSlash(file))
-			if c.now = append(c.now, file); !ignored {
-				c.shown[file] = true
-			}
-		}
+	shown, err := r.Present(ctx, false)
+	if err != nil {
+		return nil, err
 	}
+	for _, file := range shown {
+		c.shown[absolute(file)] = true
+	}
+	all, err := r.Present(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	c.files = slices.Collect(maps.Keys(c.then))
+	for _, file := range all {
+		c.files = append(c.files, absolute(file))
+	}
+	slices.Sort(c.files)
+	c.files = slices.Compact(c.files)
 	return c, nil
 }
 
 // differs reports whether a file is not what it was.
 func (c *changes) differs(file string) bool {
-	if known, ok := c.compare[file]; ok {
+	if known, ok := c.known[file]; ok {
 		return known
 	}
 	entry, was := c.then[file]
@@ -236,11 +228,11 @@ func (c *changes) differs(file string) bool {
 		err = fs.ErrInvalid
 	}
 	if !was {
-		c.compare[file] = info != nil
+		c.known[file] = info != nil
 	} else {
-		c.compare[file] = err != nil || entry.Link != (info.Mode()&fs.ModeSymlink != 0) || !entry.Is(data)
+		c.known[file] = err != nil || entry.Link != (info.Mode()&fs.ModeSymlink != 0) || !entry.Is(data)
 	}
-	return c.compare[file]
+	return c.known[file]
 }
 
 func (l *listing) run(cmd *cobra.Command, patterns []string) ([]result, error) {
@@ -261,13 +253,21 @@ func (l *listing) run(cmd *cobra.Command, patterns []string) ([]result, error) {
 	}
 	l.policies = absolute(policiesOf(cmd))
 	results, err := l.diffOptions.run(cmd, patterns)
+	looked := map[string]bool{}
 	for _, r := range results {
 		if r.plan == nil {
 			continue
 		}
-		if c := l.changed[git.WorkTree(r.plan.Module)]; c != nil {
-			tree := vg.TreeOf(r.plan)
-			c.trees = append(slices.AppendSeq(c.trees, maps.Values(emit.Trees(filepath.Dir(tree), func(string) bool { return false }))), tree)
+		c, tree := l.changed[git.WorkTree(r.plan.Module)], vg.TreeOf(r.plan)
+		if c == nil {
+			continue
+		}
+		c.trees[tree] = true
+		if parent := filepath.Dir(tree); !looked[parent] {
+			looked[parent] = true
+			for _, other := range emit.Trees(parent, func(string) bool { return false }) {
+				c.trees[other] = true
+			}
 		}
 	}
 	return results, err
@@ -299,7 +299,7 @@ func (l *listing) why(r *result) (why []string) {
 	add("contract", r.Diff == nil || r.Diff.any())
 	add("certificate", touches(certificates...))
 	add("tree", touches(tree))
-	add("workloads", touches(manifests...) || slices.ContainsFunc(manifests, isKustomization) && c.manifests())
+	add("workloads", touches(manifests...) || slices.ContainsFunc(manifests, workload.IsKustomization) && c.manifests())
 	add("policy", touches(l.policies...))
 	add("source", c.kept(kept))
 	if _, err := os.Lstat(filepath.Join(tree, emit.LockFile)); err != nil {
@@ -308,20 +308,23 @@ func (l *listing) why(r *result) (why []string) {
 	return why
 }
 
+// at returns the files at path, and below.
+func (c *changes) at(path string) (files []string) {
+	if i, ok := slices.BinarySearch(c.files, path); ok {
+		files = append(files, c.files[i])
+	}
+	below := strings.TrimSuffix(path, string(filepath.Separator)) + string(filepath.Separator)
+	i, _ := slices.BinarySearch(c.files, below)
+	for ; i < len(c.files) && strings.HasPrefix(c.files[i], below); i++ {
+		files = append(files, c.files[i])
+	}
+	return files
+}
+
 // touches reports whether a file differs that is at one of paths, or below.
 func (c *changes) touches(paths []string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool {
-		for _, path := range wherever(path) {
-			for file := range c.then {
-				if at(file, path) && c.differs(file) {
-					return true
-				}
-			}
-			if slices.ContainsFunc(c.now, func(file string) bool { return at(file, path) && c.differs(file) }) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(wherever(path), func(path string) bool { return slices.ContainsFunc(c.at(path), c.differs) })
 	})
 }
 
@@ -330,8 +333,8 @@ func (c *changes) touches(paths []string) bool {
 func (c *changes) kept(paths []string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool {
 		for _, path := range wherever(path) {
-			for file := range c.then {
-				if at(file, path) && c.differs(file) {
+			for _, file := range c.at(path) {
+				if _, was := c.then[file]; was && c.differs(file) {
 					return true
 				}
 			}
@@ -359,29 +362,22 @@ func wherever(path string) []string {
 	return []string{path}
 }
 
-// isKustomization reports whether dir is one.
-func isKustomization(dir string) bool {
-	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(name string) bool {
-		_, err := os.Lstat(filepath.Join(dir, name))
-		return err == nil
-	})
-}
-
-// manifests reports whether a manifest differs that is in no tree: a kustomization
+// anyManifest reports whether a manifest differs that is in no tree: a kustomization
 // takes others from wherever it wants.
-func (c *changes) manifests() bool {
-	differs := func(file string) bool {
-		isManifest := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) || filepath.Base(file) == "Kustomization"
-		return isManifest && !slices.ContainsFunc(c.trees, func(tree string) bool { return at(file, tree) }) && c.differs(file)
-	}
-	for _, files := range []iter.Seq[string]{maps.Keys(c.then), maps.Keys(c.shown)} {
-		for file := range files {
-			if differs(file) {
+func (c *changes) anyManifest() bool {
+	inTree := func(file string) bool {
+		for dir := filepath.Dir(file); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+			if c.trees[dir] {
 				return true
 			}
 		}
+		return false
 	}
-	return false
+	return slices.ContainsFunc(c.files, func(file string) bool {
+		isManifest := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) || filepath.Base(file) == "Kustomization"
+		_, was := c.then[file]
+		return isManifest && (was || c.shown[file]) && !inTree(file) && c.differs(file)
+	})
 }
 
 // absolute makes paths absolute.
@@ -392,10 +388,4 @@ func absolute(paths []string) (all []string) {
 		}
 	}
 	return all
-}
-
-// at reports whether file is path, or below it.
-func at(file, path string) bool {
-	_, ok := within(path, file)
-	return ok
 }

@@ -206,7 +206,7 @@ func (r *reader) path(ctx context.Context, path, root string, pos []plan.Pos, fe
 		bad("", "%s can't be read: %v", path, safefile.Reason(err))
 	case !info.IsDir():
 		r.file(real, fence, pos)
-	case isKustomization(real):
+	case IsKustomization(real):
 		r.kustomization(ctx, real, root, pos)
 	default:
 		found := 0
@@ -283,7 +283,8 @@ func isManifest(name string) bool {
 	return ext == ".yaml" || ext == ".yml" || ext == ".json"
 }
 
-func isKustomization(dir string) bool {
+// IsKustomization reports whether kustomize takes dir for a kustomization.
+func IsKustomization(dir string) bool {
 	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(name string) bool {
 		info, err := os.Stat(filepath.Join(dir, name))
 		return err == nil && info.Mode().IsRegular()
