@@ -42,6 +42,8 @@ type InputState struct {
 	Changed *time.Time `json:"changed,omitempty"`
 	Age     string     `json:"age,omitempty"`
 	MaxAge  string     `json:"maxAge,omitempty"`
+	Expires string     `json:"expires,omitempty"` // a day, by the contract
+	Owner   string     `json:"owner,omitempty"`
 }
 
 // Verify judges what a cluster holds of environments, or what their sources hold. It
@@ -136,6 +138,7 @@ func inputStates(p *plan.Plan, values value.Set, now time.Time) []InputState {
 		v := values[in.Name]
 		s := InputState{
 			Name: in.Name, Class: in.Class, Source: in.Source, Remote: in.Remote.String(), State: states[v.State], Origin: v.Origin,
+			Expires: plan.Day(in.Expires), Owner: in.Owner,
 		}
 		if !v.Changed.IsZero() {
 			changed := v.Changed.UTC()

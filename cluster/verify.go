@@ -463,7 +463,7 @@ func madeFrom(k plan.Key) string {
 	return "a template over " + plan.And(k.Template.Inputs)
 }
 
-// ages reports the inputs whose values are older than their maxAge. What was
+// ages reports the inputs whose values are older than their maxAge, or end. What was
 // sealed changed when the lock says so; of all else the Secret tells, whose data
 // is at least as old as it seems.
 func (v *verification) ages() {
@@ -476,13 +476,20 @@ func (v *verification) ages() {
 			continue
 		}
 		v.stale[in.Name] = true
-		hint := "ask whoever gave it for a new one, replace it at its source, and deploy"
+		hint := "ask " + in.Ask() + " for a new one, replace it at its source, and deploy"
 		if in.Class == plan.Generated {
 			hint = "`victorgen rotate` replaces it; then build and deploy"
 		}
 		v.ds.Errorf(plan.CodeStale, in.Pos, hint, "%s is %s old (%s in %s): its rotation is due after %s",
 			in.Name, plan.Age(v.now.Sub(changed)), from, v.state.Cluster, plan.Age(in.MaxAge))
 	}
+	v.ds = append(v.ds, v.plan.Expiring(v.now, func(in plan.Input) bool {
+		changed, _ := v.lastChange(in)
+		if ended := !changed.IsZero() && !in.Expires.After(v.now); ended {
+			v.stale[in.Name] = true
+		}
+		return !changed.IsZero()
+	})...)
 }
 
 // lastChange returns when in last changed, and what tells so: of all that do,

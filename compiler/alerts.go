@@ -23,6 +23,7 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 		Runbook:          s.Runbook,
 		CertificateEnds:  c.duration(s.CertificateEnds, "alerts", "certificateEnds"),
 		RotationOverdue:  c.duration(s.RotationOverdue, "alerts", "rotationOverdue"),
+		ExpiryNotice:     c.duration(s.ExpiryNotice, "alerts", "expiryNotice"),
 		KubeStateMetrics: plan.Exporter(s.KubeStateMetrics),
 		SealedSecrets:    plan.Exporter(s.SealedSecrets),
 		ExternalSecrets:  plan.Exporter(s.ExternalSecrets),

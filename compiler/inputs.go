@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -71,6 +72,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		}
 		in.MaxAge = d
 	}
+	c.checkDates(&in, spec)
 	if len(spec.Pattern) > maxPattern {
 		c.ds.Errorf(plan.CodeConstraint, field("pattern"), "write a shorter one, and leave the rest to minLength, oneOf or format",
 			"pattern of %s has %d bytes; %d are allowed", name, len(spec.Pattern), maxPattern)
@@ -115,6 +117,44 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 	return in
 }
 
+// checkDates reads when a value is due to be rotated or ends, apart from maxAge.
+func (c *compilation) checkDates(in *plan.Input, spec inputSpec) {
+	at := func(f string) []plan.Pos { return last(c.ix.set("inputs", in.Name, f)) }
+	in.Owner = spec.Owner
+	if spec.RotateAfter != "" {
+		d, err := parseDuration(spec.RotateAfter)
+		in.RotateAfter = d
+		switch {
+		case err != nil || d <= 0:
+			c.ds.Errorf(plan.CodeConstraint, at("rotateAfter"), durationHint,
+				"rotateAfter of %s is %q, which is not a positive duration", in.Name, spec.RotateAfter)
+		case in.Class != plan.Generated:
+			c.ds.Errorf(plan.CodeMisplaced, at("rotateAfter"), "say maxAge alone; or expires, if its last day is known",
+				"input %s says rotateAfter and is %s: victorgen rotates what it generates", in.Name, in.Class)
+		case spec.MaxAge == "":
+			c.ds.Errorf(plan.CodeMisplaced, at("rotateAfter"), "add the age at which somebody is to be told, as maxAge",
+				"input %s says rotateAfter without maxAge: nobody would learn that it was not rotated", in.Name)
+		case in.MaxAge > 0 && d >= in.MaxAge:
+			c.ds.Errorf(plan.CodeConstraint, at("rotateAfter"), "leave time in between for a run of `victorgen rotate --due`, a build and a deployment",
+				"rotateAfter of %s is %s, which is not less than its maxAge, %s", in.Name, spec.RotateAfter, spec.MaxAge)
+		}
+	}
+	if spec.Expires == "" {
+		return
+	}
+	day, err := time.Parse(time.DateOnly, spec.Expires)
+	in.Expires = day
+	switch {
+	case err != nil:
+		c.ds.Errorf(plan.CodeConstraint, at("expires"), `write a day that there is, as in "2027-03-31"`, "expires of %s is %q, which is not a day", in.Name, spec.Expires)
+	case in.Class == plan.Generated:
+		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "say maxAge, and rotateAfter",
+			"input %s says expires and is generated: that is for values that somebody provides", in.Name)
+	case in.Default != nil:
+		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "take expires away", "input %s says expires and has a default, which nobody renews at a source", in.Name)
+	}
+}
+
 // checkRotate refuses what would rotate an input that never is.
 func (c *compilation) checkRotate(in *plan.Input, spec inputSpec) {
 	in.NeverRotate = spec.Rotate == "never"
@@ -127,6 +167,8 @@ func (c *compilation) checkRotate(in *plan.Input, spec inputSpec) {
 		return // the schema tells
 	case spec.MaxAge != "":
 		why = "has a maxAge, at which its rotation is due"
+	case spec.Expires != "":
+		why = "has a day on which it expires, and another value must take its place"
 	case in.Generate != nil && in.Generate.Child != nil:
 		why, hint = "is made from other inputs, and made anew when they change", "say it at those, and take it away here"
 	case in.Default != nil:

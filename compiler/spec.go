@@ -143,6 +143,9 @@ type inputSpec struct {
 	MinStrength *float64      `json:"minStrength"`
 	OneOf       []string      `json:"oneOf"`
 	MaxAge      string        `json:"maxAge"`
+	RotateAfter string        `json:"rotateAfter"`
+	Expires     string        `json:"expires"`
+	Owner       string        `json:"owner"`
 	Rotate      string        `json:"rotate"`
 }
 
@@ -215,6 +218,7 @@ type alertsSpec struct {
 	AlertLabels      map[string]string    `json:"alertLabels"`
 	CertificateEnds  string               `json:"certificateEnds"`
 	RotationOverdue  string               `json:"rotationOverdue"`
+	ExpiryNotice     string               `json:"expiryNotice"`
 	KubeStateMetrics exporterSpec         `json:"kubeStateMetrics"`
 	SealedSecrets    exporterSpec         `json:"sealedSecrets"`
 	ExternalSecrets  exporterSpec         `json:"externalSecrets"`

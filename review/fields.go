@@ -234,6 +234,14 @@ var inputFields = []field[plan.Input]{
 		return Other
 	}},
 	span("max-age", "maxAge", func(in plan.Input) time.Duration { return in.MaxAge }, longerIsWorse),
+	span("max-age", "rotateAfter", func(in plan.Input) time.Duration { return in.RotateAfter }, longerIsWorse),
+	{"expires", "last day", func(_ *Side, in plan.Input) string { return plan.Day(in.Expires) }, func(old, new plan.Input) Section {
+		if new.Expires.IsZero() {
+			return Trust
+		}
+		return Other
+	}},
+	text("owner", "owner", Other, func(in plan.Input) string { return in.Owner }),
 	yes("rotate", "that it is never rotated", Other, func(in plan.Input) bool { return in.NeverRotate }),
 	text("deprecated", "reason not to use it", Other, func(in plan.Input) string { return in.Deprecated }),
 	text("description", "description", Noise, func(in plan.Input) string { return in.Description }),
@@ -337,6 +345,7 @@ func (s *Side) aboutCertificate(secret plan.Secret) string {
 var alertsFields = []field[plan.Alerts]{
 	span("alerts", "certificateEnds", func(a plan.Alerts) time.Duration { return a.CertificateEnds }, lessIsWorse),
 	span("alerts", "rotationOverdue", func(a plan.Alerts) time.Duration { return a.RotationOverdue }, moreIsWorse),
+	span("alerts", "expiryNotice", func(a plan.Alerts) time.Duration { return a.ExpiryNotice }, lessIsWorse),
 	text("alerts", "runbook", Other, func(a plan.Alerts) string { return a.Runbook }),
 	text("alerts", "namespace label of kube-state-metrics", Other, func(a plan.Alerts) string { return a.KubeStateMetrics.NamespaceLabel }),
 	text("alerts", "namespace label of the sealed-secrets controller", Other, func(a plan.Alerts) string { return a.SealedSecrets.NamespaceLabel }),

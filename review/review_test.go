@@ -118,7 +118,7 @@ func leaves(t reflect.Type, path []step) (all [][]step) {
 
 func isLeaf(t reflect.Type) bool {
 	switch t {
-	case reflect.TypeFor[[]plan.Pos](), reflect.TypeFor[*plan.Plan](), reflect.TypeFor[*regexp.Regexp](), reflect.TypeFor[map[string]string](), reflect.TypeFor[[]string]():
+	case reflect.TypeFor[[]plan.Pos](), reflect.TypeFor[*plan.Plan](), reflect.TypeFor[*regexp.Regexp](), reflect.TypeFor[map[string]string](), reflect.TypeFor[[]string](), reflect.TypeFor[time.Time]():
 		return true
 	}
 	_, isTable := reflect.Zero(t).Interface().(interface{ Len() int })
@@ -194,6 +194,11 @@ func say(v reflect.Value, i int, other bool) {
 	switch {
 	case v.Type() == reflect.TypeFor[*regexp.Regexp]():
 		v.Set(reflect.ValueOf(regexp.MustCompile(text)))
+	case v.Type() == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Date(2030, 1, 1+i, 0, 0, 0, 0, time.UTC)))
+		if other {
+			v.Set(reflect.ValueOf(time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)))
+		}
 	case v.Type() == reflect.TypeFor[map[string]string]():
 		v.Set(reflect.ValueOf(map[string]string{"key": text}))
 	case v.Type() == reflect.TypeFor[[]string]():

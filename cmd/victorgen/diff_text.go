@@ -313,16 +313,21 @@ func plainText(s string) string { return inLine(s) }
 // inRepository is what an error or a warning says, with its place, and with paths as
 // the repository that dir is in has them.
 func inRepository(d plan.Diagnostic, dir string) string {
-	root := dir
-	if module, ok := compiler.ModuleRoot(dir); ok {
-		root = module
-	}
-	root = git.WorkTree(root) + string(filepath.Separator)
+	root := repositoryOf(dir)
 	text := string(d.Code) + ": " + strings.ReplaceAll(d.Message, root, "")
 	if len(d.Pos) > 0 && d.Pos[0].IsValid() {
 		text = fmt.Sprintf("%s:%d: %s", strings.TrimPrefix(d.Pos[0].File, root), d.Pos[0].Line, text)
 	}
 	return clipped(text, 600)
+}
+
+// repositoryOf is how paths in the repository that dir is in begin.
+func repositoryOf(dir string) string {
+	root := dir
+	if module, ok := compiler.ModuleRoot(dir); ok {
+		root = module
+	}
+	return git.WorkTree(root) + string(filepath.Separator)
 }
 
 func clipped(s string, limit int) string {

@@ -184,6 +184,9 @@ type inputStory struct {
 	Children    []string   `json:"children,omitempty"`
 	MustBe      string     `json:"mustBe,omitempty"`
 	MaxAge      string     `json:"maxAge,omitempty"`
+	RotateAfter string     `json:"rotateAfter,omitempty"`
+	Expires     string     `json:"expires,omitempty"`
+	Owner       string     `json:"owner,omitempty"`
 	Rotate      string     `json:"rotate,omitempty"`
 	Docs        string     `json:"docs,omitempty"`
 	Deprecated  string     `json:"deprecated,omitempty"`
@@ -279,7 +282,7 @@ func explain(w io.Writer, pr *printer, r *result, used map[string]map[string][]w
 		for _, row := range [][2]string{
 			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"generated as", s.Generated},
 			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
-			{"must be", inLine(s.MustBe)}, {"rotation due", s.maxAge}, {"rotation", s.Rotate}, {"rules", strings.Join(s.Rules, ", ")},
+			{"must be", inLine(s.MustBe)}, {"rotation due", s.maxAge}, {"rotation", s.Rotate}, {"expires", s.Expires}, {"owner", inLine(s.Owner)}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", goes},
 			{"used by", strings.Join(usedBy(pr, s.GoesTo), "\n  \t")},
 		} {
@@ -361,6 +364,10 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 	if in.MaxAge > 0 {
 		s.MaxAge, s.maxAge = in.MaxAge.String(), "after "+plan.Age(in.MaxAge)
 	}
+	if in.RotateAfter > 0 {
+		s.RotateAfter, s.maxAge = in.RotateAfter.String(), "after "+plan.Age(in.RotateAfter)+" by `victorgen rotate --due`, and "+s.maxAge+" at the latest"
+	}
+	s.Expires, s.Owner = plan.Day(in.Expires), in.Owner
 	if g := in.Generate; g != nil {
 		switch g.Kind {
 		case plan.Password:

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,46 +77,67 @@ func rotateCommand() *cobra.Command {
 		dryRun bool
 	}
 	cmd := &cobra.Command{
-		Use:   "rotate ENV INPUT... | ENV --due",
+		Use:   "rotate ENV INPUT... | ENV... --due",
 		Short: "Generate new values for generated inputs, at their source",
-		Long: `Rotate makes a new value for each generated input that is named, or for all whose
-value is older than maxAge, and stores it at its source in the place of the old
-one; and so for all that is made from it, such as its hash. The next build seals
-them.
+		Long: `Rotate makes a new value for each generated input that is named, or with --due for
+all whose value is older than rotateAfter, or else maxAge, and stores it at its
+source in the place of the old one; and so for all that is made from it, such as
+its hash. The next build seals them. What fails for one input stops no other.
+
+With --due it takes any number of environments. An input that several have at one
+place is rotated once. -o markdown says what was rotated and what was not, as the
+text of a pull request.
 
 Whatever else knows the old value, such as the database whose password it is, has
 to learn the new one too: victorgen does not tell it.`,
 		Example: `  victorgen rotate envs/production DB_PASSWORD
   victorgen rotate envs/production --due --dry-run
+  victorgen rotate ./envs/... --due -o markdown > summary.md
   victorgen rotate envs/production --due && victorgen build envs/production`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 || (len(args) == 1) != o.due {
+			switch {
+			case len(args) == 0 || len(args) == 1 && !o.due:
 				return usageError{errors.New("name an environment, and then either inputs or --due")}
+			case !o.due && isPattern(args[:1]):
+				return usageError{errors.New("name one environment before inputs, or take --due")}
 			}
 			return nil
 		},
 		ValidArgsFunction: completeExplain,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return forEach(cmd, args[:1], compiler.Options{Source: o.kind}, o.format, "rotating", func(ctx context.Context, r *result) {
+			var names []string
+			if !o.due {
+				args, names = args[:1], args[1:]
+			}
+			var turns source.Turns
+			rotate := func(ctx context.Context, r *result) {
 				sources := r.env.Sources(o.dryRun)
 				options := source.Options{Timeout: o.timeout}
-				inputs := named(r, args[1:])
-				if o.due {
-					inputs = due(ctx, r, sources, options)
-				}
+				inputs := named(r, names)
 				if r.Diagnostics.HasErrors() {
 					return
+				}
+				if o.due { // what one source does not tell is no reason to leave the rest
+					inputs, r.RotatedBy = turns.Take(r.plan, due(ctx, r, sources, options))
 				}
 				values, ds := source.Rotate(ctx, r.plan, sources, inputs, options)
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				r.Generated, r.values = vg.Generated(r.plan, values), values
-			}, generatedText("nothing is due"))
+			}
+			if o.format != "markdown" {
+				return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "rotating", rotate, generatedText("nothing is due"))
+			}
+			dirs, err := compiler.Find(args...)
+			if err != nil {
+				return usageError{err}
+			}
+			return showRotation(cmd, collect(cmd, dirs, compiler.Options{Source: o.kind}, "rotating", rotate), o.dryRun)
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&o.due, "due", false, "rotate all generated inputs that are older than their maxAge")
+	cmd.Flags().BoolVar(&o.due, "due", false, "rotate all generated inputs that are older than their rotateAfter, or maxAge")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be generated")
-	outputFlag(cmd, &o.format)
+	outputFlag(cmd, &o.format, "markdown")
 	return cmd
 }
 
@@ -163,8 +186,67 @@ func generatedText(none string) func(io.Writer, *printer, *result) {
 		for _, m := range r.Generated {
 			fmt.Fprintf(w, "%s: generated %s\n", r.name(), m)
 		}
-		if len(r.Generated) == 0 && r.OK {
+		for _, name := range slices.Sorted(maps.Keys(r.RotatedBy)) {
+			fmt.Fprintf(w, "%s: %s is rotated by %s, which has the same\n", r.name(), name, r.RotatedBy[name])
+		}
+		if len(r.Generated) == 0 && len(r.RotatedBy) == 0 && r.OK {
 			fmt.Fprintf(w, "%s: %s\n", r.name(), none)
 		}
 	}
+}
+
+// showRotation prints what was rotated as Markdown.
+func showRotation(cmd *cobra.Command, results []result, dryRun bool) error {
+	for i := range results {
+		results[i].OK = !results[i].Diagnostics.HasErrors()
+	}
+	if _, err := io.WriteString(cmd.OutOrStdout(), rotationMarkdown(results, dryRun)); err != nil {
+		return err
+	}
+	newPrinter(cmd.ErrOrStderr()).print(findings(results), len(results))
+	return exitOf(results)
+}
+
+// rotationMarkdown says what was rotated, and what was not, as the text of a pull
+// request, which may be as long as a comment.
+func rotationMarkdown(results []result, dryRun bool) string {
+	var out strings.Builder
+	rotated, failed := 0, 0
+	for _, r := range results {
+		rotated += len(r.Generated)
+		if !r.OK {
+			failed++
+		}
+	}
+	would := ""
+	if dryRun {
+		would = "would be "
+	}
+	fmt.Fprintf(&out, "**%s %srotated in %s**", plural(rotated, "value"), would, plural(len(results), "environment"))
+	if failed > 0 {
+		fmt.Fprintf(&out, "; %s with errors", plural(failed, "environment"))
+	}
+	out.WriteString(".\n")
+	for _, r := range results {
+		if len(r.Generated) == 0 && len(r.RotatedBy) == 0 && len(r.Diagnostics) == 0 {
+			continue
+		}
+		fmt.Fprintf(&out, "\n### %s\n\n", code(r.name()))
+		for _, m := range r.Generated {
+			fmt.Fprintf(&out, "- %s\n", code(clipped(strings.ReplaceAll(m, repositoryOf(r.Directory), ""), 600)))
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.RotatedBy)) {
+			fmt.Fprintf(&out, "- %s, with %s, which has the same\n", code(name), code(r.RotatedBy[name]))
+		}
+		for _, d := range r.Diagnostics {
+			fmt.Fprintf(&out, "- %s %s\n", d.Severity, code(inRepository(d, r.Directory)))
+		}
+	}
+	const end = "\nMore is left out.\n"
+	text := out.String()
+	if runes := []rune(text); len(runes) > maxComment {
+		text = string(runes[:maxComment-len(end)])
+		text = text[:strings.LastIndexByte(text, '\n')+1] + end
+	}
+	return text
 }

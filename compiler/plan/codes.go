@@ -108,6 +108,7 @@ const (
 	CodeValueEncoding    Code = "VG2010"
 	CodeStale            Code = "VG2011"
 	CodeUnfit            Code = "VG2025"
+	CodeExpires          Code = "VG2026"
 	CodeTypeContent      Code = "VG2013"
 	CodeKeyPair          Code = "VG2014"
 	CodeSourceRead       Code = "VG2101"

@@ -86,6 +86,9 @@ type InputDocument struct {
 	MinStrength float64           `json:"minStrength"`
 	OneOf       []string          `json:"oneOf"`
 	MaxAge      string            `json:"maxAge"`
+	RotateAfter string            `json:"rotateAfter"`
+	Expires     string            `json:"expires"` // a day, or empty
+	Owner       string            `json:"owner"`
 	Rotate      string            `json:"rotate"` // "never", or empty
 	Keys        []KeyPlace        `json:"keys"`   // that are made from it
 }
@@ -262,7 +265,7 @@ func (p *Plan) inputDocument(in Input) InputDocument {
 		Class: in.Class, Description: in.Description, Docs: in.Docs, Deprecated: in.Deprecated, Source: in.Source, Remote: in.Remote.String(),
 		Encoding: in.Encoding, Present: in.Present, Format: in.Constraints.Format, MinLength: in.Constraints.MinLength,
 		MaxLength: in.Constraints.MaxLength, MinStrength: in.Constraints.MinStrength, OneOf: list(in.Constraints.OneOf),
-		MaxAge: duration(in.MaxAge), Rotate: rotate(in), Keys: []KeyPlace{},
+		MaxAge: duration(in.MaxAge), RotateAfter: duration(in.RotateAfter), Expires: Day(in.Expires), Owner: in.Owner, Rotate: rotate(in), Keys: []KeyPlace{},
 	}
 	if in.Default != nil {
 		d.Source, d.Remote = "", ""
@@ -393,6 +396,14 @@ func duration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return cmp.Or(s, "0s")
+}
+
+// Day writes the day of t in UTC, as in 2027-03-31; the zero time is empty.
+func Day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
 }
 
 func rotate(in Input) string {

@@ -226,6 +226,10 @@ Without encoding it must be text, in UTF-8; with base64 it must be that; and a p
 object alone.`,
 	CodeStale: `a value is older than maxAge: its rotation is due.
 Only sources that say when a value last changed can tell. ` + "`victorgen rotate`" + ` replaces generated ones.`,
+	CodeExpires: `a value ends soon, or has ended, by the day that the contract says: expires.
+It is an error from that day on, and a warning for as long before it as expiryNotice of alerts says, by default 30
+days. Whoever owns the input gets a new value, stores it at its source, and writes the new day into the contract; then
+build and deploy.`,
 	CodeUnfit: `a value does not belong to the values that it is made from.
 A hash, token, certificate, public key or keystore is checked against its parents. One that does not fit them, is not
 what the contract says now, or ends soon, is made anew by a build, and stored. That is an error where nothing may be

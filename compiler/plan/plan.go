@@ -131,6 +131,9 @@ type Input struct {
 	Generate    *Generate
 	Constraints Constraints
 	MaxAge      time.Duration // rotation is due after this; 0 is never
+	RotateAfter time.Duration // rotate --due makes a new value after this; 0 waits for MaxAge
+	Expires     time.Time     // when the value that somebody provided ends; zero is never, or not known
+	Owner       string        // who renews it; empty if nobody is named
 	NeverRotate bool          // another value makes what it encrypts unreadable, so that victorgen refuses to make one
 	Pos         []Pos         // where it is declared: the contract first, then the environment
 }
@@ -476,6 +479,7 @@ type Alerts struct {
 	Runbook          string            // URL, in which {alert} stands for the name of the alert; empty is none
 	CertificateEnds  time.Duration     // before the end of a sealing certificate
 	RotationOverdue  time.Duration     // after rotation is due
+	ExpiryNotice     time.Duration     // before an input expires
 	KubeStateMetrics Exporter
 	SealedSecrets    Exporter
 	ExternalSecrets  Exporter

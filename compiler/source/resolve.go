@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -101,8 +102,69 @@ func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Op
 
 // Rotate makes new values for inputs, which are generated ones of p, and for all
 // that are made from them, and writes them to their sources in the place of what
-// is there.
+// is there. Where that fails for one, the others are rotated all the same, but for
+// those that are made from what it is made from, or from it.
 func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
+	groups := apart(p, inputs)
+	sets, found := make([]value.Set, len(groups)), make([]plan.Diagnostics, len(groups))
+	var files, services crash.Group // as generate has them
+	files.SetLimit(1)
+	services.SetLimit(Parallel)
+	for i, group := range groups {
+		g := &services
+		if slices.ContainsFunc(group, func(in plan.Input) bool { src, _ := p.Source(in.Source); return src.File != "" }) {
+			g = &files
+		}
+		g.Go(func() { sets[i], found[i] = rotate(ctx, p, sources, group, o) })
+	}
+	files.Wait()
+	services.Wait()
+	set, ds := value.Set{}, plan.Diagnostics{}
+	for i := range groups {
+		maps.Copy(set, sets[i])
+		for _, d := range found[i] {
+			if !slices.ContainsFunc(ds, func(other plan.Diagnostic) bool { return reflect.DeepEqual(other, d) }) {
+				ds = append(ds, d) // what concerns a source is said by each
+			}
+		}
+	}
+	ds.Sort()
+	return set, ds
+}
+
+// apart groups inputs so that nothing is made from those of two groups.
+func apart(p *plan.Plan, inputs []plan.Input) [][]plan.Input {
+	type family struct {
+		inputs []plan.Input
+		names  map[string]bool // of them and of all that is made from them
+	}
+	var families []family
+	for _, in := range inputs {
+		joined := family{[]plan.Input{in}, map[string]bool{in.Name: true}}
+		for _, child := range descendants(p, joined.inputs) {
+			joined.names[child.Name] = true
+		}
+		families = slices.DeleteFunc(families, func(f family) bool {
+			for name := range f.names {
+				if joined.names[name] {
+					joined.inputs = append(f.inputs, joined.inputs...)
+					maps.Copy(joined.names, f.names)
+					return true
+				}
+			}
+			return false
+		})
+		families = append(families, joined)
+	}
+	groups := make([][]plan.Input, len(families))
+	for i, f := range families {
+		groups[i] = f.inputs
+	}
+	return groups
+}
+
+// rotate rotates inputs that belong together, or none of them.
+func rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
 	below := descendants(p, inputs)
 	anew := slices.Concat(inputs, below)
 	r := newResolution(p, sources, withParents(p, anew))
@@ -161,34 +223,46 @@ func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove 
 		}
 		o.Now = now
 		r.checkChildren(o)
-		for _, in := range Due(p, r.set, now) {
+		for _, in := range Stale(p, r.set, now) {
 			r.ds.Errorf(plan.CodeStale, in.Pos, rotation(in), "%s is %s old (%s): its rotation is due after %s",
 				in.Name, plan.Age(now.Sub(r.set[in.Name].Changed)), r.set[in.Name].Origin, plan.Age(in.MaxAge))
 		}
+		r.ds = append(r.ds, p.Expiring(now, func(in plan.Input) bool { return r.set[in.Name].State == value.Present })...)
 		for _, rule := range p.Rules {
 			r.rule(rule)
 		}
 	})
 }
 
-// Due returns the inputs whose values are older than their maxAge. One of
+// Stale returns the inputs whose values are older than their maxAge. One of
 // which the source cannot say when it changed is none of them.
+func Stale(p *plan.Plan, set value.Set, now time.Time) []plan.Input {
+	return outdated(p, set, now, func(in plan.Input) time.Duration { return in.MaxAge })
+}
+
+// Due returns the generated inputs of which it is time to make a new value: those
+// that are older than their rotateAfter, or maxAge. One of which the source cannot
+// say when it changed is none of them.
 func Due(p *plan.Plan, set value.Set, now time.Time) []plan.Input {
-	var due []plan.Input
+	return slices.DeleteFunc(outdated(p, set, now, plan.Input.RotationAge), func(in plan.Input) bool { return in.Class != plan.Generated })
+}
+
+func outdated(p *plan.Plan, set value.Set, now time.Time, than func(plan.Input) time.Duration) []plan.Input {
+	var found []plan.Input
 	for _, in := range p.Inputs {
 		changed := set[in.Name].Changed
-		if in.MaxAge > 0 && !changed.IsZero() && now.Sub(changed) > in.MaxAge {
-			due = append(due, in)
+		if age := than(in); age > 0 && !changed.IsZero() && now.Sub(changed) > age {
+			found = append(found, in)
 		}
 	}
-	return due
+	return found
 }
 
 func rotation(in plan.Input) string {
 	if in.Class == plan.Generated {
 		return "`victorgen rotate` replaces it; then build"
 	}
-	return "ask whoever gave it for a new one, and replace it"
+	return "ask " + in.Ask() + " for a new one, and replace it"
 }
 
 // resolution is one call of Resolve, Generate, Rotate, Ages or Verify.

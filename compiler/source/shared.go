@@ -17,6 +17,50 @@ import (
 // place is where a service keeps inputs: what a source of whatever name says of it.
 type place struct{ kind, region, vault, project, location, address, namespace, mount string }
 
+func placeOf(src plan.Source) place {
+	return place{src.Kind, src.Region, src.Vault, src.Project, src.Location, src.Address, src.Namespace, src.Mount}
+}
+
+// Turns lets one environment of a run alone rotate an input that several have at one
+// place. The zero value is ready for use, by several goroutines.
+type Turns struct {
+	mu    sync.Mutex
+	taken map[turn]string // by which environment
+}
+
+// turn is where an input is, whatever an environment calls it.
+type turn struct {
+	at     place
+	file   string
+	remote plan.Remote
+	name   string // where the source has no names of its own
+}
+
+// Take returns those of the inputs of p that nobody has taken before, and which
+// environments have taken the others, by their names in p.
+func (t *Turns) Take(p *plan.Plan, inputs []plan.Input) (own []plan.Input, others map[string]string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken == nil {
+		t.taken = map[turn]string{}
+	}
+	others = map[string]string{}
+	for _, in := range inputs {
+		src, _ := p.Source(in.Source)
+		is := turn{at: placeOf(src), file: cmp.Or(src.At(), src.File, src.Dir), remote: in.Remote}
+		if in.Remote == (plan.Remote{}) {
+			is.name = in.Name
+		}
+		if by, ok := t.taken[is]; ok {
+			others[in.Name] = by
+			continue
+		}
+		t.taken[is] = p.Environment
+		own = append(own, in)
+	}
+	return own, others
+}
+
 // Comparison finds generated inputs that have one value in several environments,
 // for who learns it in one has it in all. Inputs that name the same remote at the
 // same service are one on purpose. The zero value is ready for use, by several
@@ -73,7 +117,7 @@ func (c *Comparison) Add(i int, p *plan.Plan, set value.Set) {
 		tag := [sha256.Size]byte(mac.Sum(nil))
 		src, _ := p.Source(in.Source)
 		h := holder{i, n, unique.Make(in.Name), unique.Make(plan.Pos{}),
-			unique.Make(place{src.Kind, src.Region, src.Vault, src.Project, src.Location, src.Address, src.Namespace, src.Mount}), unique.Make(in.Remote)}
+			unique.Make(placeOf(src)), unique.Make(in.Remote)}
 		if len(in.Pos) > 0 {
 			h.pos = unique.Make(in.Pos[0])
 		}

@@ -45,6 +45,18 @@ func TestVerify(t *testing.T) {
 	p := makePlan([]plan.Rule{{Name: "both", Kind: plan.AllOrNone, Inputs: []string{"GONE", "OLD"}, Pos: at(50)}},
 		aged(generated("OLD"), 24*time.Hour), aged(required("OLDER"), 30*24*time.Hour), aged(required("YOUNG"), 100*24*time.Hour),
 		generated("UNMADE"), required("MISSING"), weak, optional("GONE"))
+	for i, in := range p.Inputs {
+		switch in.Name {
+		case "OLDER":
+			p.Inputs[i].Expires, p.Inputs[i].Owner = epoch.Add(119*24*time.Hour), "team payments"
+		case "YOUNG":
+			p.Inputs[i].Expires = epoch.Add(89 * 24 * time.Hour)
+		case "WEAK":
+			p.Inputs[i].Expires = epoch.Add(121 * 24 * time.Hour) // in more than a month
+		case "GONE":
+			p.Inputs[i].Expires = epoch // and there is none
+		}
+	}
 	s := &prover{vault: vault{store: store{name: "s", values: map[string]string{
 		"OLD": "0123456789", "OLDER": canary, "YOUNG": canary, "WEAK": "hunter2"}}}}
 	now := epoch.Add(90 * 24 * time.Hour)
@@ -52,7 +64,9 @@ func TestVerify(t *testing.T) {
 	_, ds := source.Verify(t.Context(), p, map[string]source.Source{"default": s}, false, now, source.Options{})
 	want := []string{
 		"1 error VG2011: OLD is 90 days old (s:OLD): its rotation is due after 24h; `victorgen rotate` replaces it; then build",
-		"2 error VG2011: OLDER is 90 days old (s:OLDER): its rotation is due after 30 days; ask whoever gave it for a new one, and replace it",
+		"2 error VG2011: OLDER is 90 days old (s:OLDER): its rotation is due after 30 days; ask team payments for a new one, and replace it",
+		"2 warning VG2026: OLDER expires on 1970-04-30, in 29 days; get a new one of team payments, replace it at its source, and write the new day as expires",
+		"3 error VG2026: YOUNG has expired on 1970-03-31, says the contract; get a new one of whoever gave it, replace it at its source, and write the new day as expires",
 		"4 error VG2002: generated input UNMADE is missing; set it in the store s; or `victorgen generate` makes it",
 		"5 error VG2001: required input MISSING is missing; set it in the store s",
 		"6 error VG2005: WEAK is weak: about 3 bits of strength, 60 are needed (from s:WEAK); use a long random one, as `openssl rand -hex 24` makes it; a login, a host or a flag is no secret: make it a schema.#Setting",
@@ -67,7 +81,7 @@ func TestVerify(t *testing.T) {
 
 	s.reads = nil
 	_, ds = source.Verify(t.Context(), p, map[string]source.Source{"default": s}, true, now, source.Options{})
-	if diff := cmp.Diff(append(want[:4:4], want[5]), say(ds)); diff != "" {
+	if diff := cmp.Diff(append(want[:6:6], want[7]), say(ds)); diff != "" {
 		t.Errorf("by metadata (-want +got)\n%s", diff)
 	}
 	if len(s.reads) > 0 || len(s.proved) != len(p.Inputs) {
@@ -139,6 +153,87 @@ func TestRotate(t *testing.T) {
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
+}
+
+// TestRotateApart: what can't be rotated stops nothing that has nothing to do with it.
+func TestRotateApart(t *testing.T) {
+	t.Parallel()
+	hash := generated("HASH")
+	hash.Generate = &plan.Generate{Kind: plan.Htpasswd, Child: &plan.Child{Of: "PASSWORD", Cost: 4, User: "anna"}}
+	down := generated("DOWN")
+	down.Source = "down"
+	p := makePlan(nil, generated("PASSWORD"), hash, generated("KEY"), down)
+	v := &vault{store: store{name: "v", values: map[string]string{"PASSWORD": "there", "HASH": "there", "KEY": "there"}}}
+	sources := map[string]source.Source{"default": v, "down": &vault{store: store{name: "d"}, refuse: &source.Failure{Reason: "refused", Remedy: "ask"}}}
+	set, ds := source.Rotate(t.Context(), p, sources, pick(p, "DOWN", "PASSWORD", "KEY"), source.Options{})
+	if diff := cmp.Diff([]string{"4 error VG2102: DOWN was generated but cannot be written to source down (test), so it is not used: refused; ask"}, say(ds)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for name, want := range map[string]bool{"PASSWORD": true, "HASH": true, "KEY": true, "DOWN": false} {
+		if set[name].Generated != want {
+			t.Errorf("%s was rotated: %v", name, !want)
+		}
+	}
+}
+
+// TestTurns: what several environments have at one place is rotated by one.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	in := func(name, remote string) plan.Input {
+		in := generated(name)
+		in.Remote.Name = remote
+		return in
+	}
+	a := makePlan(nil, in("KEY", "/shared/key"), in("OWN", "/a/own"))
+	b := makePlan(nil, in("SAME", "/shared/key"), in("OWN", "/b/own"))
+	a.Environment, b.Environment = "a", "b"
+	var turns source.Turns
+	if own, others := turns.Take(a, a.Inputs); len(own) != 2 || len(others) != 0 {
+		t.Errorf("the first has %v, and %v is for others", own, others)
+	}
+	own, others := turns.Take(b, b.Inputs)
+	if len(own) != 1 || own[0].Name != "OWN" || others["SAME"] != "a" {
+		t.Errorf("the second has %v, and %v is for others", own, others)
+	}
+}
+
+// TestDue: rotation is due before a value is stale, where the contract says so; and
+// of what victorgen generates alone.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	early := func(in plan.Input) plan.Input {
+		in.RotateAfter, in.MaxAge = 60*day, 90*day
+		return in
+	}
+	late, theirs := generated("LATE"), required("THEIRS")
+	late.MaxAge, theirs.MaxAge = 90*day, 90*day
+	p := makePlan(nil, early(generated("EARLY")), late, theirs, generated("NEVER"))
+	for days, want := range map[int][2]string{59: {"[]", "[]"}, 61: {"[EARLY]", "[]"}, 91: {"[EARLY LATE]", "[EARLY LATE THEIRS]"}} {
+		set := value.Set{}
+		for _, in := range p.Inputs {
+			set[in.Name] = value.Resolved{State: value.Present, Changed: epoch}
+		}
+		now := epoch.Add(time.Duration(days) * day)
+		if got := [2]string{fmt.Sprint(names(source.Due(p, set, now))), fmt.Sprint(names(source.Stale(p, set, now)))}; got != want {
+			t.Errorf("after %d days due and stale are %v, want %v", days, got, want)
+		}
+	}
+}
+
+func pick(p *plan.Plan, names ...string) (inputs []plan.Input) {
+	for _, name := range names {
+		in, _ := p.Input(name)
+		inputs = append(inputs, in)
+	}
+	return inputs
+}
+
+func names(inputs []plan.Input) (names []string) {
+	for _, in := range inputs {
+		names = append(names, in.Name)
+	}
+	return names
 }
 
 // hanging never answers before its context is done.
