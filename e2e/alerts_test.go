@@ -50,7 +50,7 @@ func TestAlertsSealed(t *testing.T) {
 // TestAlertsExternal: the rules for external secrets.
 func TestAlertsExternal(t *testing.T) {
 	const operator = `controller_runtime_max_concurrent_reconciles{controller="externalsecret"}`
-	testAlerts(t, "external", 12, []mutant{
+	testAlerts(t, "external", 13, []mutant{
 		{"unguarded against the operator", " and on() count(" + operator + ")", "", "rules.yaml"},
 		{"guarded by any operator", operator, "controller_runtime_max_concurrent_reconciles", "scenarios.yaml"},
 		{"never ready", `status="False"}) == 1`, `status="True"}) == 0`, "scenarios.yaml"},
@@ -60,6 +60,7 @@ func TestAlertsExternal(t *testing.T) {
 		{"any store", `namespace="shop", name="shop-default"`, `name="shop-default"`, "scenarios.yaml"},
 		{"another secret", `name="jobs", condition="Ready", status="True"`, `name="shop", condition="Ready", status="True"`, "rules.yaml"},
 		{"another namespace", `kube_secret_created{exported_namespace="batch"`, `kube_secret_created{namespace="batch"`, "rules.yaml"},
+		{"an end that is taken for its notice", "vector(time() - 100800)", "vector(time() - 172800)", "scenarios.yaml"},
 		{"too early", "> 90000", "> 86400", "scenarios.yaml"},
 		{"at once", "for: 10m", "for: 0s", "scenarios.yaml"},
 	})

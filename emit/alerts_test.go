@@ -20,18 +20,23 @@ import (
 // alerting adds alerts to p, all of them.
 func alerting(p *plan.Plan) *plan.Plan {
 	p.Alerts = &plan.Alerts{
-		CertificateEnds: 30 * 24 * time.Hour, KubeStateMetrics: plan.Exporter{NamespaceLabel: "namespace"},
+		CertificateEnds: 30 * 24 * time.Hour, ExpiryNotice: 32 * 24 * time.Hour, KubeStateMetrics: plan.Exporter{NamespaceLabel: "namespace"},
 		SealedSecrets: plan.Exporter{NamespaceLabel: "exported_namespace"}, Rules: map[string]plan.Alert{},
 	}
 	for _, name := range []string{
 		"SecretMissing", "SecretMetricsMissing", "SecretStale", "SealedSecretNotSynced", "SealedSecretNotReconciled",
-		"SealedSecretUnsealErrors", "SealedSecretMetricsMissing", "SealingCertificateExpiring",
+		"SealedSecretUnsealErrors", "SealedSecretMetricsMissing", "SealingCertificateExpiring", "InputExpiring",
 	} {
 		p.Alerts.Rules[name] = plan.Alert{For: 15 * time.Minute, Severity: "warning"}
 	}
 	for i := range p.Inputs {
-		if p.Inputs[i].Name == "DB_PASSWORD" {
+		switch p.Inputs[i].Name {
+		case "DB_PASSWORD":
 			p.Inputs[i].MaxAge = 90 * 24 * time.Hour
+		case "DB_USER":
+			p.Inputs[i].Expires, p.Inputs[i].Owner = time.Date(2031, 3, 31, 0, 0, 0, 0, time.UTC), "team storage"
+		case "API_KEY":
+			p.Inputs[i].Expires = time.Date(2031, 3, 31, 0, 0, 0, 0, time.UTC) // it may be absent
 		}
 	}
 	return p
@@ -120,11 +125,17 @@ func TestAlerts(t *testing.T) {
 	for name, rs := range rules {
 		for _, r := range rs {
 			for label := range r.Labels {
-				if !slices.Contains(plan.OwnAlertLabels, label) {
+				if !slices.Contains(plan.OwnAlertLabels, label) && label != "owner" { // a contract may set one for alerts about what has none
 					t.Errorf("%s has label %s, which a contract may set", name, label)
 				}
 			}
 		}
+	}
+
+	expiring := rules["InputExpiring"]
+	if len(expiring) != 1 || expiring[0].Labels["input"] != "DB_USER" || expiring[0].Labels["owner"] != "team storage" ||
+		expiring[0].Expr.StrVal != "vector(time() - 1929916800) > 0" || !strings.Contains(expiring[0].Annotations["description"], "Get a new one of team storage") { // 2031-02-27
+		t.Errorf("%+v", expiring)
 	}
 
 	if again, _ := mustEmit(t, p, testValues(), tree, at(day.AddDate(0, 0, 5))); !cmp.Equal(tree, again) {

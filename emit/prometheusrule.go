@@ -77,7 +77,7 @@ func (e *emission) alertsOf(l *lock, secrets []secretID) *Alerts {
 	a.stores = e.stores()
 	for _, g := range []alertGroup{
 		{"secrets", a.aboutSecrets()},
-		{"rotation", append(e.aboutRotation(l), e.aboutExternalRotation(a.external)...)},
+		{"rotation", slices.Concat(e.aboutRotation(l), e.aboutExternalRotation(a.external), e.aboutExpiry(l))},
 		{"sealed-secrets", append(a.aboutController(), e.aboutCertificates()...)},
 		{"external-secrets", a.aboutOperator()},
 	} {
@@ -165,6 +165,28 @@ func (e *emission) aboutExternalRotation(external []secretID) []alert {
 					id, in.Name, plan.Age(in.MaxAge)),
 			})
 		}
+	}
+	return alerts
+}
+
+// aboutExpiry are the rules about inputs that a Secret of the tree has, and that end
+// on a day.
+func (e *emission) aboutExpiry(l *lock) []alert {
+	var alerts []alert
+	for _, in := range e.plan.Inputs {
+		_, secrets := historyOf(e.plan, l).LastChange(in)
+		fetched := slices.ContainsFunc(e.secrets, func(w *work) bool { _, is := w.references.inputs[in.Name]; return is })
+		if in.Expires.IsZero() || in.MayBeAbsent() && len(secrets) == 0 && !fetched {
+			continue
+		}
+		at := in.Expires.Add(-e.plan.Alerts.ExpiryNotice)
+		alerts = append(alerts, alert{
+			name: "InputExpiring", expr: later(at), labels: map[string]string{"input": in.Name},
+			after:   at,
+			summary: fmt.Sprintf("Input %s expires on %s", in.Name, in.Expires.Format(dateLayout)),
+			description: fmt.Sprintf("Input %s expires on %s, says the contract. Get a new one of %s, replace it at its source, write the new day as expires, build and deploy.",
+				in.Name, in.Expires.Format(dateLayout), in.Ask()),
+		})
 	}
 	return alerts
 }
@@ -288,6 +310,9 @@ func (a *alert) finish(p *plan.Plan) {
 	maps.Copy(labels, p.Alerts.AlertLabels)
 	labels["severity"], labels["environment"], labels["namespace"] = own.Severity, p.Environment, p.Namespace
 	maps.Copy(labels, a.labels)
+	if in, ok := p.Input(a.labels["input"]); ok && in.Owner != "" {
+		labels["owner"] = in.Owner
+	}
 	a.hold = own.For
 	a.rule = shape.Rule{
 		Alert: a.name, Expr: a.expr, For: model.Duration(a.hold).String(), Labels: labels,
