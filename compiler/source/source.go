@@ -121,6 +121,18 @@ func (d dryRun) Replace(ctx context.Context, ref Ref, v value.Value) (Answer, er
 	return d.Create(ctx, ref, v)
 }
 
+// Supersede implements Keeper.
+func (d dryRun) Supersede(ctx context.Context, ref Ref, v value.Value, _ time.Time) (Answer, error) {
+	return d.Create(ctx, ref, v)
+}
+
+// Forget implements Keeper.
+func (dryRun) Forget(context.Context, Ref, time.Time) error { return nil }
+
+func (d dryRun) Previous(ctx context.Context, refs []Ref, values bool) []Answer {
+	return Previous(ctx, d.Source, refs, values)
+}
+
 func (d dryRun) Prove(ctx context.Context, refs []Ref) []Answer {
 	if p, ok := d.Source.(Prover); ok {
 		return p.Prove(ctx, refs)

@@ -159,3 +159,8 @@ func (t *trying) Prove(ctx context.Context, refs []Ref) []Answer {
 	}
 	return answers
 }
+
+// Previous implements Historian.
+func (t *trying) Previous(ctx context.Context, refs []Ref, values bool) []Answer {
+	return Previous(ctx, t.Source, refs, values)
+}

@@ -210,6 +210,24 @@ func (m *manager) handle(operation string, body json.RawMessage) (any, *awstest.
 			return map[string]any{"SecretList": list[n:]}, nil
 		}
 		return map[string]any{"SecretList": list}, nil
+	case "ListSecretVersionIds":
+		s := m.secrets[in.SecretId]
+		if s == nil {
+			return nil, awstest.Errorf("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+		}
+		list := []any{}
+		for i, v := range s.versions {
+			stages := map[int][]string{len(s.versions) - 1: {"AWSCURRENT"}, len(s.versions) - 2: {"AWSPREVIOUS"}}[i]
+			if len(stages) > 0 {
+				list = append(list, map[string]any{"VersionId": v.id, "VersionStages": stages, "CreatedDate": float64(v.created.UnixMilli()) / 1000})
+			}
+		}
+		if n := len(list) / 2; in.NextToken == "" && n > 0 {
+			return map[string]any{"Versions": list[:n], "NextToken": "more"}, nil
+		} else if in.NextToken == "more" {
+			return map[string]any{"Versions": list[n:]}, nil
+		}
+		return map[string]any{"Versions": list}, nil
 	case "CreateSecret":
 		if s := m.secrets[in.Name]; s != nil && s.deleted {
 			return nil, awstest.Errorf("InvalidRequestException", "You can't create this secret because a secret with this name is already scheduled for deletion.")
@@ -261,6 +279,7 @@ func TestSource(t *testing.T) {
 					Bytes:    true,
 					Empty:    true, // a secret without a value
 					MaxValue: 65536,
+					OneBack:  true,
 					Wire: &sourcetest.Wire{
 						Calls:    func() int { return m.Calls("BatchGetSecretValue", "GetSecretValue") },
 						Throttle: m.Throttle,
@@ -426,5 +445,26 @@ func TestFirstValue(t *testing.T) {
 	two, err := s.Create(t.Context(), ref("A", ""), value.New([]byte("two")))
 	if err != nil || !two.Value.Equal(one.Value) {
 		t.Errorf("the builds do not agree: %v", err)
+	}
+}
+
+// TestRolledBack: whoever makes an older version current again has not rotated to
+// it.
+func TestRolledBack(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	m.put("app/db", []byte("rolled back"), false)
+	m.put("app/db", []byte("current"), false)
+	refs := []source.Ref{ref("DB", "")}
+	for _, values := range []bool{true, false} {
+		if a := m.open().Previous(t.Context(), refs, values)[0]; a.Err != nil {
+			t.Errorf("before, values %v: %v", values, a.Err)
+		}
+	}
+	m.secrets["app/db"].versions[0].created = time.Now().Add(time.Minute)
+	for _, values := range []bool{true, false} {
+		if a := m.open().Previous(t.Context(), refs, values)[0]; !errors.Is(a.Err, source.ErrAbsent) {
+			t.Errorf("values %v: %v", values, a.Err)
+		}
 	}
 }

@@ -72,7 +72,7 @@ func TestSuite(t *testing.T) {
 			Open:   func() source.Source { return s.open() },
 			Put:    func(input string, v []byte) { s.put(name(input), string(v)) },
 			Remote: func(input string) plan.Remote { return plan.Remote{Name: name(input)} },
-			Batch:  1, Ages: true, Empty: true, MaxValue: maxValue,
+			Batch:  1, Ages: true, Empty: true, MaxValue: maxValue, Second: second,
 			Wire: &sourcetest.Wire{
 				Calls: func() (n int) {
 					s.change(func() { n = s.calls })
@@ -551,5 +551,30 @@ func TestLogin(t *testing.T) {
 				t.Errorf("az ran %d times", len(b))
 			}
 		})
+	}
+}
+
+// TestPreviousOfClaims: a claim that has lost was never in force, and what was
+// disabled is no longer.
+func TestPreviousOfClaims(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	previous := func() source.Answer { return s.open().Previous(t.Context(), []source.Ref{ref("db")}, true)[0] }
+	s.claim("db", "won")
+	time.Sleep(second)
+	s.claim("db", "lost")
+	time.Sleep(second)
+	s.put("db", "won")
+	if a := previous(); !errors.Is(a.Err, source.ErrAbsent) {
+		t.Errorf("after a race: %v", a.Err)
+	}
+	time.Sleep(second)
+	s.put("db", "rotated")
+	if a := previous(); string(a.Value.Reveal()) != "won" {
+		t.Errorf("rotated: %v", a.Err)
+	}
+	s.change(func() { s.secrets["db"].versions[2].enabled = false })
+	if a := previous(); !errors.Is(a.Err, source.ErrAbsent) {
+		t.Errorf("disabled: %v", a.Err)
 	}
 }

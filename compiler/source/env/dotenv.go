@@ -410,6 +410,22 @@ func (d *dotenv) set(name, val string) (*dotenv, int, bool) {
 	return after, got.line, true
 }
 
+// unset takes the line, or the lines, that assign to name out. All else stays as
+// it is.
+func (d *dotenv) unset(name string) *dotenv {
+	a := d.values[name]
+	start := strings.LastIndexByte(d.text[:a.start], '\n') + 1
+	if start == 0 && strings.HasPrefix(d.text, "\ufeff") {
+		start = len("\ufeff")
+	}
+	end := len(d.text)
+	if i := strings.IndexByte(d.text[a.end:], '\n'); i >= 0 {
+		end = a.end + i + 1
+	}
+	without, _ := parse("", d.text[:start]+d.text[end:])
+	return without
+}
+
 // quote writes val so that all four readers read it back, if they can: in
 // single quotes, or in double quotes where it has an apostrophe.
 func quote(val string) (quoted string, ok bool) {

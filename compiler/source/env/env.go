@@ -43,7 +43,7 @@ type Source struct {
 
 var (
 	_ source.Prover = (*Source)(nil)
-	_ source.Writer = (*Source)(nil)
+	_ source.Keeper = (*Source)(nil)
 	_ source.Lister = (*Source)(nil)
 )
 
@@ -153,16 +153,47 @@ func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (sou
 // Replace implements source.Writer, as Create does. A value in the environment
 // of the process cannot be replaced: it would still win over the file.
 func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
-	if s.process(ref.Input) != "" {
-		return source.Answer{}, &source.Failure{
-			Reason: "the process environment sets it, over the file",
-			Remedy: "unset " + ref.Input + " in the environment",
-		}
+	if err := s.overruled(ref); err != nil {
+		return source.Answer{}, err
 	}
 	return s.set(ctx, ref, v, true)
 }
 
+// overruled says that what would be written to the file would not count.
+func (s *Source) overruled(ref source.Ref) error {
+	if s.process(ref.Input) == "" {
+		return nil
+	}
+	return &source.Failure{
+		Reason: "the process environment sets it, over the file",
+		Remedy: "unset " + ref.Input + " in the environment",
+	}
+}
+
 func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
+	return s.edit(ctx, func(d *dotenv) (*dotenv, source.Answer, error) {
+		if a := s.find(d, ref.Input); a.Err == nil && !replace {
+			return nil, a, nil
+		}
+		return s.assign(d, ref.Input, v)
+	})
+}
+
+// assign sets a name in d.
+func (s *Source) assign(d *dotenv, name string, v value.Value) (*dotenv, source.Answer, error) {
+	d, line, ok := d.set(name, string(v.Reveal()))
+	if !ok {
+		return nil, source.Answer{}, &source.Failure{
+			Reason: "no way to write it in a dotenv file is read alike by all readers of such files",
+			Remedy: "leave ', \", \\, $ and ` out of what it is made of; or keep it at another source, such as one of kind files",
+		}
+	}
+	return d, source.Answer{Value: v, Origin: s.origin(line)}, nil
+}
+
+// edit puts what change makes of the file in its place. It leaves the file alone
+// if that is nothing.
+func (s *Source) edit(ctx context.Context, change func(*dotenv) (*dotenv, source.Answer, error)) (source.Answer, error) {
 	file, err := safefile.Follow(s.file)
 	if err != nil {
 		return source.Answer{}, s.trouble("open", err)
@@ -181,22 +212,16 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	if err != nil {
 		return source.Answer{}, err
 	}
-	if a := s.find(d, ref.Input); a.Err == nil && !replace {
-		return a, nil
-	}
-	d, line, ok := d.set(ref.Input, string(v.Reveal()))
-	if !ok {
-		return source.Answer{}, &source.Failure{
-			Reason: "no way to write it in a dotenv file is read alike by all readers of such files",
-			Remedy: "leave ', \", \\, $ and ` out of what it is made of; or keep it at another source, such as one of kind files",
-		}
+	d, a, err := change(d)
+	if d == nil || err != nil {
+		return a, err
 	}
 	if err := safefile.Replace(file, []byte(d.text), 0o600); errors.Is(err, safefile.ErrUnsure) {
 		return source.Answer{}, &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
 	} else if err != nil {
 		return source.Answer{}, s.trouble("write", err)
 	}
-	return source.Answer{Value: v, Origin: s.origin(line)}, nil
+	return a, nil
 }
 
 // trouble explains an error of the operating system, of an attempt to do something

@@ -38,7 +38,7 @@ type Source struct {
 
 var (
 	_ source.Prover = (*Source)(nil)
-	_ source.Writer = (*Source)(nil)
+	_ source.Keeper = (*Source)(nil)
 	_ source.Lister = (*Source)(nil)
 )
 
@@ -105,29 +105,46 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 	return s.set(ctx, ref, v, true)
 }
 
-func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
-	if v.Len() > maxValue {
-		return source.Answer{}, tooLarge
+func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (a source.Answer, err error) {
+	err = s.locked(ctx, func() error {
+		a = s.each([]source.Ref{ref}, s.read)[0]
+		switch {
+		case a.Err == nil && a.Value.Len() > 0 && !replace:
+			return nil
+		case a.Err != nil && !errors.Is(a.Err, source.ErrAbsent):
+			return a.Err
+		}
+		a, err = s.write(ref, v)
+		return err
+	})
+	if err != nil {
+		a = source.Answer{}
 	}
+	return a, err
+}
+
+// locked does something to the directory while nobody else does.
+func (s *Source) locked(ctx context.Context, do func() error) error {
 	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return source.Answer{}, s.unwritable(err)
+		return s.unwritable(err)
 	}
 	unlock, err := dirlock.Lock(ctx, s.dir)
 	if err != nil {
 		if ctx.Err() != nil {
-			return source.Answer{}, source.Network(ctx.Err())
+			return source.Network(ctx.Err())
 		}
-		return source.Answer{}, s.unwritable(err)
+		return s.unwritable(err)
 	}
 	defer unlock()
-	file := s.file(ref)
-	a := s.each([]source.Ref{ref}, s.read)[0]
-	switch {
-	case a.Err == nil && a.Value.Len() > 0 && !replace:
-		return a, nil
-	case a.Err != nil && !errors.Is(a.Err, source.ErrAbsent):
-		return source.Answer{}, a.Err
+	return do()
+}
+
+// write replaces the file of ref.
+func (s *Source) write(ref source.Ref, v value.Value) (source.Answer, error) {
+	if v.Len() > maxValue {
+		return source.Answer{}, tooLarge
 	}
+	file := s.file(ref)
 	target, err := safefile.Follow(file)
 	if err != nil {
 		return source.Answer{}, s.unwritable(err)
@@ -139,7 +156,7 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	if err := safefile.Replace(target, text, 0o600); err != nil {
 		return source.Answer{}, s.unwritable(err)
 	}
-	a = source.Answer{Value: v, Origin: file}
+	a := source.Answer{Value: v, Origin: file}
 	if info, err := os.Stat(file); err == nil {
 		a.Changed = info.ModTime()
 	}

@@ -483,3 +483,20 @@ func TestChecksum(t *testing.T) {
 		t.Errorf("got %#x", got)
 	}
 }
+
+// TestPreviousDisabled: what was disabled is withdrawn, and so is all before it.
+func TestPreviousDisabled(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, v := range []string{"first", "second", "third"} {
+		s.put("db", []byte(v))
+	}
+	refs := []source.Ref{ref("")}
+	if a := s.open().Previous(t.Context(), refs, true)[0]; say(a) != "second" {
+		t.Errorf("%v", a.Err)
+	}
+	s.set(func() { s.secrets["db"][1].state = secretmanagerpb.SecretVersion_DISABLED })
+	if a := s.open().Previous(t.Context(), refs, true)[0]; !errors.Is(a.Err, source.ErrAbsent) {
+		t.Errorf("%v", a.Err)
+	}
+}

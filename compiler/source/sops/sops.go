@@ -35,7 +35,7 @@ type Source struct {
 
 var (
 	_ source.Prover = (*Source)(nil)
-	_ source.Writer = (*Source)(nil)
+	_ source.Keeper = (*Source)(nil)
 )
 
 // New returns the source of the file of s, which is absolute.
@@ -77,13 +77,35 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 	return s.set(ctx, ref, v, true)
 }
 
-func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (source.Answer, error) {
+func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace bool) (a source.Answer, err error) {
+	err = s.locked(ctx, func(file string, f encrypted) error {
+		if !replace && !empty(f.values[key(ref)]) {
+			a = source.Read(ctx, s, []source.Ref{ref})[0]
+			if a.Value.Len() > 0 || a.Err != nil && !errors.Is(a.Err, source.ErrAbsent) {
+				return a.Err
+			}
+		}
+		path, err := f.path(ref)
+		if err != nil {
+			return err
+		}
+		a = source.Answer{Value: v, Origin: s.origin(ref)}
+		return s.write(ctx, file, f, change{path, v})
+	})
+	if err != nil {
+		a = source.Answer{}
+	}
+	return a, err
+}
+
+// locked does something to the file, which is there, while nobody else does.
+func (s *Source) locked(ctx context.Context, do func(file string, f encrypted) error) error {
 	file, err := safefile.Follow(s.file)
 	if err != nil {
-		return source.Answer{}, s.trouble("open", err)
+		return s.trouble("open", err)
 	}
 	if _, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) {
-		return source.Answer{}, &source.Failure{
+		return &source.Failure{
 			Reason: s.file + " does not exist, and which keys shall open it is not for victorgen to say",
 			Remedy: "name the keys in .sops.yaml, then create it: sops edit " + s.file,
 		}
@@ -91,35 +113,30 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	unlock, err := dirlock.Lock(ctx, file)
 	if err != nil {
 		if ctx.Err() != nil {
-			return source.Answer{}, source.Network(ctx.Err())
+			return source.Network(ctx.Err())
 		}
-		return source.Answer{}, unwritable(err)
+		return unwritable(err)
 	}
 	defer unlock()
 	f, err := s.load()
 	if err != nil {
-		return source.Answer{}, err
+		return err
 	}
-	if !replace && !empty(f.values[key(ref)]) {
-		a := source.Read(ctx, s, []source.Ref{ref})[0]
-		if a.Value.Len() > 0 || a.Err != nil && !errors.Is(a.Err, source.ErrAbsent) {
-			return a, a.Err
-		}
-	}
-	path, err := f.path(ref)
-	if err != nil {
-		return source.Answer{}, err
-	}
-	if err := s.write(ctx, file, f, path, v); err != nil {
-		return source.Answer{}, err
-	}
-	return source.Answer{Value: v, Origin: s.origin(ref)}, nil
+	return do(file, f)
 }
 
-// write sets the value at path in a copy of f and replaces file with it.
-func (s *Source) write(ctx context.Context, file string, f encrypted, path []string, v value.Value) error {
-	if !utf8.Valid(v.Reveal()) {
-		return &source.Failure{Code: plan.CodeValueEncoding, Reason: "the value is not UTF-8 text", Remedy: "store its base64"}
+// change is what is to become of the value at a path: nothing, if it is empty.
+type change struct {
+	path  []string
+	value value.Value
+}
+
+// write makes changes in a copy of f, and replaces file with it.
+func (s *Source) write(ctx context.Context, file string, f encrypted, changes ...change) error {
+	for _, c := range changes {
+		if !utf8.Valid(c.value.Reveal()) {
+			return &source.Failure{Code: plan.CodeValueEncoding, Reason: "the value is not UTF-8 text", Remedy: "store its base64"}
+		}
 	}
 	// A file that may not be written is not replaced either.
 	if w, err := os.OpenFile(file, os.O_WRONLY, 0); err != nil {
@@ -135,26 +152,35 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, path []str
 	if _, err := pending.Write(f.text); err != nil {
 		return unwritable(err)
 	}
-	// What a file's rules leave out, sops writes in plain text. So the first
-	// thing that it is given is no secret.
-	for _, text := range []string{"is this encrypted?", string(v.Reveal())} {
-		quoted, err := json.Marshal(text)
-		if err != nil {
-			return err
+	formats := []string{"--input-type", f.format.name, "--output-type", f.format.name}
+	for _, c := range changes {
+		if c.value.Len() == 0 {
+			args := append(append([]string{"unset"}, formats...), pending.Name(), index(c.path))
+			if _, err = s.run(ctx, f, nil, args...); err != nil {
+				return err
+			}
+			continue
 		}
-		_, err = s.run(ctx, f, quoted, "set", "--input-type", f.format.name, "--output-type", f.format.name,
-			"--value-stdin", pending.Name(), index(path))
-		if err != nil {
-			return err
-		}
-		written, err := os.ReadFile(pending.Name())
-		if err != nil {
-			return unwritable(err)
-		}
-		if !f.format.encrypts(written, path) {
-			return &source.Failure{
-				Reason: "sops would leave it in plain text, by the rules that " + s.file + " was encrypted with",
-				Remedy: "look at unencrypted_suffix, encrypted_regex and the like at its end, and in .sops.yaml; or give the input another remote",
+		// What a file's rules leave out, sops writes in plain text. So the first
+		// thing that it is given is no secret.
+		for _, text := range []string{"is this encrypted?", string(c.value.Reveal())} {
+			quoted, err := json.Marshal(text)
+			if err != nil {
+				return err
+			}
+			args := append(append([]string{"set"}, formats...), "--value-stdin", pending.Name(), index(c.path))
+			if _, err = s.run(ctx, f, quoted, args...); err != nil {
+				return err
+			}
+			written, err := os.ReadFile(pending.Name())
+			if err != nil {
+				return unwritable(err)
+			}
+			if !f.format.encrypts(written, c.path) {
+				return &source.Failure{
+					Reason: "sops would leave it in plain text, by the rules that " + s.file + " was encrypted with",
+					Remedy: "look at unencrypted_suffix, encrypted_regex and the like at its end, and in .sops.yaml; or give the input another remote",
+				}
 			}
 		}
 	}

@@ -74,6 +74,8 @@ func standIn() int {
 	case len(args) == 8 && args[0] == "set" && args[1] == "--input-type" && args[3] == "--output-type" && args[4] == args[2] &&
 		args[5] == "--value-stdin" && minor >= 11:
 		return set(args[6], args[2], args[7])
+	case len(args) == 7 && args[0] == "unset" && args[1] == "--input-type" && args[3] == "--output-type" && args[4] == args[2] && minor >= 10:
+		return set(args[5], args[2], args[6])
 	}
 	return say(1, "Incorrect Usage: flag provided but not defined")
 }
@@ -137,7 +139,7 @@ func set(file, format, index string) int {
 	}
 	in, _ := io.ReadAll(os.Stdin)
 	var v any
-	if json.Unmarshal(in, &v) != nil {
+	if os.Args[1] == "set" && json.Unmarshal(in, &v) != nil {
 		return say(7, "Value for --set is not valid JSON")
 	}
 	at, path := values, strings.Split(strings.TrimSuffix(strings.TrimPrefix(index, `["`), `"]`), `"]["`)
@@ -150,6 +152,9 @@ func set(file, format, index string) int {
 		at = next
 	}
 	at[path[len(path)-1]] = v
+	if os.Args[1] == "unset" {
+		delete(at, path[len(path)-1])
+	}
 	if strings.HasSuffix(path[len(path)-1], "_unencrypted") {
 		note(file, "%s", v)
 	}

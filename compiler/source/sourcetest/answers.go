@@ -87,6 +87,12 @@ func FuzzAnswers(f *testing.F, secure bool, remote plan.Remote, open func(t *tes
 			a = source.Prove(ctx, p, []source.Ref{ref})[0]
 			check("prove", a, a.Err)
 		}
+		if h, ok := src.(source.Historian); ok {
+			for _, values := range []bool{true, false} {
+				a = h.Previous(ctx, []source.Ref{ref}, values)[0]
+				check("previous", a, a.Err)
+			}
+		}
 		if w, ok := src.(source.Writer); ok {
 			ref.Remote.Version = ""
 			v := value.New([]byte("what is to be stored"))

@@ -45,6 +45,13 @@ type Store struct {
 	Refuses func(v []byte) bool
 	// ReadOnly says that the source is no source.Writer.
 	ReadOnly bool
+	// Forgetful says that the source is no source.Historian.
+	Forgetful bool
+	// OneBack says that the source looks back no further than one version.
+	OneBack bool
+	// Second is how long a second takes by the store's clock, if that tells which of
+	// two versions is the older one.
+	Second time.Duration
 	// Wire is what can be made to go wrong, nil if nothing can.
 	Wire *Wire
 }
@@ -96,6 +103,11 @@ func Run(t *testing.T, open func(t *testing.T) *Store) {
 		{"deadline", (*checker).deadline},
 		{"down", (*checker).down},
 		{"retired", (*checker).retired},
+		{"previous", (*checker).previous},
+		{"previous, unread", (*checker).previousUnread},
+		{"previous, denied", (*checker).previousDenied},
+		{"kept", (*checker).kept},
+		{"kept, in a race", (*checker).keptInRace},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(&checker{T: t, Store: open(t)})

@@ -59,7 +59,7 @@ func TestSource(t *testing.T) {
 						s.put(mount, name(input), string(b))
 					},
 					Remote: func(input string) plan.Remote { return plan.Remote{Name: name(input), Property: "value"} },
-					Batch:  1, Ages: version == "v2", Empty: true, MaxValue: 1 << 20, Unlimited: true, ReadOnly: version == "v1",
+					Batch:  1, Ages: version == "v2", Empty: true, MaxValue: 1 << 20, Unlimited: true, ReadOnly: version == "v1", Forgetful: version == "v1",
 				}
 				data := mount + "/"
 				if version == "v2" {
@@ -517,5 +517,32 @@ func TestUntrusted(t *testing.T) {
 	want := "unreadable: its TLS certificate is not trusted; name its authority: VAULT_CACERT for this machine, and caBundle in the contract for the operator too"
 	if got := read(t.Context(), kv, "db#value"); got != want {
 		t.Error(got)
+	}
+}
+
+// TestPreviousOfProperty: a version in which another property has changed is not
+// the one before, and none that is deleted is.
+func TestPreviousOfProperty(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, v := range []string{`{"a":"1","b":"x"}`, `{"a":"2","b":"x"}`, `{"a":"2","b":"y"}`, `{"a":"2","b":"z"}`} {
+		s.put("secret", "app/db", v)
+	}
+	s.at("secret", "app/db", 2, func(v *stored) { v.created = v.created.Add(-time.Hour) })
+	s.at("secret", "app/db", 1, func(v *stored) { v.created = v.created.Add(-2 * time.Hour) })
+	previous := func(remote string) source.Answer {
+		src := New(plan.Source{Address: s.URL, Mount: "secret", Version: "v2"})
+		return source.Previous(t.Context(), src, []source.Ref{ref(remote)}, true)[0]
+	}
+	a := previous("app/db#a")
+	if said(a, nil) != "1" || time.Since(a.Changed) < 50*time.Minute {
+		t.Errorf("a: %s, replaced %v", said(a, nil), a.Changed)
+	}
+	if a := previous("app/db#b"); said(a, nil) != "y" || time.Since(a.Changed) > time.Minute {
+		t.Errorf("b: %s, replaced %v", said(a, nil), a.Changed)
+	}
+	s.at("secret", "app/db", 1, func(v *stored) { v.deleted = time.Now() })
+	if a := previous("app/db#a"); !errors.Is(a.Err, source.ErrAbsent) {
+		t.Errorf("deleted: %v", a.Err)
 	}
 }

@@ -1,0 +1,53 @@
+package gcpsecretmanager
+
+import (
+	"context"
+	"strconv"
+
+	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/victor-ai/victorgen/compiler/source"
+)
+
+var _ source.Historian = (*Source)(nil)
+
+// Previous implements source.Historian, by the numbers of versions. It needs
+// secretmanager.versions.access, and secretmanager.versions.get for their times.
+func (s *Source) Previous(ctx context.Context, refs []source.Ref, values bool) []source.Answer {
+	if !values {
+		return source.Unproved(refs)
+	}
+	return s.each(ctx, refs, func(c *connection, ctx context.Context, ref source.Ref) source.Answer {
+		now, number := c.at(ctx, ref, "latest")
+		return source.Before(ref.Remote.Property, now, func(yield func(source.Answer) bool) {
+			for n := number - 1; n > 0; n-- {
+				a, _ := c.at(ctx, ref, strconv.Itoa(n))
+				if !yield(a) {
+					return
+				}
+			}
+		})
+	})
+}
+
+// at reads one version, with its time and its number. One that is not enabled is
+// absent.
+func (c *connection) at(ctx context.Context, ref source.Ref, version string) (source.Answer, int) {
+	meta, err := c.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: c.version(ref, version)}, retry(ctx))
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return c.absent(ref), 0
+	case err != nil:
+		return source.Answer{Err: c.failure(err, ref, getVersion)}, 0
+	case numberOf(meta) < 1:
+		return source.Answer{Err: source.Nonsense("Secret Manager")}, 0
+	case meta.GetState() != secretmanagerpb.SecretVersion_ENABLED:
+		return c.absent(ref), 0
+	}
+	ref.Remote.Version = strconv.Itoa(numberOf(meta))
+	a := source.Answer{Origin: c.origin(ref), Changed: created(meta)}
+	a.Value, _, a.Err = c.access(ctx, ref, ref.Remote.Version)
+	return a, numberOf(meta)
+}
