@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -113,6 +114,7 @@ func (f *forge) serve(w http.ResponseWriter, r *http.Request) {
 		answer(422, map[string]string{"message": "Validation Failed"})
 		return
 	}
+	pull := regexp.MustCompile(`^/repos/victor/shop/pulls/(\d+)$`).FindStringSubmatch(r.URL.Path)
 	one := regexp.MustCompile(`^(?:/repos/victor/shop/issues/comments|/api/v4/projects/7/merge_requests/4/notes)/(\d+)$`).FindStringSubmatch(r.URL.Path)
 	switch {
 	case one != nil && r.Method == map[bool]string{false: "PATCH", true: "PUT"}[gitlab]:
@@ -134,9 +136,13 @@ func (f *forge) serve(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/api/v4/user":
 		answer(200, map[string]any{"id": forgeBot})
 	case r.URL.Path == "/repos/victor/shop/pulls" && r.Method == "POST":
-		p := map[string]any{"head": body["head"], "base": body["base"], "title": body["title"], "body": body["body"], "html_url": "https://forge.example/p/1"}
+		p := map[string]any{"head": body["head"], "base": body["base"], "title": body["title"], "body": body["body"], "html_url": "https://forge.example/p/1", "number": len(f.pulls) + 1}
 		f.pulls = append(f.pulls, p)
 		answer(201, p)
+	case r.Method == "PATCH" && pull != nil:
+		n, _ := strconv.Atoi(pull[1])
+		f.pulls[n-1]["body"] = body["body"]
+		answer(200, f.pulls[n-1])
 	case r.URL.Path == "/repos/victor/shop/pulls":
 		list := []any{}
 		for _, p := range f.pulls {
@@ -416,14 +422,15 @@ func (r *run) steps(t *testing.T, steps []step) {
 		case "actions/upload-artifact":
 			from := r.expand(t, s.With["path"].(string))
 			b, err := os.ReadFile(from)
+			to := filepath.Join(r.artifacts, s.With["name"].(string))
 			if err == nil {
-				err = os.WriteFile(filepath.Join(r.artifacts, filepath.Base(from)), b, 0o600)
+				err = cmp.Or(os.MkdirAll(to, 0o700), os.WriteFile(filepath.Join(to, filepath.Base(from)), b, 0o600))
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 		case "actions/download-artifact":
-			if err := os.CopyFS(r.expand(t, s.With["path"].(string)), os.DirFS(r.artifacts)); err != nil {
+			if err := os.CopyFS(r.expand(t, s.With["path"].(string)), os.DirFS(filepath.Join(r.artifacts, s.With["name"].(string)))); err != nil {
 				t.Fatal(err)
 			}
 		case "github/codeql-action/upload-sarif":
@@ -633,7 +640,7 @@ func TestActionTrouble(t *testing.T) {
 		"no comment":   {event{token: forgeToken, with: map[string]any{"comment": "false"}}, nil, "[skipped comment]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.refuse = test.refuse
+			s.refuse, s.comments = test.refuse, nil
 			test.event.name = "pull_request"
 			r := s.start(t, "pull-request.yml", test.event)
 			r.says(t, true, test.want) // for the tree is not built
@@ -696,9 +703,16 @@ func TestBuildAndRotateWorkflows(t *testing.T) {
 
 	contract := strings.Replace(shopContract, `"2160h"`, `"1s"`, 1)
 	main(map[string]string{"contract.cue": contract})
-	s.start(t, "rotate.yml", push).says(t, false, "dev: generated DB_PASSWORD", "pushed victorgen/rotate", "opened the pull request")
+	s.start(t, "rotate.yml", push).says(t, false, "pushed victorgen/rotate", "opened the pull request")
+	const rotated = "**1 value rotated in 1 environment**.\n\n### `dev`\n\n- `DB_PASSWORD in .secrets.dev:"
+	if body := fmt.Sprint(s.pulls[1]["body"]); !strings.HasPrefix(body, rotated) {
+		t.Errorf("the text of the pull request is %q", body)
+	}
 	first := s.git(t, s.origin, "rev-parse", "victorgen/rotate")
-	s.start(t, "rotate.yml", push).says(t, false, "dev: generated DB_PASSWORD", "pushed victorgen/rotate", "the pull request is open already")
+	s.start(t, "rotate.yml", push).says(t, false, "pushed victorgen/rotate", "the pull request is open already")
+	if body := fmt.Sprint(s.pulls[1]["body"]); strings.Count(body, rotated) != 2 {
+		t.Errorf("the text of the pull request is %q after a second rotation", body)
+	}
 	if second := s.git(t, s.origin, "rev-parse", "victorgen/rotate"); second == first || s.git(t, s.origin, "rev-parse", second+"^") != s.git(t, s.origin, "rev-parse", "main") {
 		t.Error("the second rotation did not take the place of the first")
 	}
@@ -775,7 +789,7 @@ func (s *shop) gitlab(t *testing.T, name, dir string, env ...string) (log string
 	}
 	for _, script := range []string{strings.Join(append(j.Before, j.Script...), "\n"), strings.Join(j.After, "\n")} {
 		script = strings.Replace(script, "rotate --due", "rotate", 1)
-		script = strings.Replace(script, `-- "$pattern"`, `-- "$pattern" DB_PASSWORD`, 1) // a file can't say how old a value is
+		script = strings.Replace(script, `-- "${patterns[@]}" > "$CI_PROJECT_DIR/victorgen.rotated.md"`, `-- "${patterns[@]}" DB_PASSWORD > "$CI_PROJECT_DIR/victorgen.rotated.md"`, 1) // a file can't say how old a value is
 		cmd := exec.Command("bash", "-eo", "pipefail", "-c", script)
 		cmd.Dir, cmd.Env = dir, append(vars, env...)
 		out, err := cmd.CombinedOutput()
@@ -831,13 +845,16 @@ func TestGitLabTemplate(t *testing.T) {
 	s.commit(t, "due")
 	s.git(t, s.work, "push", "--quiet", "origin", "main")
 	for i := range 2 {
-		expect("victorgen:rotate", false, "dev: generated DB_PASSWORD")
+		expect("victorgen:rotate", false, "- `DB_PASSWORD in .secrets.dev:")
 		s.git(t, s.work, "reset", "--quiet", "--hard", "origin/main")
 		if i == 0 {
 			expect("victorgen:propose", true, "there is no VICTORGEN_TOKEN", "CI_PIPELINE_SOURCE=schedule")
 		}
 		expect("victorgen:propose", false, "pushed victorgen/rotate", token, "CI_PIPELINE_SOURCE=schedule")
 		s.git(t, s.work, "reset", "--quiet", "--hard", "origin/main")
+	}
+	if text := s.git(t, s.origin, "log", "-1", "--format=%B", "victorgen/rotate"); !strings.Contains(text, "**1 value rotated in 1 environment**") {
+		t.Errorf("the commit says %q", text)
 	}
 	if n := s.git(t, s.origin, "rev-list", "--count", "main..victorgen/rotate"); n != "1" {
 		t.Errorf("the branch has %s commits", n)

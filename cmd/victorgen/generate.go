@@ -95,11 +95,8 @@ to learn the new one too: victorgen does not tell it.`,
   victorgen rotate ./envs/... --due -o markdown > summary.md
   victorgen rotate envs/production --due && victorgen build envs/production`,
 		Args: func(_ *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0 || len(args) == 1 && !o.due:
+			if len(args) == 0 || len(args) == 1 && !o.due {
 				return usageError{errors.New("name an environment, and then either inputs or --due")}
-			case !o.due && isPattern(args[:1]):
-				return usageError{errors.New("name one environment before inputs, or take --due")}
 			}
 			return nil
 		},
