@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"compiler/value":                    {"compiler/plan"},
 	"compiler/value/derive":             {"compiler/plan", "compiler/value"},
 	"compiler/permissions":              {"compiler/plan"},
-	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/limit"},
+	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/lazy", "internal/limit"},
 	"compiler/policy":                   {"schema", "compiler/plan", "internal/limit", "internal/safefile"},
 	"compiler/workload":                 {"compiler/plan", "internal/git", "internal/offline", "internal/safefile"},
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops", "internal/git"},

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -308,16 +309,11 @@ func fieldsAt(path []string) []string {
 		case reflect.Map, reflect.Slice:
 			t = t.Elem()
 		case reflect.Struct:
-			found := false
-			for f := range t.Fields() {
-				if f.Tag.Get("json") == name {
-					t, found = f.Type, true
-					break
-				}
-			}
+			field, found := fieldsOf(t)[name]
 			if !found {
 				return nil
 			}
+			t = field
 		default:
 			return nil
 		}
@@ -330,9 +326,7 @@ func fieldsAt(path []string) []string {
 	case t == reflect.TypeFor[map[string]alertSpec](): // whose names are those of the schema alone
 		names = alertNames()
 	case t.Kind() == reflect.Struct:
-		for f := range t.Fields() {
-			names = append(names, f.Tag.Get("json"))
-		}
+		names = slices.Collect(maps.Keys(fieldsOf(t)))
 	}
 	slices.Sort(names)
 	return names

@@ -88,13 +88,13 @@ func (c *compilation) checkESOVersion(p *plan.Plan, s *spec) {
 func kebab(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
 // store checks how the operator reaches a source.
-func (c *compilation) store(src plan.Source, spec *storeSpec, kind sourceKind) plan.Store {
+func (c *compilation) store(src plan.Source, spec *storeSpec, kind plan.SourceKind) plan.Store {
 	at := func(field ...string) []plan.Pos {
 		return last(c.ix.set(append([]string{"sources", src.Name, "store"}, field...)...))
 	}
 	if spec == nil {
 		spec = &storeSpec{}
-	} else if !kind.operator {
+	} else if !kind.Operator {
 		c.ds.Errorf(plan.CodeMisplaced, at(), "take it away", "source %s has a store, which means nothing at kind %s", src.Name, src.Kind)
 	}
 	s := plan.Store{
@@ -102,7 +102,7 @@ func (c *compilation) store(src plan.Source, spec *storeSpec, kind sourceKind) p
 		MountPath: cmp.Or(spec.MountPath, "kubernetes"), ClusterProject: spec.ClusterProject,
 		ClusterLocation: spec.ClusterLocation, ClusterName: spec.ClusterName,
 	}
-	if !kind.operator {
+	if !kind.Operator {
 		return s
 	}
 	set := map[string]bool{
@@ -112,7 +112,7 @@ func (c *compilation) store(src plan.Source, spec *storeSpec, kind sourceKind) p
 	for _, field := range sortedKeys(set) {
 		switch {
 		case !set[field]:
-		case !slices.Contains(kind.store, field):
+		case !slices.Contains(kind.StoreFields, field):
 			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away",
 				"the store of source %s has a %s, which means nothing at kind %s", src.Name, field, src.Kind)
 		case spec.Existing != "":
@@ -132,7 +132,7 @@ func (c *compilation) store(src plan.Source, spec *storeSpec, kind sourceKind) p
 	return s
 }
 
-func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, store string, kind sourceKind) *plan.ServiceAccount {
+func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, store string, kind plan.SourceKind) *plan.ServiceAccount {
 	path := []string{"sources", src.Name, "store", "serviceAccount"}
 	at := func(field string) []plan.Pos { return last(c.ix.set(append(path[:4:4], field)...)) }
 	sa := &plan.ServiceAccount{
@@ -146,7 +146,7 @@ func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, s
 	for _, field := range sortedKeys(set) {
 		switch {
 		case set[field] == "":
-		case !slices.Contains(kind.store, field):
+		case !slices.Contains(kind.StoreFields, field):
 			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away",
 				"the service account of source %s says %s, which means nothing at kind %s", src.Name, field, src.Kind)
 		case spec.Existing:
@@ -156,7 +156,7 @@ func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, s
 	}
 	// Without them the operator does not even ask.
 	for _, field := range []string{"awsRole", "azureClient"} {
-		if slices.Contains(kind.store, field) && set[field] == "" && !spec.Existing {
+		if slices.Contains(kind.StoreFields, field) && set[field] == "" && !spec.Existing {
 			c.ds.Errorf(plan.CodeIncomplete, last(c.ix.set(path...)), "write "+field+", or existing: true if somebody else makes it",
 				"the service account of source %s has no %s", src.Name, field)
 		}
@@ -276,11 +276,11 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 // checkReferred checks that the operator can get in for k.
 func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
 	src := c.sources[in.Source]
-	kind, ok := sourceKinds[src.Kind]
+	kind, ok := plan.KindOf(src.Kind)
 	if !ok {
 		return // CUE has complained of it
 	}
-	if !kind.operator {
+	if !kind.Operator {
 		c.ds.Errorf(plan.CodeExternal, k.Pos[:min(1, len(k.Pos))],
 			`let the input live at a remote source, or write delivery: kind: "sealed" for the secret`,
 			"key %q of an external secret is made from %s at source %s, which the operator cannot reach", k.Name, in.Name, src)
@@ -299,10 +299,9 @@ func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
 	}
 	at := last(c.ix.set("sources", src.Name, "store", "name"))
 	c.checkNameAt(at, "the store's name", src.Store.Name, dnsSubdomain)
-	given := map[string]string{"region": src.Region, "vault": src.Vault, "project": src.Project, "address": src.Address}
-	if given[kind.needs] == "" {
-		c.ds.Errorf(plan.CodeExternal, last(src.Pos), "write "+kind.needs+", or name a store that exists",
-			"source %s has no %s, and external delivery has no variable to take it from", src, kind.needs)
+	if said(sourceSpec{Source: src})[kind.OperatorNeeds] == "" {
+		c.ds.Errorf(plan.CodeExternal, last(src.Pos), "write "+kind.OperatorNeeds+", or name a store that exists",
+			"source %s has no %s, and external delivery has no variable to take it from", src, kind.OperatorNeeds)
 	}
 	if _, ok := src.AzureCloud(); src.Kind == plan.AzureKeyVault && !ok {
 		c.ds.Errorf(plan.CodeExternal, last(c.ix.set("sources", src.Name, "vault")), "name a vault of Azure, or a store that exists",

@@ -391,7 +391,8 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	case trial.Kind == plan.RSA || trial.Kind == plan.Ed25519 || trial.Kind == plan.ECDSA:
 		n = 1
 	}
-	limit := sourceKinds[c.sources[in.Source].Kind].maxValue
+	kind, _ := plan.KindOf(c.sources[in.Source].Kind)
+	limit := kind.MaxValue
 	asked := trialKey(*in, trial, n, limit)
 	if c.options.Shared != nil {
 		if _, good := c.options.Shared.good.Load(asked); good {

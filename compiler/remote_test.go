@@ -9,7 +9,8 @@ import (
 
 func TestDefaultRemote(t *testing.T) {
 	t.Parallel()
-	for from, want := range map[sourceSpec]string{
+	type names struct{ Names, Object string }
+	for from, want := range map[names]string{
 		{}:                              "db-password",
 		{Names: "kebab"}:                "db-password",
 		{Names: "snake"}:                "db_password",
@@ -17,7 +18,7 @@ func TestDefaultRemote(t *testing.T) {
 		{Object: "svc/all"}:             "svc/all#DB_PASSWORD",
 		{Object: "all", Names: "snake"}: "all#DB_PASSWORD",
 	} {
-		if got := defaultRemote("DB_PASSWORD", plan.AWSSSM, from); got != want {
+		if got := defaultRemote("DB_PASSWORD", plan.AWSSSM, sourceSpec{Names: from.Names, Object: from.Object}); got != want {
 			t.Errorf("%+v: %s, not %s", from, got, want)
 		}
 	}

@@ -11,81 +11,24 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
-// sourceKind says what a contract may ask of one kind of source.
-type sourceKind struct {
-	fields    []string       // of schema.#Source that mean something
-	separator string         // between prefix and name
-	name      *regexp.Regexp // the names that there can be; nil where inputs have their own
-	maxName   int            // the characters that a name may have
-	rule      string         // what the two say, in words
-	versions  bool           // whether a version can be selected
-	binary    bool           // whether it can hold bytes that are no text
-	arn       string         // the service in its ARNs, by which it can be asked; empty is none
-	maxValue  int            // the bytes that a value may have; 0 is no limit that matters
-	operator  bool           // whether the External Secrets Operator reaches it
-	needs     string         // the field without which it does not; empty is none
-	store     []string       // the fields of schema.#Store that mean something, beside name and existing
-}
-
-// sourceKinds are the rules of the services themselves.
-var sourceKinds = map[string]sourceKind{
-	plan.Env: {fields: []string{"file", "environment"}},
-	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html (names) and
-	// https://docs.aws.amazon.com/general/latest/gr/ssm.html (sizes; that of an advanced parameter)
-	plan.AWSSSM: {
-		fields: []string{"region", "prefix", "kmsKey", "names", "object"}, separator: "/", versions: true, maxValue: 8 << 10,
-		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$`), maxName: 1011,
-		rule:     "up to 1011 letters, digits, and any of _.- in up to 15 parts that / separates",
-		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"}, arn: "ssm",
-	},
-	// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
-	plan.AWSSecretsManager: {
-		fields: []string{"region", "prefix", "kmsKey", "names", "object"}, separator: "/", versions: true, binary: true, maxValue: 64 << 10,
-		name: regexp.MustCompile(`^(arn:[^\s?#]+|[A-Za-z0-9/_+=.@-]+)$`), maxName: 512,
-		rule:     "up to 512 letters, digits, and any of /_+=.@-",
-		operator: true, needs: "region", store: []string{"serviceAccount", "awsRole"}, arn: "secretsmanager",
-	},
-	// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#objects-identifiers-and-versioning and
-	// https://learn.microsoft.com/azure/key-vault/secrets/about-secrets
-	plan.AzureKeyVault: {
-		fields: []string{"vault", "prefix", "names", "object"}, separator: "-", versions: true, maxValue: 25000,
-		name: regexp.MustCompile(`^[A-Za-z0-9-]+$`), maxName: 127,
-		rule:     "up to 127 letters, digits and hyphens",
-		operator: true, needs: "vault", store: []string{"serviceAccount", "azureClient", "azureTenant"},
-	},
-	// https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create and
-	// https://cloud.google.com/secret-manager/quotas
-	plan.GCPSecretManager: {
-		fields: []string{"project", "location", "prefix", "names", "object"}, separator: "-", versions: true, binary: true, maxValue: 64 << 10,
-		name: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), maxName: 255,
-		rule:     "up to 255 letters, digits, hyphens and underscores",
-		operator: true, needs: "project", store: []string{"serviceAccount", "gcpAccount", "clusterProject", "clusterLocation", "clusterName"},
-	},
-	// https://developer.hashicorp.com/vault/api-docs/secret/kv
-	plan.Vault: {
-		fields: []string{"address", "namespace", "caBundle", "mount", "version", "prefix", "names", "object"}, separator: "/", versions: true,
-		name: regexp.MustCompile(`^[^/\s?#]+(/[^/\s?#]+)*$`), maxName: 512,
-		rule:     "up to 512 characters without spaces, in parts that / separates",
-		operator: true, needs: "address", store: []string{"serviceAccount", "role", "mountPath"},
-	},
-	plan.SOPS: {
-		fields: []string{"file", "names", "object"},
-		name:   regexp.MustCompile(`^[^\n?#]+$`), maxName: 512,
-		rule: "up to 512 characters on one line",
-	},
-	plan.Files: {
-		fields: []string{"dir"}, binary: true, maxValue: 1 << 20,
-		name: regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`), maxName: 200,
-		rule: "up to 200 letters, digits, and any of _.-, without a dot first",
-	},
-}
+// namePatterns are those of the kinds of source.
+var namePatterns = func() map[string]*lazy.Regexp {
+	patterns := map[string]*lazy.Regexp{}
+	for _, k := range plan.Kinds {
+		patterns[k.Name] = lazy.MustCompile(k.NamePattern)
+	}
+	return patterns
+}()
 
 // fieldForms are what fields can be of which a client makes a part of the host,
 // or of the path, that it asks: nothing that leads elsewhere.
@@ -109,33 +52,62 @@ var systemMounts = []string{"auth", "sys", "identity", "cubbyhole", "audit"}
 // where the contract names none.
 const filesDir = ".secrets.%s.d"
 
+// exampleFields are what the fields may look like without which a kind means nothing.
+var exampleFields = map[string]string{"file": `file: "secrets.enc.yaml"`}
+
+// said is what a contract says of a source, by the names of the fields: those that it
+// leaves out are empty.
+func said(s sourceSpec) map[string]string {
+	set := map[string]string{"names": s.Names, "object": s.Object}
+	v := reflect.ValueOf(s.Source)
+	for f := range v.Type().Fields() {
+		field := f.Tag.Get("json")
+		switch got := v.FieldByIndex(f.Index).Interface().(type) {
+		case string:
+			set[field] = got
+		case []string:
+			set[field] = strings.Join(got, " ")
+		case *bool:
+			if got != nil {
+				set[field] = strconv.FormatBool(*got)
+			}
+		}
+	}
+	delete(set, "-") // which no contract can say
+	delete(set, "kind")
+	return set
+}
+
 // source checks one source and returns it as the plan has it.
 func (c *compilation) source(name string, s sourceSpec) plan.Source {
-	src := plan.Source{
-		Name: name, Kind: s.Kind, Prefix: s.Prefix, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
-		Location: s.Location, Namespace: s.Namespace, Address: s.Address, Mount: s.Mount, Version: s.Version, Pos: c.ix.declared("sources", name),
-	}
+	src := s.Source
+	src.Name, src.File, src.Dir, src.CABundle, src.Pos = name, "", "", "", c.ix.declared("sources", name)
 	c.checkHandle("source", name, "sources", name)
-	kind, ok := sourceKinds[s.Kind]
+	kind, ok := plan.KindOf(s.Kind)
 	if !ok {
 		return src // CUE has complained of it
 	}
-	set := map[string]string{
-		"names": s.Names, "object": s.Object,
-		"prefix": s.Prefix, "file": s.File, "dir": s.Dir, "region": s.Region, "kmsKey": s.KMSKey, "vault": s.Vault, "project": s.Project,
-		"location": s.Location, "namespace": s.Namespace, "address": s.Address, "caBundle": s.CABundle, "mount": s.Mount, "version": s.Version,
-	}
+	set := said(s)
 	for _, field := range sortedKeys(set) {
 		if field != "caBundle" { // which has lines
 			c.checkPrintable(field+" of source "+name, set[field], "sources", name, field)
 		}
-		if set[field] != "" && !slices.Contains(kind.fields, field) {
+		if set[field] != "" && !slices.Contains(kind.Fields, field) {
+			verb := "has a "
+			if strings.ContainsRune("aeiou", rune(field[0])) {
+				verb = "says "
+			}
 			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, field)),
-				"it has "+plan.And(kind.fields), "source %s has a %s, which means nothing at kind %s", name, field, s.Kind)
+				"it has "+plan.And(kind.Fields), "source %s %s, which means nothing at kind %s", name, verb+field, s.Kind)
+		}
+	}
+	for _, field := range kind.Needs {
+		if set[field] == "" {
+			c.ds.Errorf(plan.CodeIncomplete, src.Pos, "write "+exampleFields[field]+", say", "source %s of kind %s has no %s", name, s.Kind, field)
 		}
 	}
 	for field, value := range set {
-		if form, ok := fieldForms[field]; ok && value != "" && slices.Contains(kind.fields, field) && !(field == "vault" && strings.Contains(value, "/")) && !form.valid.MatchString(value) {
+		if form, ok := fieldForms[field]; ok && value != "" && slices.Contains(kind.Fields, field) && !(field == "vault" && strings.Contains(value, "/")) && !form.valid.MatchString(value) {
 			c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, field)), form.rule, "%s of source %s is not one", field, name)
 		}
 	}
@@ -144,11 +116,6 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, "mount")), `write the path of the engine, as in mount: "secret"`,
 			"mount of source %s is not a KV engine: what is there is Vault's own, tokens among it", name)
 	}
-	if s.Environment != nil && !slices.Contains(kind.fields, "environment") {
-		c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, "environment")),
-			"it has "+plan.And(kind.fields), "source %s says environment, which means nothing at kind %s", name, s.Kind)
-	}
-	src.ProcessEnv = s.Environment
 	for field, link := range map[string]string{"vault": s.Vault, "address": s.Address} {
 		if u, err := url.Parse(link); (field == "address" && link != "" || strings.Contains(link, "/")) &&
 			(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil) {
@@ -168,9 +135,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 			src.CABundle = c.caBundle(name, s)
 		}
 	case plan.SOPS:
-		if s.File == "" {
-			c.ds.Errorf(plan.CodeIncomplete, src.Pos, `write file: "secrets.enc.yaml", say`, "source %s of kind sops has no file", name)
-		} else if !slices.Contains([]string{".env", ".yaml", ".yml", ".json"}, filepath.Ext(s.File)) {
+		if s.File != "" && !slices.Contains([]string{".env", ".yaml", ".yml", ".json"}, filepath.Ext(s.File)) {
 			c.ds.Errorf(plan.CodeSourceCannot, last(c.ix.set("sources", name, "file")), "its name must end in .env, .yaml, .yml or .json",
 				"file of source %s has a name of which sops can't tell the format", name)
 		}
@@ -246,7 +211,7 @@ const vaultProperty = "value"
 
 // remote says where in is at src, and checks that it can be there.
 func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, from sourceSpec) plan.Remote {
-	kind, ok := sourceKinds[src.Kind]
+	kind, ok := plan.KindOf(src.Kind)
 	at := last(c.ix.set("inputs", in.Name, "remote"))
 	if spec.Remote == "" {
 		at = last(in.Pos)
@@ -257,10 +222,10 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 	if in.Default != nil || !ok {
 		return plan.Remote{} // no source is asked
 	}
-	if in.Encoding == plan.Binary && !kind.binary {
+	if in.Encoding == plan.Binary && !kind.Binary {
 		cannot(`store its base64 there and write encoding: "base64"`, "is binary, but source %s holds text alone", src)
 	}
-	if kind.name == nil || src.Kind == plan.SOPS && filepath.Ext(src.File) == ".env" {
+	if kind.NamePattern == "" || src.Kind == plan.SOPS && filepath.Ext(src.File) == ".env" {
 		return plan.Remote{}
 	}
 	c.checkPrintable("the remote of input "+in.Name, spec.Remote, "inputs", in.Name, "remote")
@@ -274,7 +239,7 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 			"has the remote %q, which can't be read", spec.Remote)
 		return r
 	}
-	r.Name = joinName(from.Prefix, r.Name, kind.separator)
+	r.Name = joinName(from.Prefix, r.Name, kind.Separator)
 	if src.Kind == plan.AWSSSM && strings.Contains(r.Name, "/") && !strings.HasPrefix(r.Name, "arn:") {
 		r.Name = "/" + strings.TrimPrefix(r.Name, "/")
 	}
@@ -290,12 +255,12 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 			}
 		}
 	}
-	if strings.HasPrefix(r.Name, "arn:") && kind.arn != "" {
+	if strings.HasPrefix(r.Name, "arn:") && kind.ARN != "" {
 		// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 		arn := append(strings.SplitN(r.Name, ":", 6), make([]string, 6)...)
 		switch {
-		case arn[2] != kind.arn:
-			cannot("let the input live at a source of that service", "has the ARN of something of %q, but source %s asks %s", arn[2], src, kind.arn)
+		case arn[2] != kind.ARN:
+			cannot("let the input live at a source of that service", "has the ARN of something of %q, but source %s asks %s", arn[2], src, kind.ARN)
 		case src.Region != "" && arn[3] != src.Region:
 			cannot("give it a source of that region", "has an ARN of region %q, but source %s asks in %s, where it is not", arn[3], src, src.Region)
 		case in.Class == plan.Generated:
@@ -303,10 +268,10 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 		}
 	}
 	parts := strings.Split(r.Name, "/")
-	if len(r.Name) > kind.maxName || !kind.name.MatchString(r.Name) || slices.Contains(parts, ".") || slices.Contains(parts, "..") {
-		cannot("a name there has "+kind.rule, "would be %q at source %s, which can't be", r.Name, src)
+	if len(r.Name) > kind.MaxName || !namePatterns[kind.Name].MatchString(r.Name) || slices.Contains(parts, ".") || slices.Contains(parts, "..") {
+		cannot("a name there has "+kind.NameRule, "would be %q at source %s, which can't be", r.Name, src)
 	}
-	if r.Version != "" && (!kind.versions || src.Version == "v1") {
+	if r.Version != "" && (!kind.Versions || src.Version == "v1") {
 		cannot("leave ?version= out", "selects a version, but source %s keeps none", src)
 	}
 	if in.Class == plan.Generated {
@@ -415,7 +380,7 @@ func (c *compilation) useKind(s *spec, kind string) {
 		if s.Sources == nil { // a mistake elsewhere has kept CUE from filling in the default
 			s.Sources = map[string]sourceSpec{}
 		}
-		s.Sources["default"] = sourceSpec{Kind: kind}
+		s.Sources["default"] = sourceSpec{Source: plan.Source{Kind: kind}}
 	case 1:
 		c.defaultSource = declared[0]
 	default:

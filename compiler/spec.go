@@ -43,26 +43,13 @@ type secretPathSpec struct {
 	Path string `json:"path"`
 }
 
+// sourceSpec is a source as the contract writes it: File and Dir are relative, and what
+// is left out is empty.
 type sourceSpec struct {
-	Kind      string     `json:"kind"`
-	Prefix    string     `json:"prefix"`
-	Names     string     `json:"names"`
-	Object    string     `json:"object"`
-	File      string     `json:"file"`
-	Dir       string     `json:"dir"`
-	Region    string     `json:"region"`
-	KMSKey    string     `json:"kmsKey"`
-	Vault     string     `json:"vault"`
-	Project   string     `json:"project"`
-	Location  string     `json:"location"`
-	Address   string     `json:"address"`
-	Namespace string     `json:"namespace"`
-	CABundle  string     `json:"caBundle"`
-	Mount     string     `json:"mount"`
-	Version   string     `json:"version"`
-	Store     *storeSpec `json:"store"`
-
-	Environment *bool `json:"environment"`
+	plan.Source
+	Names  string     `json:"names"`
+	Object string     `json:"object"`
+	Store  *storeSpec `json:"store"`
 }
 
 type storeSpec struct {
@@ -316,10 +303,7 @@ func unknownFields(v any, t reflect.Type, path []string, report func(path []stri
 			unknownFields(m[name], t.Elem(), append(path[:len(path):len(path)], name), report)
 		}
 	case reflect.Struct:
-		fields := map[string]reflect.Type{}
-		for f := range t.Fields() {
-			fields[f.Tag.Get("json")] = f.Type
-		}
+		fields := fieldsOf(t)
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			p := append(path[:len(path):len(path)], name)
 			if ft, ok := fields[name]; ok {
@@ -329,6 +313,18 @@ func unknownFields(v any, t reflect.Type, path []string, report func(path []stri
 			}
 		}
 	}
+}
+
+// fieldsOf returns the types of the fields that a contract can write at a struct, by
+// their names there.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	fields := map[string]reflect.Type{}
+	for _, f := range reflect.VisibleFields(t) {
+		if tag := f.Tag.Get("json"); tag != "-" && !f.Anonymous {
+			fields[tag] = f.Type
+		}
+	}
+	return fields
 }
 
 // dotted writes a path as CUE does: inputs.DB_HOST, secrets."victor-ai".keys,

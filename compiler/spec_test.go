@@ -105,11 +105,10 @@ func TestSpec(t *testing.T) {
 		}
 		delete(kinds, "allow") // which a policy adds to a plan
 		var tags []string
-		for f := range tt.goType.Fields() {
-			tag := f.Tag.Get("json")
+		for tag, fieldType := range fieldsOf(tt.goType) {
 			tags = append(tags, tag)
-			if kind, ok := kinds[tag]; ok && !holds(f.Type, kind) {
-				t.Errorf("%s.%s is %v in CUE, and %v in Go", tt.definition, tag, kind, f.Type)
+			if kind, ok := kinds[tag]; ok && !holds(fieldType, kind) {
+				t.Errorf("%s.%s is %v in CUE, and %v in Go", tt.definition, tag, kind, fieldType)
 			}
 		}
 		slices.Sort(tags)
@@ -226,9 +225,6 @@ func TestTables(t *testing.T) {
 	}
 
 	kinds := field("#Source", "", "kind")
-	if diff := cmp.Diff(slices.Sorted(slices.Values(kinds)), slices.Sorted(maps.Keys(sourceKinds))); diff != "" {
-		t.Errorf("sourceKinds (-schema +Go):\n%s", diff)
-	}
 
 	for _, kind := range field("#Generate", "", "kind") {
 		if known, _ := derive.Kinds(kind); known {

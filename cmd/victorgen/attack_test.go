@@ -11,9 +11,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
 	"log"
 	"maps"
@@ -25,7 +22,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -55,17 +51,17 @@ const (
 // noAddress are fields that name no address, and why.
 type noAddress string
 
-// attacks has, for each kind of source by its name in compiler/sources.go, what a
+// attacks has, for each kind of source by its name, what a
 // contract can do with each of its fields.
 var attacks = map[string]map[string][]any{
-	"Env": {
+	plan.Env: {
 		"file":        {attack{contract: `sources: default: {kind: "env", file: "` + evil + `/x"}`}, attack{contract: `sources: default: {kind: "env", file: "//kv.evil.invalid/x"}`}},
 		"environment": {noAddress("a switch")},
 	},
-	"Files": {
+	plan.Files: {
 		"dir": {attack{contract: `sources: default: {kind: "files", dir: "` + evil + `/x"}`}},
 	},
-	"SOPS": {
+	plan.SOPS: {
 		"file": {
 			attack{contract: sopsFile("yaml"), files: map[string]string{"secrets.yaml": "sops:\n  hc_vault:\n    - vault_address: " + evil + "\n"}, allow: []string{"--allow", evil}},
 			attack{contract: sopsFile("yaml"), files: map[string]string{"secrets.yaml": "sops:\n  azure_kv:\n    - vault_url: " + evil + "\n"}, allow: []string{"--allow", evil}},
@@ -80,7 +76,7 @@ var attacks = map[string]map[string][]any{
 		},
 		"names": {noAddress("how names are written")}, "object": {noAddress("a name at the source")},
 	},
-	"Vault": {
+	plan.Vault: {
 		"address": {
 			attack{contract: `sources: default: {kind: "vault", address: "` + evil + `"}`, allow: []string{"--allow", evil}},
 			attack{contract: `sources: default: {kind: "vault", address: "http://kv.evil.invalid"}`, allow: []string{"--allow", "http://kv.evil.invalid"}},
@@ -99,9 +95,9 @@ var attacks = map[string]map[string][]any{
 		"version": {noAddress("one of two words")}, "names": {noAddress("how names are written")},
 		"object": {attack{contract: `sources: default: {kind: "vault", object: "//kv.evil.invalid/x"}`}},
 	},
-	"AWSSSM":            attacksOnAWS("aws-ssm"),
-	"AWSSecretsManager": attacksOnAWS("aws-secretsmanager"),
-	"AzureKeyVault": {
+	plan.AWSSSM:            attacksOnAWS("aws-ssm"),
+	plan.AWSSecretsManager: attacksOnAWS("aws-secretsmanager"),
+	plan.AzureKeyVault: {
 		"vault": {
 			attack{contract: `sources: default: {kind: "azure-keyvault", vault: "` + evil + `"}`, allow: []string{"--allow", evil}},
 			attack{contract: `sources: default: {kind: "azure-keyvault", vault: "https://kv.vault.azure.net.evil.invalid"}`},
@@ -115,7 +111,7 @@ var attacks = map[string]map[string][]any{
 		"names":  {noAddress("how names are written")},
 		"object": {attack{contract: `sources: default: {kind: "azure-keyvault", vault: "shop-kv", object: "//kv.evil.invalid/"}`}},
 	},
-	"GCPSecretManager": {
+	plan.GCPSecretManager: {
 		"project": {
 			attack{contract: `sources: default: {kind: "gcp-secretmanager", project: "//kv.evil.invalid/x"}`},
 			attack{contract: `sources: default: {kind: "gcp-secretmanager", project: "kv.evil.invalid:x"}`},
@@ -446,7 +442,10 @@ func TestAttacks(t *testing.T) {
 	if raceDetector {
 		t.Skip("it runs processes, which have no race detector")
 	}
-	kinds := kindsOf(t)
+	kinds := map[string][]string{}
+	for _, kind := range plan.Kinds {
+		kinds[kind.Name] = kind.Fields
+	}
 	for kind, fields := range kinds {
 		for _, field := range fields {
 			if len(attacks[kind][field]) == 0 {
@@ -460,9 +459,6 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("the kind %s of sources has no field %s", kind, field)
 			}
 		}
-	}
-	if len(kinds) != len(plan.SourceKinds) {
-		t.Errorf("there are %d kinds, not %d", len(kinds), len(plan.SourceKinds))
 	}
 	verbs := []string{"build --timeout 5s", "verify --source --timeout 5s"}
 	fails := func(t *testing.T, a *attacked, what attack, verbs ...string) {
@@ -524,35 +520,4 @@ func TestAttacks(t *testing.T) {
 			t.Errorf("the cluster was sent nothing, but %v", told)
 		}
 	})
-}
-
-// kindsOf returns the fields of each kind of source, by its name, as the table in
-// compiler/sources.go has them.
-func kindsOf(t *testing.T) map[string][]string {
-	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "../../compiler/sources.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds := map[string][]string{}
-	ast.Inspect(f, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || spec.Names[0].Name != "sourceKinds" {
-			return true
-		}
-		for _, each := range spec.Values[0].(*ast.CompositeLit).Elts {
-			kind := each.(*ast.KeyValueExpr)
-			name := kind.Key.(*ast.SelectorExpr).Sel.Name
-			for _, part := range kind.Value.(*ast.CompositeLit).Elts {
-				if part := part.(*ast.KeyValueExpr); part.Key.(*ast.Ident).Name == "fields" {
-					for _, field := range part.Value.(*ast.CompositeLit).Elts {
-						text, _ := strconv.Unquote(field.(*ast.BasicLit).Value)
-						kinds[name] = append(kinds[name], text)
-					}
-				}
-			}
-		}
-		return false
-	})
-	return kinds
 }

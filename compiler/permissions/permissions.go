@@ -67,7 +67,7 @@ func Of(p *plan.Plan) []Policy {
 	var all []Policy
 	for _, s := range p.Sources {
 		uses := []Use{Read, Prove, Write, Fetch, Push}
-		if s.Kind == plan.Env || s.Kind == plan.SOPS || s.Kind == plan.Files {
+		if kind, _ := plan.KindOf(s.Kind); kind.Note != "" {
 			uses = []Use{""}
 		}
 		for _, use := range uses {
@@ -130,12 +130,9 @@ func policyOf(s plan.Source, use Use, names []string) Policy {
 		return secretManager(s, use, names)
 	case plan.Vault:
 		return vault(s, use, names)
-	case plan.SOPS:
-		return Policy{Note: "The program sops reads and writes the file, for whoever has it and one of the keys that it is encrypted for."}
-	case plan.Files:
-		return Policy{Note: "No service is asked: the values are in files that their owner alone may read."}
-	case plan.Env:
-		return Policy{Note: "No service is asked: the values are in the environment of the process, or in a file that its user alone may read."}
+	}
+	if kind, _ := plan.KindOf(s.Kind); kind.Note != "" {
+		return Policy{Note: kind.Note}
 	}
 	return Policy{Note: fmt.Sprintf("What a source of kind %s must allow is not known.", s.Kind)}
 }

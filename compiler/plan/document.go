@@ -29,26 +29,6 @@ type Document struct {
 	Workloads   *WorkloadsDocument        `json:"workloads"`
 }
 
-// SourceDocument is a source in a [Document].
-type SourceDocument struct {
-	Kind       string         `json:"kind"`
-	Prefix     string         `json:"prefix"`
-	File       string         `json:"file"` // in the module, or absolute
-	Dir        string         `json:"dir"`  // in the module, or absolute
-	ProcessEnv *bool          `json:"processEnv"`
-	Region     string         `json:"region"`
-	KMSKey     string         `json:"kmsKey"`
-	Vault      string         `json:"vault"`
-	Project    string         `json:"project"`
-	Location   string         `json:"location"`
-	Namespace  string         `json:"namespace"`
-	Address    string         `json:"address"`
-	CABundle   string         `json:"caBundle"`
-	Mount      string         `json:"mount"`
-	Version    string         `json:"version"`
-	Store      *StoreDocument `json:"store"` // null if no external secret needs it
-}
-
 // StoreDocument is how external delivery reaches a source in a [Document].
 type StoreDocument struct {
 	Name           string                  `json:"name"`
@@ -239,22 +219,6 @@ func (p *Plan) Document(fingerprint func(file string) string) Document {
 		}
 		for _, r := range w.References {
 			d.Workloads.References = append(d.Workloads.References, ReferenceDocument(r))
-		}
-	}
-	return d
-}
-
-func (p *Plan) sourceDocument(s Source) SourceDocument {
-	d := SourceDocument{
-		Kind: s.Kind, Prefix: s.Prefix, File: p.inModule(s.File), Dir: p.inModule(s.Dir), ProcessEnv: s.ProcessEnv, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
-		Location: s.Location, Namespace: s.Namespace, Address: s.Address, CABundle: s.CABundle, Mount: s.Mount, Version: s.Version,
-	}
-	external := func(sec Secret) bool { return sec.Delivery.Kind == External }
-	if slices.ContainsFunc(p.Secrets, external) && s.Store.Name != "" {
-		d.Store = &StoreDocument{Name: s.Store.Name, Existing: s.Store.Existing, Role: s.Store.Role, MountPath: s.Store.MountPath}
-		if a := s.Store.ServiceAccount; a != nil {
-			account := ServiceAccountDocument(*a)
-			d.Store.ServiceAccount = &account
 		}
 	}
 	return d

@@ -47,8 +47,7 @@ func Exposed(ctx context.Context, src plan.Source) string {
 // text; empty is none. Whatever file a kind has of which nothing is known, it is
 // taken for one.
 func PlainPlace(src plan.Source) string {
-	switch src.Kind {
-	case plan.AWSSSM, plan.AWSSecretsManager, plan.AzureKeyVault, plan.GCPSecretManager, plan.Vault, plan.SOPS:
+	if kind, ok := plan.KindOf(src.Kind); ok && !kind.Plain {
 		return ""
 	}
 	return cmp.Or(src.At(), src.Dir)

@@ -63,8 +63,10 @@ func Addresses(p *plan.Plan, g Grant, lookup func(string) (string, bool), asks b
 			}
 		case plan.SOPS:
 			c.sops(s)
-		case plan.Env, plan.Files, plan.AWSSSM, plan.AWSSecretsManager, plan.GCPSecretManager: // which name no address
 		default:
+			if kind, _ := plan.KindOf(s.Kind); kind.NoAddress {
+				continue
+			}
 			report := c.ds.Errorf
 			if !asks {
 				report = c.ds.Warnf
