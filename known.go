@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // Known asks of which inputs of e there have been values: the lock of the tree in dir,
@@ -54,7 +54,7 @@ func localPlace(src plan.Source) string {
 	return source.PlainPlace(src)
 }
 
-var environmentName = regexp.MustCompile(`^[a-z0-9-]+$`)
+var environmentName = lazy.MustCompile(`^[a-z0-9-]+$`)
 
 // leftByOthers finds values of inputs in files beside those of e that are called
 // after an environment which the module does not have: e may be what that is called

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // errNoAnswer stands for every answer that no API server gives.
@@ -48,7 +48,7 @@ func (r request) String() string {
 
 // forbidden is how the API server says that a permission is missing
 // (https://github.com/kubernetes/kubernetes/blob/v1.35.1/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go).
-var forbidden = regexp.MustCompile(`^[^{}]*User "[^"]*" cannot ([a-z]+) resource "([a-z/]+)" in API group "([a-z0-9.-]*)"`)
+var forbidden = lazy.MustCompile(`^[^{}]*User "[^"]*" cannot ([a-z]+) resource "([a-z/]+)" in API group "([a-z0-9.-]*)"`)
 
 // known reports whether all of that is something that this package asks for. A
 // webhook can say whatever it likes in the same words.
@@ -87,7 +87,7 @@ func field(path string) string {
 }
 
 // manager is how it names who owns a field.
-var manager = regexp.MustCompile(`^conflict with "([^"]+)"`)
+var manager = lazy.MustCompile(`^conflict with "([^"]+)"`)
 
 // fail says what came of a request. What an API server, or a webhook behind it,
 // says of a request to write may quote what was sent. So only what is known to

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -79,10 +79,10 @@ func (c *compilation) validate(v cue.Value) []errors.Error {
 	return all
 }
 
-var conflictRE = regexp.MustCompile(`(?s)^conflicting values (.*?) and (.*?)(?: \(mismatched types .*\))?$`)
+var conflictRE = lazy.MustCompile(`(?s)^conflicting values (.*?) and (.*?)(?: \(mismatched types .*\))?$`)
 
 // tooLongRE is what CUE says where [short] refuses.
-var tooLongRE = regexp.MustCompile(fmt.Sprintf(`^invalid value ([0-9]+) \(out of bound <=(%d|%d|%d|%d)\)$`, maxJoined, maxElement, maxReplaced, maxPiece))
+var tooLongRE = lazy.MustCompile(fmt.Sprintf(`^invalid value ([0-9]+) \(out of bound <=(%d|%d|%d|%d)\)$`, maxJoined, maxElement, maxReplaced, maxPiece))
 
 func (c *compilation) cueError(path []string, group []errors.Error) {
 	// Errors behind "N errors in empty disjunction" are about one member each.
@@ -222,7 +222,7 @@ func withoutText(e errors.Error) string {
 	return fmt.Sprintf(format, said...)
 }
 
-var verb = regexp.MustCompile(`%[#+]?[a-zA-Z]`)
+var verb = lazy.MustCompile(`%[#+]?[a-zA-Z]`)
 
 func (c *compilation) unknownField(path, known []string) {
 	n := len(path)
@@ -287,7 +287,7 @@ func (c *compilation) whereMissing(path []string) []plan.Pos {
 }
 
 // alertName finds the alerts in the schema.
-var alertName = regexp.MustCompile(`(?m)^\t([A-Z]\w+): #Alert\b`)
+var alertName = lazy.MustCompile(`(?m)^\t([A-Z]\w+): #Alert\b`)
 
 // alertNames returns the names of the alerts that the schema has.
 func alertNames() (names []string) {
@@ -387,10 +387,10 @@ func count(pairs [][2]string, s string) (n int) {
 	return n
 }
 
-var wordRE = regexp.MustCompile(`^"[^"]*"$`)
+var wordRE = lazy.MustCompile(`^"[^"]*"$`)
 
 // isType matches what is left of a disjunction when its literals are set aside.
-var isType = regexp.MustCompile(`^(string|bytes|int|float|number|bool|null|[<>!=].*|\[\.\.\..*|\{.*)$`)
+var isType = lazy.MustCompile(`^(string|bytes|int|float|number|bool|null|[<>!=].*|\[\.\.\..*|\{.*)$`)
 
 func isWord(s string) bool { return wordRE.MatchString(s) }
 

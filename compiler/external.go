@@ -2,7 +2,6 @@ package compiler
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // externalDelivery fills in what an external secret says of its delivery over
@@ -167,7 +167,7 @@ func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, s
 // selectable are the properties that mean the same to us and to the operator,
 // which takes other characters for its query language
 // (https://github.com/tidwall/gjson/blob/master/SYNTAX.md).
-var selectable = regexp.MustCompile(`^[A-Za-z0-9_./ -]*$`)
+var selectable = lazy.MustCompile(`^[A-Za-z0-9_./ -]*$`)
 
 // checkExternal reports what external secrets can't be, and what concerns them
 // alone and stands elsewhere.

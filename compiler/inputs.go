@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // DefaultMinStrength is how many bits of entropy a secret needs where the
@@ -232,7 +232,7 @@ func programSize(pattern string) int {
 // of an object has.
 const maxInputName = 253 - 63 - 1
 
-var inputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var inputName = lazy.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (c *compilation) checkDefault(in plan.Input, spec inputSpec) {
 	if in.Default == nil || in.Class == "" {

@@ -2,15 +2,16 @@ package compiler
 
 import (
 	"math"
-	"regexp"
 	"strings"
+
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // knownSecret matches the fixed parts of well-known credentials. The forms are
 // those that their issuers document, as collected by GitHub's list of secret
 // scanning patterns
 // (https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns).
-var knownSecret = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY` +
+var knownSecret = lazy.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY` +
 	`|\b(?:sk-[A-Za-z0-9_-]{16,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}` +
 	`|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|hf_[A-Za-z0-9]{30,}` +
 	`|npm_[A-Za-z0-9]{30,}|r8_[A-Za-z0-9]{30,}|gsk_[A-Za-z0-9]{30,}|xai-[A-Za-z0-9]{30,}|SG\.[\w-]{16,}\.[\w-]{16,})` +
@@ -18,12 +19,12 @@ var knownSecret = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY` +
 	`|https://hooks\.slack\.com/services/\w`)
 
 // secretName matches names that say of themselves that they hold a secret.
-var secretName = regexp.MustCompile(`(?i)(?:password|passwd|passphrase|secret|token|private[-_.]?key|api[-_.]?key|credentials?)$`)
+var secretName = lazy.MustCompile(`(?i)(?:password|passwd|passphrase|secret|token|private[-_.]?key|api[-_.]?key|credentials?)$`)
 
 // urlPassword matches a URL with a literal password in it.
-var urlPassword = regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}]*:([^/\s@{}]+)@`)
+var urlPassword = lazy.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}]*:([^/\s@{}]+)@`)
 
-var action = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+var action = lazy.MustCompile(`(?s)\{\{.*?\}\}`)
 
 // withoutActions is what a template says by itself, without what its actions
 // print: a URL keeps a password that stands there in clear.
@@ -71,9 +72,9 @@ func looksRandom(s string) bool {
 }
 
 // isUUID: tenant, client and project IDs are UUIDs, and no secrets.
-var isUUID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+var isUUID = lazy.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-var stringLiteral = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+var stringLiteral = lazy.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // maskLiterals replaces the quoted strings of s that look like secrets. CUE
 // quotes the contract's literals in its messages.

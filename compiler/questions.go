@@ -3,11 +3,11 @@ package compiler
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // A contract asks something of a value wherever it constrains it, or does
@@ -18,8 +18,8 @@ import (
 var (
 	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
 	// https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
-	arn         = regexp.MustCompile(`^arn:[^:]*:[^:]*:[^:]*:[^:]*:(?:parameter|secret:)(.*)$`)
-	arnOfSecret = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+	arn         = lazy.MustCompile(`^arn:[^:]*:[^:]*:[^:]*:[^:]*:(?:parameter|secret:)(.*)$`)
+	arnOfSecret = lazy.MustCompile(`-[A-Za-z0-9]{6}$`)
 )
 
 // valueOf names the value that in is, whatever the contract calls it and its

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,15 +32,15 @@ var namePatterns = func() map[string]*lazy.Regexp {
 // fieldForms are what fields can be of which a client makes a part of the host,
 // or of the path, that it asks: nothing that leads elsewhere.
 var fieldForms = map[string]struct {
-	valid *regexp.Regexp
+	valid *lazy.Regexp
 	rule  string
 }{
 	// https://docs.aws.amazon.com/general/latest/gr/rande.html#region-names-codes
-	"region": {regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), `write a region such as "us-east-1"`},
+	"region": {lazy.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`), `write a region such as "us-east-1"`},
 	// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#vault-name-and-object-name
-	"vault": {regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`), "write 3 to 24 letters, digits and hyphens, or https://HOST"},
+	"vault": {lazy.MustCompile(`^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$`), "write 3 to 24 letters, digits and hyphens, or https://HOST"},
 	// https://cloud.google.com/resource-manager/docs/creating-managing-projects#before_you_begin
-	"project": {regexp.MustCompile(`^([a-z0-9.-]+:)?[a-z0-9-]+$`), `write the ID or the number of the project, such as "victor-ai-prod"`},
+	"project": {lazy.MustCompile(`^([a-z0-9.-]+:)?[a-z0-9-]+$`), `write the ID or the number of the project, such as "victor-ai-prod"`},
 }
 
 // systemMounts are the paths that no KV engine can be mounted at

@@ -15,7 +15,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
@@ -326,9 +326,9 @@ type yamlProblem struct {
 }
 
 var (
-	yamlLine      = regexp.MustCompile(`line (\d+)`)
-	yamlUnknown   = regexp.MustCompile(`field (\S+) not found`)
-	yamlDuplicate = regexp.MustCompile(`key "?([^" ]+)"? already|field (\S+) already`)
+	yamlLine      = lazy.MustCompile(`line (\d+)`)
+	yamlUnknown   = lazy.MustCompile(`field (\S+) not found`)
+	yamlDuplicate = lazy.MustCompile(`key "?([^" ]+)"? already|field (\S+) already`)
 )
 
 // yamlProblems says in words of its own what a decoder complains of: the

@@ -25,6 +25,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // The limits of one rendering. A contract may come from anybody, and must not be
@@ -410,7 +411,7 @@ func matching(pattern string, size int) int {
 	return len(program.Inst) * (size + stepWork) / 4
 }
 
-var width = regexp.MustCompile(`[0-9]+`)
+var width = lazy.MustCompile(`[0-9]+`)
 
 // printf is that of text/template, but it fails for a verb that does not fit.
 func printf(format string, args ...any) (string, error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v2"
+
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // marshalYAML writes an object as Kubernetes does, but so that all readers of YAML
@@ -155,7 +156,7 @@ func (q *quoting) add(s string) string {
 // plainly is what some reader takes for something else than a string where it
 // stands without quotes: the types of YAML 1.1 (https://yaml.org/type/) and of the
 // core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema).
-var plainly = regexp.MustCompile(`^(|=|<<|~|null|Null|NULL|y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE` +
+var plainly = lazy.MustCompile(`^(|=|<<|~|null|Null|NULL|y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE` +
 	`|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)` +
 	`|[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?|\.[0-9_]+([eE][-+]?[0-9_]+)?)` +
 	`|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?([ \t]*(Z|[-+][0-9]{1,2}(:?[0-9]{2})?))?)?)$`)

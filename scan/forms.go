@@ -12,12 +12,13 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // The forms in which a value is searched for.
@@ -114,8 +115,8 @@ func urlEscapes(v []byte) (all [][]byte) {
 }
 
 var (
-	escapes = regexp.MustCompile(`%[0-9A-F]{2}`)
-	units   = regexp.MustCompile(`\\u[0-9a-f]{4}`)
+	escapes = lazy.MustCompile(`%[0-9A-F]{2}`)
+	units   = lazy.MustCompile(`\\u[0-9a-f]{4}`)
 )
 
 // jsonEscapes returns the ways to write v in a JSON string. What is no text has
@@ -156,7 +157,7 @@ func ascii(text []byte) []byte {
 }
 
 // keyBlock is a private key in PEM, without headers.
-var keyBlock = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----([^-:]+)-----END [A-Z ]*PRIVATE KEY-----`)
+var keyBlock = lazy.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----([^-:]+)-----END [A-Z ]*PRIVATE KEY-----`)
 
 // keyLines returns the lines of the private keys in v, which may be written with \n
 // for their line breaks: somebody who comments a key out, or puts it together in a

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/importer"
 	"github.com/victor-ai/victorgen/importer/observe"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 type importOptions struct {
@@ -223,7 +223,7 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 // alone is what exitOf and findings take of a verb that has no environment yet.
 func alone(ds plan.Diagnostics) []result { return []result{{Diagnostics: ds, OK: !ds.HasErrors()}} }
 
-var dnsName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var dnsName = lazy.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // text prints the result for people.
 func (o *importOptions) text(cmd *cobra.Command, module string, r *importer.Result, ds plan.Diagnostics) {
@@ -304,7 +304,7 @@ func sourceOf(text string) (s importer.Source, err error) {
 	return s, nil
 }
 
-var sourceField = regexp.MustCompile(`^[a-z][A-Za-z]*$`)
+var sourceField = lazy.MustCompile(`^[a-z][A-Za-z]*$`)
 
 // startModule makes what a module needs beside its contract, and sees to it that Git
 // takes no value.

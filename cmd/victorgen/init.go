@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +18,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/internal/git"
+	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -54,7 +54,7 @@ take for a part of the schema are removed.`,
 	return cmd
 }
 
-var notName = regexp.MustCompile(`[^a-z0-9]+`)
+var notName = lazy.MustCompile(`[^a-z0-9]+`)
 
 // appOf is what the application is called whose module lies in dir.
 func appOf(dir string) string {

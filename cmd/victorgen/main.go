@@ -11,9 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,38 +21,12 @@ import (
 	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/crash"
+	_ "github.com/victor-ai/victorgen/internal/heap"
 )
 
 func main() {
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" { // which still say otherwise
-		spareCollections()
-	}
 	os.Exit(interruptible(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) }))
 }
-
-// spareCollections lets the process use memory rather than collect garbage: a command
-// lives for a moment, and most end before the first collection. From freeMemory on it
-// may use a few times what lives, for there may be a thousand environments after this
-// one; and no more than spareMemory beside it, for a contract of a size that nobody has.
-func spareCollections() {
-	debug.SetGCPercent(800)
-	debug.SetMemoryLimit(freeMemory)
-	type collection struct{ _ [16]byte } // one that nothing refers to: it is found at each collection
-	var next func(*collection)
-	next = func(c *collection) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		n := int64(live[0].Value.Uint64())
-		debug.SetMemoryLimit(max(freeMemory, min(4*n, n+spareMemory)))
-		runtime.SetFinalizer(c, next)
-	}
-	runtime.SetFinalizer(&collection{}, next)
-}
-
-const (
-	freeMemory  = 128 << 20
-	spareMemory = 512 << 20
-)
 
 // grace is how long a verb may take to end by itself after a signal: it waits
 // for answers with its context, but for CUE and for the disk it can't. Every

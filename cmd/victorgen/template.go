@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source/env"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 func templateCommand() *cobra.Command {
@@ -157,7 +157,7 @@ func dotenvTemplate(p *plan.Plan) string {
 
 // lineBreaks are all that some reader takes for the end of a line: a shell \n,
 // Node's dotenv \r, Python's splitlines the others.
-var lineBreaks = regexp.MustCompile("\r\n|[\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029]")
+var lineBreaks = lazy.MustCompile("\r\n|[\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029]")
 
 // note writes a comment. No text ends it: what follows a line break is a
 // comment, too, and so is what a terminal would be told.

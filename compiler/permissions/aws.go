@@ -2,11 +2,11 @@ package permissions
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // IAM is an identity-based policy of AWS
@@ -104,7 +104,7 @@ func secretsManager(s plan.Source, use Use, names []string) Policy {
 }
 
 // withSuffix is how a whole ARN of a secret ends.
-var withSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+var withSuffix = lazy.MustCompile(`-[A-Za-z0-9]{6}$`)
 
 // listsAll says what an action without resources comes to.
 func listsAll(names []string) string {

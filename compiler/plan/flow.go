@@ -5,10 +5,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template/parse"
+
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // MaxQuestions is how many different things the templates of one environment may
@@ -99,10 +100,10 @@ var lengthOnly = []string{
 
 // neutral is what may be replaced or split at in a value: punctuation and white
 // space, the escapes of line breaks, and what urlquery writes for a character.
-var neutral = regexp.MustCompile(`^([^A-Za-z0-9]|\\[nrt]|%[0-9A-F]{2})+$`)
+var neutral = lazy.MustCompile(`^([^A-Za-z0-9]|\\[nrt]|%[0-9A-F]{2})+$`)
 
 // plainVerbs are the verbs of printf for a value.
-var plainVerbs = regexp.MustCompile(`%[-+# 0]*[0-9]*(\.[0-9]+)?[%sqv]`)
+var plainVerbs = lazy.MustCompile(`%[-+# 0]*[0-9]*(\.[0-9]+)?[%sqv]`)
 
 // what is known of a value in a template.
 type what struct {
@@ -637,7 +638,7 @@ func (f *flow) constant(name string, at int, fn function, args []what) {
 	}
 }
 
-var number = regexp.MustCompile(`^[-+]?[0-9]+$`)
+var number = lazy.MustCompile(`^[-+]?[0-9]+$`)
 
 func isConstant(text string) bool { return number.MatchString(text) }
 

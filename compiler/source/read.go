@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // Parallel is how many calls a source has under way at a time. It is far below
@@ -112,7 +112,7 @@ func Select(a Answer, property string) Answer {
 	return a
 }
 
-var integer = regexp.MustCompile(`^-?[0-9]+$`)
+var integer = lazy.MustCompile(`^-?[0-9]+$`)
 
 // lookup finds a property. Its errors never wrap those of package json, which
 // quote what they read.

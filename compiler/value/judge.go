@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // Judge compares v with what in demands and returns all that is wrong with it.
@@ -125,9 +126,9 @@ var formats = map[string]struct {
 }
 
 var (
-	label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
-	port  = regexp.MustCompile(`^[1-9][0-9]*$`)
-	uuid  = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	label = lazy.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+	port  = lazy.MustCompile(`^[1-9][0-9]*$`)
+	uuid  = lazy.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 )
 
 func isURL(s string) bool {

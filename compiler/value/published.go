@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // published returns why s, a secret, must be one that somebody made up for a
@@ -369,7 +371,7 @@ func leaves(doc any) []string {
 	return nil // a number, true, false and null have no words
 }
 
-var longRun = regexp.MustCompile(`[a-z]{12}`)
+var longRun = lazy.MustCompile(`[a-z]{12}`)
 
 // judgeWords judges the words of s, which are at least so many, and counts them.
 // Room is how many bits s has if it is random.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // argoCDLabel is on Secrets that Argo CD finds by it
@@ -21,7 +21,7 @@ const argoCDLabel = "argocd.argoproj.io/secret-type"
 // variableName is what a container runtime takes for the name of a variable on every
 // version of Kubernetes; newer ones take nearly all that is printable
 // (https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/).
-var variableName = regexp.MustCompile(`^[-._a-zA-Z][-._a-zA-Z0-9]*$`)
+var variableName = lazy.MustCompile(`^[-._a-zA-Z][-._a-zA-Z0-9]*$`)
 
 // Judge says what is wrong between the references of s and the secrets of p, and
 // which of these nobody asks for.
@@ -368,7 +368,7 @@ func quoted(texts []string) []string {
 }
 
 // keyName is what Kubernetes takes for the name of a key.
-var keyName = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
+var keyName = lazy.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
 
 // shownKey is the name of a key as messages have it.
 func shownKey(name string) string {

@@ -15,7 +15,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +26,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/git"
+	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/internal/offline"
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
@@ -445,7 +445,7 @@ type part struct {
 	line int // before it
 }
 
-var separator = regexp.MustCompile(`(?m)^---([ \t].*)?\r?$`)
+var separator = lazy.MustCompile(`(?m)^---([ \t].*)?\r?$`)
 
 // split takes a file apart into its documents, so that one that is not YAML does not
 // hide the others.
@@ -474,7 +474,7 @@ func shift(n *yaml.Node, lines int) (aliases bool) {
 	return aliases
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line ([0-9]+):`)
+var yamlLine = lazy.MustCompile(`^yaml: line ([0-9]+):`)
 
 // documents reads the objects of a file.
 func (r *reader) documents(file string, text []byte) {
@@ -486,7 +486,7 @@ func (r *reader) documents(file string, text []byte) {
 	}
 }
 
-var jsonString = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+var jsonString = lazy.MustCompile(`"(\\.|[^"\\])*"`)
 
 // requoted writes a string of JSON so that YAML takes it for the same: that knows
 // neither \/ nor a character as a pair of surrogates.
@@ -548,7 +548,7 @@ func (r *reader) document(file string, d part) {
 	}
 }
 
-var indentedByTab = regexp.MustCompile(`(?m)^ *\t`)
+var indentedByTab = lazy.MustCompile(`(?m)^ *\t`)
 
 // node is a value of a manifest, which may be missing: then Node is nil.
 type node struct{ *yaml.Node }

@@ -38,3 +38,11 @@ func (r *Regexp) ReplaceAllString(s, with string) string {
 func (r *Regexp) ReplaceAllStringFunc(s string, f func(string) string) string {
 	return r.compiled().ReplaceAllStringFunc(s, f)
 }
+func (r *Regexp) FindAllIndex(b []byte, n int) [][]int { return r.compiled().FindAllIndex(b, n) }
+func (r *Regexp) FindAllSubmatch(b []byte, n int) [][][]byte {
+	return r.compiled().FindAllSubmatch(b, n)
+}
+func (r *Regexp) ReplaceAllFunc(b []byte, f func([]byte) []byte) []byte {
+	return r.compiled().ReplaceAllFunc(b, f)
+}
+func (r *Regexp) Split(s string, n int) []string { return r.compiled().Split(s, n) }

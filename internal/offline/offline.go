@@ -13,7 +13,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +27,7 @@ import (
 
 	"github.com/victor-ai/victorgen/internal/crash"
 	"github.com/victor-ai/victorgen/internal/git"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // The bounds of one rendering.
@@ -103,7 +103,7 @@ func Render(ctx context.Context, dir string, o Options) Rendering {
 }
 
 // registered is what kustomize says of two objects of one name.
-var registered = regexp.MustCompile(`may not add resource with an already registered id: [A-Za-z0-9.-]+/[a-zA-Z0-9.\[\]-]+`)
+var registered = lazy.MustCompile(`may not add resource with an already registered id: [A-Za-z0-9.-]+/[a-zA-Z0-9.\[\]-]+`)
 
 // why words an error of kustomize, which may quote files, patches and so values.
 func why(err error, f *fence) string {
@@ -221,7 +221,7 @@ func (f *fence) ReadDir(string) ([]string, error)     { return nil, f.refuse() }
 func (f *fence) Glob(string) ([]string, error)        { return nil, f.refuse() }
 func (f *fence) Walk(string, filepath.WalkFunc) error { return f.refuse() }
 
-var remotePath = regexp.MustCompile(`(?i)^\s*(https?:|git::|github\.com[/:]|[a-z][a-z0-9-]*@)|://`)
+var remotePath = lazy.MustCompile(`(?i)^\s*(https?:|git::|github\.com[/:]|[a-z][a-z0-9-]*@)|://`)
 
 // plainFields are those of a kustomization in which nothing is a path, whatever it
 // looks like.

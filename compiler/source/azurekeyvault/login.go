@@ -3,7 +3,6 @@ package azurekeyvault
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // login is the SDK's default chain of credentials. It fails once for all: the
@@ -52,7 +52,7 @@ func (l *login) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azc
 
 // refusal is what Microsoft Entra ID says when it refuses a login:
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
-var refusal = regexp.MustCompile(`AADSTS\d+: [^"\\\r\n]*`)
+var refusal = lazy.MustCompile(`AADSTS\d+: [^"\\\r\n]*`)
 
 // noLogin makes one line of what the chain says, which is one or many of each
 // credential that it has tried.

@@ -2,12 +2,12 @@ package sops
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // The services that keep the keys of a file and that a file itself gives the
@@ -41,11 +41,11 @@ var keyKinds = map[string][]string{
 // safeName are the names of keys of which sops makes a part of the host that it
 // asks, and what they are where that can be only the service's own. sops itself
 // takes anything for a region.
-var safeName = map[string]*regexp.Regexp{
-	"arn":         regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]+:(key|alias)/[A-Za-z0-9/_-]+$`),
-	"role":        regexp.MustCompile(`^(arn:aws[a-z-]*:iam::[0-9]+:role/[A-Za-z0-9+=,.@_/-]+)?$`),
-	"resource_id": regexp.MustCompile(`^projects/[A-Za-z0-9.:_-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_/-]+$`),
-	"key_id":      regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9-]+$`),
+var safeName = map[string]*lazy.Regexp{
+	"arn":         lazy.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]+:(key|alias)/[A-Za-z0-9/_-]+$`),
+	"role":        lazy.MustCompile(`^(arn:aws[a-z-]*:iam::[0-9]+:role/[A-Za-z0-9+=,.@_/-]+)?$`),
+	"resource_id": lazy.MustCompile(`^projects/[A-Za-z0-9.:_-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_/-]+$`),
+	"key_id":      lazy.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9-]+$`),
 }
 
 // Endpoints returns the addresses that the file of s names itself, of all keys

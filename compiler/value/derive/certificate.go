@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // clockSkew is how long before its making a certificate is valid already, for
@@ -82,7 +82,7 @@ func makeCertificate(f *Family) ([]byte, error) {
 const maxSubject = 64
 
 // A host name, perhaps with * for its first part; as ASCII has it.
-var hostName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`)
+var hostName = lazy.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`)
 
 func flawsCertificate(g plan.Generate) (flaws []Flaw) {
 	if n := utf8.RuneCountInString(g.Child.Subject); n > maxSubject {

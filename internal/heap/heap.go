@@ -1,0 +1,39 @@
+// Package heap lets a process use memory rather than collect garbage. A command lives
+// for a moment, and most end before the first collection; the default of the runtime,
+// which is made for servers, begins at 4 MiB, and so before main does. It is there to
+// be imported by a main package, and does nothing where GOGC or GOMEMLIMIT is set.
+package heap
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// From freeMemory on the process may use a few times what lives, for there may be a
+// thousand environments after this one; and no more than spareMemory beside it, for a
+// contract of a size that nobody has.
+const (
+	freeMemory  = 128 << 20
+	spareMemory = 512 << 20
+)
+
+// This is an init, for other packages allocate in theirs.
+func init() {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	debug.SetGCPercent(800)
+	debug.SetMemoryLimit(freeMemory)
+	type collection struct{ _ [16]byte } // one that nothing refers to: it is found at each collection
+	var next func(*collection)
+	next = func(c *collection) {
+		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		metrics.Read(live)
+		n := int64(live[0].Value.Uint64())
+		debug.SetMemoryLimit(max(freeMemory, min(4*n, n+spareMemory)))
+		runtime.SetFinalizer(c, next)
+	}
+	runtime.SetFinalizer(&collection{}, next)
+}
