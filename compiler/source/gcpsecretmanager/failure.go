@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/googleapis/gax-go/v2/apierror"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/victor-ai/victorgen/compiler/source"
 )
 
@@ -40,6 +36,15 @@ func noCredentials(err error) *source.Failure {
 	}
 }
 
+// loginFailed says of credentials that they are not accepted.
+func loginFailed(said string) *source.Failure {
+	reason := "the login to Google Cloud has expired or is not valid"
+	if said != "" {
+		reason += ": " + said
+	}
+	return &source.Failure{Reason: reason, Remedy: login, Unreadable: true}
+}
+
 // failure explains err, which a call for ref has come to. What the service says
 // of a call that writes is left out, but where it is about rights, for it may
 // quote the value.
@@ -51,34 +56,40 @@ func (c *connection) failure(err error, ref source.Ref, of call) *source.Failure
 	if f := source.Network(err); f != nil {
 		return f
 	}
-	s := status.Convert(err)
-	code, said := s.Code(), ": "+source.Line(s.Message())
+	e, ok := errors.AsType[*apiError](err)
+	if !ok {
+		return source.Nonsense("Secret Manager")
+	}
+	said := ""
+	if e.message != "" {
+		said = ": " + source.Line(e.message)
+	}
 	f := &source.Failure{Unreadable: true}
-	switch api, ok := apierror.FromError(err); {
-	case code == codes.DeadlineExceeded:
+	switch {
+	case e.status == "DEADLINE_EXCEEDED":
 		return source.Network(context.DeadlineExceeded)
-	case code == codes.Canceled:
+	case e.status == "CANCELLED":
 		return source.Network(context.Canceled)
-	case ok && api.Reason() == "SERVICE_DISABLED":
+	case e.reason == "SERVICE_DISABLED":
 		f.Reason = "the API of Secret Manager is not enabled" + said
 		f.Remedy = "`gcloud services enable secretmanager.googleapis.com --project=" + c.project + "`"
-	case code == codes.PermissionDenied:
+	case e.status == permissionDenied:
 		// To those who may not know what is there, the service says so as well
 		// of what is not.
 		f.Reason, f.Remedy = "access is denied"+said, of.remedy
-	case code == codes.Unauthenticated:
-		f.Reason, f.Remedy = "the login to Google Cloud has expired or is not valid"+said, login
-	case code == codes.ResourceExhausted:
+	case e.status == unauthenticated:
+		return loginFailed(source.Line(e.message))
+	case e.status == resourceExhausted:
 		return throttles()
-	case code == codes.FailedPrecondition && !of.write:
-		return c.retired(ref, source.Line(s.Message()))
-	case code == codes.Unavailable, code == codes.Internal, code == codes.Unknown, code == codes.Aborted:
-		f.Reason, f.Remedy = "Secret Manager is down or can't be reached ("+code.String()+")", "look at the network or a proxy, or try again later"
+	case e.status == failedPrecondition && !of.write:
+		return c.retired(ref, source.Line(e.message))
+	case e.status == unavailable, e.status == "INTERNAL", e.status == "UNKNOWN", e.status == "ABORTED":
+		f.Reason, f.Remedy = "Secret Manager is down or can't be reached ("+e.status+")", "look at the network or a proxy, or try again later"
 		if !of.write {
 			f.Reason += said
 		}
 	default:
-		f.Reason, f.Remedy, f.Unreadable = "Secret Manager refuses it ("+code.String()+")", "look at the project, the remote name, and the size of the value, which may be 64 KiB", false
+		f.Reason, f.Remedy, f.Unreadable = "Secret Manager refuses it ("+source.Line(e.status)+")", "look at the project, the remote name, and the size of the value, which may be 64 KiB", false
 		if !of.write {
 			f.Reason += said
 		}

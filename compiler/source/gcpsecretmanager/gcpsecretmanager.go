@@ -7,20 +7,15 @@ import (
 	"context"
 	"errors"
 	"hash/crc32"
-	"log/slog"
+	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	secretmanager "cloud.google.com/go/secretmanager/apiv1"
-	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
-	"github.com/googleapis/gax-go/v2"
-	"google.golang.org/api/option"
-	"google.golang.org/api/transport"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"cloud.google.com/go/auth"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -46,36 +41,45 @@ var (
 )
 
 // New returns the source that s describes. It connects when it is first asked.
-func New(s plan.Source) *Source { return open(s) }
+func New(s plan.Source) *Source { return open(s, service{}) }
+
+// service is what tests replace of the real one; the zero service is that.
+type service struct {
+	endpoint  string // https://HOST
+	transport http.RoundTripper
+	creds     *auth.Credentials
+}
 
 // open returns the source of a project, or of that of the environment or the
-// credentials if s names none. The options are for tests.
-func open(s plan.Source, options ...option.ClientOption) *Source {
-	return &Source{connect: sync.OnceValues(func() (*connection, error) { return connect(s, options) })}
+// credentials if s names none.
+func open(s plan.Source, at service) *Source {
+	return &Source{connect: sync.OnceValues(func() (*connection, error) { return connect(s, at) })}
 }
 
 // connection is a client of one project.
 type connection struct {
-	client   *secretmanager.Client
+	client
 	project  string
 	location string // of regional secrets
 }
 
 // connect finds the project and the credentials. Nothing is dialled yet.
-func connect(s plan.Source, options []option.ClientOption) (*connection, error) {
+func connect(s plan.Source, at service) (*connection, error) {
 	ctx := context.Background() // the connection outlives who asks for it first
-	// With GOOGLE_SDK_GO_LOGGING_LEVEL=debug the SDK would write all values to the standard error.
-	options = append([]option.ClientOption{option.WithLogger(slog.New(slog.DiscardHandler))}, options...)
-	if s.Location != "" { // https://cloud.google.com/secret-manager/regional-secrets/create-regional-secret
-		options = append([]option.ClientOption{option.WithEndpoint("secretmanager." + s.Location + ".rep.googleapis.com:443")}, options...)
+	creds := at.creds
+	if creds == nil {
+		var err error
+		if creds, err = defaultCredentials(); err != nil {
+			return nil, noCredentials(err)
+		}
 	}
 	project := cmp.Or(s.Project, os.Getenv("GOOGLE_CLOUD_PROJECT"))
 	if project == "" {
-		creds, err := transport.Creds(ctx, append([]option.ClientOption{option.WithScopes(secretmanager.DefaultAuthScopes()...)}, options...)...)
-		if err != nil {
+		var err error
+		if project, err = creds.ProjectID(ctx); err != nil {
 			return nil, noCredentials(err)
 		}
-		if project = creds.ProjectID; project == "" {
+		if project == "" {
 			return nil, &source.Failure{
 				Reason:     "no Google Cloud project is set, and the credentials name none",
 				Remedy:     "write project into the contract, or set GOOGLE_CLOUD_PROJECT",
@@ -83,42 +87,22 @@ func connect(s plan.Source, options []option.ClientOption) (*connection, error) 
 			}
 		}
 	}
-	client, err := secretmanager.NewClient(ctx, options...)
-	if err != nil {
-		return nil, noCredentials(err)
-	}
-	return &connection{client, project, s.Location}, nil
-}
-
-// retry makes a call again that is throttled, or finds nobody: up to so many
-// times, with pauses that grow and are drawn by lot. What is throttled has a
-// quota a minute (https://cloud.google.com/secret-manager/quotas), and may wait
-// for 30 s; where nobody listens, there will be nobody soon.
-func retry(ctx context.Context) gax.CallOption {
-	return gax.WithRetry(func() gax.Retryer {
-		return &retryer{
-			ctx:     ctx,
-			left:    map[codes.Code]int{codes.ResourceExhausted: 8, codes.Unavailable: 3},
-			backoff: gax.Backoff{Initial: 200 * time.Millisecond, Max: 8 * time.Second, Multiplier: 2},
+	if at.endpoint == "" {
+		universe, err := creds.UniverseDomain(ctx)
+		if err != nil {
+			return nil, noCredentials(err)
 		}
-	})
-}
-
-// retryer is the retrying of one call.
-type retryer struct {
-	ctx     context.Context    // of the call
-	left    map[codes.Code]int // how often to try again after an error
-	backoff gax.Backoff
-}
-
-// Retry implements gax.Retryer.
-func (r *retryer) Retry(err error) (time.Duration, bool) {
-	code := status.Code(err)
-	if code == codes.ResourceExhausted {
-		source.Delayed(r.ctx, throttles())
+		at.endpoint = "https://secretmanager." + universe
+		if s.Location != "" { // https://cloud.google.com/secret-manager/regional-secrets/create-regional-secret
+			at.endpoint = "https://secretmanager." + s.Location + ".rep." + universe
+		}
 	}
-	r.left[code]--
-	return r.backoff.Pause(), r.left[code] >= 0
+	web := &http.Client{
+		Transport: at.transport,
+		// The service redirects nobody; the token is for it alone.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &connection{client{web, at.endpoint, creds}, project, s.Location}, nil
 }
 
 // parent is what secrets are in.
@@ -185,8 +169,8 @@ func (c *connection) read(ctx context.Context, ref source.Ref) source.Answer {
 	a := source.Answer{Value: v, Origin: c.origin(ref)}
 	// The age of a value needs another right than the value and has a quota 150
 	// times smaller, so it is told if it can be had at once.
-	if meta, err := c.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: name}); err == nil {
-		a.Changed = created(meta)
+	if meta, err := c.getSecretVersion(ctx, name); err == nil {
+		a.Changed = meta.CreateTime
 	}
 	return a
 }
@@ -199,36 +183,35 @@ func checksum(data []byte) int64 {
 // access reads one version, and returns its name with its number. Its error is
 // source.ErrAbsent or a *source.Failure.
 func (c *connection) access(ctx context.Context, ref source.Ref, version string) (value.Value, string, error) {
-	out, err := c.client.AccessSecretVersion(ctx, &secretmanagerpb.AccessSecretVersionRequest{Name: c.version(ref, version)}, retry(ctx))
-	if status.Code(err) == codes.NotFound {
+	out, err := c.accessSecretVersion(ctx, c.version(ref, version))
+	if statusOf(err) == notFound {
 		return value.Value{}, "", source.ErrAbsent
 	}
 	if err != nil {
 		return value.Value{}, "", c.failure(err, ref, accessVersion)
 	}
-	payload := out.GetPayload()
-	if out.GetName() == "" {
+	if numberOf(out.Name) < 1 {
 		return value.Value{}, "", source.Nonsense("Secret Manager")
 	}
-	if payload != nil && payload.DataCrc32C != nil && *payload.DataCrc32C != checksum(payload.Data) {
+	if sum := out.Payload.DataCRC32C; sum != nil && *sum != checksum(out.Payload.Data) {
 		return value.Value{}, "", &source.Failure{Reason: "it was damaged on its way: its checksum is another", Remedy: "try again", Unreadable: true}
 	}
-	return value.New(payload.GetData()), out.GetName(), nil
+	return value.New(out.Payload.Data), out.Name, nil
 }
 
 func (c *connection) prove(ctx context.Context, ref source.Ref) source.Answer {
-	meta, err := c.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: c.version(ref, current(ref))}, retry(ctx))
+	meta, err := c.getSecretVersion(ctx, c.version(ref, current(ref)))
 	switch {
-	case status.Code(err) == codes.NotFound:
+	case statusOf(err) == notFound:
 		return c.absent(ref)
 	case err != nil:
 		return source.Answer{Err: c.failure(err, ref, getVersion)}
-	case numberOf(meta) < 1:
+	case numberOf(meta.Name) < 1:
 		return source.Answer{Err: source.Nonsense("Secret Manager")}
-	case meta.GetState() != secretmanagerpb.SecretVersion_ENABLED:
-		return source.Answer{Err: c.retired(ref, "version "+path.Base(meta.GetName())+" is "+meta.GetState().String())}
+	case meta.State != enabled:
+		return source.Answer{Err: c.retired(ref, "version "+path.Base(meta.Name)+" is "+stateOf(meta))}
 	}
-	return source.Answer{Origin: c.origin(ref), Changed: created(meta)}
+	return source.Answer{Origin: c.origin(ref), Changed: meta.CreateTime}
 }
 
 // Create implements source.Writer. The service can't add a version on the
@@ -257,18 +240,18 @@ func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (sou
 		return a, a.Err
 	}
 	created := c.createSecret(ctx, ref)
-	switch status.Code(created) {
-	case codes.OK:
-	case codes.AlreadyExists:
+	switch {
+	case created == nil:
+	case statusOf(created) == alreadyExists:
 		if first, err := c.await(ctx, ref); !nothing(first, err) {
 			return source.Answer{Value: first, Origin: c.origin(ref)}, err
 		}
-	case codes.PermissionDenied: // which does not keep one from filling a secret that is there
+	case statusOf(created) == permissionDenied: // which does not keep one from filling a secret that is there
 	default:
 		return source.Answer{}, c.failure(created, ref, createSecret)
 	}
 	a, number, err := c.add(ctx, ref, v)
-	if code := status.Code(err); status.Code(created) == codes.PermissionDenied && (code == codes.PermissionDenied || code == codes.NotFound) {
+	if code := statusOf(err); created != nil && statusOf(created) == permissionDenied && (code == permissionDenied || code == notFound) {
 		return source.Answer{}, c.failure(created, ref, createSecret)
 	}
 	if err != nil {
@@ -302,8 +285,10 @@ func (c *connection) await(ctx context.Context, ref source.Ref) (first value.Val
 		if first, _, err = c.access(ctx, ref, "1"); !errors.Is(err, source.ErrAbsent) {
 			break
 		}
-		if err := gax.Sleep(ctx, pause); err != nil {
-			return first, source.Network(err)
+		select {
+		case <-ctx.Done():
+			return first, source.Network(ctx.Err())
+		case <-time.After(pause):
 		}
 	}
 	return first, err
@@ -316,8 +301,8 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 		return source.Answer{}, err
 	}
 	a, _, err := c.add(ctx, ref, v)
-	if status.Code(err) == codes.NotFound {
-		if err := c.createSecret(ctx, ref); err != nil && status.Code(err) != codes.AlreadyExists {
+	if statusOf(err) == notFound {
+		if err := c.createSecret(ctx, ref); err != nil && statusOf(err) != alreadyExists {
 			return source.Answer{}, c.failure(err, ref, createSecret)
 		}
 		a, _, err = c.add(ctx, ref, v)
@@ -330,39 +315,31 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 
 // createSecret creates a secret without versions. Its error is that of the call.
 func (c *connection) createSecret(ctx context.Context, ref source.Ref) error {
-	secret := &secretmanagerpb.Secret{}
+	var s secret
 	if c.location == "" { // what is regional has no replicas elsewhere
-		secret.Replication = &secretmanagerpb.Replication{
-			Replication: &secretmanagerpb.Replication_Automatic_{Automatic: &secretmanagerpb.Replication_Automatic{}},
-		}
+		s.Replication = &replication{}
 	}
-	_, err := c.client.CreateSecret(ctx, &secretmanagerpb.CreateSecretRequest{
-		Parent: c.parent(), SecretId: ref.Remote.Name, Secret: secret,
-	}, retry(ctx))
-	return err
+	return c.client.createSecret(ctx, c.parent(), ref.Remote.Name, s)
 }
 
 // add adds a version and returns its number. Its error is that of the call.
 func (c *connection) add(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, int, error) {
 	sum := checksum(v.Reveal())
-	meta, err := c.client.AddSecretVersion(ctx, &secretmanagerpb.AddSecretVersionRequest{
-		Parent:  c.secret(ref),
-		Payload: &secretmanagerpb.SecretPayload{Data: v.Reveal(), DataCrc32C: &sum},
-	}, retry(ctx))
+	meta, err := c.addSecretVersion(ctx, c.secret(ref), payload{v.Reveal(), &sum})
 	if err != nil {
 		return source.Answer{}, 0, err
 	}
-	number := numberOf(meta)
+	number := numberOf(meta.Name)
 	if number < 1 {
 		return source.Answer{}, 0, source.NotStored("Secret Manager")
 	}
-	return source.Answer{Value: v, Origin: c.origin(ref), Changed: created(meta)}, number, nil
+	return source.Answer{Value: v, Origin: c.origin(ref), Changed: meta.CreateTime}, number, nil
 }
 
-// numberOf is the number of a version, from 1; the service names each by it. It is
+// numberOf is the number by which the service names a version, from 1. It is
 // 0 for a name that is none of the service's.
-func numberOf(meta *secretmanagerpb.SecretVersion) int {
-	name := path.Base(meta.GetName())
+func numberOf(version string) int {
+	name := path.Base(version)
 	n, err := strconv.Atoi(name)
 	if err != nil || strconv.Itoa(n) != name {
 		return 0
@@ -370,10 +347,11 @@ func numberOf(meta *secretmanagerpb.SecretVersion) int {
 	return n
 }
 
-// created is when a version was made, or zero if the service does not say.
-func created(meta *secretmanagerpb.SecretVersion) time.Time {
-	if meta.GetCreateTime() == nil {
-		return time.Time{} // not 1970
+// stateOf is the state of a version, if it is one that the service has
+// (https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions#State).
+func stateOf(meta *version) string {
+	if slices.Contains([]string{"DISABLED", "DESTROYED"}, meta.State) {
+		return meta.State
 	}
-	return meta.GetCreateTime().AsTime()
+	return "not enabled"
 }

@@ -20,7 +20,6 @@ import (
 	"cloud.google.com/go/auth/credentials"
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/api/option"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -57,7 +56,7 @@ func TestSource(t *testing.T) {
 					s.set(func() { s.hang = arrived })
 					return arrived
 				},
-				Down:   s.grpc.Stop,
+				Down:   s.web.Close,
 				Retire: func(input string) { s.retire(remote(input).Name, secretmanagerpb.SecretVersion_DISABLED) },
 			},
 		}
@@ -284,23 +283,23 @@ func TestFailures(t *testing.T) {
 		},
 		"broken": {
 			func(s *server) { s.refuse = status.Error(codes.Internal, "An internal error\noccurred.") }, read,
-			source.Failure{Reason: "Secret Manager is down or can't be reached (Internal): An internal error occurred", Remedy: down, Unreadable: true},
+			source.Failure{Reason: "Secret Manager is down or can't be reached (INTERNAL): An internal error occurred", Remedy: down, Unreadable: true},
 		},
 		"down": {
 			func(s *server) { s.refuse = status.Error(codes.Unavailable, "unavailable") }, read,
-			source.Failure{Reason: "Secret Manager is down or can't be reached (Unavailable): unavailable", Remedy: down, Unreadable: true},
+			source.Failure{Reason: "Secret Manager is down or can't be reached (UNAVAILABLE): unavailable", Remedy: down, Unreadable: true},
 		},
 		"refused": {
 			func(s *server) { s.refuse = status.Error(codes.InvalidArgument, "no such project") }, read,
-			source.Failure{Reason: "Secret Manager refuses it (InvalidArgument): no such project", Remedy: size},
+			source.Failure{Reason: "Secret Manager refuses it (INVALID_ARGUMENT): no such project", Remedy: size},
 		},
 		"write refused": {
 			func(s *server) { s.refuse = status.Error(codes.InvalidArgument, quoting) }, replace,
-			source.Failure{Reason: "Secret Manager refuses it (InvalidArgument)", Remedy: size},
+			source.Failure{Reason: "Secret Manager refuses it (INVALID_ARGUMENT)", Remedy: size},
 		},
 		"write broken": {
 			func(s *server) { s.refuse = status.Error(codes.Internal, quoting) }, replace,
-			source.Failure{Reason: "Secret Manager is down or can't be reached (Internal)", Remedy: down, Unreadable: true},
+			source.Failure{Reason: "Secret Manager is down or can't be reached (INTERNAL)", Remedy: down, Unreadable: true},
 		},
 		"write to a secret that a policy forbids": {
 			func(s *server) {
@@ -309,7 +308,7 @@ func TestFailures(t *testing.T) {
 				}
 			},
 			create,
-			source.Failure{Reason: "Secret Manager refuses it (FailedPrecondition)", Remedy: size},
+			source.Failure{Reason: "Secret Manager refuses it (FAILED_PRECONDITION)", Remedy: size},
 		},
 		"no right to create a secret": {
 			func(s *server) { s.forbid("CreateSecret") }, create,
@@ -387,7 +386,7 @@ func TestProject(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("GOOGLE_CLOUD_PROJECT", test.environment)
 			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", test.credentials)
-			src := open(plan.Source{Project: test.contract}, s.options...)
+			src := open(plan.Source{Project: test.contract}, s.at(nil))
 			a := source.Read(t.Context(), src, []source.Ref{ref("")})[0]
 			if got := say(a); !strings.HasPrefix(got, test.want) {
 				t.Errorf("got %q", got)
@@ -445,7 +444,7 @@ func TestLoginExpired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := open(plan.Source{Project: project}, append(s.options, option.WithAuthCredentials(creds))...)
+	src := open(plan.Source{Project: project}, s.at(creds))
 	f := failed(t, src.Read(t.Context(), []source.Ref{ref("")})[0].Err)
 	if !f.Unreadable || !strings.Contains(f.Reason, "invalid_grant") || strings.Contains(f.Reason, "c4nary") || !strings.Contains(f.Remedy, "`gcloud auth application-default login`") {
 		t.Errorf("got %+v", f)

@@ -4,10 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	"github.com/victor-ai/victorgen/compiler/source"
 )
 
@@ -35,19 +31,19 @@ func (s *Source) Previous(ctx context.Context, refs []source.Ref, values bool) [
 // at reads one version, with its time and its number. One that is not enabled is
 // absent.
 func (c *connection) at(ctx context.Context, ref source.Ref, version string) (source.Answer, int) {
-	meta, err := c.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: c.version(ref, version)}, retry(ctx))
+	meta, err := c.getSecretVersion(ctx, c.version(ref, version))
 	switch {
-	case status.Code(err) == codes.NotFound:
+	case statusOf(err) == notFound:
 		return c.absent(ref), 0
 	case err != nil:
 		return source.Answer{Err: c.failure(err, ref, getVersion)}, 0
-	case numberOf(meta) < 1:
+	case numberOf(meta.Name) < 1:
 		return source.Answer{Err: source.Nonsense("Secret Manager")}, 0
-	case meta.GetState() != secretmanagerpb.SecretVersion_ENABLED:
+	case meta.State != enabled:
 		return c.absent(ref), 0
 	}
-	ref.Remote.Version = strconv.Itoa(numberOf(meta))
-	a := source.Answer{Origin: c.origin(ref), Changed: created(meta)}
+	ref.Remote.Version = strconv.Itoa(numberOf(meta.Name))
+	a := source.Answer{Origin: c.origin(ref), Changed: meta.CreateTime}
 	a.Value, _, a.Err = c.access(ctx, ref, ref.Remote.Version)
-	return a, numberOf(meta)
+	return a, numberOf(meta.Name)
 }

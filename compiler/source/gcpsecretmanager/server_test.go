@@ -2,12 +2,12 @@ package gcpsecretmanager
 
 import (
 	"context"
-	"crypto/tls"
+	"encoding/json"
 	"fmt"
-	"net"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,13 +17,11 @@ import (
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
-	"google.golang.org/api/option"
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -37,33 +35,31 @@ const (
 	number  = "123456789012"
 )
 
-// server is a Secret Manager: gRPC over TLS on a socket of its own. Its errors
-// are those of the service, in code and form.
+// server is a Secret Manager: JSON over HTTPS, as the service makes it of its own
+// messages. Its errors are those of the service, in code and form.
 type server struct {
 	secretmanagerpb.UnimplementedSecretManagerServiceServer
 	testing.TB
-	grpc    *grpc.Server
-	options []option.ClientOption // that lead a client here
+	web *httptest.Server
 
 	// What happens besides, by the method that is called for the nth time.
 	before map[string]func(call int)
 	after  map[string]func(call int) error
 
 	mu        sync.Mutex
-	secrets   map[string][]*version
-	calls     map[string]int      // by method, refused ones included
-	denied    map[string]bool     // names whose values nobody may read
-	forbidden map[string]bool     // methods that nobody may call
-	refuse    error               // what every call is answered
-	raw       func(proto.Message) // fills in what every call is answered
+	secrets   map[string][]*stored
+	calls     map[string]int  // by method, refused ones included
+	denied    map[string]bool // names whose values nobody may read
+	forbidden map[string]bool // methods that nobody may call
+	refuse    error           // what every call is answered
 	throttle  int
 	damage    bool          // of values on their way
 	hang      chan struct{} // not nil: no call is answered; it is closed when the first has arrived
 	hung      sync.Once
 }
 
-// version is one of a secret, numbered by its place.
-type version struct {
+// stored is a version of a secret, numbered by its place.
+type stored struct {
 	data    []byte
 	state   secretmanagerpb.SecretVersion_State
 	created time.Time
@@ -71,25 +67,20 @@ type version struct {
 
 func newServer(t testing.TB) *server {
 	s := &server{
-		TB: t, secrets: map[string][]*version{}, calls: map[string]int{}, denied: map[string]bool{}, forbidden: map[string]bool{},
+		TB: t, secrets: map[string][]*stored{}, calls: map[string]int{}, denied: map[string]bool{}, forbidden: map[string]bool{},
 		before: map[string]func(int){}, after: map[string]func(int) error{},
 	}
-	web := httptest.NewTLSServer(nil) // for its certificate
-	defer web.Close()
-	roots := web.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept), grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0])))
-	secretmanagerpb.RegisterSecretManagerServiceServer(s.grpc, s)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go s.grpc.Serve(l)
-	t.Cleanup(s.grpc.Stop)
-	s.options = []option.ClientOption{
-		option.WithEndpoint(l.Addr().String()),
-		option.WithGRPCDialOption(grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: roots}))),
-	}
+	s.web = httptest.NewUnstartedServer(s)
+	s.web.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that a test has closed
+	s.web.StartTLS()
+	t.Cleanup(s.web.Close)
 	return s
+}
+
+// at leads a client here, which is logged in with creds; nil is with those of the
+// environment.
+func (s *server) at(creds *auth.Credentials) service {
+	return service{endpoint: s.web.URL, transport: s.web.Client().Transport, creds: creds}
 }
 
 // token is what the clients of a test are logged in with.
@@ -100,8 +91,7 @@ func (t token) Token(context.Context) (*auth.Token, error) { return &auth.Token{
 
 // open returns a source that is logged in.
 func (s *server) open() *Source {
-	creds := auth.NewCredentials(&auth.CredentialsOptions{TokenProvider: token("good")})
-	return open(plan.Source{Project: project}, append(s.options, option.WithAuthCredentials(creds))...)
+	return open(plan.Source{Project: project}, s.at(auth.NewCredentials(&auth.CredentialsOptions{TokenProvider: token("good")})))
 }
 
 // set changes what the server does.
@@ -117,7 +107,7 @@ func (s *server) create(name string) { s.set(func() { s.secrets[name] = nil }) }
 // put adds a version, and the secret if need be.
 func (s *server) put(name string, data []byte) {
 	s.set(func() {
-		s.secrets[name] = append(s.secrets[name], &version{data, secretmanagerpb.SecretVersion_ENABLED, time.Now()})
+		s.secrets[name] = append(s.secrets[name], &stored{data, secretmanagerpb.SecretVersion_ENABLED, time.Now()})
 	})
 }
 
@@ -160,8 +150,86 @@ func (s *server) values(name string) (values []string) {
 	return values
 }
 
-func (s *server) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	method, call := path.Base(info.FullMethod), 0
+// paths are those of the methods
+// (https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets).
+var paths = map[string]*regexp.Regexp{
+	"AccessSecretVersion": regexp.MustCompile(`^GET /v1/(projects/[^/]+/secrets/[^/]+/versions/[^/:]+):access$`),
+	"GetSecretVersion":    regexp.MustCompile(`^GET /v1/(projects/[^/]+/secrets/[^/]+/versions/[^/:]+)$`),
+	"CreateSecret":        regexp.MustCompile(`^POST /v1/(projects/[^/]+)/secrets$`),
+	"AddSecretVersion":    regexp.MustCompile(`^POST /v1/(projects/[^/]+/secrets/[^/:]+):addVersion$`),
+}
+
+// ServeHTTP maps a call to the message of its method, and back, as the service does:
+// in proto3's JSON.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.Error(err)
+	}
+	var out proto.Message
+	err = status.Error(codes.Unimplemented, "Method not found.")
+	for method, path := range paths {
+		m := path.FindStringSubmatch(r.Method + " " + r.URL.Path)
+		if m == nil {
+			continue
+		}
+		decode := func(into proto.Message) {
+			if r.Header.Get("Content-Type") != "application/json" || protojson.Unmarshal(body, into) != nil {
+				s.Errorf("%s: %s is not what the API takes", method, r.Header.Get("Content-Type"))
+			}
+		}
+		out, err = s.intercept(r, method, func() (proto.Message, error) {
+			switch method {
+			case "AccessSecretVersion":
+				return s.AccessSecretVersion(r.Context(), &secretmanagerpb.AccessSecretVersionRequest{Name: m[1]})
+			case "GetSecretVersion":
+				return s.GetSecretVersion(r.Context(), &secretmanagerpb.GetSecretVersionRequest{Name: m[1]})
+			case "CreateSecret":
+				in := &secretmanagerpb.CreateSecretRequest{Parent: m[1], SecretId: r.URL.Query().Get("secretId"), Secret: &secretmanagerpb.Secret{}}
+				decode(in.Secret)
+				return s.CreateSecret(r.Context(), in)
+			default:
+				in := &secretmanagerpb.AddSecretVersionRequest{}
+				decode(in)
+				in.Parent = m[1]
+				return s.AddSecretVersion(r.Context(), in)
+			}
+		})
+	}
+	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	if err != nil {
+		st := status.Convert(err)
+		w.WriteHeader(httpOf[st.Code()])
+		details := []json.RawMessage{}
+		for _, d := range st.Proto().GetDetails() {
+			b, err := protojson.Marshal(d)
+			if err != nil {
+				s.Error(err)
+			}
+			details = append(details, b)
+		}
+		json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{
+			"code": httpOf[st.Code()], "message": st.Message(), "status": code.Code(st.Code()).String(), "details": details,
+		}})
+		return
+	}
+	b, err := protojson.Marshal(out)
+	if err != nil {
+		s.Error(err)
+	}
+	w.Write(b)
+}
+
+// httpOf is what the codes are over HTTP
+// (https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto).
+var httpOf = map[codes.Code]int{
+	codes.InvalidArgument: 400, codes.FailedPrecondition: 400, codes.Unauthenticated: 401, codes.PermissionDenied: 403, codes.NotFound: 404,
+	codes.AlreadyExists: 409, codes.Aborted: 409, codes.ResourceExhausted: 429, codes.Canceled: 499, codes.Internal: 500, codes.Unknown: 500,
+	codes.Unimplemented: 501, codes.Unavailable: 503, codes.DeadlineExceeded: 504,
+}
+
+func (s *server) intercept(r *http.Request, method string, handle func() (proto.Message, error)) (proto.Message, error) {
+	call := 0
 	var hang chan struct{}
 	s.set(func() {
 		s.calls[method]++
@@ -169,36 +237,25 @@ func (s *server) intercept(ctx context.Context, req any, info *grpc.UnaryServerI
 	})
 	if hang != nil {
 		s.hung.Do(func() { close(hang) })
-		<-ctx.Done()
-		return nil, status.FromContextError(ctx.Err()).Err()
-	}
-	if s.raw != nil {
-		out := map[string]proto.Message{
-			"AccessSecretVersion": &secretmanagerpb.AccessSecretVersionResponse{}, "GetSecretVersion": &secretmanagerpb.SecretVersion{},
-			"CreateSecret": &secretmanagerpb.Secret{}, "AddSecretVersion": &secretmanagerpb.SecretVersion{},
-		}[method]
-		s.raw(out)
-		return out, nil
+		<-r.Context().Done()
+		return nil, status.FromContextError(r.Context().Err()).Err()
 	}
 	if before := s.before[method]; before != nil {
 		before(call)
 	}
-	out, err := s.answer(ctx, method, req, handle)
+	out, err := s.answer(r, method, handle)
 	if after := s.after[method]; after != nil && err == nil {
 		err = after(call)
 	}
 	return out, err
 }
 
-func (s *server) answer(ctx context.Context, method string, req any, handle grpc.UnaryHandler) (any, error) {
+func (s *server) answer(r *http.Request, method string, handle func() (proto.Message, error)) (proto.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	md, _ := metadata.FromIncomingContext(ctx)
-	switch auths := md.Get("authorization"); {
+	switch auths := r.Header.Values("Authorization"); {
 	case len(auths) != 1 || auths[0] != "Bearer good" && !strings.HasPrefix(auths[0], "Bearer eyJ"): // a JWT
 		return nil, status.Error(codes.Unauthenticated, "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid authentication credential.")
-	case len(md.Get("x-goog-request-params")) != 1:
-		return nil, status.Error(codes.InvalidArgument, "there is no routing header")
 	case s.refuse != nil:
 		return nil, s.refuse
 	case s.throttle > 0:
@@ -207,7 +264,7 @@ func (s *server) answer(ctx context.Context, method string, req any, handle grpc
 	case s.forbidden[method]:
 		return nil, status.Errorf(codes.PermissionDenied, "Permission 'secretmanager.%s' denied for resource 'projects/%s' (or it may not exist).", method, number)
 	}
-	return handle(ctx, req)
+	return handle()
 }
 
 // expired is how the service refuses a login that has expired.
@@ -230,7 +287,7 @@ var (
 )
 
 // find returns a version and its name with its number.
-func (s *server) find(name string) (*version, string, string, error) {
+func (s *server) find(name string) (*stored, string, string, error) {
 	m := versionName.FindStringSubmatch(name)
 	if m == nil {
 		return nil, "", "", status.Errorf(codes.InvalidArgument, "The provided Secret Version ID [%s] does not match the expected format", name)
@@ -312,7 +369,7 @@ func (s *server) AddSecretVersion(_ context.Context, in *secretmanagerpb.AddSecr
 	case in.GetPayload().DataCrc32C == nil || in.GetPayload().GetDataCrc32C() != checksum(data):
 		return nil, status.Error(codes.InvalidArgument, "The payload does not have its checksum.")
 	}
-	v := &version{data, secretmanagerpb.SecretVersion_ENABLED, time.Now()}
+	v := &stored{data, secretmanagerpb.SecretVersion_ENABLED, time.Now()}
 	s.secrets[m[1]] = append(s.secrets[m[1]], v)
 	return &secretmanagerpb.SecretVersion{
 		Name:       fmt.Sprintf("projects/%s/secrets/%s/versions/%d", number, m[1], len(s.secrets[m[1]])),
