@@ -12,9 +12,9 @@ import (
 // What the program may be made of. Whoever makes it less writes the new figure down;
 // 5 % more fails.
 const (
-	packages    = 1127       // of all modules and the standard library, without cgo
-	binaryBytes = 53_801_122 // stripped, for linux/amd64
-	initBytes   = 6_548_216  // allocated before main, by `version`
+	packages    = 935        // of all modules and the standard library, without cgo
+	binaryBytes = 52_957_346 // stripped, for linux/amd64
+	initBytes   = 3_576_296  // allocated before main, by `version`
 )
 
 func over(figure int) int { return figure + figure/20 }
