@@ -384,8 +384,13 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		return
 	}
 	trial, n := *in.Generate, samples
+	judge := func(v value.Value) plan.Diagnostics { return value.Judge(*in, v) }
 	switch con := in.Constraints; {
-	case trial.Kind == plan.RSA && con.Pattern == nil && con.MinLength == 0 && con.MaxLength == 0 && len(con.OneOf) == 0:
+	case trial.Kind != plan.RSA && in.Encoding == "" && demandsNothing(con) && entropy(trial) >= max(2*con.MinStrength, 2*DefaultMinStrength):
+		// There is nothing to break, and it is far too random to be taken for a
+		// placeholder: what remains is its size.
+		n, judge = 1, func(value.Value) plan.Diagnostics { return nil }
+	case trial.Kind == plan.RSA && demandsNothing(con):
 		// An RSA key takes long to make, and an Ed25519 key has the same format.
 		trial, n = plan.Generate{Kind: plan.Ed25519, Encoding: g.Encoding}, 1
 	case trial.Kind == plan.RSA || trial.Kind == plan.Ed25519 || trial.Kind == plan.ECDSA:
@@ -420,7 +425,7 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 			values = append(values, v)
 		}
 	}
-	if why := missed(values, min(n, draws), func(v value.Value) plan.Diagnostics { return value.Judge(*in, v) }); why != nil {
+	if why := missed(values, min(n, draws), judge); why != nil {
 		c.ds.Errorf(plan.CodeGenerate, at, "change generate or the constraint until they agree",
 			"what %s generates breaks its own constraints: %s", in.Name, why[0].Message)
 	} else if failed != nil {
@@ -428,6 +433,11 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	} else if c.options.Shared != nil {
 		c.options.Shared.good.Store(asked, true)
 	}
+}
+
+// demandsNothing reports whether no value breaks c by its form.
+func demandsNothing(c plan.Constraints) bool {
+	return c.Pattern == nil && c.Format == "" && c.MinLength == 0 && c.MaxLength == 0 && len(c.OneOf) == 0
 }
 
 // trialKey is all that a trial of in goes by, which is what [value.Judge] asks of an
