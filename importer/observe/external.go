@@ -5,8 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -19,40 +24,66 @@ type storeRef struct {
 	Kind string `json:"kind"`
 }
 
-// external is the spec of an ExternalSecret, of v1beta1 and v1
-// (https://external-secrets.io/latest/api/externalsecret/).
+// external is the spec of an ExternalSecret, of v1beta1 and v1, with all fields that
+// either has (https://external-secrets.io/latest/api/externalsecret/). What is not
+// here is reported by its name.
 type external struct {
 	StoreRef        storeRef `json:"secretStoreRef"`
 	RefreshInterval string   `json:"refreshInterval"`
 	RefreshPolicy   string   `json:"refreshPolicy"`
 	Target          struct {
-		Name           string `json:"name"`
-		CreationPolicy string `json:"creationPolicy"`
-		DeletionPolicy string `json:"deletionPolicy"`
-		Immutable      bool   `json:"immutable"`
-		Template       *struct {
-			Type          string `json:"type"`
-			EngineVersion string `json:"engineVersion"`
-			MergePolicy   string `json:"mergePolicy"`
-			Metadata      struct {
-				Labels      map[string]string `json:"labels"`
-				Annotations map[string]string `json:"annotations"`
-			} `json:"metadata"`
-			Data         map[string]string `json:"data"`
-			TemplateFrom []json.RawMessage `json:"templateFrom"`
-		} `json:"template"`
+		Name           string            `json:"name"`
+		CreationPolicy string            `json:"creationPolicy"`
+		DeletionPolicy string            `json:"deletionPolicy"`
+		Immutable      bool              `json:"immutable"`
+		Template       *externalTemplate `json:"template"`
 	} `json:"target"`
 	Data []struct {
-		SecretKey string    `json:"secretKey"`
-		RemoteRef remoteRef `json:"remoteRef"`
-		SourceRef *struct {
-			StoreRef     *storeRef       `json:"storeRef"`
-			GeneratorRef json.RawMessage `json:"generatorRef"`
-		} `json:"sourceRef"`
+		SecretKey string     `json:"secretKey"`
+		RemoteRef remoteRef  `json:"remoteRef"`
+		SourceRef *sourceRef `json:"sourceRef"`
 	} `json:"data"`
 	DataFrom []struct {
 		Extract *remoteRef `json:"extract"`
+		Find    *struct {
+			Path string `json:"path"`
+			Name *struct {
+				RegExp string `json:"regexp"`
+			} `json:"name"`
+			Tags               map[string]string `json:"tags"`
+			ConversionStrategy string            `json:"conversionStrategy"`
+			DecodingStrategy   string            `json:"decodingStrategy"`
+		} `json:"find"`
+		Rewrite   []json.RawMessage `json:"rewrite"`
+		SourceRef *sourceRef        `json:"sourceRef"`
 	} `json:"dataFrom"`
+}
+
+type externalTemplate struct {
+	Type          string `json:"type"`
+	EngineVersion string `json:"engineVersion"`
+	MergePolicy   string `json:"mergePolicy"`
+	Metadata      struct {
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
+	Data         map[string]string `json:"data"`
+	TemplateFrom []templateFrom    `json:"templateFrom"`
+}
+
+type templateFrom struct {
+	ConfigMap *templateObject `json:"configMap"`
+	Secret    *templateObject `json:"secret"`
+	Literal   *string         `json:"literal"`
+	Target    string          `json:"target"`
+}
+
+type templateObject struct {
+	Name  string `json:"name"`
+	Items []struct {
+		Key        string `json:"key"`
+		TemplateAs string `json:"templateAs"`
+	} `json:"items"`
 }
 
 type remoteRef struct {
@@ -64,25 +95,83 @@ type remoteRef struct {
 	MetadataPolicy     string `json:"metadataPolicy"`
 }
 
+type sourceRef struct {
+	StoreRef     *storeRef     `json:"storeRef"`
+	GeneratorRef *generatorRef `json:"generatorRef"`
+}
+
+type generatorRef struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+}
+
+func (g generatorRef) String() string { return "the generator " + g.Kind + " " + g.Name }
+
+// unknownFields are the fields of a JSON value that t has no place for, by their paths.
+func unknownFields(text json.RawMessage, t reflect.Type, path string) (all []string) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == reflect.TypeFor[json.RawMessage]():
+	case t.Kind() == reflect.Slice:
+		var items []json.RawMessage
+		if json.Unmarshal(text, &items) == nil {
+			for i, item := range items {
+				all = append(all, unknownFields(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))...)
+			}
+		}
+	case t.Kind() == reflect.Struct:
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(text, &fields) != nil {
+			return nil
+		}
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			at := strings.TrimPrefix(path+"."+name, ".")
+			field, ok := t.FieldByNameFunc(func(f string) bool {
+				sf, _ := t.FieldByName(f)
+				return sf.Tag.Get("json") == name
+			})
+			if ok {
+				all = append(all, unknownFields(fields[name], field.Type, at)...)
+			} else if v := string(fields[name]); v != "null" && v != "{}" && v != "[]" && v != `""` {
+				all = append(all, at)
+			}
+		}
+	}
+	return all
+}
+
 // externals reads the ExternalSecrets, now that all stores are known.
 func (r *reader) externals() {
 	for _, m := range r.external {
-		var one struct {
-			Spec external `json:"spec"`
+		if v := path.Base(m.APIVersion); v != "v1beta1" && v != "v1" {
+			r.bad(m, "write it as external-secrets.io/v1: `kubectl get externalsecret "+m.Metadata.Name+" -o yaml` prints what the cluster has", "it is of the version %s, which the operator serves no more", v)
+			continue
 		}
 		if m.Kind == "ExternalSecret" {
+			var one struct {
+				Spec json.RawMessage `json:"spec"`
+			}
 			if json.Unmarshal(m.json, &one) != nil {
 				r.bad(m, "`kubectl apply --dry-run=server -f FILE` says more", "it is not a valid ExternalSecret")
 				continue
 			}
-			r.externalSecret(m, m.Metadata.Namespace, m.Metadata.Name, one.Spec)
+			if e, ok := r.externalSpec(m, one.Spec); ok {
+				r.externalSecret(m, m.Metadata.Namespace, m.Metadata.Name, e)
+			}
 			continue
 		}
 		var cluster struct {
 			Spec struct {
 				Name       string   `json:"externalSecretName"`
 				Namespaces []string `json:"namespaces"`
-				Spec       external `json:"externalSecretSpec"`
+				Metadata   struct {
+					Labels      map[string]string `json:"labels"`
+					Annotations map[string]string `json:"annotations"`
+				} `json:"externalSecretMetadata"`
+				Spec json.RawMessage `json:"externalSecretSpec"`
 			} `json:"spec"`
 		}
 		if json.Unmarshal(m.json, &cluster) != nil {
@@ -93,10 +182,34 @@ func (r *reader) externals() {
 			r.bad(m, "write the names under namespaces, as `kubectl get namespaces -l ...` prints them; or leave it out", "a selector says in which namespaces it is, and only the cluster knows these")
 			continue
 		}
+		e, ok := r.externalSpec(m, cluster.Spec.Spec)
+		if !ok {
+			continue
+		}
+		of := m // the ExternalSecrets that it makes have its own metadata
+		of.Metadata.Labels, of.Metadata.Annotations = cluster.Spec.Metadata.Labels, cluster.Spec.Metadata.Annotations
 		for _, ns := range cluster.Spec.Namespaces {
-			r.externalSecret(m, ns, cmp.Or(cluster.Spec.Name, m.Metadata.Name), cluster.Spec.Spec)
+			r.externalSecret(of, ns, cmp.Or(cluster.Spec.Name, m.Metadata.Name), e)
 		}
 	}
+}
+
+// externalSpec reads a spec, and tells what in it no contract has a word for.
+func (r *reader) externalSpec(m manifest, text json.RawMessage) (e external, ok bool) {
+	if json.Unmarshal(text, &e) != nil {
+		r.bad(m, "`kubectl apply --dry-run=server -f FILE` says more", "it is not a valid %s", m.Kind)
+		return e, false
+	}
+	ok = true
+	for _, field := range unknownFields(text, reflect.TypeFor[external](), "") {
+		if strings.HasPrefix(field, "target.manifest") {
+			r.bad(m, "leave it out of the import", "it makes another object than a Secret (target.manifest)")
+			ok = false
+			continue
+		}
+		r.left(m, "a contract has no word for %s", field)
+	}
+	return e, ok
 }
 
 // source returns the source of a store, which it adds if it is new.
@@ -180,7 +293,7 @@ func sourceOf(m manifest) (s Source, problem string) {
 			s.Kind = plan.AzureKeyVault
 			set("vault", p.VaultURL)
 		default:
-			return s, "is of the provider " + name + ", which is no kind of source"
+			return s, "is of the provider " + name + ", for which there is no kind of source"
 		}
 	}
 	return s, ""
@@ -206,59 +319,54 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 		s.Refresh = "" // as it is without a word
 	}
 	ok := true
+	bad := func(hint, format string, args ...any) {
+		r.bad(m, hint, format, args...)
+		ok = false
+	}
 	parts := map[string]Remote{}
 	for _, d := range e.Data {
-		ref := e.StoreRef
-		if d.SourceRef != nil && d.SourceRef.StoreRef != nil {
-			ref = *d.SourceRef.StoreRef
-		}
-		if d.SourceRef != nil && len(d.SourceRef.GeneratorRef) > 0 {
-			r.bad(m, "leave it out of the import", "key %s is made by a generator", d.SecretKey)
-			ok = false
+		if g := d.SourceRef.generator(); g != nil {
+			bad(byGenerator, "key %s is made by %s (sourceRef.generatorRef)", d.SecretKey, g)
 			continue
 		}
-		src, found := r.source(m, ref, namespace)
+		src, found := r.source(m, d.SourceRef.store(e.StoreRef), namespace)
 		if !found {
 			ok = false
 			continue
 		}
 		remote, problem := remoteOf(src, d.RemoteRef)
 		if problem != "" {
-			r.bad(m, "leave it out of the import, and write it by hand", "key %s %s", d.SecretKey, problem)
-			ok = false
+			bad("leave it out of the import, and write it by hand", "key %s %s", d.SecretKey, problem)
 			continue
 		}
 		parts[d.SecretKey] = remote
 	}
-	for _, f := range e.DataFrom {
-		what := "takes all that a search finds, or what a generator makes"
-		if f.Extract != nil {
-			what = fmt.Sprintf("takes all properties of %q (dataFrom.extract), and only the source can say which these are", f.Extract.Key)
-		}
-		r.bad(m, "write each under data, with its property; or leave it out of the import", "it %s", what)
-		ok = false
-	}
-	if !ok {
-		return
-	}
 	merged := true
+	texts := map[string]string{}
 	if t := e.Target.Template; t != nil {
 		s.Type = t.Type
 		s.Labels, s.Annotations = written(t.Metadata.Labels), written(t.Metadata.Annotations)
 		merged = len(t.Data) == 0 && len(t.TemplateFrom) == 0 || t.MergePolicy == "Merge"
-		if len(t.TemplateFrom) > 0 {
-			r.bad(m, "write the template under data", "it has templates in other objects (templateFrom)")
-			return
+		for i, from := range t.TemplateFrom {
+			if problem := r.templateFrom(from, namespace, texts); problem != "" {
+				bad("write the template under target.template.data", "target.template.templateFrom[%d] %s", i, problem)
+			}
 		}
-		if t.EngineVersion == "v1" && len(t.Data) > 0 {
-			r.bad(m, "rewrite them for engineVersion v2", "its templates are for the engine v1")
-			return
+		maps.Copy(texts, t.Data) // which the operator executes last
+		if t.EngineVersion == "v1" && len(texts) > 0 {
+			bad("rewrite them for engineVersion v2", "its templates are for the engine v1")
 		}
-		for _, k := range slices.Sorted(maps.Keys(t.Data)) {
-			key := Key{Name: k, Template: t.Data[k], Parts: parts}
-			if !strings.Contains(t.Data[k], "{{") {
-				key = Key{Name: k, State: Given, Value: value.New([]byte(t.Data[k]))}
-				if t.Data[k] == "" {
+	}
+	ok = r.dataFrom(m, namespace, s, e, merged, texts, parts) && ok
+	if !ok {
+		return
+	}
+	if t := e.Target.Template; t != nil {
+		for _, k := range slices.Sorted(maps.Keys(texts)) {
+			key := Key{Name: k, Template: texts[k], Parts: parts}
+			if !strings.Contains(texts[k], "{{") {
+				key = Key{Name: k, State: Given, Value: value.New([]byte(texts[k]))}
+				if texts[k] == "" {
 					key.State = Empty
 				}
 			}
@@ -279,6 +387,206 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 	r.add(s)
 }
 
+// byGenerator is what to do about what a generator of the operator makes.
+const byGenerator = "leave it out of the import, and write a schema.#Generated with the same rules: its source keeps the value, and `victorgen recover` reads the one that is there into it"
+
+func (s *sourceRef) generator() *generatorRef {
+	if s == nil {
+		return nil
+	}
+	return s.GeneratorRef
+}
+
+func (s *sourceRef) store(otherwise storeRef) storeRef {
+	if s == nil || s.StoreRef == nil {
+		return otherwise
+	}
+	return *s.StoreRef
+}
+
+// wholeContext finds an action that goes through all keys that are there.
+var wholeContext = lazy.MustCompile(`[\s({|-](\.|\$)[\s)}|]|\brange\b`)
+
+// dataFrom adds to parts what dataFrom takes, as far as anybody says which keys these
+// are: the templates of the Secret, or the workloads that use it.
+func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, merged bool, templates map[string]string, parts map[string]Remote) (ok bool) {
+	ok = true
+	bad := func(hint, format string, args ...any) {
+		r.bad(m, hint, format, args...)
+		ok = false
+	}
+	const one = "write each key under data, with its property; or leave it out of the import"
+	type extract struct {
+		src Source
+		ref remoteRef
+	}
+	var extracts []extract
+	for i, f := range e.DataFrom {
+		if g := f.SourceRef.generator(); g != nil {
+			bad(byGenerator, "dataFrom[%d] takes what %s makes (sourceRef.generatorRef)", i, g)
+			continue
+		}
+		if len(f.Rewrite) > 0 {
+			bad(one, "dataFrom[%d] gives what it takes other names (rewrite)", i)
+			continue
+		}
+		if f.Find != nil {
+			by := "in " + strconv.Quote(f.Find.Path)
+			switch {
+			case f.Find.Name != nil:
+				by = "by the name " + strconv.Quote(f.Find.Name.RegExp)
+			case len(f.Find.Tags) > 0:
+				by = "by tags"
+			}
+			bad(one, "dataFrom[%d] takes all that a search %s finds (find), and that may be more tomorrow", i, by)
+			continue
+		}
+		if f.Extract == nil {
+			bad(one, "dataFrom[%d] says neither extract nor find", i)
+			continue
+		}
+		if f.Extract.ConversionStrategy == "Unicode" {
+			bad(one, "dataFrom[%d] writes the names of keys in another way (conversionStrategy: Unicode)", i)
+			continue
+		}
+		src, found := r.source(m, f.SourceRef.store(e.StoreRef), namespace)
+		if !found {
+			ok = false
+			continue
+		}
+		extracts = append(extracts, extract{src, *f.Extract})
+	}
+	if len(extracts) == 0 || !ok {
+		return ok
+	}
+	names := map[string]bool{}
+	for _, text := range templates {
+		if slices.ContainsFunc(actions.FindAllString(text, -1), func(a string) bool {
+			return wholeContext.MatchString(references.ReplaceAllString(a, ""))
+		}) {
+			bad(one, "it takes all properties of %q (dataFrom.extract), and a template goes through all of them", extracts[0].ref.Key)
+			return ok
+		}
+		for _, name := range named(text) {
+			names[name] = true
+		}
+	}
+	if merged {
+		use := r.used[s.Name]
+		switch {
+		case use == nil:
+			bad(one+"; or name the workloads that use it as well", "it takes all properties of %q (dataFrom.extract), and nothing that was read says which of them anybody uses", extracts[0].ref.Key)
+			return ok
+		case use.whole != "":
+			bad(one, "it takes all properties of %q (dataFrom.extract), and %s takes all keys of the Secret", extracts[0].ref.Key, use.whole)
+			return ok
+		}
+		for name := range use.keys {
+			if _, made := templates[name]; !made {
+				names[name] = true
+			}
+		}
+	}
+	var taken []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if _, is := parts[name]; is {
+			continue
+		}
+		if len(extracts) > 1 {
+			bad(one, "key %s comes from one of %d objects (dataFrom.extract), and only the source can say from which", name, len(extracts))
+			continue
+		}
+		ref := extracts[0].ref
+		property := name
+		if strings.ContainsAny(name, ".") && (ref.Property != "" || extracts[0].src.Kind != plan.Vault) {
+			bad(one, "key %s has a dot in its name, which no property has (dataFrom.extract)", name)
+			continue
+		}
+		if ref.Property != "" {
+			property = ref.Property + "." + name
+		}
+		ref.Property = property
+		remote, problem := remoteOf(extracts[0].src, ref)
+		if problem != "" {
+			bad(one, "key %s %s", name, problem)
+			continue
+		}
+		parts[name] = remote
+		taken = append(taken, name)
+	}
+	if ok && merged {
+		r.left(m, "of all properties of %q (dataFrom.extract) those are taken over that workloads and templates name: %s", extracts[0].ref.Key, strings.Join(taken, ", "))
+	}
+	return ok
+}
+
+// named are the keys that the actions of a template name.
+func named(text string) (names []string) {
+	for _, a := range actions.FindAllString(text, -1) {
+		for _, m := range references.FindAllStringSubmatch(a, -1) {
+			names = append(names, cmp.Or(m[1], m[2]))
+		}
+	}
+	return names
+}
+
+var (
+	actions    = lazy.MustCompile(`(?s)\{\{.*?\}\}`)
+	references = lazy.MustCompile(`\bindex\s+\.\s+"([^"]+)"|(?:^\{\{-?|[\s({|])\.([A-Za-z_][A-Za-z0-9_]*)`)
+)
+
+// templateFrom adds to texts the templates that an ExternalSecret has from elsewhere.
+func (r *reader) templateFrom(t templateFrom, namespace string, texts map[string]string) (problem string) {
+	if t.Target != "" && t.Target != "Data" {
+		return "makes " + strings.ToLower(t.Target) + " of values"
+	}
+	// A document whose fields are keys: the operator executes it, and reads what comes
+	// out. It is read first here, which gives the same unless a value has characters
+	// that YAML reads in its own way.
+	document := func(text string) string {
+		var fields map[string]any
+		if yaml.Unmarshal([]byte(text), &fields) != nil || len(fields) == 0 {
+			return "is not a list of keys before it is executed (templateAs: KeysAndValues)"
+		}
+		for name, v := range fields {
+			s, ok := v.(string)
+			if !ok || strings.Contains(name, "{{") {
+				return "is not a list of keys before it is executed (templateAs: KeysAndValues)"
+			}
+			texts[name] = s
+		}
+		return ""
+	}
+	switch {
+	case t.Literal != nil:
+		return document(*t.Literal)
+	case t.Secret != nil:
+		return fmt.Sprintf("has a template in Secret %q (templateFrom.secret)", t.Secret.Name)
+	case t.ConfigMap == nil:
+		return "says neither literal nor configMap"
+	}
+	data, ok := r.configs[namespace+"/"+t.ConfigMap.Name]
+	if !ok {
+		if data, ok = r.configs["/"+t.ConfigMap.Name]; !ok {
+			return fmt.Sprintf("has a template in ConfigMap %q, which is not among what was read", t.ConfigMap.Name)
+		}
+	}
+	for _, item := range t.ConfigMap.Items {
+		text, ok := data[item.Key]
+		switch {
+		case !ok:
+			return fmt.Sprintf("has a template under the key %q of ConfigMap %q, which has none", item.Key, t.ConfigMap.Name)
+		case item.TemplateAs == "KeysAndValues":
+			if problem := document(text); problem != "" {
+				return problem
+			}
+		default:
+			texts[item.Key] = text
+		}
+	}
+	return ""
+}
+
 // remoteOf is where a key of an ExternalSecret is.
 func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
 	r = Remote{Source: src.Name, Name: ref.Key, Property: ref.Property, Version: ref.Version}
@@ -286,11 +594,19 @@ func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
 	case ref.DecodingStrategy == "Base64":
 		r.Base64 = true
 	case ref.DecodingStrategy != "" && ref.DecodingStrategy != "None":
-		return r, "is decoded by the strategy " + ref.DecodingStrategy + ", which depends on what the value is"
+		return r, "is decoded by the strategy " + ref.DecodingStrategy + " (decodingStrategy), and a contract knows Base64 alone"
 	case ref.MetadataPolicy == "Fetch":
-		return r, "is the metadata of a value"
+		return r, "is the metadata of a value (metadataPolicy: Fetch)"
+	case src.Kind == plan.AzureKeyVault && (strings.HasPrefix(ref.Key, "key/") || strings.HasPrefix(ref.Key, "cert/")):
+		return r, "is a key or a certificate of Key Vault (" + ref.Key + "), and no secret"
 	case src.Kind == plan.Vault && ref.Property == "":
 		return r, "is all of an object of Vault, and not one property of it"
+	}
+	switch src.Kind {
+	case plan.AzureKeyVault:
+		r.Name = strings.TrimPrefix(r.Name, "secret/")
+	case plan.AWSSecretsManager:
+		r.Version = strings.TrimPrefix(r.Version, "uuid/") // which a build writes again
 	}
 	if src.Kind == plan.Vault {
 		r.Name = strings.Trim(r.Name, "/")
@@ -310,139 +626,4 @@ func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
 		}
 	}
 	return r, ""
-}
-
-// placeholders are what argocd-vault-plugin puts values in the place of
-// (https://argocd-vault-plugin.readthedocs.io/en/stable/howitworks/).
-var (
-	placeholders = lazy.MustCompile(`<path:[^<>]+>|<[A-Za-z0-9_.-]+(?:\s*\|[^<>]+)?>`)
-	inline       = lazy.MustCompile(`^<path:([^<>#]+)#([^<>#|]+?)(?:#([^<>#|]+?))?\s*(?:\|\s*([^<>]+?))?\s*>$`)
-	named        = lazy.MustCompile(`^<([A-Za-z0-9_.-]+)\s*(?:\|\s*([^<>]+?))?\s*>$`)
-)
-
-// vaultPlugin reads a Secret that argocd-vault-plugin would fill, and reports
-// whether it was one.
-func (r *reader) vaultPlugin(m manifest, s *Secret) bool {
-	path := m.Metadata.Annotations["avp.kubernetes.io/path"]
-	version := m.Metadata.Annotations["avp.kubernetes.io/secret-version"]
-	if m.Metadata.Annotations["avp.kubernetes.io/ignore"] == "true" {
-		return false
-	}
-	text := func(k Key) string { return k.Template + string(k.Value.Reveal()) }
-	is := func(k Key) bool {
-		for _, p := range placeholders.FindAllString(text(k), -1) {
-			if inline.MatchString(p) || path != "" {
-				return true
-			}
-		}
-		return false
-	}
-	if !slices.ContainsFunc(s.Keys, is) {
-		for _, k := range s.Keys {
-			if k.Template != "" {
-				r.bad(m, "`base64 -w0` writes it; or put the text itself under stringData", "key %s of data is not valid base64", k.Name)
-				return true
-			}
-		}
-		return false
-	}
-	out := *s
-	out.Kind, out.From, out.Keys = External, "Secret for argocd-vault-plugin", nil
-	for _, k := range s.Keys {
-		if !is(k) {
-			out.Keys = append(out.Keys, k)
-			continue
-		}
-		inData := k.Template != "" // as it stands there: what comes in its place is base64
-		parts := map[string]Remote{}
-		bad := ""
-		template := placeholders.ReplaceAllStringFunc(text(k), func(p string) string {
-			at, prop, v, modifier := path, "", version, ""
-			if g := inline.FindStringSubmatch(p); g != nil {
-				at, prop, v, modifier = g[1], strings.TrimSpace(g[2]), g[3], g[4]
-			} else if g := named.FindStringSubmatch(p); g != nil && path != "" {
-				prop, modifier = g[1], g[2]
-			} else {
-				return p
-			}
-			remote, problem := r.pluginRemote(at, prop, v)
-			switch {
-			case problem != "":
-				bad = problem
-			case inData && modifier == "":
-				remote.Base64 = true
-			case modifier == "base64encode" && inData:
-			case modifier != "":
-				bad = "has the modifier " + modifier
-			}
-			name := fmt.Sprintf("part%d", len(parts)+1)
-			for other, was := range parts {
-				if was == remote {
-					name = other
-				}
-			}
-			parts[name] = remote
-			return "{{ ." + name + " }}"
-		})
-		if bad != "" {
-			r.bad(m, "write it by hand", "key %s %s", k.Name, bad)
-			continue
-		}
-		if template == "{{ .part1 }}" {
-			p := parts["part1"]
-			out.Keys = append(out.Keys, Key{Name: k.Name, Remote: &p})
-		} else if inData {
-			r.bad(m, "write it under stringData", "key %s of data has a placeholder among other text", k.Name)
-		} else {
-			out.Keys = append(out.Keys, Key{Name: k.Name, Template: template, Parts: parts})
-		}
-	}
-	r.add(out)
-	return true
-}
-
-// pluginRemote is where argocd-vault-plugin has a value from. Which backend it asks,
-// its configuration says, and not the manifest; the form of the path tells.
-func (r *reader) pluginRemote(path, property, version string) (Remote, string) {
-	s := Source{Fields: map[string]string{}, Existing: "ClusterSecretStore"}
-	remote := Remote{Name: path, Property: property, Version: version}
-	parts := strings.Split(path, "/")
-	switch {
-	case strings.HasPrefix(path, "arn:aws:secretsmanager:"):
-		s.Kind, s.Store = plan.AWSSecretsManager, "aws-secretsmanager"
-		s.Fields["region"] = strings.Split(path, ":")[3]
-	case len(parts) == 4 && parts[0] == "projects" && parts[2] == "secrets":
-		s.Kind, s.Store = plan.GCPSecretManager, "gcp-secretmanager"
-		s.Fields["project"] = parts[1]
-		remote.Name = parts[3]
-		if property == parts[3] || property == "" {
-			remote.Property = "" // the secret itself
-		}
-	case len(parts) >= 3 && parts[1] == "data":
-		s.Kind, s.Store = plan.Vault, "vault"
-		s.Fields["mount"], s.Fields["version"] = parts[0], "v2"
-		remote.Name = strings.Join(parts[2:], "/")
-	case len(parts) >= 2:
-		s.Kind, s.Store = plan.Vault, "vault"
-		s.Fields["mount"], s.Fields["version"] = parts[0], "v1"
-		remote.Name = strings.Join(parts[1:], "/")
-	default:
-		return remote, fmt.Sprintf("is at %q, by which nobody can tell what backend the plugin asks", path)
-	}
-	for _, o := range r.observed.Sources {
-		if o.Kind == s.Kind && maps.Equal(o.Fields, s.Fields) {
-			remote.Source = o.Name
-			return remote, ""
-		}
-	}
-	s.Name = s.Store
-	for i := 2; slices.ContainsFunc(r.observed.Sources, func(o Source) bool { return o.Name == s.Name }); i++ {
-		s.Name = fmt.Sprintf("%s-%d", s.Store, i)
-	}
-	s.Store = s.Name
-	r.observed.Sources = append(r.observed.Sources, s)
-	r.ds.Warnf(plan.CodeImportLeft, nil, "make it, with the rights that the plugin has now (https://external-secrets.io/latest/api/clustersecretstore/)",
-		"the contract refers to a ClusterSecretStore %q, which argocd-vault-plugin did not need", s.Store)
-	remote.Source = s.Name
-	return remote, ""
 }

@@ -44,7 +44,7 @@ type Options struct {
 // What is no Secret, and nothing that one is made from, is passed over, but for
 // workloads, which say what may be absent.
 func Manifests(ctx context.Context, paths []string, o Options) (*Observed, plan.Diagnostics) {
-	r := &reader{ctx: ctx, options: o, observed: &Observed{}, optional: map[string]bool{}}
+	r := &reader{ctx: ctx, options: o, observed: &Observed{}, optional: map[string]bool{}, used: map[string]*use{}, configs: map[string]map[string]string{}}
 	for _, path := range paths {
 		if path == Stdin {
 			text, err := io.ReadAll(io.LimitReader(o.Stdin, maxFile+1))
@@ -77,8 +77,16 @@ type reader struct {
 	objects  int
 	external []manifest // to be looked at when all stores are known
 	stores   []manifest
-	optional map[string]bool // SECRET or SECRET/KEY that a workload can do without
-	hashed   bool            // names of what kustomize generates end in a hash
+	optional map[string]bool              // SECRET or SECRET/KEY that a workload can do without
+	used     map[string]*use              // what workloads take of a Secret, by its name
+	configs  map[string]map[string]string // the ConfigMaps, by NAMESPACE/NAME
+	hashed   bool                         // names of what kustomize generates end in a hash
+}
+
+// use is what workloads take of a Secret.
+type use struct {
+	keys  map[string]bool
+	whole string // what takes all keys
 }
 
 // manifest is an object of Kubernetes.
@@ -262,10 +270,21 @@ func (r *reader) object(js []byte, pos plan.Pos) {
 		r.left(m, "a %s has no place in a contract", m.Kind)
 	case bytes.Contains(js, []byte(`"sops"`)) && bytes.Contains(js, []byte(`"mac"`)):
 		r.ds.Errorf(plan.CodeImportRead, []plan.Pos{pos}, "decrypt it into a pipe: sops decrypt FILE | victorgen import manifests -", "%s is encrypted by SOPS", m)
+	case m.Kind == "ConfigMap" && m.APIVersion == "v1":
+		var c struct {
+			Data map[string]string `json:"data"`
+		}
+		if json.Unmarshal(js, &c) == nil {
+			name := m.Metadata.Name
+			if plain, ok := unhash(name); ok && r.hashed {
+				name = plain
+			}
+			r.configs[m.Metadata.Namespace+"/"+name] = c.Data
+		}
 	default:
 		var v any
 		if json.Unmarshal(js, &v) == nil {
-			r.uses(v, 0)
+			r.uses(m, v, 0)
 		}
 	}
 }
@@ -515,28 +534,51 @@ func (r *reader) finish() {
 	}
 }
 
-// uses finds the references of a workload that can do without their Secret.
-func (r *reader) uses(v any, depth int) {
+// uses finds the references of a workload to keys of Secrets, and those that can do
+// without.
+func (r *reader) uses(m manifest, v any, depth int) {
 	if depth > 100 {
 		return
 	}
 	switch v := v.(type) {
 	case []any:
 		for _, item := range v {
-			r.uses(item, depth+1)
+			r.uses(m, item, depth+1)
 		}
 	case map[string]any:
 		for _, field := range []string{"secretKeyRef", "secretRef", "secret"} {
 			ref, ok := v[field].(map[string]any)
-			if !ok || ref["optional"] != true {
+			if !ok {
 				continue
 			}
 			name, _ := ref["name"].(string)
-			if field == "secret" {
-				name, _ = ref["secretName"].(string)
+			if secret, volume := ref["secretName"].(string); volume {
+				name = secret
 			}
 			if plain, ok := unhash(name); ok && r.hashed {
 				name = plain
+			}
+			if name == "" {
+				continue
+			}
+			if r.used[name] == nil {
+				r.used[name] = &use{keys: map[string]bool{}}
+			}
+			items, _ := ref["items"].([]any)
+			for _, item := range items {
+				if item, ok := item.(map[string]any); ok {
+					if key, ok := item["key"].(string); ok {
+						r.used[name].keys[key] = true
+					}
+				}
+			}
+			if key, ok := ref["key"].(string); ok {
+				r.used[name].keys[key] = true
+			} else if len(items) == 0 {
+				r.used[name].whole = m.String()
+			}
+			if ref["optional"] != true {
+				continue
 			}
 			if key, ok := ref["key"].(string); ok {
 				name += "/" + key
@@ -544,7 +586,7 @@ func (r *reader) uses(v any, depth int) {
 			r.optional[name] = true
 		}
 		for _, item := range v {
-			r.uses(item, depth+1)
+			r.uses(m, item, depth+1)
 		}
 	}
 }
