@@ -36,9 +36,10 @@ type Target struct {
 
 // Client asks one cluster.
 type Client struct {
-	Name    string // for people: the context, or the address of the API server
-	config  *rest.Config
-	dynamic dynamic.Interface
+	Name      string // for people: the context, or the address of the API server
+	Namespace string // of the context: that of a command which names none
+	config    *rest.Config
+	dynamic   dynamic.Interface
 }
 
 // quiet silences client-go: what it would log its errors tell, too, and they are
@@ -83,7 +84,11 @@ func Connect(t Target) (*Client, error) {
 	if name == "" {
 		name = config.Host
 	}
-	return &Client{Name: name, config: config, dynamic: client}, nil
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster: %w", err)
+	}
+	return &Client{Name: name, Namespace: namespace, config: config, dynamic: client}, nil
 }
 
 // Contexts returns the names of the contexts of the kubeconfig, sorted; none if

@@ -59,7 +59,7 @@ func known(verb, resource, group string) bool {
 	return slices.Contains([]string{"get", "list", "create", "patch", "delete"}, verb) &&
 		slices.ContainsFunc([]schema.GroupVersionResource{
 			secrets, namespaces, sealedSecrets, externalSecrets, secretStores, clusterSecretStores,
-			deployments, statefulSets, daemonSets,
+			deployments, statefulSets, daemonSets, jobs, cronJobs, pods,
 		}, func(r schema.GroupVersionResource) bool { return r.Resource == resource && r.Group == group })
 }
 

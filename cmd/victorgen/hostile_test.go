@@ -59,6 +59,7 @@ var hostileVerbs = []string{
 	"build ENV --source vault", "build ENV --source aws-ssm", "generate ENV --source vault",
 	"scan ENV -- REPO", "scan ALL --source vault -o json -- REPO", "scan ENV --history HEAD --source aws-ssm", "scan ENV --staged -o sarif", "scan ENV -o github -- REPO",
 	"import env REPO/.secrets --into REPO/envs/next --dry-run -o json", "import env REPO/.secrets --into REPO/envs/next",
+	"import cluster -n apps --kubeconfig KUBECONFIG --into REPO/envs/next --dry-run -o json", "import manifests REPO --from-cluster --kubeconfig KUBECONFIG --into REPO/envs/next --dry-run",
 	"cert fetch ENV --kubeconfig KUBECONFIG", "init REPO", "version",
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,8 +17,10 @@ import (
 	"github.com/spf13/cobra"
 
 	vg "github.com/victor-ai/victorgen"
+	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/importer"
 	"github.com/victor-ai/victorgen/importer/observe"
 	"github.com/victor-ai/victorgen/internal/lazy"
@@ -42,13 +46,13 @@ make what was read, byte for byte. It writes over nothing that is there without
 --force, and what was interrupted is taken up again by the same command.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("import takes env or manifests, not %q", args[0])}
+				return usageError{fmt.Errorf("import takes env, manifests or cluster, not %q", args[0])}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(importEnvCommand(), importManifestsCommand())
+	cmd.AddCommand(importEnvCommand(), importManifestsCommand(), importClusterCommand())
 	return cmd
 }
 
@@ -87,6 +91,8 @@ one Secret a service.`,
 
 func importManifestsCommand() *cobra.Command {
 	o := &importOptions{}
+	var fromCluster bool
+	var target cluster.Target
 	cmd := &cobra.Command{
 		Use:   "manifests PATH...|-",
 		Short: "Import Secrets, and what Secrets are made from, out of manifests",
@@ -96,7 +102,8 @@ renders without a network, or standard input. It takes
   Secrets                  of any type; stringData counts over data
   secretGenerators         of a kustomization: the names lose their hash
   SealedSecrets            all but the values, which nobody but the controller can tell:
-                           they are to be filled in
+                           they are to be filled in, or with --from-cluster those of
+                           the Secrets that the controller has made
   ExternalSecrets and      of v1beta1 and v1, with their stores, which stay as they are:
   ClusterExternalSecrets   no value is read
   Secrets for              placeholders become external secrets
@@ -108,6 +115,7 @@ through a pipe.`,
 		Example: `  victorgen import manifests deploy/secrets --into envs/production
   kubectl get secret -n shop -o yaml | victorgen import manifests -
   helm template shop ./chart | victorgen import manifests - --dry-run
+  victorgen import manifests deploy/sealed --from-cluster --context production
   sops decrypt secrets.enc.yaml | victorgen import manifests -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -116,12 +124,120 @@ through a pipe.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			observed, ds := observe.Manifests(cmd.Context(), args, observe.Options{Stdin: cmd.InOrStdin()})
-			return o.run(cmd, observed, ds)
+			options := observe.Options{Stdin: cmd.InOrStdin()}
+			var asked plan.Diagnostics
+			if fromCluster {
+				if ds := vg.PermissionOf(optionsOf(cmd, compiler.Options{})).Unread; ds.HasErrors() {
+					return o.run(cmd, &observe.Observed{}, ds)
+				}
+				client, err := cluster.Connect(target)
+				if err != nil {
+					return o.run(cmd, &observe.Observed{}, noCluster(err))
+				}
+				options.Values = func(ctx context.Context, namespace, name string) (map[string]value.Value, bool) {
+					data, ds := client.Made(ctx, cmp.Or(namespace, o.namespace, client.Namespace), name, o.timeout)
+					asked = append(asked, ds...)
+					return data, !ds.HasErrors()
+				}
+			}
+			observed, ds := observe.Manifests(cmd.Context(), args, options)
+			return o.run(cmd, observed, append(ds, asked...))
 		},
 	}
 	o.flags(cmd)
+	cmd.Flags().BoolVar(&fromCluster, "from-cluster", false, "take the values of SealedSecrets from the Secrets that the controller has made of them")
+	clusterFlags(cmd, &target)
+	check(cmd, func() error {
+		if !fromCluster && (target.Context != "" || target.Kubeconfig != "") {
+			return errors.New("--context and --kubeconfig name the cluster of --from-cluster")
+		}
+		return nil
+	})
 	return cmd
+}
+
+func importClusterCommand() *cobra.Command {
+	o := &importOptions{}
+	var target cluster.Target
+	cmd := &cobra.Command{
+		Use:   "cluster [NAME...]",
+		Short: "Import the Secrets of a live namespace",
+		Long: `Import cluster reads the Secrets of a namespace, or those of them that are named, and
+changes nothing in the cluster. A Secret that a SealedSecret or an ExternalSecret has
+made is imported as that: the values of the first come from its Secret, and those of
+the second stay at their source, where no value is read. Workloads tell which keys
+they can do without.
+
+It leaves out what controllers and tools own, and says so: tokens of service
+accounts and of nodes, releases of Helm, what cert-manager renews, and whatever else
+has an owner.
+
+It needs to get and list Secrets; without the right to list SealedSecrets,
+ExternalSecrets, SecretStores or workloads, it warns of what it can't tell.`,
+		Example: `  victorgen import cluster --namespace shop --into envs/production
+  victorgen import cluster -n shop shop-db shop-smtp --context production
+  victorgen import cluster -n shop --dry-run -o json
+  victorgen import cluster -n shop --source aws-ssm,region=eu-west-1,prefix=/shop`,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return secretNames(cmd, target, o.namespace, args), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// A policy judges the contract, and so what was read; one that can't be read itself
+			// is told before the cluster is asked.
+			if ds := vg.PermissionOf(optionsOf(cmd, compiler.Options{})).Unread; ds.HasErrors() {
+				return o.run(cmd, &observe.Observed{}, ds)
+			}
+			client, err := cluster.Connect(target)
+			if err != nil {
+				return o.run(cmd, &observe.Observed{}, noCluster(err))
+			}
+			o.namespace = cmp.Or(o.namespace, client.Namespace)
+			names := slices.Compact(slices.Sorted(slices.Values(args)))
+			found, ds := client.Inventory(cmd.Context(), o.namespace, names, o.timeout)
+			if ds.HasErrors() {
+				return o.run(cmd, &observe.Observed{}, ds)
+			}
+			observed, more := observe.Objects(cmd.Context(), found.Objects, observe.Options{Values: found.Values, Named: names})
+			return o.run(cmd, observed, append(ds, more...))
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().Lookup("namespace").Usage = "namespace that is read, and that of the environment; by default that of the context"
+	cmd.RegisterFlagCompletionFunc("namespace", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return namespaceNames(cmd, target), cobra.ShellCompDirectiveNoFileComp
+	})
+	clusterFlags(cmd, &target)
+	return cmd
+}
+
+// noCluster says that none could be found.
+func noCluster(err error) (ds plan.Diagnostics) {
+	ds.Errorf(plan.CodeClusterRead, nil, "name one with --context or --kubeconfig", "%v", err)
+	return ds
+}
+
+// completionTimeout is how long the shell waits for names.
+const completionTimeout = 3 * time.Second
+
+// secretNames are those of the namespace but for args, for the shell to complete.
+func secretNames(cmd *cobra.Command, t cluster.Target, namespace string, args []string) []string {
+	client, err := cluster.Connect(t)
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	return slices.DeleteFunc(client.SecretNames(ctx, cmp.Or(namespace, client.Namespace)), func(name string) bool { return slices.Contains(args, name) })
+}
+
+func namespaceNames(cmd *cobra.Command, t cluster.Target) []string {
+	client, err := cluster.Connect(t)
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	return client.Namespaces(ctx)
 }
 
 func (o *importOptions) flags(cmd *cobra.Command) {

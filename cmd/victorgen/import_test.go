@@ -22,6 +22,8 @@ func TestAdopting(t *testing.T) {
 		"From Secrets in Git":      {"../../importer/testdata/corpus/kustomize-generators.txtar", "proved: 7 keys equal to what was read, 0 unknown, 0 not"},
 		"From SealedSecrets":       {"../../importer/testdata/corpus/sealed.txtar", "to be filled in: DB_PASSWORD, STRICT_SESSION_KEY, WIDE_DB_PASSWORD"},
 		"From ExternalSecrets":     {"../../importer/testdata/corpus/eso-vault.txtar", "proved: 4 keys equal to what was read, 0 unknown, 0 not"},
+		"From a live namespace":    {"live", "proved: 4 keys equal to what was read, 1 unknown, 0 not"},
+		"To a new cluster":         {"live", "prod: unchanged"},
 		"From argocd-vault-plugin": {"../../importer/testdata/corpus/avp-inline.txtar", "proved: 3 keys equal to what was read, 0 unknown, 0 not"},
 	} {
 		t.Run(heading, func(t *testing.T) {
@@ -36,11 +38,15 @@ func TestAdopting(t *testing.T) {
 				t.Fatal("the page has no commands")
 			}
 			dir := t.TempDir()
-			a, err := txtar.ParseFile(test.from)
-			if err != nil {
+			var err error
+			cluster := apiServer(t, "../../examples/victor/demo-sealing-cert.pem")
+			files := new(txtar.Archive)
+			if test.from == "live" {
+				liveSecrets(t, cluster)
+			} else if files, err = txtar.ParseFile(test.from); err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range a.Files {
+			for _, f := range files.Files {
 				name, ok := strings.CutPrefix(f.Name, "shop/")
 				if rest, manifest := strings.CutPrefix(f.Name, "manifests/"); manifest {
 					name, ok = "k8s/"+rest, !strings.HasSuffix(test.from, "import.txtar")
@@ -56,7 +62,6 @@ func TestAdopting(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			cluster := apiServer(t, "../../examples/victor/demo-sealing-cert.pem")
 			cmd := exec.Command("sh", "-xc", "set -eu\n"+commands[1])
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig(t))

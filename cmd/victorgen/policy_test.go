@@ -24,6 +24,7 @@ var verbLines = map[string][]string{
 	"diff":             {"diff ENV --from HERE", "diff ENV --from HERE -o json"},
 	"explain":          {"explain ENV", "explain ENV -o json", "explain ENV TOKEN", "explain --permissions ENV"},
 	"generate":         {"?generate ENV", "?generate ENV --dry-run", "?generate ENV --renew PASSWORD"},
+	"import cluster":   {"?import cluster -n shop --kubeconfig KUBECONFIG --into FRESH --force --source aws-ssm,region=us-east-1"},
 	"import env":       {"?import env VALUES --into FRESH --force --source aws-ssm,region=us-east-1", "import env VALUES --into FRESH --force --dry-run"},
 	"import manifests": {"?import manifests MANIFEST --into FRESH --force --source aws-ssm,region=us-east-1"},
 	"list":             {"list ENV"},
@@ -35,6 +36,10 @@ var verbLines = map[string][]string{
 	"verify":           {"?verify ENV", "?verify ENV --detailed", "?verify ENV --source", "?verify ENV --source --no-values"},
 	"vet":              {"vet ENV", "vet ENV -o json"},
 }
+
+// readFirst are the verbs that read what a contract is made of before there is one that a
+// policy could judge; TestImportClusterPolicy has them meet one.
+var readFirst = []string{"import cluster"}
 
 // withoutPolicy are the verbs that no policy is for, and why.
 var withoutPolicy = map[string]string{
@@ -134,6 +139,9 @@ secrets: app: keys: {token: input: "TOKEN", password: input: "PASSWORD"}
 			for _, environment := range []string{"ssm", "sops"} {
 				t.Run(line+" "+environment, func(t *testing.T) {
 					for policy, want := range map[string]string{"against": "VG1406", "broken": "VG1407", "none": "VG1407"} {
+						if policy == "against" && slices.Contains(readFirst, verb) {
+							continue
+						}
 						path := filepath.Join(dir, "policies", policy)
 						for _, by := range []string{"flag", "variable"} {
 							var flags []string

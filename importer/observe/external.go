@@ -304,7 +304,7 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 	s := r.of(m, m.Kind)
 	s.Kind, s.Namespace, s.Name = External, namespace, cmp.Or(e.Target.Name, name)
 	if s.Name != name || m.Kind == "ClusterExternalSecret" {
-		r.ds.Warnf(plan.CodeImportLeft, []plan.Pos{m.pos}, "before the new one is applied, take the old one away and leave its Secret: `kubectl delete --cascade=orphan`",
+		r.ds.Warnf(plan.CodeImportLeft, m.at(), "before the new one is applied, take the old one away and leave its Secret: `kubectl delete --cascade=orphan`",
 			"%s: what is built in its place is ExternalSecret %s/%s, and two can't own one Secret", m, namespace, s.Name)
 	}
 	s.Immutable, s.Refresh = e.Target.Immutable, e.RefreshInterval

@@ -37,6 +37,8 @@ type Options struct {
 	// Values returns what a Secret of the cluster holds, for a SealedSecret, whose
 	// values nobody else can tell; ok is false if there is none. nil knows of none.
 	Values func(ctx context.Context, namespace, name string) (data map[string]value.Value, ok bool)
+	// Named are Secrets that are asked for by name: it is an error if one is left out.
+	Named []string
 }
 
 // Manifests reads what paths name: files and directories of manifests, and
@@ -44,10 +46,34 @@ type Options struct {
 // What is no Secret, and nothing that one is made from, is passed over, but for
 // workloads, which say what may be absent.
 func Manifests(ctx context.Context, paths []string, o Options) (*Observed, plan.Diagnostics) {
+	return read(ctx, o, func(r *reader) { r.paths(paths) })
+}
+
+// Objects reads objects of Kubernetes, each of which is JSON, as Manifests does.
+func Objects(ctx context.Context, objects [][]byte, o Options) (*Observed, plan.Diagnostics) {
+	return read(ctx, o, func(r *reader) {
+		for _, js := range objects {
+			r.object(js, plan.Pos{})
+		}
+	})
+}
+
+func read(ctx context.Context, o Options, from func(*reader)) (*Observed, plan.Diagnostics) {
 	r := &reader{ctx: ctx, options: o, observed: &Observed{}, optional: map[string]bool{}, used: map[string]*use{}, configs: map[string]map[string]string{}}
+	from(r)
+	r.externals()
+	r.finish()
+	for i := range r.ds {
+		r.ds[i].Mask = true
+	}
+	r.ds.Sort()
+	return r.observed, r.ds
+}
+
+func (r *reader) paths(paths []string) {
 	for _, path := range paths {
 		if path == Stdin {
-			text, err := io.ReadAll(io.LimitReader(o.Stdin, maxFile+1))
+			text, err := io.ReadAll(io.LimitReader(r.options.Stdin, maxFile+1))
 			switch {
 			case err != nil:
 				r.ds.Errorf(plan.CodeImportRead, nil, "", "standard input can't be read: %v", safefile.Reason(err))
@@ -60,13 +86,6 @@ func Manifests(ctx context.Context, paths []string, o Options) (*Observed, plan.
 		}
 		r.path(path)
 	}
-	r.externals()
-	r.finish()
-	for i := range r.ds {
-		r.ds[i].Mask = true
-	}
-	r.ds.Sort()
-	return r.observed, r.ds
 }
 
 type reader struct {
@@ -101,6 +120,14 @@ type manifest struct {
 	} `json:"metadata"`
 	json []byte
 	pos  plan.Pos
+}
+
+// at is where m stands, if it is in a file.
+func (m manifest) at() []plan.Pos {
+	if m.pos == (plan.Pos{}) {
+		return nil
+	}
+	return []plan.Pos{m.pos}
 }
 
 func (m manifest) String() string {
@@ -269,7 +296,7 @@ func (r *reader) object(js []byte, pos plan.Pos) {
 	case group == "external-secrets.io" || group == "generators.external-secrets.io":
 		r.left(m, "a %s has no place in a contract", m.Kind)
 	case bytes.Contains(js, []byte(`"sops"`)) && bytes.Contains(js, []byte(`"mac"`)):
-		r.ds.Errorf(plan.CodeImportRead, []plan.Pos{pos}, "decrypt it into a pipe: sops decrypt FILE | victorgen import manifests -", "%s is encrypted by SOPS", m)
+		r.ds.Errorf(plan.CodeImportRead, m.at(), "decrypt it into a pipe: sops decrypt FILE | victorgen import manifests -", "%s is encrypted by SOPS", m)
 	case m.Kind == "ConfigMap" && m.APIVersion == "v1":
 		var c struct {
 			Data map[string]string `json:"data"`
@@ -290,11 +317,11 @@ func (r *reader) object(js []byte, pos plan.Pos) {
 }
 
 func (r *reader) left(m manifest, format string, args ...any) {
-	r.ds.Warnf(plan.CodeImportLeft, []plan.Pos{m.pos}, "write it by hand, or leave it to whoever makes it", "%s: %s", m, fmt.Sprintf(format, args...))
+	r.ds.Warnf(plan.CodeImportLeft, m.at(), "write it by hand, or leave it to whoever makes it", "%s: %s", m, fmt.Sprintf(format, args...))
 }
 
 func (r *reader) bad(m manifest, hint, format string, args ...any) {
-	r.ds.Errorf(plan.CodeImportRead, []plan.Pos{m.pos}, hint, "%s: %s", m, fmt.Sprintf(format, args...))
+	r.ds.Errorf(plan.CodeImportRead, m.at(), hint, "%s: %s", m, fmt.Sprintf(format, args...))
 }
 
 // owned are types of Secrets that a controller or a tool makes for itself.
@@ -351,7 +378,11 @@ func (r *reader) secret(m manifest) {
 		owners = append(owners, o.Kind)
 	}
 	if who := Owned(s.Type, m.Metadata.Labels, m.Metadata.Annotations, owners); who != "" {
-		r.left(m, "%s", who)
+		if slices.Contains(r.options.Named, m.Metadata.Name) {
+			r.bad(m, "take its name away; or import what it is made from", "it is not imported, for %s", who)
+		} else {
+			r.left(m, "%s", who)
+		}
 		return
 	}
 	out := r.of(m, "Secret")
@@ -501,6 +532,8 @@ func (r *reader) sealed(m manifest) {
 			if v.Len() == 0 {
 				k.State = Empty
 			}
+		} else if data != nil {
+			r.left(m, "key %s is not in the Secret of the cluster: its value is to be filled in", name)
 		} else if _, templated := t.Data[name]; templated {
 			r.left(m, "key %s is made by a template of its own, from what only the controller knows: its value is to be filled in as it is", name)
 		}
