@@ -523,5 +523,31 @@ func (j *job) report() AppliedSecret {
 		s.State = Created
 	}
 	s.Keys = keys(j.Rendered, j.before, j.after)
+	if s.State == Changed && !slices.ContainsFunc(s.Keys, func(k AppliedKey) bool { return k.State != Unchanged && k.State != LeftOut }) {
+		s.Why = "no key, but " + plan.And(j.beside())
+	}
 	return s
+}
+
+// beside names what changes beside the data: of a Secret that others have made, the
+// labels by which it is known to be of the contract now.
+func (j *job) beside() []string {
+	var all []string
+	for _, of := range []struct {
+		what           string
+		before, wanted map[string]string
+	}{{"label ", j.before.labels, j.want.labels}, {"annotation ", j.before.annotations, j.want.annotations}} {
+		for _, name := range slices.Sorted(maps.Keys(of.wanted)) {
+			if v, ok := of.before[name]; !ok || v != of.wanted[name] {
+				all = append(all, of.what+name)
+			}
+		}
+	}
+	if j.before.immutable != j.want.immutable {
+		all = append(all, "immutable")
+	}
+	if len(all) == 0 {
+		all = append(all, "who owns its fields, or what victorgen had set and the contract has no more")
+	}
+	return all
 }

@@ -52,6 +52,7 @@ func TestCluster(t *testing.T) {
 	t.Run("direct", func(t *testing.T) { testApply(t, c) })
 	t.Run("drift", func(t *testing.T) { testDrift(t, c) })
 	t.Run("switch", func(t *testing.T) { testSwitch(t, c) })
+	t.Run("import", func(t *testing.T) { testImport(t, c) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, c) })
 	t.Run("broken", func(t *testing.T) { testBroken(t, c) })
 }
