@@ -75,7 +75,7 @@ func partName(s *Secret, part string, r observe.Remote) string {
 var (
 	madeUp = lazy.MustCompile(`^part\d+$`)
 	action = lazy.MustCompile(`(?s)\{\{.*?\}\}`)
-	index  = lazy.MustCompile(`\(?\bindex\s+\.\s+"([^"]+)"\s*\)?`)
+	index  = lazy.MustCompile(`\(\s*index\s+\.\s+"([^"]+)"\s*\)|\bindex\s+\.\s+"([^"]+)"`)
 	field  = lazy.MustCompile(`(^|[\s({|])\.([A-Za-z_][A-Za-z0-9_]*)`)
 )
 
