@@ -44,6 +44,11 @@ func Take(text []byte, path ...string) (rest []byte, taken []Taken) {
 		if lineStart := bytes.LastIndexByte(text[:start], '\n') + 1; len(bytes.TrimSpace(text[lineStart:start])) == 0 && end < len(text) && text[end] == '\n' {
 			start, end = lineStart, end+1
 		}
+		if bytes.HasSuffix(bytes.TrimRight(text[:start], " \t\n"), []byte("{")) {
+			for end < len(text) && text[end] == '\n' { // no empty line begins a struct
+				end++
+			}
+		}
 		text = slices.Concat(text[:start], text[end:])
 	}
 	if len(taken) > 0 {
@@ -174,8 +179,12 @@ func withoutUnused(text []byte) []byte {
 			info, err := astutil.ParseImportSpec(s)
 			return err == nil && slices.Contains(gone, info.ID)
 		})
-		if len(imp.Specs) == 0 {
+		switch len(imp.Specs) {
+		case 0:
 			f.Decls = slices.Delete(f.Decls, i, i+1)
+		case 1:
+			imp.Lparen, imp.Rparen = token.NoPos, token.NoPos
+			ast.SetRelPos(imp.Specs[0], token.Blank)
 		}
 		break
 	}
@@ -193,15 +202,18 @@ func Put(text []byte, t Taken, path ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, rest := innermost(f.Decls, path[:len(path)-1])
+	from, to, rest := innermost(f.Decls, path[:len(path)-1])
 	field := t.Text
 	for _, name := range slices.Backward(rest) {
 		field = Label(name) + ": {\n" + field + "\n}"
 	}
-	if at < 0 {
+	switch {
+	case from < 0:
 		text = slices.Concat(bytes.TrimRight(text, "\n"), []byte("\n\n"+field+"\n"))
-	} else {
-		text = slices.Concat(text[:at], []byte("\n"+field+"\n"), text[at:])
+	case from == to:
+		text = slices.Concat(text[:from], []byte("\n"+field+"\n"), text[to:])
+	default:
+		text = slices.Concat(text[:from], []byte("{\n"), text[from:to], []byte("\n"+field+"\n}"), text[to:])
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Imports)) {
 		if text, err = importing(text, name, t.Imports[name]); err != nil {
@@ -214,12 +226,13 @@ func Put(text []byte, t Taken, path ...string) ([]byte, error) {
 	return text, nil
 }
 
-// innermost is where the last struct in braces on the path ends, and what of the path is
-// below it.
-func innermost(decls []ast.Decl, path []string) (at int, rest []string) {
-	at, rest = -1, path
+// innermost is where the last struct on the path ends: its closing brace, or, if it has
+// none, from where to where its field stands. rest is what of the path is below it; from
+// is negative if nothing of the path is there.
+func innermost(decls []ast.Decl, path []string) (from, to int, rest []string) {
+	from, to, rest = -1, -1, path
 	if len(path) == 0 {
-		return at, rest
+		return from, to, rest
 	}
 	for _, d := range decls {
 		f, ok := d.(*ast.Field)
@@ -227,16 +240,24 @@ func innermost(decls []ast.Decl, path []string) (at int, rest []string) {
 			continue
 		}
 		for _, s := range structsOf(f.Value) {
-			inner, below := innermost(s.Elts, path[1:])
-			if inner < 0 && s.Rbrace.IsValid() && s.Rbrace.HasAbsPos() {
-				inner, below = s.Rbrace.Offset(), path[1:]
+			start, end, below := innermost(s.Elts, path[1:])
+			switch {
+			case start >= 0:
+			case s.Rbrace.IsValid() && s.Rbrace.HasAbsPos():
+				start, below = s.Rbrace.Offset(), path[1:]
+				end = start
+			case s == f.Value && len(s.Elts) == 1:
+				if only, ok := s.Elts[0].(*ast.Field); ok {
+					start, end = span(only)
+					below = path[1:]
+				}
 			}
-			if inner >= 0 && len(below) < len(rest) {
-				at, rest = inner, below
+			if start >= 0 && len(below) < len(rest) {
+				from, to, rest = start, end, below
 			}
 		}
 	}
-	return at, rest
+	return from, to, rest
 }
 
 // importing adds an import, if it is not there.

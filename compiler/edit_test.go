@@ -72,9 +72,8 @@ import "github.com/victor-ai/victorgen/schema"
 
 environment: "dev"
 
-inputs: A: docs: "https://a.test"
-
 inputs: {
+	A: docs: "https://a.test"
 	// What it is.
 	A: schema.#Required & {pattern: "^a", docs: "https://a.test"} // beside
 }
@@ -85,17 +84,19 @@ import "github.com/victor-ai/victorgen/schema"
 
 environment: "dev"
 
-inputs: A: docs: "https://a.test"
-
-inputs: C: schema.#Optional
+inputs: {
+	A: docs: "https://a.test"
+	C: schema.#Optional
+}
 `},
 		"a constraint": {[]string{"inputs", "A", "pattern"}, "", `package shop
 
 environment: "dev"
 
-inputs: A: docs: "https://a.test"
-
-inputs: A: pattern: "^a"
+inputs: A: {
+	docs:    "https://a.test"
+	pattern: "^a"
+}
 `},
 		"the last use of an import": {[]string{"secrets", "shop", "keys", "u"}, "", `package shop
 

@@ -42,3 +42,11 @@ func Label(s string) string {
 	}
 	return s
 }
+
+// Selector writes s as what selects the field of that name: .s, or ["s"].
+func Selector(s string) string {
+	if ast.StringLabelNeedsQuoting(s) {
+		return "[" + cueliteral.String.Quote(s) + "]"
+	}
+	return "." + s
+}

@@ -86,7 +86,7 @@ func read(t *testing.T, dir string, a *txtar.Archive) (*observe.Observed, plan.D
 	var envs []string
 	manifests := false
 	for _, f := range a.Files {
-		if f.Name == "contract.cue" || f.Name == "env.cue" || f.Name == "says" {
+		if f.Name == "contract.cue" || f.Name == "dev.cue" || f.Name == "env.cue" || f.Name == "says" {
 			continue
 		}
 		write(t, filepath.Join(dir, f.Name), f.Data)

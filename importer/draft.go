@@ -301,10 +301,7 @@ func (d *Draft) finish() {
 			}
 			continue
 		}
-		if !utf8.Valid(in.Value.Reveal()) {
-			in.Encoding = plan.Base64
-		} else if (d.source == "" || d.source == plan.Env) && !env.Holds(in.Value) {
-			in.Encoding = plan.Base64
+		if in.Encoding = d.encoding(in); in.Encoding != "" && utf8.Valid(in.Value.Reveal()) {
 			in.Why = strings.TrimSpace(in.Why + " In base64, for no dotenv file holds it as text.")
 		}
 		if in.Encoding != "" {
@@ -322,6 +319,14 @@ func (d *Draft) finish() {
 			}
 		}
 	}
+}
+
+// encoding is how a source holds a value: base64, where it can't hold it as it is.
+func (d *Draft) encoding(in *Input) string {
+	if !utf8.Valid(in.Value.Reveal()) || (d.source == "" || d.source == plan.Env) && !env.Holds(in.Value) {
+		return plan.Base64
+	}
+	return ""
 }
 
 // samplePattern is the pattern of a vendor whose prefix a sample has.

@@ -26,6 +26,7 @@ type Draft struct {
 	observed *observe.Observed
 	source   string          // the kind of the source; empty is env
 	base     *plan.Plan      // the contract that is there; nil if there is none
+	split    []move          // what of the contract can't be so here
 	plain    map[string]bool // keys that are not made a template of, by SECRET/KEY: it does not give them
 }
 

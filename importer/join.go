@@ -21,9 +21,9 @@ import (
 )
 
 // An environment joins a contract that is there: what the contract has, it keeps as it
-// is, and what differs or is new stands in the environment. CUE allows no other way, for
-// an environment adds and narrows; so what an environment lacks that the contract
-// demands is told, and is for people to decide.
+// is, and what differs or is new stands in the environment. What it lacks that the
+// contract demands has to leave the contract, for an environment adds and narrows:
+// see move.go.
 
 // adopt has s be the secret that the contract has of its name.
 func (d *Draft) adopt(s *Secret) {
@@ -51,9 +51,18 @@ func (d *Draft) bound(s *Secret, k *Key) {
 			continue
 		}
 		k.fixed = true
-		if b.Input != "" && k.observed.Remote == nil && k.observed.Template == "" {
-			k.in = d.baseInput(b.Input)
+		if b.Input == "" || k.observed.Template != "" {
+			continue
+		}
+		k.in = d.baseInput(b.Input)
+		if r := k.observed.Remote; r == nil {
 			d.takes(k.in, k.observed.State, k.observed.Value, s, k)
+		} else if k.in.Remote != nil && *k.in.Remote != *r {
+			d.splitKey(s, k)
+			d.Diagnostics.Errorf(plan.CodeImportDiffers, k.in.base.Pos, "give one of the keys an input of its own, in the contract",
+				"key %s of secret %s is input %s in the contract, and so is another key, which is from another place here", k.Name, s.Secret, k.in.Name)
+		} else {
+			k.in.Remote = r
 		}
 	}
 }
@@ -75,6 +84,7 @@ func (d *Draft) takes(in *Input, state observe.State, v value.Value, s *Secret, 
 		return
 	}
 	if in.Known && !in.Value.Equal(v) {
+		d.splitKey(s, k)
 		d.Diagnostics.Errorf(plan.CodeImportDiffers, in.base.Pos, "give one of the keys an input of its own, in the contract",
 			"key %s of secret %s is input %s in the contract, and so is another key, which has another value here", k.Name, s.Secret, in.Name)
 		return
@@ -87,8 +97,18 @@ func (d *Draft) takes(in *Input, state observe.State, v value.Value, s *Secret, 
 		case open(v):
 			in.Default = &text
 		case in.Default != nil:
+			d.split = append(d.split, d.moveInput(in.Name))
 			d.Diagnostics.Errorf(plan.CodeImportDiffers, in.base.Pos, "make it a schema.#Required in the contract, if it is a secret",
 				"%s is a setting in the contract, and what it is here looks like a secret, which may not stand in Git", in.Name)
+		}
+	}
+}
+
+// splitKey has a key be moved out of the contract.
+func (d *Draft) splitKey(s *Secret, k *Key) {
+	for _, b := range s.base.Keys {
+		if b.Name == k.Name {
+			d.split = append(d.split, d.moveKey(*s.base, b))
 		}
 	}
 }
@@ -183,8 +203,15 @@ func (d *Draft) fits(in *Input) {
 	if !in.Known || in.Default != nil {
 		return
 	}
-	v := value.Encode(*in.base, in.Value)
-	for _, bad := range value.Judge(*in.base, v) {
+	if in.base.Encoding == "" {
+		in.Encoding = d.encoding(in)
+	}
+	of := *in.base
+	of.Encoding = in.Encoding
+	v := value.Encode(of, in.Value)
+	c := of.Constraints
+	in.Weak = c.MinStrength > 0 && c.Format != "email" && len(c.OneOf) == 0 && !placeholder(v) && !strong(v, c.MinStrength)
+	for _, bad := range value.Judge(of, v) {
 		d.Diagnostics.Warnf(plan.CodeImportUnfit, bad.Pos, bad.Hint, "a build will refuse what is kept here: %s", bad.Message)
 	}
 }
@@ -217,6 +244,10 @@ func (d *Draft) added(n Names) string {
 			fmt.Fprintf(&inputs, "%s: %s\n", compiler.Label(in.Name), in.cue())
 		case in.Default != nil && (in.base.Default == nil || *in.base.Default != *in.Default):
 			fmt.Fprintf(&inputs, "%s: default: %s\n", compiler.Label(in.Name), compiler.Quote(*in.Default, 1))
+		default:
+			if fields := in.addedText(); fields != "" {
+				fmt.Fprintf(&inputs, "%s: {%s}\n", compiler.Label(in.Name), fields)
+			}
 		}
 	}
 	for _, s := range d.Secrets {
@@ -232,6 +263,19 @@ func (d *Draft) added(n Names) string {
 	return out
 }
 
+// addedText is what an environment says of an input of the contract on which that is
+// silent.
+func (in *Input) addedText() string {
+	var fields []string
+	if in.Encoding != in.base.Encoding {
+		fields = append(fields, "encoding: "+compiler.Quote(in.Encoding, 0))
+	}
+	if in.Remote != nil && in.movedRemote() {
+		fields = append(fields, "remote: "+compiler.Quote(remoteText(in.Remote), 0))
+	}
+	return strings.Join(fields, ", ")
+}
+
 // addedText is what an environment adds to a secret of the contract.
 func (s *Secret) addedText() string {
 	var fields, keys []string
@@ -245,6 +289,12 @@ func (s *Secret) addedText() string {
 		if len(more) > 0 {
 			fields = append(fields, name+": "+texts(more))
 		}
+	}
+	if s.Type != "" && s.Type != "Opaque" && s.base.Type != s.Type {
+		fields = append(fields, "type: "+compiler.Quote(s.Type, 0))
+	}
+	if s.Immutable && !s.base.Immutable {
+		fields = append(fields, "immutable: true")
 	}
 	slices.Sort(fields)
 	for _, k := range s.Keys {
@@ -264,12 +314,12 @@ func (s *Secret) addedText() string {
 // maxContract is how large a file of a contract may be.
 const maxContract = 16 << 20
 
-// contracts are the CUE files that a contract in module is made of, by their paths,
-// but for those of the environments; environments are the names of these.
-func contracts(module string) (files []File, environments []string, err error) {
+// contracts are the CUE files that a contract in module is made of, by their paths;
+// below are those of its environments, and environments their names.
+func contracts(module string) (files, below []File, environments []string, err error) {
 	root, err := os.OpenRoot(module) // what leads out of it is not opened
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer root.Close()
 	err = filepath.WalkDir(module, func(file string, e fs.DirEntry, err error) error {
@@ -284,7 +334,7 @@ func contracts(module string) (files []File, environments []string, err error) {
 			if _, err := os.Stat(filepath.Join(file, "env.cue")); err == nil {
 				environments = append(environments, e.Name())
 			}
-			return fs.SkipDir
+			return nil
 		case e.IsDir() || filepath.Ext(rel) != ".cue":
 			return nil
 		}
@@ -298,8 +348,12 @@ func contracts(module string) (files []File, environments []string, err error) {
 			return errors.New("it has more than 2000 CUE files")
 		}
 		text, err := root.ReadFile(rel)
-		files = append(files, File{Path: rel, text: text})
+		if strings.HasPrefix(rel, "envs/") && strings.Count(rel, "/") > 1 {
+			below = append(below, File{Path: rel, text: text})
+		} else {
+			files = append(files, File{Path: rel, text: text})
+		}
 		return err
 	})
-	return files, environments, err
+	return files, below, environments, err
 }

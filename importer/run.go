@@ -38,12 +38,16 @@ type Options struct {
 // Source is where values go.
 type Source struct {
 	Kind   string            // empty is a dotenv file
+	Name   string            // of a source of the contract, in the place of a kind
 	Fields map[string]string // of schema.#Source
 }
 
 // cue writes the default source of the environment; nothing if it is what it is
 // without a word.
 func (s Source) cue() string {
+	if s.Name != "" {
+		return "sources: default: sources" + compiler.Selector(s.Name) + "\n\n"
+	}
 	if s.Kind == "" && len(s.Fields) == 0 {
 		return ""
 	}
@@ -69,8 +73,9 @@ type Result struct {
 // File is a file of the module.
 type File struct {
 	Path  string `json:"path"`  // from the module, with slashes
-	State string `json:"state"` // created, replaced, unchanged; or would be
+	State string `json:"state"` // created, changed, replaced, unchanged; or would be
 	text  []byte
+	old   []byte // what it was, if this import changes it
 }
 
 // Place is an input and where its value is.
@@ -125,8 +130,10 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 		}
 		return err == nil
 	}
-	if len(r.Files) == 2 && !write(&r.Files[0]) {
-		return r, ds
+	for i := range len(r.Files) - 1 { // in an order in which others compile after each
+		if !write(&r.Files[i]) {
+			return r, ds
+		}
 	}
 	if len(values) > 0 {
 		put, bad := source.Put(ctx, p, sources, values, o.Force, source.Options{Timeout: o.Timeout})
@@ -201,36 +208,41 @@ func compile(dir string, d *Draft) (*plan.Plan, plan.Diagnostics) {
 // is not what this import writes, the environment joins it.
 func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics) {
 	d, r, p, ds = drafted(ctx, observed, o, nil, nil)
-	there, environments, err := contracts(o.Module)
+	there, below, environments, err := contracts(o.Module)
 	if err != nil {
 		ds.Errorf(plan.CodeImportRead, nil, "", "the module %s can't be read: %v", o.Module, safefile.Reason(err))
 		return d, r, p, ds
 	}
-	root := slices.DeleteFunc(slices.Clone(there), func(f File) bool { return strings.Contains(f.Path, "/") })
+	roots := slices.DeleteFunc(slices.Clone(there), func(f File) bool { return !root(f) })
 	own := slices.Contains(environments, o.Environment)
-	if len(root) == 0 || len(environments) == 1 && own || ds.HasErrors() && len(r.Files) == 0 {
+	if len(roots) == 0 || len(environments) == 1 && own || ds.HasErrors() && len(r.Files) == 0 {
 		return d, r, p, ds // there is no other environment that has it
 	}
-	if len(root) == 1 && len(r.Files) == 2 && root[0].Path == contractFile && bytes.Equal(root[0].text, r.Files[0].text) && len(environments) == 0 {
+	if len(roots) == 1 && len(r.Files) == 2 && roots[0].Path == contractFile && bytes.Equal(roots[0].text, r.Files[0].text) && len(environments) == 0 {
 		return d, r, p, ds // an import that was interrupted
 	}
 	names := o.Names
 	if names.Namespace == "" {
 		names.Namespace = d.Namespace(observe.ObjectName(o.Package))
 	}
-	names.Package = packageOf(root, o.Package)
+	names.Package = packageOf(roots, o.Package)
 	bare := &Draft{Secrets: d.Secrets}
 	stub, err := bare.Environment(names, "")
 	if err != nil {
 		ds.Errorf(plan.CodeCrash, nil, "report it", "the environment that was to be written is not CUE")
 		return d, r, nil, ds
 	}
-	base, bad := stagedIn(append(slices.Clone(there), File{Path: "envs/" + o.Environment + "/env.cue", text: stub}), o, bare)
-	if base == nil {
-		return d, &Result{}, nil, bad
-	}
 	o.Names = names
-	return drafted(ctx, observed, o, base, there)
+	if own {
+		if d, r, p, ok := asItIs(ctx, observed, o); ok {
+			return d, r, p, append(d.Problems(), d.Diagnostics...)
+		}
+	}
+	path := "envs/" + o.Environment
+	m := modules{contract: there}
+	m.below = slices.DeleteFunc(below, func(f File) bool { return strings.HasPrefix(f.Path, path+"/") })
+	m.environments = slices.DeleteFunc(environments, func(name string) bool { return name == o.Environment })
+	return joined(ctx, observed, o, m, File{Path: path + "/env.cue", text: stub})
 }
 
 // packageOf is the package of a contract.
@@ -397,6 +409,10 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 			f.State = would + "created"
 		case err == nil && bytes.Equal(old, f.text):
 			f.State = "unchanged"
+		case f.old != nil && err == nil && bytes.Equal(old, f.old):
+			f.State = would + "changed"
+		case f.old != nil:
+			ds.Errorf(plan.CodeImportExists, nil, "import once more", "%s has changed meanwhile", filepath.Join(o.Module, f.Path))
 		case o.Force:
 			f.State = would + "replaced"
 		default:
