@@ -313,10 +313,13 @@ func unseal(t *testing.T, observed *observe.Observed, dir string) {
 func canaries(t *testing.T, o *observe.Observed, r *importer.Result, ds plan.Diagnostics, module string) {
 	t.Helper()
 	public := map[string]bool{} // what stands in Git on purpose: the report says so
-	if p, _ := compiler.Compile(filepath.Join(module, "envs", "prod"), compiler.Options{Direct: true}); p != nil {
-		for _, in := range p.Inputs {
-			if in.Default != nil {
-				public[*in.Default] = true
+	dirs, _ := filepath.Glob(filepath.Join(module, "envs", "*"))
+	for _, dir := range dirs {
+		if p, _ := compiler.Compile(dir, compiler.Options{Direct: true}); p != nil {
+			for _, in := range p.Inputs {
+				if in.Default != nil {
+					public[*in.Default] = true
+				}
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -83,7 +84,8 @@ var (
 func rewrite(text string, name func(part string) string) string {
 	return action.ReplaceAllStringFunc(text, func(a string) string {
 		a = index.ReplaceAllStringFunc(a, func(m string) string {
-			part := index.FindStringSubmatch(m)[1]
+			g := index.FindStringSubmatch(m)
+			part := cmp.Or(g[1], g[2])
 			if to := name(part); to != "" {
 				return "." + to
 			}
