@@ -150,8 +150,12 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 			b.Diagnostics.Warnf(plan.CodeLockOld, nil, "build once where the values can be read, and commit the result",
 				"the tree in %s is what a build would write, but its lock is of an earlier version", b.Tree)
 		} else if len(b.Changes) > 0 {
+			why := ""
+			if len(report.Dropped) > 0 {
+				why = ": a build drops the previous value of " + plan.And(report.Dropped) + ", whose time is over"
+			}
 			b.Diagnostics.Errorf(plan.CodeTreeDiffers, nil, "run `victorgen build` and commit the result",
-				"the tree in %s is not what a build would write", b.Tree)
+				"the tree in %s is not what a build would write%s", b.Tree, why)
 		}
 	default:
 		b.Fail(writeTree(ctx, tree, b.Tree))

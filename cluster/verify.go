@@ -483,6 +483,12 @@ func (v *verification) ages() {
 		v.ds.Errorf(plan.CodeStale, in.Pos, hint, "%s is %s old (%s in %s): its rotation is due after %s",
 			in.Name, plan.Age(v.now.Sub(changed)), from, v.state.Cluster, plan.Age(in.MaxAge))
 	}
+	over := v.history.Overdue(v.now)
+	for _, name := range slices.Sorted(maps.Keys(over)) {
+		in, _ := v.plan.Input(name)
+		v.ds.Errorf(plan.CodePreviousOver, in.Pos, "build and deploy, which takes it out",
+			"the previous value of %s counted until %s, and is still in the tree", name, over[name].UTC().Format(time.RFC3339))
+	}
 	v.ds = append(v.ds, v.plan.Expiring(v.now, func(in plan.Input) bool {
 		changed, _ := v.lastChange(in)
 		if ended := !changed.IsZero() && !in.Expires.After(v.now); ended {

@@ -366,6 +366,17 @@ func (c *compilation) knows(input string) bool {
 	return c.ds.HasErrors() && c.ix.value.LookupPath(cuePath([]string{"inputs", input})).Exists()
 }
 
+// lookup returns the input of that name, or the previous value of one that is kept.
+func (c *compilation) lookup(name string) (plan.Input, bool) {
+	of, previous := strings.CutSuffix(name, plan.PreviousSuffix)
+	in, ok := c.inputs[of]
+	if !ok || !previous {
+		return in, ok
+	}
+	p := plan.Plan{Inputs: []plan.Input{in}, Sources: slices.Collect(maps.Values(c.sources))}
+	return p.Input(name)
+}
+
 // textAt returns the source line from p on.
 func (c *compilation) textAt(p plan.Pos) string {
 	if p.Column < 1 || p.Column > len(p.Text) {

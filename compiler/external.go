@@ -198,7 +198,7 @@ func (c *compilation) checkExternal(p *plan.Plan) {
 		referred := false
 		for _, k := range s.Keys {
 			for _, name := range k.Inputs() {
-				in, ok := c.inputs[name]
+				in, ok := c.lookup(name)
 				if !ok || in.Default != nil {
 					continue
 				}
@@ -284,6 +284,12 @@ func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
 		c.ds.Errorf(plan.CodeExternal, k.Pos[:min(1, len(k.Pos))],
 			`let the input live at a remote source, or write delivery: kind: "sealed" for the secret`,
 			"key %q of an external secret is made from %s at source %s, which the operator cannot reach", k.Name, in.Name, src)
+		return
+	}
+	if in.PreviousOf() != "" && kind.PreviousVersion == "" {
+		c.ds.Errorf(plan.CodePrevious, k.Pos[:min(1, len(k.Pos))],
+			`write delivery: kind: "sealed" for the secret, or let the input live at a source of kind aws-secretsmanager`,
+			"key %q of an external secret takes the previous value of %s, and the operator can't ask source %s for one: it numbers its versions", k.Name, in.PreviousOf(), src)
 		return
 	}
 	if in.Trim && k.Input == "" {

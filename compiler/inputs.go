@@ -52,6 +52,9 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 	if !inputName.MatchString(name) {
 		c.ds.Errorf(plan.CodeName, last(at), "use letters, digits and underscores, as in DB_PASSWORD",
 			"input name %q is not the name of an environment variable", name)
+	} else if plan.Reserved(name) {
+		c.ds.Errorf(plan.CodeName, last(at), "give it another name",
+			"input name %q is taken: what begins so stands beside an input in a file of values, as its previous value does", name)
 	} else if len(name) > maxInputName {
 		c.ds.Errorf(plan.CodeName, last(at), "give it a shorter name, and its name at the source as remote",
 			"input name %q has %d characters; objects that are named after it may have %d of it", name, len(name), maxInputName)
@@ -153,6 +156,31 @@ func (c *compilation) checkDates(in *plan.Input, spec inputSpec) {
 	case in.Default != nil:
 		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "take expires away", "input %s says expires and has a default, which nobody renews at a source", in.Name)
 	}
+}
+
+// keepPrevious reads how long a value counts that another one has replaced.
+func (c *compilation) keepPrevious(in plan.Input, spec inputSpec) time.Duration {
+	d := c.lasting(in, "keepPrevious", spec.Generate.Keep)
+	if d <= 0 {
+		return 0
+	}
+	why, hint := "", "take one of them away"
+	switch kind, ok := plan.KindOf(c.sources[in.Source].Kind); {
+	case ok && kind.Previous == "":
+		why, hint = fmt.Sprintf("lives at source %s, which has no previous values", c.sources[in.Source]), "let another source hold it, or take keepPrevious away"
+	case spec.Generate.InCluster:
+		why, hint = "is generated in the cluster, where nothing rotates it", "take keepPrevious away"
+	case in.Name == plan.LockKey:
+		why, hint = "is no value of yours", "take keepPrevious away"
+	case spec.Rotate == "never":
+		why = "says rotate: \"never\""
+	case in.MaxAge > 0 && d >= in.MaxAge || in.RotateAfter > 0 && d >= in.RotateAfter:
+		why, hint = "would be rotated again within that time, and the value before the one before is not kept", "keep it for a shorter time, or rotate less often"
+	default:
+		return d
+	}
+	c.ds.Errorf(plan.CodeMisplaced, c.generatePos(in, "keepPrevious"), hint, "input %s says keepPrevious and %s", in.Name, why)
+	return 0
 }
 
 // checkRotate refuses what would rotate an input that never is.
@@ -343,6 +371,7 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	in.Generate = &plan.Generate{
 		Kind: g.Kind, Length: g.Length, Alphabet: g.Alphabet, Require: g.Require, Bits: g.Bits, Curve: g.Curve, Encoding: g.Encoding, Padding: g.Padding, InCluster: g.InCluster,
 	}
+	in.Generate.KeepPrevious = c.keepPrevious(*in, spec)
 	if in.Generate.Child = c.child(*in, g); in.Generate.Child != nil {
 		return // what comes of it depends on its parents
 	}

@@ -82,8 +82,10 @@ func (c *compilation) questions(p *plan.Plan) {
 					continue
 				}
 				for _, in := range values[v] {
-					for _, q := range k.Template.Questions[in.Name] {
-						asked[q] = true
+					for _, name := range []string{in.Name, in.Name + plan.PreviousSuffix} { // which is the same value, later
+						for _, q := range k.Template.Questions[name] {
+							asked[q] = true
+						}
 					}
 				}
 			}

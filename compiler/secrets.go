@@ -244,6 +244,18 @@ func (c *compilation) key(id, name string, spec keySpec, external bool) plan.Key
 				"key %q of secret %q is made from unknown input %q", name, id, k.Input)
 		}
 	}
+	if spec.Previous {
+		at := last(c.ix.set(append(path, "previous")...))
+		switch in, ok := c.inputs[k.Input]; {
+		case spec.Input == nil:
+			c.ds.Errorf(plan.CodePrevious, at, "write it beside an input; in a template it is {{with .NAME.previous}}{{.}}{{end}}",
+				"key %q of secret %q says previous, and is made from no input", name, id)
+		case ok && in.KeepsPrevious() == 0:
+			c.ds.Errorf(plan.CodePrevious, at, plan.HintKeep(in), "key %q of secret %q takes the previous value of %s, which keeps none", name, id, k.Input)
+		case ok:
+			k.Input += plan.PreviousSuffix
+		}
+	}
 	if spec.Template != nil {
 		pos := at("template")
 		var problems []plan.TemplateProblem
@@ -369,7 +381,7 @@ func (c *compilation) mayBeLeftOut(k plan.Key) bool {
 	if k.Template != nil {
 		return k.Template.MayBeEmpty
 	}
-	in, ok := c.inputs[k.Input]
+	in, ok := c.lookup(k.Input)
 	return ok && in.MayBeAbsent()
 }
 
@@ -384,7 +396,7 @@ func (c *compilation) checkSize(id string, sec plan.Secret) {
 		case k.Template != nil && len(k.Template.Inputs) == 0:
 			size += len(withoutActions(k.Template.Text))
 		case k.Input != "":
-			in, ok := c.inputs[k.Input]
+			in, ok := c.lookup(k.Input)
 			switch {
 			case !ok || in.MayBeAbsent():
 			case in.Default != nil:
@@ -421,7 +433,7 @@ func (c *compilation) checkSecrets(p *plan.Plan) {
 	for _, s := range p.Secrets {
 		for _, k := range s.Keys {
 			for _, in := range k.Inputs() {
-				used[in] = true
+				used[strings.TrimSuffix(in, plan.PreviousSuffix)] = true
 			}
 		}
 	}
@@ -431,6 +443,10 @@ func (c *compilation) checkSecrets(p *plan.Plan) {
 		}
 	}
 	for _, in := range p.Inputs {
+		if in.KeepsPrevious() > 0 && !p.TakesPrevious(in.Name) {
+			c.ds.Warnf(plan.CodeUnusedInput, c.generatePos(in, "keepPrevious"), "take it with previous: true in a key, or with .NAME.previous in a template; or take keepPrevious away",
+				"no secret uses the previous value of %s", in.Name)
+		}
 		if !used[in.Name] {
 			others := slices.DeleteFunc(slices.Clone(c.names), func(n string) bool { return n == in.Name })
 			hint := "use it in a key, or take it out of the contract"

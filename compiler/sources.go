@@ -266,6 +266,9 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 			cannot("give it a name, or make it a schema.#Required", "can't be generated under an ARN: AWS gives one to what it creates")
 		}
 	}
+	if plan.Reserved(r.Name) || plan.Reserved(r.Property) {
+		cannot("give it another one", "has the remote %q, which is taken: what begins so stands beside an input, as its previous value does", r)
+	}
 	parts := strings.Split(r.Name, "/")
 	if len(r.Name) > kind.MaxName || !namePatterns[kind.Name].MatchString(r.Name) || slices.Contains(parts, ".") || slices.Contains(parts, "..") {
 		cannot("a name there has "+kind.NameRule, "would be %q at source %s, which can't be", r.Name, src)

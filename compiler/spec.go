@@ -139,6 +139,7 @@ type inputSpec struct {
 type generateSpec struct {
 	Kind        string          `json:"kind"`
 	InCluster   bool            `json:"inCluster"`
+	Keep        string          `json:"keepPrevious"`
 	Length      int             `json:"length"`
 	Alphabet    string          `json:"alphabet"`
 	Bits        int             `json:"bits"`
@@ -193,6 +194,7 @@ type secretSpec struct {
 
 type keySpec struct {
 	Input    *string `json:"input"`
+	Previous bool    `json:"previous"`
 	Template *string `json:"template"`
 	Value    *string `json:"value"`
 }

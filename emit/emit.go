@@ -47,6 +47,9 @@ type Report struct {
 	Alerts  *Alerts        `json:"-"`       // the alerting rules of the tree; nil is none
 	// Certificates are those that the tree is sealed for.
 	Certificates []CertificateUse `json:"certificates,omitempty"`
+	// Dropped are the inputs whose previous values were in the tree before, and have
+	// had their time.
+	Dropped []string `json:"dropped,omitempty"`
 }
 
 // SecretReport is one secret of a [Report].
@@ -161,6 +164,7 @@ func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
 	if ds.HasErrors() {
 		return nil, ds // all that follows would but say that it misses the lock
 	}
+	e.settle()
 	ds = append(e.prepare(previous), e.oldLock.checkPlace(e.plan)...)
 	parallel(ctx, e.secrets, func(w *work) {
 		if w.Delivery.Kind == plan.External {
@@ -543,7 +547,7 @@ func (e *emission) addStores(t *Tree) (objects int, err error) {
 }
 
 func (e *emission) report() Report {
-	r := Report{Secrets: []SecretReport{}, Alerts: e.alerts, Certificates: e.uses()}
+	r := Report{Secrets: []SecretReport{}, Alerts: e.alerts, Certificates: e.uses(), Dropped: e.dropped()}
 	for _, w := range e.secrets {
 		r.Secrets = append(r.Secrets, SecretReport{
 			Namespace: w.Namespace, Name: w.Name, File: w.entry.File,

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -17,6 +18,7 @@ type references struct {
 	plain     map[string]plan.Input // keys that are an input as it is
 	templates map[string]string     // keys that the operator renders
 	inputs    map[string]plan.Input // all inputs that the operator reads, by name
+	replaced  time.Time             // when the last was of the previous values among them; zero if there is none
 }
 
 // refer decides what becomes of each key of an external secret. An input whose
@@ -71,6 +73,7 @@ func (e *emission) refer(w *work) {
 			w.references.inputs[in.Name] = in
 		}
 	}
+	w.references.replaced = e.replaced(w)
 	if len(w.references.inputs) == 0 && len(w.references.templates) > 0 && !w.diagnostics.HasErrors() {
 		w.diagnostics.Errorf(plan.CodeExternal, w.Pos, `write delivery: kind: "sealed" for it, or make it a ConfigMap`,
 			"all that external secret %s takes from a source is absent, and the operator refuses one that takes nothing", w.id())
@@ -111,7 +114,7 @@ func (e *emission) presence() map[string]lockedInput {
 	known := map[string]lockedInput{}
 	for name := range e.plan.Unread() {
 		in, _ := e.plan.Input(name)
-		if in.Default != nil || !in.MayBeAbsent() || in.Present != nil {
+		if in.Default != nil || !in.MayBeAbsent() || in.Present != nil || in.PreviousOf() != "" {
 			continue
 		}
 		entry := lockedInput{Place: placeOf(in, e.plan), Present: e.values[name].State == value.Present}
@@ -136,7 +139,7 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 	if len(templates) > 0 {
 		data = refs.inputs
 		for key, in := range refs.plain {
-			templates[key] = "{{ ." + in.Name + " }}"
+			templates[key] = plan.Reference(in.Name)
 		}
 	}
 	es := shape.ExternalSecret{
@@ -156,6 +159,12 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 				},
 			},
 		},
+	}
+	if !refs.replaced.IsZero() {
+		if es.Annotations == nil {
+			es.Annotations = map[string]string{}
+		}
+		es.Annotations[replacedAnnotation] = refs.replaced.Format(time.RFC3339)
 	}
 	for name, text := range s.Annotations {
 		es.Spec.Target.Template.Metadata.Annotations[name] = plan.Verbatim(text) // the operator renders them, too

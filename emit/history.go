@@ -11,9 +11,12 @@ import (
 // which keys they have, and when the values of these last changed.
 // The zero History knows nothing.
 type History struct {
-	inputs  []plan.Input
-	of      []plan.Secret
-	secrets []lockedSecret
+	plan     *plan.Plan
+	lock     *lock
+	previous []plan.Input
+	inputs   []plan.Input
+	of       []plan.Secret
+	secrets  []lockedSecret
 }
 
 // History reads the lock of t. Without one, or with that of another
@@ -31,7 +34,9 @@ func (t *Tree) History(p *plan.Plan) (History, plan.Diagnostics) {
 	return h, ds
 }
 
-func historyOf(p *plan.Plan, l *lock) History { return History{p.Inputs, p.Secrets, l.Secrets} }
+func historyOf(p *plan.Plan, l *lock) History {
+	return History{p, l, p.Previous(), p.Inputs, p.Secrets, l.Secrets}
+}
 
 // Key returns when the value of a key last changed, and whether it was sealed
 // at all: what is left out is not. It is not known of a key that the lock does

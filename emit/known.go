@@ -104,7 +104,7 @@ func (l *lock) knows(in plan.Input, p *plan.Plan) bool {
 		}
 	}
 	for name, input := range l.Inputs {
-		if _, ok := p.Input(name); input.Present && !ok {
+		if _, ok := p.Input(name); input.Present && !ok && !strings.HasSuffix(name, plan.PreviousSuffix) {
 			renamed = true
 		}
 	}
@@ -153,6 +153,7 @@ func (l *lock) ownPlace(name string, p *plan.Plan) string {
 // registry is what the new lock says of inputs.
 func (e *emission) registry(version int) map[string]lockedInput {
 	known := e.presence()
+	e.registerPrevious(known)
 	if version == 1 {
 		return known
 	}
@@ -207,6 +208,12 @@ const clockSkew = time.Hour
 // checkTimes says which times of the lock are yet to come.
 func (l *lock) checkTimes(now time.Time) plan.Diagnostics {
 	var ds plan.Diagnostics
+	for name, in := range l.Inputs {
+		if in.Replaced.After(now.Add(clockSkew)) {
+			ds.Errorf(plan.CodeLockTimes, nil, "restore "+LockFile+" from Git, and look at the clock of this machine",
+				"%s: the time at which %s was replaced is yet to come: %s", LockFile, name, in.Replaced.UTC().Format(time.RFC3339))
+		}
+	}
 	for _, s := range l.Secrets {
 		for name, k := range s.Keys {
 			for _, at := range []time.Time{k.Sealed, k.Changed} {

@@ -60,6 +60,8 @@ type lockedInput struct {
 	Place   string `yaml:"place"` // see placeOf; empty if it is not known
 	Present bool   `yaml:"present"`
 	Family  string `yaml:"family"` // see familyTag; none if it is made from no others, or quickly checked
+	// Replaced is when the value was replaced, of a previous one.
+	Replaced time.Time `yaml:"replaced"`
 }
 
 // lockedCertificate is what a pinned certificate says of itself.
@@ -202,6 +204,9 @@ func (l *lock) marshal() []byte {
 		line("    present: ", strconv.FormatBool(in.Present))
 		if in.Family != "" {
 			text("    family: ", in.Family)
+		}
+		if !in.Replaced.IsZero() {
+			at("    replaced: ", in.Replaced)
 		}
 	}
 	if len(l.Secrets) == 0 {

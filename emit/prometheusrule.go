@@ -77,7 +77,7 @@ func (e *emission) alertsOf(l *lock, secrets []secretID) *Alerts {
 	a.stores = e.stores()
 	for _, g := range []alertGroup{
 		{"secrets", a.aboutSecrets()},
-		{"rotation", slices.Concat(e.aboutRotation(l), e.aboutExternalRotation(a.external), e.aboutExpiry(l))},
+		{"rotation", slices.Concat(e.aboutRotation(l), e.aboutExternalRotation(a.external), e.aboutExpiry(l), e.aboutPrevious(l))},
 		{"sealed-secrets", append(a.aboutController(), e.aboutCertificates()...)},
 		{"external-secrets", a.aboutOperator()},
 	} {

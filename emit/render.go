@@ -651,11 +651,16 @@ func prepareArg(n parse.Node, root bool) parse.Node {
 		preparePipe(n, root)
 		return n
 	case *parse.FieldNode:
-		if root {
+		if name, ok := plan.Named(n.Ident); root && ok {
+			return &parse.FieldNode{NodeType: parse.NodeField, Pos: n.Pos, Ident: []string{name}}
+		} else if root {
 			return n
 		}
 		of, path = &parse.DotNode{NodeType: parse.NodeDot, Pos: n.Pos}, n.Ident
 	case *parse.VariableNode:
+		if name, ok := plan.Named(n.Ident[1:]); ok && n.Ident[0] == "$" {
+			return &parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: []string{"$", name}}
+		}
 		if n.Ident[0] == "$" || len(n.Ident) == 1 {
 			return n
 		}
@@ -787,6 +792,9 @@ func contentOf(k plan.Key, of string, p *plan.Plan, values value.Set, ds *plan.D
 		c.bytes = data[k.Input]
 		if len(c.bytes) == 0 {
 			c.leftOut = k.Input + " is absent"
+			if in, _ := p.Input(k.Input); in.PreviousOf() != "" {
+				c.leftOut = in.PreviousOf() + " has no previous value that counts"
+			}
 		}
 	default:
 		text := make(map[string]string, len(data))

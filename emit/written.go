@@ -81,6 +81,9 @@ func (r *lockReader) time(before string) time.Time {
 	return t
 }
 
+// replacedField begins a line that not every input has.
+const replacedField = "    replaced: "
+
 func (r *lockReader) list() (all []string) {
 	for {
 		text, ok := r.quoted("  - ", "")
@@ -127,6 +130,9 @@ func (r *lockReader) lock() *lock {
 			in := lockedInput{Place: r.text("    place: "), Present: r.is("    present: true")}
 			r.failed = r.failed || !in.Present && !r.is("    present: false")
 			in.Family = r.optional("    family: ")
+			if strings.HasPrefix(r.rest, replacedField) {
+				in.Replaced = r.time(replacedField)
+			}
 			l.Inputs[name] = in
 		}
 	}

@@ -272,6 +272,7 @@ var generateFields = []field[plan.Generate]{
 	text("generate", "curve", Trust, func(g plan.Generate) string { return g.Curve }),
 	text("generate", "encoding of what is generated", Other, func(g plan.Generate) string { return g.Encoding }),
 	yes("generate", "padding", Other, func(g plan.Generate) bool { return g.Padding }),
+	span("keep-previous", "keepPrevious", func(g plan.Generate) time.Duration { return g.KeepPrevious }, moreIsWorse),
 	yes("generate", "generating in the cluster", Trust, func(g plan.Generate) bool { return g.InCluster }),
 }
 

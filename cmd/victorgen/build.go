@@ -220,6 +220,9 @@ func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
 	for _, m := range r.Generated {
 		fmt.Fprintf(tw, "  generated\t%s\n", m)
 	}
+	for _, name := range r.Report.Dropped {
+		fmt.Fprintf(tw, "  dropped\tthe previous value of %s, whose time is over\n", name)
+	}
 	for _, c := range r.Report.Certificates {
 		if c.New {
 			fmt.Fprintf(tw, "  sealed for\tSHA-256 %s, ends %s (%s)\n", c.SHA256, c.NotAfter.Format(time.DateOnly), p.rel(c.File))

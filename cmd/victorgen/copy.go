@@ -248,7 +248,7 @@ func (o *copyOptions) copied(r *result, from, to *plan.Plan, names []string, our
 		}
 	}
 	for _, name := range names {
-		in, ok := to.Input(name)
+		in, ok := declaredInput(to, name)
 		switch {
 		case !ok:
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, all, "`victorgen explain ENV` lists them"), "there is no input %q", name)

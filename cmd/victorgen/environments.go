@@ -28,6 +28,7 @@ type result struct {
 	OK          bool                 `json:"ok"`
 	Tree        string               `json:"tree,omitempty"`
 	Generated   []string             `json:"generated,omitempty"`
+	Dropped     []string             `json:"dropped,omitempty"`   // inputs whose previous value has had its time
 	RotatedBy   map[string]string    `json:"rotatedBy,omitempty"` // inputs that another environment has at the same place
 	Inputs      []vg.InputState      `json:"inputs,omitempty"`
 	Changes     []emit.Change        `json:"changes,omitempty"`

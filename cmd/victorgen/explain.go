@@ -188,6 +188,7 @@ type inputStory struct {
 	Expires     string     `json:"expires,omitempty"`
 	Owner       string     `json:"owner,omitempty"`
 	Rotate      string     `json:"rotate,omitempty"`
+	Previous    string     `json:"previous,omitempty"`
 	Docs        string     `json:"docs,omitempty"`
 	Deprecated  string     `json:"deprecated,omitempty"`
 	GoesTo      []keyStory `json:"goesTo"`
@@ -282,7 +283,7 @@ func explain(w io.Writer, pr *printer, r *result, used map[string]map[string][]w
 		for _, row := range [][2]string{
 			{"declared", strings.Join(s.Declared, ", ")}, {"comes from", inLine(s.From)}, {"present", s.Present}, {"generated as", s.Generated},
 			{"made from", strings.Join(s.MadeFrom, ", ")}, {"children", strings.Join(s.Children, ", ")},
-			{"must be", inLine(s.MustBe)}, {"rotation due", s.maxAge}, {"rotation", s.Rotate}, {"expires", s.Expires}, {"owner", inLine(s.Owner)}, {"rules", strings.Join(s.Rules, ", ")},
+			{"must be", inLine(s.MustBe)}, {"rotation due", s.maxAge}, {"rotation", s.Rotate}, {"previous", inLine(s.Previous)}, {"expires", s.Expires}, {"owner", inLine(s.Owner)}, {"rules", strings.Join(s.Rules, ", ")},
 			{"docs", inLine(s.Docs)}, {"deprecated", inLine(s.Deprecated)}, {"goes to", goes},
 			{"used by", strings.Join(usedBy(pr, s.GoesTo), "\n  \t")},
 		} {
@@ -400,6 +401,9 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 			s.Generated += ", in the cluster"
 		}
 	}
+	if keep := in.KeepsPrevious(); keep > 0 {
+		s.Previous = "counts for " + plan.Age(keep) + " after a rotation; " + previousAt(in, src)
+	}
 	s.MadeFrom = in.Parents()
 	for _, child := range p.Inputs {
 		if slices.Contains(child.Parents(), in.Name) {
@@ -408,7 +412,7 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 	}
 	for _, sec := range p.Secrets {
 		for _, k := range sec.Keys {
-			if slices.Contains(k.Inputs(), in.Name) {
+			if slices.Contains(k.Inputs(), in.Name) || slices.Contains(k.Inputs(), in.Name+plan.PreviousSuffix) {
 				s.GoesTo = append(s.GoesTo, tellKey(sec, k))
 			}
 		}
@@ -419,6 +423,17 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		}
 	}
 	return s
+}
+
+// previousAt says where the previous value of an input is kept.
+func previousAt(in plan.Input, src plan.Source) string {
+	switch kind, _ := plan.KindOf(src.Kind); {
+	case kind.Previous == plan.Beside:
+		return "kept beside it as " + plan.PreviousPrefix + cmp.Or(in.Remote.Name, in.Name)
+	case kind.PreviousVersion != "":
+		return "its source has it as " + kind.PreviousVersion
+	}
+	return "its source has it as the version before"
 }
 
 func tellSecret(pr *printer, sec plan.Secret) secretStory {

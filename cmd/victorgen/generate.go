@@ -86,7 +86,8 @@ its hash. The next build seals them. What fails for one input stops no other.
 
 With --due it takes any number of environments. An input that several have at one
 place is rotated once. -o markdown says what was rotated and what was not, as the
-text of a pull request.
+text of a pull request. --due also drops the previous values that have had
+their time (keepPrevious), where it is victorgen that keeps them.
 
 Whatever else knows the old value, such as the database whose password it is, has
 to learn the new one too: victorgen does not tell it.`,
@@ -113,6 +114,11 @@ to learn the new one too: victorgen does not tell it.`,
 				inputs := named(r, names)
 				if r.Diagnostics.HasErrors() {
 					return
+				}
+				if o.due {
+					dropped, ds := source.Forget(ctx, r.plan, sources, options)
+					r.Dropped = dropped
+					r.Diagnostics = append(r.Diagnostics, ds...)
 				}
 				if o.due { // what one source does not tell is no reason to leave the rest
 					inputs, r.RotatedBy = turns.Take(r.plan, due(ctx, r, sources, options))
@@ -148,7 +154,7 @@ func named(r *result, names []string) (inputs []plan.Input) {
 		}
 	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		in, ok := r.plan.Input(name)
+		in, ok := declaredInput(r.plan, name)
 		switch {
 		case !ok:
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, generated, "`victorgen explain ENV` lists them"),
@@ -170,6 +176,13 @@ func named(r *result, names []string) (inputs []plan.Input) {
 	return inputs
 }
 
+// declaredInput returns an input of the contract: what has no place of its own at a source, as
+// a previous value has none, is not for people to name.
+func declaredInput(p *plan.Plan, name string) (plan.Input, bool) {
+	in, ok := p.Input(name)
+	return in, ok && in.PreviousOf() == ""
+}
+
 // due returns the generated inputs whose rotation is due.
 func due(ctx context.Context, r *result, sources map[string]source.Source, o source.Options) []plan.Input {
 	values, ds := source.Ages(ctx, r.plan, sources, o)
@@ -186,7 +199,10 @@ func generatedText(none string) func(io.Writer, *printer, *result) {
 		for _, name := range slices.Sorted(maps.Keys(r.RotatedBy)) {
 			fmt.Fprintf(w, "%s: %s is rotated by %s, which has the same\n", r.name(), name, r.RotatedBy[name])
 		}
-		if len(r.Generated) == 0 && len(r.RotatedBy) == 0 && r.OK {
+		for _, name := range r.Dropped {
+			fmt.Fprintf(w, "%s: dropped the previous value of %s, whose time is over\n", r.name(), name)
+		}
+		if len(r.Generated)+len(r.RotatedBy)+len(r.Dropped) == 0 && r.OK {
 			fmt.Fprintf(w, "%s: %s\n", r.name(), none)
 		}
 	}
@@ -225,7 +241,7 @@ func rotationMarkdown(results []result, dryRun bool) string {
 	}
 	out.WriteString(".\n")
 	for _, r := range results {
-		if len(r.Generated) == 0 && len(r.RotatedBy) == 0 && len(r.Diagnostics) == 0 {
+		if len(r.Generated)+len(r.RotatedBy)+len(r.Dropped)+len(r.Diagnostics) == 0 {
 			continue
 		}
 		fmt.Fprintf(&out, "\n### %s\n\n", code(r.name()))
@@ -234,6 +250,9 @@ func rotationMarkdown(results []result, dryRun bool) string {
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.RotatedBy)) {
 			fmt.Fprintf(&out, "- %s, with %s, which has the same\n", code(name), code(r.RotatedBy[name]))
+		}
+		for _, name := range r.Dropped {
+			fmt.Fprintf(&out, "- the previous value of %s is dropped: its time is over\n", code(name))
 		}
 		for _, d := range r.Diagnostics {
 			fmt.Fprintf(&out, "- %s %s\n", d.Severity, code(inRepository(d, r.Directory)))

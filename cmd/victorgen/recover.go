@@ -166,7 +166,7 @@ func recoverable(r *result, names []string) (inputs []plan.Input) {
 		}
 	}
 	for _, name := range names {
-		in, ok := r.plan.Input(name)
+		in, ok := declaredInput(r.plan, name)
 		switch {
 		case !ok:
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, all, "`victorgen explain ENV` lists them"), "there is no input %q", name)

@@ -162,7 +162,7 @@ func (o *scanOptions) run(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	results := collect(cmd, dirs, compiler.Options{Source: o.kind}, "reading", func(ctx context.Context, r *result) {
-		set, ds := source.Peek(ctx, r.plan, r.env.Sources(false), r.plan.Inputs, source.Options{Timeout: o.timeout})
+		set, ds := source.Peek(ctx, r.plan, r.env.Sources(false), slices.Concat(r.plan.Inputs, r.plan.Previous()), source.Options{Timeout: o.timeout})
 		for i, d := range ds {
 			if o.ignoreUnreadable && d.Code == plan.CodeSourceRead && ctx.Err() == nil {
 				ds[i].Severity = plan.Warning
@@ -217,8 +217,15 @@ func (o *scanOptions) scan(cmd *cobra.Command, results []result, sets map[string
 			}
 		}
 		r.Scan = &scanStory{Searched: []string{}}
-		for _, in := range r.plan.Inputs {
-			if why := scan.Why(r.plan, in, set[in.Name]); why != "" {
+		for _, in := range slices.Concat(r.plan.Inputs, r.plan.Previous()) {
+			of := in
+			if name := in.PreviousOf(); name != "" { // it is public if that is
+				of, _ = r.plan.Input(name)
+				if set[in.Name].State == value.Absent {
+					continue
+				}
+			}
+			if why := scan.Why(r.plan, of, set[in.Name]); why != "" {
 				r.Scan.NotSearched = append(r.Scan.NotSearched, notSearched{in.Name, why})
 				continue
 			}

@@ -184,7 +184,7 @@ func settable(r *result, names []string, replace bool) (inputs []plan.Input) {
 		}
 	}
 	for i, name := range names {
-		in, ok := r.plan.Input(name)
+		in, ok := declaredInput(r.plan, name)
 		switch {
 		case slices.Contains(names[:i], name):
 			continue

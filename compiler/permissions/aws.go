@@ -71,22 +71,15 @@ func parameterStore(s plan.Source, use Use, names []string) Policy {
 
 // secretsManager knows what the service authorization reference says of it:
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
-func secretsManager(s plan.Source, use Use, names []string) Policy {
-	var resources []string
-	for _, name := range names {
-		// The service adds six characters of its own choice, and to say so names no other secret:
-		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
-		// It also takes an ARN without them; but a policy is held to the whole one.
-		arn := arnOf(s, "secretsmanager", "secret:"+name, name)
-		if !strings.HasPrefix(name, "arn:") || !withSuffix.MatchString(name) {
-			resources = append(resources, arn+"-??????")
-			continue
-		}
-		resources = append(resources, arn, arn+"-??????") // for its name itself may end so
-	}
+func secretsManager(s plan.Source, use Use, names, kept []string) Policy {
+	resources := secretARNs(s, names)
 	switch use {
 	case Prove:
-		return iam(listsAll(names), allow("ListSecrets", noResource, "secretsmanager:ListSecrets"))
+		statements := []Statement{allow("ListSecrets", noResource, "secretsmanager:ListSecrets")}
+		if len(kept) > 0 { // when the current one took their place
+			statements = append(statements, allow("ListVersions", secretARNs(s, kept), "secretsmanager:ListSecretVersionIds"))
+		}
+		return iam(listsAll(names), statements...)
 	case Write:
 		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 		return iam("", withKey(s, "secretsmanager", allow("PutSecrets", resources, "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"),
@@ -101,6 +94,22 @@ func secretsManager(s plan.Source, use Use, names []string) Policy {
 	}
 	// A batch has those secrets alone that GetSecretValue is allowed of.
 	return iam("", append(statements, allow("GetSecretsInBatches", noResource, "secretsmanager:BatchGetSecretValue"))...)
+}
+
+// secretARNs are the resources of secrets.
+func secretARNs(s plan.Source, names []string) (resources []string) {
+	for _, name := range names {
+		// The service adds six characters of its own choice, and to say so names no other secret:
+		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+		// It also takes an ARN without them; but a policy is held to the whole one.
+		arn := arnOf(s, "secretsmanager", "secret:"+name, name)
+		if !strings.HasPrefix(name, "arn:") || !withSuffix.MatchString(name) {
+			resources = append(resources, arn+"-??????")
+			continue
+		}
+		resources = append(resources, arn, arn+"-??????") // for its name itself may end so
+	}
+	return resources
 }
 
 // withSuffix is how a whole ARN of a secret ends.

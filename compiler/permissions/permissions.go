@@ -72,7 +72,8 @@ func Of(p *plan.Plan) []Policy {
 		}
 		for _, use := range uses {
 			if names := namesOf(p, s, use); len(names) > 0 {
-				policy := policyOf(s, use, names)
+				kept := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !keepsPrevious(p, s, name) })
+				policy := policyOf(s, use, names, kept)
 				policy.Source, policy.Kind, policy.Use = s.Name, s.Kind, use
 				all = append(all, policy)
 			}
@@ -105,6 +106,14 @@ func namesOf(p *plan.Plan, s plan.Source, use Use) []string {
 	return slices.Compact(names)
 }
 
+// keepsPrevious reports whether an input of that name at s has a previous value that
+// a key takes.
+func keepsPrevious(p *plan.Plan, s plan.Source, name string) bool {
+	return slices.ContainsFunc(p.Inputs, func(in plan.Input) bool {
+		return in.Source == s.Name && in.Remote.Name == name && in.KeepsPrevious() > 0 && p.TakesPrevious(in.Name)
+	})
+}
+
 // inExternal returns the inputs that external secrets are made from.
 func inExternal(p *plan.Plan) map[string]bool {
 	external := map[string]bool{}
@@ -118,16 +127,18 @@ func inExternal(p *plan.Plan) map[string]bool {
 	return external
 }
 
-func policyOf(s plan.Source, use Use, names []string) Policy {
+// policyOf returns the policy for names, of which those that are kept have a
+// previous value.
+func policyOf(s plan.Source, use Use, names, kept []string) Policy {
 	switch s.Kind {
 	case plan.AWSSSM:
 		return parameterStore(s, use, names)
 	case plan.AWSSecretsManager:
-		return secretsManager(s, use, names)
+		return secretsManager(s, use, names, kept)
 	case plan.AzureKeyVault:
-		return keyVault(s, use, names)
+		return withVersions(keyVault(s, use, names), use, kept)
 	case plan.GCPSecretManager:
-		return secretManager(s, use, names)
+		return withVersions(secretManager(s, use, names), use, kept)
 	case plan.Vault:
 		return vault(s, use, names)
 	}
@@ -135,6 +146,15 @@ func policyOf(s plan.Source, use Use, names []string) Policy {
 		return Policy{Note: kind.Note}
 	}
 	return Policy{Note: fmt.Sprintf("What a source of kind %s must allow is not known.", s.Kind)}
+}
+
+// withVersions says what it takes besides to find previous values, where versions
+// are metadata.
+func withVersions(p Policy, use Use, kept []string) Policy {
+	if use == Read && len(kept) > 0 {
+		p.Note = strings.TrimSpace(p.Note + " The previous values that count for a while are found by their versions, which takes the role to prove as well: of " + plan.And(kept) + ".")
+	}
+	return p
 }
 
 // quote makes a word of a command for a shell out of s.

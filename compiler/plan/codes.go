@@ -43,6 +43,7 @@ const (
 	CodeExternalTemplate Code = "VG1212"
 	CodePresenceUnknown  Code = "VG1213"
 	CodePrintsNothing    Code = "VG1214"
+	CodePrevious         Code = "VG1215"
 
 	CodeRule          Code = "VG1301"
 	CodeConstraint    Code = "VG1302"
@@ -129,6 +130,8 @@ const (
 	CodeSharedFile       Code = "VG2125"
 	CodeNotSet           Code = "VG2126"
 	CodeValueRead        Code = "VG2127"
+	CodePreviousOver     Code = "VG2128"
+	CodePreviousDropped  Code = "VG2129"
 )
 
 // What the emitter says of certificates, the lock and the tree.

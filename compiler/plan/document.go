@@ -92,6 +92,8 @@ type GenerateDocument struct {
 	Algorithm   string   `json:"algorithm"`
 	Lifetime    string   `json:"lifetime"`
 	RenewBefore string   `json:"renewBefore"`
+	// KeepPrevious is how long the value that a rotation replaced counts.
+	KeepPrevious string `json:"keepPrevious"`
 }
 
 // RuleDocument is a rule in a [Document].
@@ -238,14 +240,14 @@ func (p *Plan) inputDocument(in Input) InputDocument {
 		d.Pattern = in.Constraints.Pattern.String()
 	}
 	if g := in.Generate; g != nil {
-		d.Generate = &GenerateDocument{Kind: g.Kind, Length: g.Length, Bits: g.Bits, Encoding: g.Encoding, InCluster: g.InCluster, Parents: list(in.Parents())}
+		d.Generate = &GenerateDocument{Kind: g.Kind, Length: g.Length, Bits: g.Bits, Encoding: g.Encoding, InCluster: g.InCluster, Parents: list(in.Parents()), KeepPrevious: duration(g.KeepPrevious)}
 		if c := g.Child; c != nil {
 			d.Generate.Cost, d.Generate.Algorithm, d.Generate.Lifetime, d.Generate.RenewBefore = c.Cost, c.Algorithm, duration(c.Lifetime), duration(c.RenewBefore)
 		}
 	}
 	for _, s := range p.Secrets {
 		for _, k := range s.Keys {
-			if slices.Contains(k.Inputs(), in.Name) {
+			if slices.Contains(k.Inputs(), in.Name) || slices.Contains(k.Inputs(), in.Name+PreviousSuffix) {
 				d.Keys = append(d.Keys, KeyPlace{Secret: s.ID(), Key: k.Name})
 			}
 		}

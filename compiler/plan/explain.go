@@ -116,6 +116,10 @@ it, or seal the secret.`,
 A build proves that the inputs of external secrets are there and reads none of them, and what it can prove is a name, not a
 property or a version of it. The operator fails the whole secret if one is missing. "present: true" or "present: false"
 at the input decides it; so does a remote of its own.`,
+	CodePrevious: `a key takes the previous value of an input, and can't have it.
+An input says how long the value that a rotation replaced still counts: generate: keepPrevious: "24h". Of an external secret the
+operator fetches it by a name that stays the same, which AWS Secrets Manager alone has: AWSPREVIOUS. The other services number
+their versions, so there the secret must be sealed, or the input live elsewhere.`,
 	CodePrintsNothing: `a template never prints anything, so its key would always be left out.`,
 	CodeRule: `a rule can't be met, whatever values there are.
 Required and generated inputs and settings with a default are always present; the others may be present or absent.`,
@@ -257,6 +261,13 @@ that. Add an input for the new key, let the application encrypt all anew, and th
 It is left alone. If the new one is right, --replace of recover, set or copy writes it over the one at the source.`,
 	CodeNotSet: `an input can't be stored at a source.
 The contract has its value, or says that it is absent, or it is a part or a version of something larger, which is not written.`,
+	CodePreviousOver: `a previous value has had its time, and is still where it was kept.
+keepPrevious says how long the value that a rotation replaced counts. After that a build drops it from the tree, and a build or
+"victorgen rotate --due" from the source, where it is victorgen that keeps it: in dotenv files, files and SOPS. The old versions
+of a service are nobody's to destroy.`,
+	CodePreviousDropped: `an input is rotated while the value that it had before counts still.
+One previous value is kept, so the one before goes before its time, and what was signed with it is refused from then on. That
+is how a key which somebody has got hold of is taken out of use: rotate it twice.`,
 	CodeValueRead: `a value that is to be stored can't be read: from a file, from standard input, or from the terminal.
 Nothing was stored. A terminal passes on no more than a line of 4095 characters (fewer on macOS): --from-file and --stdin take all.`,
 	CodeFileMode: `the dotenv file can be read or changed by others than its owner.`,

@@ -383,13 +383,14 @@ func (f *flow) node(n parse.Node) what {
 // input is what is known of an input, alone or with fields that it has not.
 func (f *flow) input(path []string, n parse.Node) what {
 	in, ok := f.a.input(path[0])
+	name, alone := Named(path)
 	switch {
-	case !ok || len(path) > 1: // analysis has complained of it
+	case !ok || !alone || name != in.Name && in.KeepsPrevious() == 0: // analysis has complained of it
 		return public(n.String())
 	case in.Default != nil:
 		return what{asked: true, whole: true, text: "." + path[0], literal: in.Default}
 	}
-	return what{content: map[string]bool{path[0]: true}, asked: true, whole: true, text: "." + path[0]}
+	return what{content: map[string]bool{name: true}, asked: true, whole: true, text: "." + name}
 }
 
 // fieldsOf is path in w.
@@ -399,6 +400,9 @@ func (f *flow) fieldsOf(w what, path []string, n parse.Node, at int) what {
 		switch n := n.(type) {
 		case *parse.FieldNode:
 			hint = "inside with and range write $" + n.String()
+			if "."+n.Ident[0] == PreviousSuffix {
+				hint = "name the input, as in $.JWT_SECRET.previous"
+			}
 			f.problem(at, token, CodeTemplate, hint,
 				"%s is a field of the value that with or range has selected, and values have no fields", n)
 			return public(token)

@@ -44,8 +44,16 @@ type Plan struct {
 	Own *Plan
 }
 
-// Input returns the input called name.
+// Input returns the input called name, or the previous value of one that is kept.
 func (p *Plan) Input(name string) (Input, bool) {
+	if of, ok := strings.CutSuffix(name, PreviousSuffix); ok {
+		in, _ := p.Input(of)
+		src, _ := p.Source(in.Source)
+		if in.KeepsPrevious() == 0 {
+			return Input{}, false
+		}
+		return in.previous(src), true
+	}
 	i, ok := slices.BinarySearchFunc(p.Inputs, name, func(in Input, name string) int {
 		return strings.Compare(in.Name, name)
 	})
@@ -220,6 +228,8 @@ type Generate struct {
 	Child    *Child   // what it is made from, if that is other inputs
 	// InCluster says that the External Secrets Operator does it, and nobody else.
 	InCluster bool
+	// KeepPrevious is how long the value that a rotation replaced still counts.
+	KeepPrevious time.Duration `json:",omitzero"` // locks have digests of its JSON
 }
 
 // Secret is one Kubernetes Secret.

@@ -1,6 +1,63 @@
 package plan
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// PreviousSuffix ends the name by which a plan knows the previous value of an
+// input, JWT_SECRET.previous: what a template writes, and no input can be called.
+const PreviousSuffix = ".previous"
+
+// KeepsPrevious is how long the value that another replaces counts; 0 is not at
+// all.
+func (in Input) KeepsPrevious() time.Duration {
+	if in.Generate == nil {
+		return 0
+	}
+	return in.Generate.KeepPrevious
+}
+
+// PreviousOf is the input whose previous value in is, empty if it is none.
+func (in Input) PreviousOf() string {
+	of, ok := strings.CutSuffix(in.Name, PreviousSuffix)
+	if !ok {
+		return ""
+	}
+	return of
+}
+
+// previous is the previous value of in as an input of its own: one that may be
+// absent, for it is before the first rotation and when its time is over.
+func (in Input) previous(src Source) Input {
+	was := Input{
+		Name: in.Name + PreviousSuffix, Class: Optional, Description: "the value before that of " + in.Name,
+		Source: in.Source, Remote: in.Remote, Encoding: in.Encoding, Pos: in.Pos,
+	}
+	kind, _ := KindOf(src.Kind)
+	was.Remote.Version = kind.PreviousVersion
+	return was
+}
+
+// Previous returns the previous values that count for a while, as inputs, sorted
+// by name. They are not among p.Inputs, which has what a contract declares.
+func (p *Plan) Previous() (all []Input) {
+	for _, in := range p.Inputs {
+		if in.KeepsPrevious() > 0 {
+			src, _ := p.Source(in.Source)
+			all = append(all, in.previous(src))
+		}
+	}
+	return all
+}
+
+// TakesPrevious reports whether a key is made from the previous value of an input.
+func (p *Plan) TakesPrevious(input string) bool {
+	return slices.ContainsFunc(p.Secrets, func(s Secret) bool {
+		return slices.ContainsFunc(s.Keys, func(k Key) bool { return slices.Contains(k.Inputs(), input+PreviousSuffix) })
+	})
+}
 
 // What a source without versions keeps beside the value of an input stands under
 // the input's name with one of these before it, which no input may have: it is a

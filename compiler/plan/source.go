@@ -35,6 +35,13 @@ type SourceKind struct {
 	ARN        string // the service in its ARNs, by which it can be asked; empty is none
 	MaxValue   int    // the bytes that a value may have; 0 is no limit that matters
 
+	// Previous says where the value before the current one is, Beside or BeforeIt;
+	// empty is nowhere.
+	Previous string
+	// PreviousVersion is the version by which the External Secrets Operator asks for
+	// that one; empty where none stays the same, as numbers do not.
+	PreviousVersion string
+
 	// Plain says that values stand in File or Dir, in plain text.
 	Plain bool
 	// NoAddress says that no field of it, and no file that one names, says where a
@@ -49,10 +56,16 @@ type SourceKind struct {
 	StoreFields   []string // of schema.#Store that mean something, beside name and existing
 }
 
+// Where a source has the value that another one has replaced.
+const (
+	Beside   = "beside"  // victorgen keeps it beside the current one
+	BeforeIt = "version" // the service does, as the version before
+)
+
 // Kinds has a row for each kind of source: the rules of the services themselves.
 var Kinds = []SourceKind{
 	{
-		Name: Env, Fields: []string{"file", "environment"}, Plain: true, NoAddress: true,
+		Name: Env, Fields: []string{"file", "environment"}, Plain: true, NoAddress: true, Previous: Beside,
 		Note: "No service is asked: the values are in the environment of the process, or in a file that its user alone may read.",
 	},
 	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html (names) and
@@ -61,14 +74,14 @@ var Kinds = []SourceKind{
 		Name: AWSSSM, Fields: []string{"region", "prefix", "kmsKey", "names", "object"}, Separator: "/", Versions: true, MaxValue: 8 << 10, NoAddress: true,
 		NamePattern: `^(arn:[^\s?#]+|[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+){1,15})$`, MaxName: 1011,
 		NameRule: "up to 1011 letters, digits, and any of _.- in up to 15 parts that / separates",
-		Operator: true, OperatorNeeds: "region", StoreFields: []string{"serviceAccount", "awsRole"}, ARN: "ssm",
+		Operator: true, OperatorNeeds: "region", StoreFields: []string{"serviceAccount", "awsRole"}, ARN: "ssm", Previous: BeforeIt,
 	},
 	// https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
 	{
 		Name: AWSSecretsManager, Fields: []string{"region", "prefix", "kmsKey", "names", "object"}, Separator: "/", Versions: true, Binary: true, MaxValue: 64 << 10, NoAddress: true,
 		NamePattern: `^(arn:[^\s?#]+|[A-Za-z0-9/_+=.@-]+)$`, MaxName: 512,
 		NameRule: "up to 512 letters, digits, and any of /_+=.@-",
-		Operator: true, OperatorNeeds: "region", StoreFields: []string{"serviceAccount", "awsRole"}, ARN: "secretsmanager",
+		Operator: true, OperatorNeeds: "region", StoreFields: []string{"serviceAccount", "awsRole"}, ARN: "secretsmanager", Previous: BeforeIt, PreviousVersion: "AWSPREVIOUS",
 	},
 	// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#objects-identifiers-and-versioning and
 	// https://learn.microsoft.com/azure/key-vault/secrets/about-secrets
@@ -76,7 +89,7 @@ var Kinds = []SourceKind{
 		Name: AzureKeyVault, Fields: []string{"vault", "prefix", "names", "object"}, Separator: "-", Versions: true, MaxValue: 25000,
 		NamePattern: `^[A-Za-z0-9-]+$`, MaxName: 127,
 		NameRule: "up to 127 letters, digits and hyphens",
-		Operator: true, OperatorNeeds: "vault", StoreFields: []string{"serviceAccount", "azureClient", "azureTenant"},
+		Operator: true, OperatorNeeds: "vault", StoreFields: []string{"serviceAccount", "azureClient", "azureTenant"}, Previous: BeforeIt,
 	},
 	// https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/create and
 	// https://cloud.google.com/secret-manager/quotas
@@ -84,23 +97,23 @@ var Kinds = []SourceKind{
 		Name: GCPSecretManager, Fields: []string{"project", "location", "prefix", "names", "object"}, Separator: "-", Versions: true, Binary: true, MaxValue: 64 << 10, NoAddress: true,
 		NamePattern: `^[A-Za-z0-9_-]+$`, MaxName: 255,
 		NameRule: "up to 255 letters, digits, hyphens and underscores",
-		Operator: true, OperatorNeeds: "project", StoreFields: []string{"serviceAccount", "gcpAccount", "clusterProject", "clusterLocation", "clusterName"},
+		Operator: true, OperatorNeeds: "project", StoreFields: []string{"serviceAccount", "gcpAccount", "clusterProject", "clusterLocation", "clusterName"}, Previous: BeforeIt,
 	},
 	// https://developer.hashicorp.com/vault/api-docs/secret/kv
 	{
 		Name: Vault, Fields: []string{"address", "namespace", "caBundle", "mount", "version", "prefix", "names", "object"}, Separator: "/", Versions: true, Properties: true,
 		NamePattern: `^[^/\s?#]+(/[^/\s?#]+)*$`, MaxName: 512,
 		NameRule: "up to 512 characters without spaces, in parts that / separates",
-		Operator: true, OperatorNeeds: "address", StoreFields: []string{"serviceAccount", "role", "mountPath"},
+		Operator: true, OperatorNeeds: "address", StoreFields: []string{"serviceAccount", "role", "mountPath"}, Previous: BeforeIt,
 	},
 	{
-		Name: SOPS, Fields: []string{"file", "names", "object"}, Needs: []string{"file"}, Properties: true,
+		Name: SOPS, Fields: []string{"file", "names", "object"}, Needs: []string{"file"}, Properties: true, Previous: Beside,
 		NamePattern: `^[^\n?#]+$`, MaxName: 512,
 		NameRule: "up to 512 characters on one line",
 		Note:     "The program sops reads and writes the file, for whoever has it and one of the keys that it is encrypted for.",
 	},
 	{
-		Name: Files, Fields: []string{"dir"}, Binary: true, MaxValue: 1 << 20, Plain: true, NoAddress: true,
+		Name: Files, Fields: []string{"dir"}, Binary: true, MaxValue: 1 << 20, Plain: true, NoAddress: true, Previous: Beside,
 		NamePattern: `^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`, MaxName: 200,
 		NameRule: "up to 200 letters, digits, and any of _.-, without a dot first",
 		Note:     "No service is asked: the values are in files that their owner alone may read.",

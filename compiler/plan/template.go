@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -394,6 +395,14 @@ func (a *analysis) variable(n *parse.VariableNode, guarded bool, s scope) {
 func (a *analysis) use(path []string, n parse.Node, at int, guarded bool, s scope) {
 	name := path[0]
 	in, ok := a.input(name)
+	if ok && len(path) == 2 && "."+path[1] == PreviousSuffix {
+		if in.KeepsPrevious() == 0 {
+			a.problem(at, name, CodePrevious, HintKeep(in), "template uses the previous value of %s, which keeps none", name)
+			return
+		}
+		name, path = name+PreviousSuffix, path[:1]
+		in = in.previous(Source{})
+	}
 	if !ok {
 		a.problem(at, name, CodeUnknownInput,
 			DidYouMean(name, a.names, "declare it under inputs"), "template uses unknown input %q", name)
@@ -408,9 +417,14 @@ func (a *analysis) use(path []string, n parse.Node, at int, guarded bool, s scop
 		a.missed[name] = true
 	}
 	if in.MayBeAbsent() && !guarded && !s.present[name] {
-		a.problem(at, name, CodeUnguarded,
+		of := cmp.Or(in.PreviousOf(), name)
+		what := fmt.Sprintf("%s input %s", in.Class, name)
+		if in.PreviousOf() != "" {
+			what = "the previous value of " + of
+		}
+		a.problem(at, of, CodeUnguarded,
 			fmt.Sprintf("write {{with .%s}}...{{end}}, or give it a default: {{.%s | default \"...\"}}", name, name),
-			"template prints %s input %s without asking whether it is there", in.Class, name)
+			"template prints %s without asking whether it is there", what)
 	}
 }
 
@@ -418,12 +432,12 @@ func (a *analysis) use(path []string, n parse.Node, at int, guarded bool, s scop
 func (a *analysis) field(n parse.Node, s scope) (string, bool) {
 	switch n := n.(type) {
 	case *parse.FieldNode:
-		if s.root && len(n.Ident) == 1 {
-			return n.Ident[0], true
+		if s.root {
+			return Named(n.Ident)
 		}
 	case *parse.VariableNode:
-		if n.Ident[0] == "$" && len(n.Ident) == 2 {
-			return n.Ident[1], true
+		if n.Ident[0] == "$" {
+			return Named(n.Ident[1:])
 		}
 	case *parse.PipeNode:
 		if len(n.Cmds) == 1 && len(n.Cmds[0].Args) == 1 {
@@ -431,6 +445,26 @@ func (a *analysis) field(n parse.Node, s scope) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Named returns the name of the input that a field of the set of all inputs is:
+// one alone, or .previous of one.
+func Named(path []string) (string, bool) {
+	switch {
+	case len(path) == 1:
+		return path[0], true
+	case len(path) == 2 && "."+path[1] == PreviousSuffix:
+		return path[0] + PreviousSuffix, true
+	}
+	return "", false
+}
+
+// HintKeep says how an input keeps its previous value.
+func HintKeep(in Input) string {
+	if in.Class != Generated {
+		return "only what victorgen generates, and so rotates, has one; make it a schema.#Generated"
+	}
+	return "say in its generate how long it counts, as in keepPrevious: \"24h\""
 }
 
 // proves returns the inputs that must be present where a condition is true,
@@ -545,6 +579,18 @@ func inlineList(l *parse.ListNode, known map[string]string) {
 	}
 }
 
+// Reference is a template that prints an input, for the operator to render.
+func Reference(input string) string { return "{{ " + field(input) + " }}" }
+
+// field is how a template of the operator names an input: what it knows them by
+// need not be a word.
+func field(input string) string {
+	if strings.HasSuffix(input, PreviousSuffix) {
+		return "(index $ " + strconv.Quote(input) + ")"
+	}
+	return "." + input
+}
+
 // constant returns the text that p prints, if it is just that.
 func constant(p *parse.PipeNode) (string, bool) {
 	if len(p.Decl) > 0 || len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
@@ -571,16 +617,18 @@ func inlinePipe(p *parse.PipeNode, known map[string]string) {
 			var name string
 			switch arg := arg.(type) {
 			case *parse.FieldNode:
-				name = arg.Ident[0]
+				name, _ = Named(arg.Ident)
 			case *parse.VariableNode:
-				if arg.Ident[0] == "$" && len(arg.Ident) > 1 {
-					name = arg.Ident[1]
+				if arg.Ident[0] == "$" {
+					name, _ = Named(arg.Ident[1:])
 				}
 			case *parse.PipeNode:
 				inlinePipe(arg, known)
 			}
 			if text, ok := known[name]; ok {
 				c.Args[i] = &parse.StringNode{NodeType: parse.NodeString, Pos: arg.Position(), Quoted: strconv.Quote(text), Text: text}
+			} else if strings.HasSuffix(name, PreviousSuffix) {
+				c.Args[i] = parse.NewIdentifier(field(name)).SetPos(arg.Position())
 			}
 		}
 	}

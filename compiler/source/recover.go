@@ -13,7 +13,10 @@ import (
 func Peek(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
 	r := newResolution(p, sources, inputs)
 	r.unreadable = plan.Error
-	return r.run(ctx, o, r.read)
+	return r.run(ctx, o, func(ctx context.Context) {
+		r.read(ctx)
+		r.previous(ctx, o)
+	})
 }
 
 // Put writes values of inputs of p, by name, to their sources: those that are

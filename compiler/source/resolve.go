@@ -65,7 +65,7 @@ type Holder struct {
 //
 // The diagnostics are sorted. If they have errors, the set is not to be used.
 func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (value.Set, plan.Diagnostics) {
-	r := newResolution(p, sources, p.Inputs)
+	r := newResolution(p, sources, slices.Concat(p.Inputs, p.Previous()))
 	r.unread, r.lenient = p.Unread(), o.SkipValidation
 	if o.MustRead {
 		r.unreadable = plan.Error
@@ -73,6 +73,7 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 	return r.run(ctx, o, func(ctx context.Context) {
 		r.read(ctx)
 		r.lose(ctx, o)
+		r.previous(ctx, o)
 		for _, in := range p.Inputs {
 			r.check(in, o)
 		}
@@ -82,6 +83,9 @@ func Resolve(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 		r.list(ctx)
 		r.generate(ctx, o)
 		r.checkUnread(o)
+		if !o.NoGenerate {
+			r.forget(ctx)
+		}
 	})
 }
 
@@ -186,6 +190,7 @@ func rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs
 		if r.ds.HasErrors() {
 			return
 		}
+		r.again(ctx, anew, o)
 		r.generate(ctx, o)
 		for _, in := range below {
 			if made := r.set[in.Name]; made.Generated {
@@ -212,7 +217,7 @@ func Ages(ctx context.Context, p *plan.Plan, sources map[string]Source, o Option
 // which no right to read a value is needed. A source that cannot be asked is an
 // error.
 func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove bool, now time.Time, o Options) (value.Set, plan.Diagnostics) {
-	r := newResolution(p, sources, p.Inputs)
+	r := newResolution(p, sources, slices.Concat(p.Inputs, p.Previous()))
 	r.unreadable, r.prove, r.verifies, r.generatedBy = plan.Error, prove, true, "`victorgen generate` makes it"
 	o.NoGenerate = true
 	return r.run(ctx, o, func(ctx context.Context) {
@@ -222,6 +227,8 @@ func Verify(ctx context.Context, p *plan.Plan, sources map[string]Source, prove 
 			r.check(in, o)
 		}
 		o.Now = now
+		r.previous(ctx, o)
+		r.overdue(o)
 		r.checkChildren(o)
 		for _, in := range Stale(p, r.set, now) {
 			r.ds.Errorf(plan.CodeStale, in.Pos, rotation(in), "%s is %s old (%s): its rotation is due after %s",
@@ -278,9 +285,10 @@ type resolution struct {
 	lenient     bool            // what is wrong with a value is a warning
 	verifies    bool            // nothing is made of what is found
 	set         value.Set
-	places      map[string]string // of an absent input: where to put it, if its source says so
-	left        map[string]string // absent inputs of which a value is left where it does not count: where
-	lost        map[string]Holder // absent inputs of which a value is known: what knows it
+	places      map[string]string    // of an absent input: where to put it, if its source says so
+	left        map[string]string    // absent inputs of which a value is left where it does not count: where
+	lost        map[string]Holder    // absent inputs of which a value is known: what knows it
+	over        map[string]time.Time // inputs whose previous value has had its time, and is still at its source: when it was replaced
 	began       time.Time
 	ds          plan.Diagnostics
 }
@@ -289,6 +297,7 @@ func newResolution(p *plan.Plan, sources map[string]Source, inputs []plan.Input)
 	return &resolution{
 		plan: p, inputs: inputs, sources: sources, unreadable: plan.Warning, generatedBy: "leave out --no-generate to have it generated",
 		began: time.Now(), set: value.Set{}, places: map[string]string{}, left: map[string]string{}, lost: map[string]Holder{},
+		over: map[string]time.Time{},
 	}
 }
 
@@ -345,6 +354,7 @@ func (r *resolution) read(ctx context.Context) {
 	for _, in := range r.inputs {
 		assumed, ok := r.assumed(in)
 		switch {
+		case in.PreviousOf() != "": // see previous
 		case in.Default != nil:
 			r.set[in.Name] = value.Resolved{State: value.Present, Value: value.New([]byte(*in.Default)), Origin: "the contract"}
 		case ok:
@@ -471,7 +481,7 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 func (r *resolution) lose(ctx context.Context, o Options) {
 	var absent []plan.Input
 	for _, in := range r.inputs {
-		if !inCluster(in) && !saidAbsent(in) && r.set[in.Name].State == value.Absent {
+		if !inCluster(in) && !saidAbsent(in) && in.PreviousOf() == "" && r.set[in.Name].State == value.Absent {
 			absent = append(absent, in)
 		}
 	}
@@ -713,6 +723,10 @@ func (r *resolution) list(ctx context.Context) {
 			}
 		}
 		for _, l := range listed {
+			if plan.Reserved(l.Name) {
+				r.listedBeside(src, l)
+				continue
+			}
 			in, ok := r.plan.Input(l.Name)
 			if ok && saidAbsent(in) {
 				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "take present: false away, or the value",
@@ -832,6 +846,11 @@ func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value, re
 	if replace {
 		put = w.Replace
 	}
+	if k, ok := w.(Keeper); ok && replace && in.KeepsPrevious() > 0 {
+		put = func(ctx context.Context, ref Ref, v value.Value) (Answer, error) {
+			return k.Supersede(ctx, ref, v, r.began.Truncate(time.Second))
+		}
+	}
 	explain := patiently(ctx, func(ctx context.Context) { a, err = put(ctx, refOf(in), v) })
 	return a, explain(err)
 }
@@ -839,7 +858,11 @@ func (r *resolution) write(ctx context.Context, in plan.Input, v value.Value, re
 // written puts into the set what came of writing v: what the source holds then,
 // which another build may have written.
 func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, a Answer, err error) {
-	if err == nil {
+	if old := r.set[in.Name]; err == nil {
+		if old.State == value.Present && in.KeepsPrevious() > 0 && !a.Value.Equal(old.Value) {
+			old.Changed = r.began.Truncate(time.Second) // when it was replaced
+			r.set[in.Name+plan.PreviousSuffix] = old
+		}
 		r.set[in.Name] = value.Resolved{
 			State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed, Generated: a.Value.Equal(v),
 		}

@@ -45,6 +45,9 @@ func Dotenv(name string, text []byte) ([]Variable, plan.Diagnostics) {
 		line := strings.TrimSpace(lines[i])
 		a, ok := at[i+1]
 		switch {
+		case ok && plan.Reserved(a.Name): // what victorgen itself keeps beside an input
+			r.pending = nil
+			i = max(i, a.End-1)
 		case ok:
 			v := Variable{Name: a.Name, Pos: plan.Pos{File: name, Line: a.Line, Column: 1}}
 			v.Notes = r.take(a.Comment, r.alone(lines, i, at))

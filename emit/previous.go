@@ -1,0 +1,135 @@
+package emit
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+// replacedAnnotation is on an ExternalSecret that takes previous values: when the
+// last of these was replaced. A rotation of what has one already changes nothing
+// else of the manifest, and the operator fetches anew when that changes.
+const replacedAnnotation = "victorgen/replaced"
+
+// end is when a previous value counts no longer, if the lock has one of was.
+func (l *lock) end(was plan.Input, p *plan.Plan) (end time.Time, known bool) {
+	in, _ := p.Input(was.PreviousOf())
+	locked := l.Inputs[was.Name]
+	return locked.Replaced.Add(in.KeepsPrevious()), locked.Present && !locked.Replaced.IsZero()
+}
+
+// settle decides by the lock and the clock what becomes of previous values that
+// could not be read, or that their sources have no longer. What the lock knows
+// nothing of was not in the tree. What it has counts until its time is over, and
+// in a sealed secret a copy of it stands until then: it takes another rotation to
+// drop it before.
+func (e *emission) settle() {
+	unread := e.plan.Unread()
+	e.values = maps.Clone(e.values)
+	for _, was := range e.plan.Previous() {
+		r := e.values[was.Name]
+		end, had := e.oldLock.end(was, e.plan)
+		switch known := had && e.now.Before(end); {
+		case r.State == value.Present, r.State == value.Absent && !r.Changed.IsZero(): // its source has told
+		case had && !known && r.State == value.Unreadable && e.inTemplate(was.Name):
+			e.values[was.Name] = value.Resolved{Reason: "its time is over, and what is made with it can't be made anew without reading the rest"}
+		case !known:
+			e.values[was.Name] = value.Resolved{State: value.Absent}
+		case r.State == value.Absent && !unread[was.Name]: // the operator could not fetch it
+			e.values[was.Name] = value.Resolved{Reason: fmt.Sprintf("it is not at its source, and counts until %s by %s", end.UTC().Format(time.RFC3339), LockFile)}
+		}
+	}
+}
+
+// inTemplate reports whether the template of a sealed key takes an input.
+func (e *emission) inTemplate(input string) bool {
+	return slices.ContainsFunc(e.plan.Secrets, func(s plan.Secret) bool {
+		return s.Delivery.Kind == plan.Sealed && slices.ContainsFunc(s.Keys, func(k plan.Key) bool {
+			return k.Template != nil && slices.Contains(k.Template.Inputs, input)
+		})
+	})
+}
+
+// dropped are the inputs whose previous values were in the old tree, and have had
+// their time.
+func (e *emission) dropped() (names []string) {
+	for _, was := range e.plan.Previous() {
+		if end, known := e.oldLock.end(was, e.plan); known && !e.now.Before(end) && e.values[was.Name].State != value.Unreadable {
+			names = append(names, was.PreviousOf())
+		}
+	}
+	return names
+}
+
+// registerPrevious adds to what the new lock says of inputs the previous values that
+// are in the tree, with the times at which they were replaced.
+func (e *emission) registerPrevious(known map[string]lockedInput) {
+	for _, was := range e.plan.Previous() {
+		if !e.plan.TakesPrevious(was.PreviousOf()) {
+			continue
+		}
+		switch r := e.values[was.Name]; r.State {
+		case value.Present:
+			known[was.Name] = lockedInput{Place: e.oldLock.ownPlace(was.Name, e.plan), Present: true, Replaced: r.Changed.UTC().Truncate(time.Second)}
+		case value.Unreadable:
+			known[was.Name] = e.oldLock.Inputs[was.Name]
+		}
+	}
+}
+
+// replaced is when the last of the previous values was replaced that an external
+// secret takes; zero if it takes none.
+func (e *emission) replaced(w *work) (last time.Time) {
+	for name := range w.references.inputs {
+		at := e.values[name].Changed
+		if e.values[name].State == value.Unreadable {
+			at = e.oldLock.Inputs[name].Replaced
+		}
+		if in, _ := e.plan.Input(name); in.PreviousOf() != "" && at.After(last) {
+			last = at.UTC().Truncate(time.Second)
+		}
+	}
+	return last
+}
+
+// Overdue returns the inputs of which the tree has a previous value that counts no
+// longer, and since when.
+func (h History) Overdue(now time.Time) map[string]time.Time {
+	over := map[string]time.Time{}
+	for _, was := range h.previous {
+		if end, known := h.lock.end(was, h.plan); known && !now.Before(end) {
+			over[was.PreviousOf()] = end
+		}
+	}
+	return over
+}
+
+// aboutPrevious are the rules about previous values that are in the tree: when
+// their time is over a build is due.
+func (e *emission) aboutPrevious(l *lock) []alert {
+	var alerts []alert
+	for _, was := range e.plan.Previous() {
+		end, known := l.end(was, e.plan)
+		if !known {
+			continue
+		}
+		name, at := was.PreviousOf(), end.Add(e.plan.Alerts.RotationOverdue)
+		var secrets []string
+		for _, s := range e.plan.Secrets {
+			if slices.ContainsFunc(s.Keys, func(k plan.Key) bool { return slices.Contains(k.Inputs(), was.Name) }) {
+				secrets = append(secrets, secretID{s.Namespace, s.Name}.String())
+			}
+		}
+		alerts = append(alerts, alert{
+			name: "PreviousValueOverdue", expr: later(at), labels: map[string]string{"input": name}, after: at,
+			summary: fmt.Sprintf("The previous value of input %s is still in use", name),
+			description: fmt.Sprintf("The value that input %s had before its last rotation counted until %s, and is still in %s. Build and deploy, which takes it out.",
+				name, end.UTC().Format(time.RFC3339), plan.And(secrets)),
+		})
+	}
+	return alerts
+}
