@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/gcpsecretmanager":  {"compiler/source", "compiler/plan", "compiler/value"},
 	"compiler/source/vault":             {"compiler/source", "compiler/plan", "compiler/value"},
+	"compiler/source/exec":              {"compiler/source", "compiler/value", "internal/crash"},
 	"compiler/source/azurekeyvault":     {"compiler/source", "compiler/plan", "compiler/value"},
 	"compiler/source/internal/awsapi":   {"compiler/source"},
 	"internal/awstest":                  {},
@@ -65,7 +66,7 @@ var arrows = map[string][]string{
 	"importer/observe":                  {"compiler/plan", "compiler/source/env", "compiler/value", "internal/git", "internal/offline", "internal/safefile"},
 	".": {"compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
-		"compiler/source/sops", "compiler/source/files", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/dirlock", "internal/crash"},
+		"compiler/source/sops", "compiler/source/files", "compiler/source/exec", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/dirlock", "internal/crash"},
 	"cmd/victorgen": {".", "schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
 		"compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "internal/heap", "compiler/permissions", "review", "importer", "importer/observe", "scan"},
 }

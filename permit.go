@@ -37,10 +37,13 @@ func PermissionOf(o Options) *Permission {
 	return p
 }
 
-// GrantOf is what is allowed by name: what has :// in it is an address, all else a file.
+// GrantOf is what is allowed by name: what begins with exec: is a command, what has ://
+// in it is an address, all else a file.
 func GrantOf(allowed []string) (g trust.Grant) {
 	for _, what := range allowed {
-		if strings.Contains(what, "://") {
+		if command, ok := strings.CutPrefix(what, "exec:"); ok {
+			g.Commands = append(g.Commands, command)
+		} else if strings.Contains(what, "://") {
 			g.Addresses = append(g.Addresses, what)
 		} else if file, err := filepath.Abs(what); err == nil {
 			g.Files = append(g.Files, file)

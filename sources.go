@@ -9,6 +9,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/awsssm"
 	"github.com/victor-ai/victorgen/compiler/source/azurekeyvault"
 	"github.com/victor-ai/victorgen/compiler/source/env"
+	"github.com/victor-ai/victorgen/compiler/source/exec"
 	"github.com/victor-ai/victorgen/compiler/source/files"
 	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
 	"github.com/victor-ai/victorgen/compiler/source/sops"
@@ -25,6 +26,7 @@ var kinds = map[string]func(s plan.Source, module string) source.Source{
 	plan.GCPSecretManager:  func(s plan.Source, _ string) source.Source { return gcpsecretmanager.New(s) },
 	plan.Vault:             func(s plan.Source, _ string) source.Source { return vault.New(s) },
 	plan.SOPS:              func(s plan.Source, _ string) source.Source { return sops.New(s) },
+	plan.Exec:              func(s plan.Source, _ string) source.Source { return exec.New(s.Command) },
 	plan.Files:             func(s plan.Source, module string) source.Source { return files.New(s).Within(module) },
 }
 

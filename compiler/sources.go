@@ -52,7 +52,7 @@ var systemMounts = []string{"auth", "sys", "identity", "cubbyhole", "audit"}
 const filesDir = ".secrets.%s.d"
 
 // exampleFields are what the fields may look like without which a kind means nothing.
-var exampleFields = map[string]string{"file": `file: "secrets.enc.yaml"`}
+var exampleFields = map[string]string{"file": `file: "secrets.enc.yaml"`, "command": `command: ["victorgen-source-pass"]`}
 
 // said is what a contract says of a source, by the names of the fields: those that it
 // leaves out are empty.
@@ -133,6 +133,8 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		if s.CABundle != "" {
 			src.CABundle = c.caBundle(name, s)
 		}
+	case plan.Exec:
+		c.checkCommand(name, s.Command)
 	case plan.SOPS:
 		if s.File != "" && !slices.Contains([]string{".env", ".yaml", ".yml", ".json"}, filepath.Ext(s.File)) {
 			c.ds.Errorf(plan.CodeSourceCannot, last(c.ix.set("sources", name, "file")), "its name must end in .env, .yaml, .yml or .json",
@@ -150,6 +152,19 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		src.File = c.pathIn(s.File, "sources", name, "file")
 	}
 	return src
+}
+
+// checkCommand refuses a program that whoever proposes a contract could bring along.
+func (c *compilation) checkCommand(name string, command []string) {
+	at := last(c.ix.set("sources", name, "command"))
+	switch {
+	case len(command) == 0: // the schema tells
+	case command[0] == "" || strings.HasPrefix(command[0], "-"):
+		c.ds.Errorf(plan.CodeConstraint, at, `write the name of a program, as in command: ["victorgen-source-pass"]`, "command of source %s begins with no program", name)
+	case strings.ContainsAny(command[0], `/\`) && !filepath.IsAbs(command[0]):
+		c.ds.Errorf(plan.CodeConstraint, at, "install it in a directory of PATH, and write its name alone; or write its absolute path",
+			"command of source %s is a path in some directory, of which whoever proposes a contract could say what is there", name)
+	}
 }
 
 // caBundle returns the certificates of the authorities that vouch for a server,

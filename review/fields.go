@@ -156,6 +156,7 @@ var sourceFields = []field[plan.Source]{
 	{"file", "file", func(s *Side, t plan.Source) string { return s.Path(t.File) }, always[plan.Source](Trust)},
 	{"dir", "directory", func(s *Side, t plan.Source) string { return s.Path(t.Dir) }, always[plan.Source](Trust)},
 	text("process-environment", "use of the process environment", Trust, func(s plan.Source) string { return yesNoOpen(s.ProcessEnv) }),
+	text("command", "command", Trust, func(s plan.Source) string { return joined(s.Command) }),
 	text("kms-key", "key that encrypts what is written", Trust, func(s plan.Source) string { return s.KMSKey }),
 	text("authorities", "authorities", Trust, func(s plan.Source) string { return digestOf(s.CABundle) }),
 }

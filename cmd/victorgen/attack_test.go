@@ -61,6 +61,13 @@ var attacks = map[string]map[string][]any{
 	plan.Files: {
 		"dir": {attack{contract: `sources: default: {kind: "files", dir: "` + evil + `/x"}`}},
 	},
+	plan.Exec: {
+		"command": {
+			attack{contract: `sources: default: {kind: "exec", command: ["curl", "` + evil + `"]}`, allow: []string{"--allow", "exec:curl ` + evil + `"}},
+			attack{contract: `sources: default: {kind: "exec", command: ["./evil"]}`},
+		},
+		"prefix": {noAddress("a name at the source")}, "names": {noAddress("how names are written")}, "object": {noAddress("a name at the source")},
+	},
 	plan.SOPS: {
 		"file": {
 			attack{contract: sopsFile("yaml"), files: map[string]string{"secrets.yaml": "sops:\n  hc_vault:\n    - vault_address: " + evil + "\n"}, allow: []string{"--allow", evil}},

@@ -14,7 +14,7 @@ const policyVariable = "VICTORGEN_POLICY"
 // what its contract may do.
 func permitFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringArray("allow", nil, "an address that the contract may send credentials to, or a file outside the repository that it may name; may be repeated")
+	f.StringArray("allow", nil, "an address that the contract may send credentials to, a file outside the repository that it may name, or exec:COMMAND that it may run; may be repeated")
 	f.StringArray("policy", nil, "a .cue file, or a directory of them, that each environment must satisfy, beside those of "+policyVariable+"; may be repeated")
 }
 

@@ -73,6 +73,7 @@ const (
 	CodeSystemNamespace Code = "VG1414"
 	CodeTaken           Code = "VG1415"
 	CodeRunner          Code = "VG1416"
+	CodeCommand         Code = "VG1417"
 )
 
 // What is said of the workloads that use the secrets.

@@ -142,6 +142,9 @@ where nothing can be written without the danger to overwrite something.`,
 Anybody may propose a contract, so its word is not enough. The process environment must name the same address
 (VAULT_ADDR, AZURE_KEY_VAULT), or --allow ADDRESS, or a policy under allow: addresses. That also holds for the
 addresses that an encrypted file gives for its keys, to which sops would go. ` + "`vet`" + ` asks nobody, and warns.`,
+	CodeCommand: `a contract says to run a program, and nobody but the contract allows it.
+A source of kind exec is a program that runs with your rights. Anybody may propose a contract, so it is run only if
+` + "`--allow 'exec:COMMAND'`" + ` or a policy (allow: commands) has the same words. Verbs that ask no source warn of it.`,
 	CodeAuthority: `a certificate that only the contract names would vouch for the server that a credential goes to.
 Whoever has its key, and is on the way there, could read the credential and the values. VAULT_CACERT, VAULT_CACERT_BYTES or
 VAULT_CAPATH of the process environment must have the same certificate, or this machine must trust it, or a policy must

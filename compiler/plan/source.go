@@ -15,6 +15,7 @@ const (
 	Vault             = "vault"              // a KV engine of HashiCorp Vault or OpenBao
 	SOPS              = "sops"               // a file that SOPS has encrypted
 	Files             = "files"              // a directory in which each input is a file
+	Exec              = "exec"               // whatever a program asks, that the contract names
 )
 
 // SourceKind is what is known of one kind of source, beside how it is asked: that is a
@@ -118,6 +119,12 @@ var Kinds = []SourceKind{
 		NameRule: "up to 200 letters, digits, and any of _.-, without a dot first",
 		Note:     "No service is asked: the values are in files that their owner alone may read.",
 	},
+	{
+		Name: Exec, Fields: []string{"command", "prefix", "names", "object"}, Needs: []string{"command"}, Separator: "/", Versions: true, Binary: true, MaxValue: 1 << 20,
+		NamePattern: `^/?[^\s?#/-][^\s?#/]*(/[^\s?#/]+)*$`, MaxName: 512,
+		NameRule: "up to 512 characters without white space, in parts that / separates, and no - first",
+		Note:     "The program of the contract asks for the values, with the rights of whoever runs victorgen: its own manual says which it needs.",
+	},
 }
 
 // KindOf returns the row of a kind of source, and false if there is none.
@@ -152,6 +159,8 @@ type Source struct {
 	Shared     string `json:"-"`
 	FromShared bool   `json:"-"`
 	Dir        string `json:"dir"` // files: absolute path of the directory
+	// Command of kind exec is the program and its arguments.
+	Command []string `json:"command"`
 	// ProcessEnv of kind env says whether the environment of the process counts;
 	// nil is yes, but for names that every shell sets.
 	ProcessEnv *bool  `json:"environment"`
@@ -211,6 +220,7 @@ type SourceDocument struct {
 	Prefix     string         `json:"prefix"`
 	File       string         `json:"file"` // in the module, or absolute
 	Dir        string         `json:"dir"`  // in the module, or absolute
+	Command    []string       `json:"command"`
 	ProcessEnv *bool          `json:"processEnv"`
 	Region     string         `json:"region"`
 	KMSKey     string         `json:"kmsKey"`
@@ -227,7 +237,7 @@ type SourceDocument struct {
 
 func (p *Plan) sourceDocument(s Source) SourceDocument {
 	d := SourceDocument{
-		Kind: s.Kind, Prefix: s.Prefix, File: p.inModule(s.File), Dir: p.inModule(s.Dir), ProcessEnv: s.ProcessEnv, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
+		Kind: s.Kind, Prefix: s.Prefix, File: p.inModule(s.File), Dir: p.inModule(s.Dir), Command: list(s.Command), ProcessEnv: s.ProcessEnv, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
 		Location: s.Location, Namespace: s.Namespace, Address: s.Address, CABundle: s.CABundle, Mount: s.Mount, Version: s.Version,
 	}
 	external := func(sec Secret) bool { return sec.Delivery.Kind == External }

@@ -53,6 +53,7 @@ type Allow struct {
 	Addresses    []string `json:"addresses"`
 	Files        []string `json:"files"`
 	Certificates []string `json:"certificates"`
+	Commands     []string `json:"commands"`
 }
 
 // Load reads the policy at path, a .cue file or a directory with such files. What

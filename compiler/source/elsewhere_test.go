@@ -63,7 +63,7 @@ func TestElsewhereTable(t *testing.T) {
 			Sources: []plan.Source{{Name: "default", Kind: kind}}, Inputs: []plan.Input{{Name: "A", Source: "default"}},
 			Secrets: []plan.Secret{{Keys: []plan.Key{{Name: "a", Input: "A"}}, Delivery: plan.Delivery{Kind: plan.External}}},
 		}
-		out := kind == plan.Env || kind == plan.Files || kind == plan.SOPS // which the operator does not ask
+		out := kind == plan.Env || kind == plan.Files || kind == plan.SOPS || kind == plan.Exec // which the operator does not ask
 		if ds := source.Elsewhere(p, func(string) (string, bool) { return "x", true }); (len(ds) == 0) != out {
 			t.Errorf("%s: %v", kind, ds)
 		}

@@ -12,7 +12,7 @@ func TestTables(t *testing.T) {
 	t.Parallel()
 	known := map[string]string{
 		plan.Env: "file", plan.Files: "dir", plan.SOPS: "",
-		plan.AWSSSM: "", plan.AWSSecretsManager: "", plan.AzureKeyVault: "", plan.GCPSecretManager: "", plan.Vault: "",
+		plan.AWSSSM: "", plan.AWSSecretsManager: "", plan.AzureKeyVault: "", plan.GCPSecretManager: "", plan.Vault: "", plan.Exec: "",
 	}
 	for _, kind := range plan.SourceKinds {
 		want, ok := known[kind]

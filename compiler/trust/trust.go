@@ -11,10 +11,13 @@ package trust
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source/sops"
@@ -26,6 +29,7 @@ type Grant struct {
 	Addresses    []string // URLs, to which credentials may go
 	Files        []string // absolute, which may be read and written wherever they are
 	Certificates []string // the SHA-256 of those that may be sealed for, or vouch for a server
+	Commands     []string // that sources of kind exec may run; see [Commanded]
 }
 
 // Join returns what either of g and other allows.
@@ -34,6 +38,7 @@ func (g Grant) Join(other Grant) Grant {
 		Addresses:    slices.Concat(g.Addresses, other.Addresses),
 		Files:        slices.Concat(g.Files, other.Files),
 		Certificates: slices.Concat(g.Certificates, other.Certificates),
+		Commands:     slices.Concat(g.Commands, other.Commands),
 	}
 }
 
@@ -63,6 +68,8 @@ func Addresses(p *plan.Plan, g Grant, lookup func(string) (string, bool), asks b
 			}
 		case plan.SOPS:
 			c.sops(s)
+		case plan.Exec:
+			c.command(s)
 		default:
 			if kind, _ := plan.KindOf(s.Kind); kind.NoAddress {
 				continue
@@ -169,6 +176,46 @@ func (c *check) sops(s plan.Source) {
 			c.address(s, s.File, azureService, e.Address)
 		}
 	}
+}
+
+// Commanded writes a command as it is allowed: its words with blanks between, and in
+// quotes where a word has some itself, or something else that could be taken for another.
+func Commanded(command []string) string {
+	words := make([]string, len(command))
+	for i, w := range command {
+		if words[i] = w; w == "" || w == anyArguments || strconv.Quote(w) != `"`+w+`"` || strings.ContainsFunc(w, unicode.IsSpace) {
+			words[i] = strconv.Quote(w)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// anyArguments at the end of what is allowed stands for any further arguments.
+const anyArguments = "..."
+
+// runs reports whether g allows a command.
+func (g Grant) runs(command string) bool {
+	return slices.ContainsFunc(g.Commands, func(allowed string) bool {
+		if begins, ok := strings.CutSuffix(allowed, " "+anyArguments); ok {
+			return command == begins || strings.HasPrefix(command, begins+" ")
+		}
+		return command == allowed
+	})
+}
+
+// command judges the program that a source of kind exec runs, with the rights of who
+// runs this one.
+func (c *check) command(s plan.Source) {
+	command := Commanded(s.Command)
+	if len(s.Command) == 0 || c.grant.runs(command) {
+		return
+	}
+	report := c.ds.Errorf
+	if !c.asks {
+		report = c.ds.Warnf
+	}
+	report(plan.CodeCommand, s.Pos, fmt.Sprintf("if it is yours: --allow 'exec:%s', or let a policy allow it: allow: commands: [%q]", command, command),
+		"source %s says to run `%s`, and nobody but the contract allows it", s.Name, command)
 }
 
 // report adds an error, or a warning if nobody is asked.

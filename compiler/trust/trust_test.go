@@ -228,3 +228,41 @@ func TestWithoutGit(t *testing.T) {
 		}
 	}
 }
+
+// TestCommands: a program is run only if somebody who answers for it allows the same
+// words.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	of := func(command ...string) *plan.Plan {
+		return &plan.Plan{Sources: []plan.Source{{Name: "default", Kind: plan.Exec, Command: command}}, Inputs: []plan.Input{{Name: "A", Source: "default"}}}
+	}
+	for name, test := range map[string]struct {
+		command []string
+		allowed []string
+		want    bool
+	}{
+		"nobody":                         {[]string{"op"}, nil, false},
+		"the same":                       {[]string{"op"}, []string{"pass", "op"}, true},
+		"with arguments":                 {[]string{"op", "--vault", "shop"}, []string{"op --vault shop"}, true},
+		"other arguments":                {[]string{"op", "--vault", "evil"}, []string{"op --vault shop", "op"}, false},
+		"fewer":                          {[]string{"op"}, []string{"op --vault shop"}, false},
+		"any arguments":                  {[]string{"op", "--vault", "x"}, []string{"op ..."}, true},
+		"any further ones":               {[]string{"op", "--vault", "x"}, []string{"op --vault ..."}, true},
+		"any, and none":                  {[]string{"op"}, []string{"op ..."}, true},
+		"another program that begins so": {[]string{"opevil"}, []string{"op ..."}, false},
+		"blanks that make words":         {[]string{"sh", "-c evil"}, []string{"sh -c evil"}, false},
+		"blanks as they are allowed":     {[]string{"sh", "-c evil"}, []string{`sh "-c evil"`}, true},
+		"what stands for any":            {[]string{"op", "..."}, []string{`op "..."`}, true},
+		"a quotation mark":               {[]string{"op", `"x"`}, []string{`op "x"`}, false},
+	} {
+		for _, asks := range []bool{true, false} {
+			ds := trust.Addresses(of(test.command...), trust.Grant{Commands: test.allowed}, func(string) (string, bool) { return "", false }, asks)
+			switch {
+			case test.want && len(ds) > 0, !test.want && len(ds) != 1:
+				t.Errorf("%s: %v", name, ds)
+			case !test.want && (ds[0].Code != "VG1417" || (ds[0].Severity == plan.Error) != asks):
+				t.Errorf("%s: %v", name, ds)
+			}
+		}
+	}
+}

@@ -1,0 +1,277 @@
+//go:build unix
+
+package exec
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
+	"github.com/victor-ai/victorgen/compiler/value"
+)
+
+const canary = "c4nary-83hd02kd7f"
+
+// TestMain is a program of the protocol when it is run as one: MODE DIRECTORY.
+func TestMain(m *testing.M) {
+	if os.Getenv("VICTORGEN_EXEC_TEST") != "" && len(os.Args) == 3 {
+		program(os.Args[1], os.Args[2])
+		return
+	}
+	os.Setenv("VICTORGEN_EXEC_TEST", "yes")
+	os.Exit(m.Run())
+}
+
+// program keeps each value in a file of a directory. Its mode is what is wrong with it.
+func program(mode, dir string) {
+	say := func(v any) {
+		b, err := json.Marshal(v)
+		if err != nil {
+			panic(err)
+		}
+		os.Stdout.Write(append(b, '\n'))
+	}
+	switch mode {
+	case "silent":
+		return
+	case "chatty":
+		fmt.Println("welcome to the vault")
+	case "newer":
+		say(Greeting{Protocol: 2, Can: Methods})
+		return
+	case "dead":
+		fmt.Fprintln(os.Stderr, "error: the login has ended\x1b[31m; log in again with "+canary)
+		os.Exit(3)
+	case "reader":
+		say(Greeting{Protocol, []string{MethodRead}})
+	default:
+		say(Greeting{Protocol, Methods})
+	}
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return
+	}
+	var q Request
+	if json.Unmarshal(line, &q) != nil {
+		os.Exit(1)
+	}
+	switch mode {
+	case "hangs":
+		time.Sleep(time.Hour)
+	case "half":
+		fmt.Print(`{"id":1,"answers":[{"state":"pres`)
+		os.Exit(7)
+	case "garbage":
+		fmt.Println("{" + canary)
+	case "floods":
+		for {
+			if _, err := os.Stdout.Write(make([]byte, 1<<20)); err != nil {
+				return
+			}
+		}
+	case "other":
+		say(Response{ID: 7, Answers: []Answer{{State: Absent}}})
+		return
+	case "few":
+		say(Response{ID: 1})
+		return
+	case "odd":
+		say(Response{ID: 1, Answers: []Answer{{State: "maybe"}}})
+		return
+	case "unencoded":
+		text := canary
+		say(Response{ID: 1, Answers: []Answer{{State: Present, Value: &text}}})
+		return
+	case "valueless":
+		say(Response{ID: 1, Answers: []Answer{{State: Present}}})
+		return
+	case "twice":
+		say(Response{ID: 1, Answers: []Answer{{State: Absent}}})
+		say(Response{ID: 1, Answers: []Answer{{State: Absent}}})
+		return
+	case "extra":
+		fmt.Println(`{"id":1,"answers":[{"state":"absent","oops":1}]}`)
+		return
+	case "denied":
+		text := base64.StdEncoding.EncodeToString([]byte(canary))
+		say(Response{ID: 1, Answers: []Answer{{State: Unreadable, Value: &text, Reason: "you may not read " + canary + " or " + text, Remedy: "ask for the role reader"}}})
+		return
+	}
+	respond(q, dir, say)
+	if mode == "lingers" {
+		time.Sleep(time.Hour)
+	}
+}
+
+func respond(q Request, dir string, say func(any)) {
+	lock, err := os.Open(dir)
+	if err == nil {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+	out := Response{ID: q.ID}
+	if q.Method == MethodList {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			out.Names = append(out.Names, Listed{Name: e.Name()})
+		}
+	}
+	for _, ref := range q.Refs {
+		file := filepath.Join(dir, ref.Name)
+		old, err := os.ReadFile(file)
+		there := err == nil && len(old) > 0
+		a := Answer{State: Present, Origin: "a file of the test"}
+		switch q.Method {
+		case MethodCreate, MethodReplace:
+			if q.Method == MethodReplace || !there {
+				old, _ = base64.StdEncoding.DecodeString(*q.Value)
+				os.WriteFile(file, old, 0o600)
+			}
+		default:
+			if !there {
+				out.Answers = append(out.Answers, Answer{State: Absent, Origin: "a file of the test"})
+				continue
+			}
+		}
+		if info, err := os.Stat(file); err == nil {
+			a.Changed = info.ModTime()
+		}
+		if q.Method != MethodProve {
+			text := base64.StdEncoding.EncodeToString(old)
+			a.Value = &text
+		}
+		out.Answers = append(out.Answers, a)
+	}
+	say(out)
+}
+
+func TestSource(t *testing.T) {
+	t.Parallel()
+	sourcetest.Run(t, func(t *testing.T) *sourcetest.Store {
+		dir := t.TempDir()
+		return &sourcetest.Store{
+			Open: func() source.Source { return New([]string{os.Args[0], "good", dir}) },
+			Put: func(input string, v []byte) {
+				if err := os.WriteFile(filepath.Join(dir, strings.ToLower(input)), v, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Remote: func(input string) plan.Remote { return plan.Remote{Name: strings.ToLower(input)} },
+			Ages:   true, Bytes: true, Empty: true, Unlimited: true, MaxValue: 1 << 20, Forgetful: true,
+		}
+	})
+}
+
+// TestWrong: whatever is wrong with a program, the answer says so, and nothing of it is
+// taken for a value, or for its absence.
+func TestWrong(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]string{
+		"silent":    `it does not begin with a greeting: {"protocol":1,"can":["read"]}`,
+		"chatty":    "it does not begin with a greeting",
+		"newer":     "speaks version 2 of the protocol, and this victorgen version 1",
+		"dead":      "ended (exit status 3) before it answered: error: the login has ended",
+		"half":      "ended (exit status 7) before it answered",
+		"garbage":   "its answer is not one line of JSON with the fields that an answer has",
+		"floods":    "it prints more than 64 MiB",
+		"other":     "it answers request 7, and request 1 was made",
+		"few":       "it gives 0 answers for 1 values",
+		"odd":       "an answer has a state that is none of present, absent, unreadable and failed",
+		"unencoded": "a value that it gives is not valid base64",
+		"valueless": "it says that a value is present, and gives none",
+		"twice":     "it prints more than its answer",
+		"extra":     "its answer is not one line of JSON",
+		"denied":    "you may not read [...] or [...]",
+		"hangs":     "no answer in time",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			limit := 20 * time.Second
+			if mode == "hangs" {
+				limit = 300 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			s := New([]string{os.Args[0], mode, t.TempDir()})
+			ref := source.Ref{Input: "A", Remote: plan.Remote{Name: "a"}}
+			a := s.Read(ctx, []source.Ref{ref})[0]
+			var f *source.Failure
+			if !errors.As(a.Err, &f) || errors.Is(a.Err, source.ErrAbsent) || a.Value.Len() > 0 && mode != "unencoded" {
+				t.Fatalf("%+v", a)
+			}
+			if !strings.Contains(f.Reason, want) || f.Remedy == "" || !f.Unreadable {
+				t.Errorf("%+v, want %q", f, want)
+			}
+			if text := f.Reason + f.Remedy; strings.Contains(text, canary) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(canary))) || strings.Contains(text, "\x1b") {
+				t.Errorf("it shows a value or commands a terminal: %q", text)
+			}
+			if mode == "hangs" || mode == "denied" {
+				return
+			}
+			if _, err := s.Create(ctx, ref, value.New([]byte(canary))); err == nil || strings.Contains(err.Error(), canary) {
+				t.Errorf("create: %v", err)
+			}
+		})
+	}
+}
+
+// TestLimits: what a program can't do is said, and one that does not end is killed after
+// its answer, which counts.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ref := source.Ref{Input: "A", Remote: plan.Remote{Name: "a"}}
+	reader := New([]string{os.Args[0], "reader", dir})
+	if a := reader.Prove(t.Context(), []source.Ref{ref})[0]; a.Err == nil || !strings.Contains(a.Err.Error(), "can't tell what it has without reading it") {
+		t.Errorf("prove: %v", a.Err)
+	}
+	for name, write := range map[string]func(context.Context, source.Ref, value.Value) (source.Answer, error){"create": reader.Create, "replace": reader.Replace} {
+		if _, err := write(t.Context(), ref, value.New([]byte("v"))); err == nil || !strings.Contains(err.Error(), "can't "+name+" a value") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if names, err := reader.List(t.Context()); err != nil || names != nil {
+		t.Errorf("list: %v, %v", names, err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+		t.Error("something was written")
+	}
+	lingers := New([]string{os.Args[0], "lingers", dir})
+	if a, err := lingers.Create(t.Context(), ref, value.New([]byte("v"))); err != nil || string(a.Value.Reveal()) != "v" {
+		t.Errorf("a program that does not end: %v", err)
+	}
+	if names, err := New([]string{os.Args[0], "good", dir}).List(t.Context()); err != nil || len(names) != 1 || names[0].Name != "a" {
+		t.Errorf("list: %v, %v", names, err)
+	}
+}
+
+// TestStart: what can't be started is unreadable, and says why.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, []byte("text\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for program, want := range map[string]string{"no-such-program-here": "there is no program no-such-program-here in PATH", plain: "can't be started: permission denied"} {
+		a := New([]string{program}).Read(t.Context(), []source.Ref{{Input: "A"}})[0]
+		var f *source.Failure
+		if !errors.As(a.Err, &f) || !strings.Contains(f.Reason, want) || !f.Unreadable {
+			t.Errorf("%s: %v", program, a.Err)
+		}
+	}
+}
