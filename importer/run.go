@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -73,7 +74,7 @@ type Result struct {
 // File is a file of the module.
 type File struct {
 	Path  string `json:"path"`  // from the module, with slashes
-	State string `json:"state"` // created, changed, replaced, unchanged; or would be
+	State string `json:"state"` // created, changed, replaced, unchanged, not written; or would be
 	text  []byte
 	old   []byte // what it was, if this import changes it
 }
@@ -116,16 +117,26 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 	if ds.HasErrors() || o.DryRun {
 		return r, ds
 	}
+	written := map[*File]bool{}
+	defer func() {
+		for i := range r.Files {
+			if f := &r.Files[i]; f.State != "unchanged" && !written[f] {
+				f.State = "not written"
+			}
+		}
+	}()
 	write := func(f *File) bool {
 		if f.State == "unchanged" {
 			return true
 		}
+		written[f] = true
 		file := filepath.Join(o.Module, filepath.FromSlash(f.Path))
 		err := os.MkdirAll(filepath.Dir(file), 0o755)
 		if err == nil {
 			err = safefile.Replace(file, f.text, 0o644)
 		}
 		if err != nil {
+			written[f] = false
 			ds.Errorf(plan.CodeImportRead, nil, "the same command goes on from here", "%s can't be written: %v", file, safefile.Reason(err))
 		}
 		return err == nil
@@ -136,6 +147,12 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 		}
 	}
 	if len(values) > 0 {
+		// A source may have its file, or its directory, beside the environment.
+		dir := filepath.Join(o.Module, "envs", o.Environment)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			ds.Errorf(plan.CodeImportRead, nil, "the same command goes on from here", "%s can't be made: %v", dir, safefile.Reason(err))
+			return r, ds
+		}
 		put, bad := source.Put(ctx, p, sources, values, o.Force, source.Options{Timeout: o.Timeout})
 		ds = append(ds, bad...)
 		for i := range r.Inputs {
@@ -289,6 +306,12 @@ func drafted(ctx context.Context, observed *observe.Observed, o Options, base *p
 		var bad plan.Diagnostics
 		p, bad = stagedIn(append(slices.Clone(there), r.Files...), o, d)
 		if bad.HasErrors() {
+			for i, b := range bad {
+				if o.Source.Name != "" && strings.HasSuffix(b.Message, "undefined field: "+o.Source.Name) {
+					bad[i].Pos, bad[i].Message = nil, fmt.Sprintf("the contract has no source %q", o.Source.Name)
+					bad[i].Hint = "declare it there, under sources; or name a kind, as in --source files"
+				}
+			}
 			return d, r, nil, append(ds, bad...)
 		}
 		var unequal plan.Diagnostics

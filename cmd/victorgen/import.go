@@ -246,7 +246,7 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.into, "into", "envs/dev", "directory of the environment; its module is the one above, or becomes one")
 	namespaceFlag(cmd, &o.namespace)
 	f.Lookup("namespace").Usage = "namespace of the environment; by default that of most Secrets, or the name of the application"
-	f.StringVar(&o.source, "source", "", "where the values go: KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
+	f.StringVar(&o.source, "source", "", "where the values go: a source of the contract by its name, or KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
 	f.BoolVar(&o.force, "force", false, "write over a contract, an environment and values that are there")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would become of it")
@@ -404,7 +404,10 @@ func (o *importOptions) text(cmd *cobra.Command, module string, r *importer.Resu
 func sourceOf(text string) (s importer.Source, err error) {
 	kind, fields, _ := strings.Cut(text, ",")
 	if s.Kind = kind; kind != "" && !slices.Contains(plan.SourceKinds, kind) {
-		return s, fmt.Errorf("--source takes KIND[,FIELD=VALUE...], and KIND is one of %s, not %q", strings.Join(plan.SourceKinds, ", "), kind)
+		if s.Kind, s.Name = "", kind; fields == "" && sourceName.MatchString(kind) {
+			return s, nil // whether the contract has it is seen when it is read
+		}
+		return s, fmt.Errorf("--source takes the name of a source in the contract, or KIND[,FIELD=VALUE...], and KIND is one of %s, not %q", strings.Join(plan.SourceKinds, ", "), kind)
 	}
 	s.Fields = map[string]string{}
 	if fields == "" {
@@ -419,6 +422,8 @@ func sourceOf(text string) (s importer.Source, err error) {
 	}
 	return s, nil
 }
+
+var sourceName = lazy.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 var sourceField = lazy.MustCompile(`^[a-z][A-Za-z]*$`)
 
