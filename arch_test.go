@@ -67,7 +67,7 @@ var arrows = map[string][]string{
 	".": {"compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
 		"compiler/source/sops", "compiler/source/files", "compiler/source/exec", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/dirlock", "internal/crash"},
-	"cmd/victorgen": {".", "schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env",
+	"cmd/victorgen": {".", "schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env", "compiler/source/exec",
 		"compiler/trust", "compiler/policy", "compiler/workload", "emit", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "internal/heap", "compiler/permissions", "review", "importer", "importer/observe", "scan"},
 }
 

@@ -63,7 +63,7 @@ var attacks = map[string]map[string][]any{
 	},
 	plan.Exec: {
 		"command": {
-			attack{contract: `sources: default: {kind: "exec", command: ["curl", "` + evil + `"]}`, allow: []string{"--allow", "exec:curl ` + evil + `"}},
+			attack{contract: `sources: default: {kind: "exec", command: ["curl", "` + evil + `"]}`},
 			attack{contract: `sources: default: {kind: "exec", command: ["./evil"]}`},
 		},
 		"prefix": {noAddress("a name at the source")}, "names": {noAddress("how names are written")}, "object": {noAddress("a name at the source")},

@@ -43,7 +43,7 @@ var readFirst = []string{"import cluster"}
 
 // withoutPolicy are the verbs that no policy is for, and why.
 var withoutPolicy = map[string]string{
-	"init": "it takes no environment", "version": "it takes no environment", "help": "it takes no environment",
+	"init": "it takes no environment", "version": "it takes no environment", "help": "it takes no environment", "source test": "it takes no environment, and its user names the program",
 }
 
 // verbs returns the names of all verbs that do something.

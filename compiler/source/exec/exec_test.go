@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,13 +111,13 @@ func program(mode, dir string) {
 		say(Response{ID: 1, Answers: []Answer{{State: Unreadable, Value: &text, Reason: "you may not read " + canary + " or " + text, Remedy: "ask for the role reader"}}})
 		return
 	}
-	respond(q, dir, say)
+	respond(mode, q, dir, say)
 	if mode == "lingers" {
 		time.Sleep(time.Hour)
 	}
 }
 
-func respond(q Request, dir string, say func(any)) {
+func respond(mode string, q Request, dir string, say func(any)) {
 	lock, err := os.Open(dir)
 	if err == nil {
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
@@ -138,11 +139,25 @@ func respond(q Request, dir string, say func(any)) {
 		a := Answer{State: Present, Origin: "a file of the test"}
 		switch q.Method {
 		case MethodCreate, MethodReplace:
-			if q.Method == MethodReplace || !there {
+			if q.Method == MethodReplace && mode != "never replaces" || !there || mode == "creates over" {
 				old, _ = base64.StdEncoding.DecodeString(*q.Value)
+				switch mode {
+				case "trims":
+					old = []byte(strings.TrimSpace(string(old)))
+				case "text alone":
+					old = []byte(strings.ToValidUTF8(string(old), "?"))
+				case "short":
+					old = old[:min(len(old), 100)]
+				}
 				os.WriteFile(file, old, 0o600)
 			}
+			if mode == "echoes" {
+				fmt.Fprintln(os.Stderr, "stored", string(old))
+			}
 		default:
+			if !there && mode == "empty for none" {
+				there = true
+			}
 			if !there {
 				out.Answers = append(out.Answers, Answer{State: Absent, Origin: "a file of the test"})
 				continue
@@ -151,13 +166,59 @@ func respond(q Request, dir string, say func(any)) {
 		if info, err := os.Stat(file); err == nil {
 			a.Changed = info.ModTime()
 		}
-		if q.Method != MethodProve {
+		if q.Method != MethodProve || mode == "proves by reading" {
 			text := base64.StdEncoding.EncodeToString(old)
 			a.Value = &text
 		}
 		out.Answers = append(out.Answers, a)
 	}
+	if mode == "reverses" {
+		slices.Reverse(out.Answers)
+	}
+	if mode == "lists none" {
+		out.Names = nil
+	}
 	say(out)
+}
+
+// TestConform: the suite for authors passes a good program, and finds what is wrong with
+// each other one.
+func TestConform(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]string{
+		"good": "", "reader": "", "silent": "greets", "chatty": "greets", "newer": "greets", "dead": "greets", "lingers": "ends when its input ends",
+		"empty for none": "a value that is not there is absent", "reverses": "answers in the order of the request", "creates over": "creates nothing over what is there",
+		"never replaces": "replaces", "trims": "keeps lines, quotes and letters of all scripts", "text alone": "keeps bytes that are no text, or refuses them",
+		"short": "keeps a value of 64 KiB, or refuses it", "proves by reading": "proves without a value", "lists none": "lists what it has",
+		"echoes": "shows no value on its standard error", "few": "a value that is not there is absent", "odd": "a value that is not there is absent",
+		"twice": "a value that is not there is absent", "half": "a value that is not there is absent", "garbage": "a value that is not there is absent",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			var failed, skipped []string
+			checks, left := Conform(t.Context(), []string{os.Args[0], mode, t.TempDir()}, CheckOptions{Prefix: "sandbox-", Timeout: 20 * time.Second})
+			for _, c := range checks {
+				switch c.Verdict {
+				case Wrong:
+					failed = append(failed, c.Name)
+					if c.Why == "" || strings.Contains(c.Why+c.Remedy, "value-") {
+						t.Errorf("%s: %+v", mode, c)
+					}
+				case Skipped:
+					skipped = append(skipped, c.Name)
+				}
+			}
+			if want == "" && len(failed) > 0 || want != "" && !slices.Contains(failed, want) {
+				t.Errorf("failed: %q, want %q among them", failed, want)
+			}
+			if mode == "good" && (len(skipped) > 0 || len(left) < 5 || !strings.HasPrefix(left[0], "sandbox-")) {
+				t.Errorf("skipped %q, left %q", skipped, left)
+			}
+			if mode == "reader" && len(skipped) < 8 {
+				t.Errorf("skipped %q", skipped)
+			}
+		})
+	}
 }
 
 func TestSource(t *testing.T) {
