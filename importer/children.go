@@ -31,6 +31,7 @@ var (
 	cryptHash  = lazy.MustCompile(`^\$6\$rounds=(\d+)\$`)
 	scram      = lazy.MustCompile(`^SCRAM-SHA-256\$(\d+):`)
 	htpasswd   = lazy.MustCompile(`^([^:\s]+):(?:\$2[aby]\$(\d\d)\$|(\{SHA\}))`)
+	sshKey     = lazy.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp\d+)$`)
 	token      = lazy.MustCompile(`^(eyJ[A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$`)
 )
 
@@ -45,7 +46,8 @@ func (d *Draft) children() {
 			d.publicHalf(in)
 			continue
 		}
-		kinds := d.candidates(in)
+		core, after := body(in.Value)
+		kinds := d.candidates(core)
 		if len(kinds) == 0 {
 			continue
 		}
@@ -62,13 +64,43 @@ func (d *Draft) children() {
 				child.Of = p.Name
 				g.spec.Child = &child
 				f := derive.Family{Generate: g.spec, Parents: map[string]value.Value{p.Name: p.Value}, Now: time.Now()}
-				if derive.Check(f, in.Value) != nil {
+				if derive.Check(f, core) != nil {
 					continue
 				}
-				in.child, in.secret = &g.spec, true
-				in.Class, in.Default, in.Why, in.Format, in.Pattern, in.Never, in.OneOf = plan.Generated, nil, "", "", "", false, nil
-				in.Generate = fmt.Sprintf("{kind: %q, of: %q%s}", g.spec.Kind, p.Name, g.fields)
+				if after != "" {
+					in.Value = core
+					d.printed(in, "", after)
+				}
+				in.becomes(g.spec, fmt.Sprintf("{kind: %q, of: %q%s}", g.spec.Kind, p.Name, g.fields))
 				break parents
+			}
+		}
+	}
+}
+
+// body is a value without what programs write behind one that is made from another: a
+// line break, and the comment of a public key.
+func body(v value.Value) (core value.Value, after string) {
+	s := string(v.Reveal())
+	end := len(strings.TrimRight(s, "\n"))
+	if strings.HasPrefix(s, "-----BEGIN ") {
+		return v, ""
+	}
+	if fields := strings.SplitN(s[:end], " ", 3); len(fields) == 3 && sshKey.MatchString(fields[0]) {
+		end = len(fields[0]) + 1 + len(fields[1])
+	}
+	if after = s[end:]; observe.Leaks(after) {
+		return v, ""
+	}
+	return value.New([]byte(s[:end])), after
+}
+
+// printed has the keys that are an input print it with text around it.
+func (d *Draft) printed(in *Input, pipe, after string) {
+	for _, s := range d.Secrets {
+		for _, k := range s.Keys {
+			if k.in == in {
+				k.in, k.Template = nil, "{{."+in.Name+pipe+"}}"+verbatim(after)
 			}
 		}
 	}
@@ -93,8 +125,8 @@ type candidate struct {
 	fields string // of generate in the contract, as CUE
 }
 
-func (d *Draft) candidates(in *Input) (all []candidate) {
-	s := string(in.Value.Reveal())
+func (d *Draft) candidates(v value.Value) (all []candidate) {
+	s := string(v.Reveal())
 	add := func(kind string, c plan.Child, encoding, format string, args ...any) {
 		all = append(all, candidate{plan.Generate{Kind: kind, Encoding: encoding, Child: &c}, fmt.Sprintf(format, args...)})
 	}

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/compiler/value/derive"
 	"github.com/victor-ai/victorgen/importer/observe"
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
@@ -51,19 +53,27 @@ func (d *Draft) moveKey(s plan.Secret, k plan.Key) (m move) {
 	return append(m, d.moveSecret(s)...)
 }
 
-// moveInput takes an input down, with the keys that it stands in.
+// moveInput takes an input down, with the keys that it stands in, or with their secrets,
+// where a type demands the keys.
 func (d *Draft) moveInput(name string) move {
 	var ways move
-	for i := range 2 { // field gives two names
-		group := [][]string{{"inputs", name}}
+	for i := range 4 {
+		whole, named := i/2 == 1, i%2 // field gives two names
+		way := [][]string{{"inputs", name}}
 		for _, s := range d.base.Secrets {
 			for _, k := range s.Keys {
 				if slices.Contains(k.Inputs(), name) {
-					group = append(group, []string{"secrets", d.field(s)[i], "keys", k.Name})
+					path := []string{"secrets", d.field(s)[named], "keys", k.Name}
+					if whole {
+						path = path[:2]
+					}
+					if !slices.ContainsFunc(way, func(p []string) bool { return slices.Equal(p, path) }) {
+						way = append(way, path)
+					}
 				}
 			}
 		}
-		ways = append(ways, group)
+		ways = append(ways, way)
 	}
 	return append(ways, [][]string{{"inputs", name}})
 }
@@ -120,6 +130,8 @@ func (d *Draft) apart(proof []Proved) (moves []move) {
 			moves = append(moves, move{{{"inputs", b.Name}}})
 		case in != nil && in.Remote != nil && in.base != nil && in.movedRemote():
 			moves = append(moves, move{{{"inputs", b.Name, "remote"}, {"inputs", b.Name, "source"}}, {{"inputs", b.Name, "remote"}}})
+		case in != nil && in.Known && d.unrelated(in): // or a build would make it anew
+			moves = append(moves, d.moveInput(b.Name))
 		case in != nil && in.Known && in.Weak: // which an environment may say of its own inputs alone
 			moves = append(moves, d.moveInput(b.Name))
 		case in != nil && in.Known && in.Default == nil:
@@ -165,6 +177,21 @@ func (d *Draft) apartMeta(s *Secret) (moves []move) {
 		}
 	}
 	return moves
+}
+
+// unrelated reports whether a value is not what the contract makes of others, such as a
+// certificate of another name.
+func (d *Draft) unrelated(in *Input) bool {
+	if in.base.Generate == nil || in.base.Generate.Child == nil {
+		return false
+	}
+	f := derive.FamilyOf(*in.base, func(name string) value.Value {
+		if of := d.input(name); of != nil {
+			return of.Value
+		}
+		return value.Value{}
+	}, time.Now())
+	return len(f.Unknown) == 0 && derive.Check(f, in.Value) != nil
 }
 
 // movedRemote reports whether an external secret has an input from another place than

@@ -279,8 +279,10 @@ func packageOf(root []File, otherwise string) string {
 func drafted(ctx context.Context, observed *observe.Observed, o Options, base *plan.Plan, there []File) (d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics) {
 	r = &Result{}
 	var plain map[string]bool
-	for range 4 {
+	alone := false // what belongs together does so by what is in it, and not by the contract
+	for range 5 {
 		d = Infer(observed, observe.ObjectName(o.Package), o.Source.Kind, plain, base)
+		family := !alone && d.families()
 		ds = append(d.Problems(), d.Diagnostics...)
 		if len(d.Inputs) == 0 && len(d.Secrets) == 0 && !ds.HasErrors() {
 			ds.Errorf(plan.CodeImportRead, nil, "name files with variables or Secrets in them", "there is nothing to import")
@@ -305,6 +307,10 @@ func drafted(ctx context.Context, observed *observe.Observed, o Options, base *p
 		}
 		var bad plan.Diagnostics
 		p, bad = stagedIn(append(slices.Clone(there), r.Files...), o, d)
+		if bad.HasErrors() && family {
+			alone = true
+			continue
+		}
 		if bad.HasErrors() {
 			for i, b := range bad {
 				if o.Source.Name != "" && strings.HasSuffix(b.Message, "undefined field: "+o.Source.Name) {

@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
@@ -235,4 +236,41 @@ func subjectNames(names []string) (dns []string, ips []net.IP, emails []string, 
 		}
 	}
 	return dns, ips, emails, uris
+}
+
+// Pair reports whether a certificate is that of a private key.
+func Pair(key, certificate value.Value) bool {
+	own, err := privateKey(key.Reveal())
+	chain, bad := certificates(certificate.Reveal())
+	return err == nil && bad == nil && samePublic(chain[0].PublicKey, own.Public())
+}
+
+// Described is how a certificate would have been made of its key: all but whose key that
+// is, and who signed it. ok is false if it says what no definition of one can, and a new
+// one would lack. self says that it is signed by itself.
+func Described(v value.Value) (c plan.Child, self, ok bool) {
+	chain, err := certificates(v.Reveal())
+	if err != nil {
+		return c, false, false
+	}
+	leaf := chain[0]
+	c = plan.Child{Subject: leaf.Subject.CommonName, CA: leaf.IsCA, Lifetime: leaf.NotAfter.Sub(leaf.NotBefore) - clockSkew}
+	for _, u := range leaf.ExtKeyUsage {
+		for _, name := range []string{"server", "client", "code", "email"} {
+			if certificateUsages[name] == u {
+				c.Usages = append(c.Usages, name)
+			}
+		}
+	}
+	c.Names = append(c.Names, leaf.DNSNames...)
+	for _, ip := range leaf.IPAddresses {
+		c.Names = append(c.Names, ip.String())
+	}
+	c.Names = append(c.Names, leaf.EmailAddresses...)
+	for _, u := range leaf.URIs {
+		c.Names = append(c.Names, u.String())
+	}
+	constrained := len(leaf.PermittedDNSDomains)+len(leaf.ExcludedDNSDomains)+len(leaf.PermittedIPRanges)+len(leaf.UnknownExtKeyUsage)+len(leaf.UnhandledCriticalExtensions) > 0
+	ok = c.Subject != "" && len(leaf.Subject.Names) == 1 && len(c.Usages) == len(leaf.ExtKeyUsage) && !constrained && c.Lifetime > 0
+	return c, bytes.Equal(leaf.RawIssuer, leaf.RawSubject), ok
 }

@@ -15,6 +15,9 @@ import (
 
 	keystore "github.com/pavlo-v-chernykh/keystore-go/v4"
 	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/value"
 )
 
 // keystoreEntry is an entry of a keystore, with what its inputs hold.
@@ -226,4 +229,87 @@ func checkJKS(f *Family, child []byte) error {
 		}
 	}
 	return nil
+}
+
+// Content is an entry of a keystore that was opened.
+type Content struct {
+	Alias string // empty in PKCS #12, of which it is not read
+	keystoreEntry
+}
+
+// HasKey reports whether there is a private key in it.
+func (c Content) HasKey() bool { return c.key != nil }
+
+// IsKey reports whether v is the private key in it.
+func (c Content) IsKey(v value.Value) bool {
+	key, err := privateKey(v.Reveal())
+	return err == nil && c.key != nil && samePublic(key.Public(), c.key.Public())
+}
+
+// IsCertificate reports whether v is the certificate in it, with what follows it there.
+func (c Content) IsCertificate(v value.Value) bool {
+	chain, err := certificates(v.Reveal())
+	return err == nil && sameChain(chain, c.chain)
+}
+
+// Name is the common name of the certificate in it.
+func (c Content) Name() string { return c.chain[0].Subject.CommonName }
+
+// Open opens a keystore of a kind, and tells what is in it; ok is false if the password
+// does not open it, or it has what no definition of one says.
+func Open(kind string, store, password value.Value) (contents []Content, ok bool) {
+	switch kind {
+	case plan.PKCS12:
+		if key, leaf, chain, err := pkcs12.DecodeChain(store.Reveal(), string(password.Reveal())); err == nil {
+			signer, ok := key.(crypto.Signer)
+			return []Content{{keystoreEntry: keystoreEntry{key: signer, chain: append([]*x509.Certificate{leaf}, chain...)}}}, ok
+		}
+		trusted, err := pkcs12.DecodeTrustStore(store.Reveal(), string(password.Reveal()))
+		for _, c := range trusted {
+			contents = append(contents, Content{keystoreEntry: keystoreEntry{chain: []*x509.Certificate{c}}})
+		}
+		return contents, err == nil && len(contents) > 0
+	case plan.JKS:
+		b := store.Reveal()
+		ks := keystore.New()
+		if !bytes.HasPrefix(b, []byte{0xfe, 0xed, 0xfe, 0xed}) || !jksWhole(b, string(password.Reveal())) || ks.Load(bytes.NewReader(b), bytes.Clone(password.Reveal())) != nil {
+			return nil, false
+		}
+		aliases := ks.Aliases()
+		slices.Sort(aliases)
+		for _, alias := range aliases {
+			c := Content{Alias: alias}
+			var certs []keystore.Certificate
+			if ks.IsTrustedCertificateEntry(alias) {
+				e, err := ks.GetTrustedCertificateEntry(alias)
+				if err != nil {
+					return nil, false
+				}
+				certs = []keystore.Certificate{e.Certificate}
+			} else {
+				e, err := ks.GetPrivateKeyEntry(alias, bytes.Clone(password.Reveal()))
+				if err != nil {
+					return nil, false
+				}
+				key, err := x509.ParsePKCS8PrivateKey(e.PrivateKey)
+				if c.key, ok = key.(crypto.Signer); err != nil || !ok {
+					return nil, false
+				}
+				certs = e.CertificateChain
+			}
+			for _, raw := range certs {
+				cert, err := x509.ParseCertificate(raw.Content)
+				if err != nil {
+					return nil, false
+				}
+				c.chain = append(c.chain, cert)
+			}
+			if len(c.chain) == 0 {
+				return nil, false
+			}
+			contents = append(contents, c)
+		}
+		return contents, len(contents) > 0
+	}
+	return nil, false
 }
