@@ -15,10 +15,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/safefile"
@@ -38,7 +36,6 @@ const (
 
 const (
 	hintFetchCert = "fetch the certificate of the cluster's controller: victorgen cert fetch ENV, or kubeseal --fetch-cert > FILE"
-	dateLayout    = "2006-01-02"
 )
 
 // Certificate is the public half of a controller's sealing key.
@@ -85,13 +82,6 @@ func InspectCertificate(path string, pos []plan.Pos, now time.Time) (*Certificat
 		return nil, ds
 	}
 	return inspect(data, path, pos, now)
-}
-
-func unless(bad bool, cert *Certificate) *Certificate {
-	if bad {
-		return nil
-	}
-	return cert
 }
 
 func inspect(data []byte, path string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
@@ -193,25 +183,15 @@ func (c *Certificate) judge(pos []plan.Pos, now time.Time) plan.Diagnostics {
 	switch {
 	case now.After(c.NotAfter):
 		ds.Errorf(plan.CodeCertificateExpired, pos, hintFetchCert,
-			"the certificate %s expired on %s", c.Path, c.NotAfter.UTC().Format(dateLayout))
+			"the certificate %s expired on %s", c.Path, c.NotAfter.UTC().Format(time.DateOnly))
 	case now.Before(c.NotBefore):
 		ds.Errorf(plan.CodeCertificateExpired, pos, "check the clock of this machine, or "+hintFetchCert,
 			"the certificate %s is not valid before %s", c.Path, c.NotBefore.UTC().Format(time.RFC3339))
 	case c.NotAfter.Sub(now) <= certificateEnds:
 		ds.Warnf(plan.CodeCertificateEnds, pos, hintFetchCert,
-			"the certificate %s ends on %s", c.Path, c.NotAfter.UTC().Format(dateLayout))
+			"the certificate %s ends on %s", c.Path, c.NotAfter.UTC().Format(time.DateOnly))
 	}
 	return ds
-}
-
-// printable replaces what a terminal would take for a command.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
 }
 
 // SameFile names the file at path, whatever links lead to it, so that two paths
@@ -237,7 +217,7 @@ func (c *Certificate) Write(path string, pos []plan.Pos) plan.Diagnostics {
 	if ds.HasErrors() {
 		return ds
 	}
-	if err := replace(SameFile(path), c.PEM); err != nil {
+	if err := safefile.Overwrite(SameFile(path), c.PEM, 0o644); err != nil {
 		reason, _ := safefile.Explain(path, err)
 		ds.Errorf(plan.CodeCertificateWrite, pos, "give the right to write to it and to its directory, which must be there",
 			"cannot write the certificate to %s: %s", path, reason)
@@ -265,17 +245,6 @@ func CheckReplaceable(path string, pos []plan.Pos) plan.Diagnostics {
 		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "%s is no certificate, so it is not replaced", path)
 	}
 	return ds
-}
-
-// replace writes data to file by way of another one in the same directory.
-func replace(file string, data []byte) error {
-	// A file that may not be written is not replaced either.
-	if w, err := os.OpenFile(file, os.O_WRONLY, 0); err == nil {
-		w.Close()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return safefile.Replace(file, data, 0o644)
 }
 
 // errTooLarge is what readLimited says of a file over its limit.

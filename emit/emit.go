@@ -12,9 +12,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"maps"
 	"path"
@@ -225,62 +223,12 @@ func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
 	return secrets, ds
 }
 
-// CheckCertificates reports what is wrong with the certificates of p, as Emit
-// would, so that a caller can know before it does anything that cannot be undone.
-// Of one that has ended (expired) Emit may say after all that nothing needs it.
-func CheckCertificates(p *plan.Plan, old *Tree, o Options) (ds plan.Diagnostics, expired bool) {
-	now := time.Now
-	if o.Now != nil {
-		now = o.Now
-	}
-	certificates, ds, ended := certificatesOf(p, now())
-	if l, _ := parseLock(old.files()[LockFile], ""); l != nil {
-		ds = append(ds, l.checkPins(p, certificates, o.Accept)...)
-	}
-	return ds, len(ended) > 0
-}
-
-// certificatesOf reads each certificate of p once, by path. What is to be said of
-// those that have ended stands apart, by path.
-func certificatesOf(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Diagnostics, map[string]plan.Diagnostics) {
-	uses := map[string][]plan.Pos{}
-	for _, s := range p.Secrets {
-		c := s.Delivery.Certificate // none if it is external
-		for _, pos := range s.Delivery.Pos {
-			if !slices.Contains(uses[c], pos) {
-				uses[c] = append(uses[c], pos)
-			}
-		}
-	}
-	var ds plan.Diagnostics
-	certificates := map[string]*Certificate{}
-	expired := map[string]plan.Diagnostics{}
-	for _, s := range p.Secrets {
-		path := s.Delivery.Certificate
-		if _, ok := certificates[path]; ok || s.Delivery.Kind == plan.External {
-			continue
-		}
-		cert, problems := InspectCertificate(path, uses[path], now)
-		fatal := false
-		for _, d := range problems {
-			if d.Code == plan.CodeCertificateExpired {
-				expired[path] = append(expired[path], d)
-				continue
-			}
-			fatal = fatal || d.Severity == plan.Error
-			ds = append(ds, d)
-		}
-		certificates[path] = unless(fatal, cert)
-	}
-	return certificates, ds, expired
-}
-
 // prepare lays out the work on each secret, and reads the certificates.
 func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics {
 	var ds plan.Diagnostics
 	certificates, problems, expired := certificatesOf(e.plan, e.now)
 	e.expired = expired
-	ds = append(append(ds, problems...), e.oldLock.checkPins(e.plan, certificates, e.accept)...)
+	ds = append(append(ds, problems...), checkPins(e.oldLock, e.plan, certificates, e.accept)...)
 	files := fileNames(e.plan)
 	for i, s := range e.plan.Secrets {
 		if _, known := sealingScopes[s.Delivery.Scope]; s.Delivery.Kind != plan.External && (s.Delivery.Kind != plan.Sealed || !known) {
@@ -304,40 +252,6 @@ func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics 
 		e.secrets = append(e.secrets, w)
 	}
 	return ds
-}
-
-// fileNames returns the file of each secret of p. It is named after the
-// secret; where several namespaces have one of that name, those outside the
-// namespace of the plan stand in a directory of their namespace.
-func fileNames(p *plan.Plan) []string {
-	count := map[string]int{}
-	for _, s := range p.Secrets {
-		count[s.Name]++
-	}
-	var files []string
-	for _, s := range p.Secrets {
-		dir := secretsDir
-		if count[s.Name] > 1 && s.Namespace != p.Namespace {
-			dir = path.Join(secretsDir, s.Namespace)
-		}
-		files = append(files, path.Join(dir, fileName(s.Name)))
-	}
-	return files
-}
-
-// maxFileName is how long the name of a file may be, in bytes: NAME_MAX of Linux and
-// macOS. The name of an object may have 253 characters.
-const maxFileName = 255
-
-// fileName returns the name of the file for an object: its own, or where that is too
-// long the first of it and of its SHA-256.
-func fileName(object string) string {
-	const ext = ".yaml"
-	if len(object)+len(ext) <= maxFileName {
-		return object + ext
-	}
-	sum := sha256.Sum256([]byte(object))
-	return object[:200] + "-" + hex.EncodeToString(sum[:8]) + ext
 }
 
 // seal seals all that is pending, across secrets, for a plan may well have
@@ -435,8 +349,8 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 		t.Files[AccessFile] = access
 		objects += rights
 	}
-	if e.alerts = e.alertsOf(l, secrets); e.alerts != nil {
-		if t.Files[alertsFile], err = prometheusRule(e.plan, e.alerts); err != nil {
+	if e.alerts = alertsOf(e.plan, historyOf(e.plan, l), e.alertSecrets(), e.stores()); e.alerts != nil {
+		if t.Files[alertsFile], err = e.alerts.Manifest(); err != nil {
 			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", alertsFile, err)
 		}
 		objects++
@@ -479,6 +393,21 @@ func (e *emission) unchanged(t *Tree) bool {
 		}
 	}
 	return true
+}
+
+// alertSecrets are the secrets of the tree, as far as alerts go by them.
+func (e *emission) alertSecrets() (all []alertSecret) {
+	for _, w := range e.secrets {
+		if w.manifest == nil {
+			continue
+		}
+		s := alertSecret{ID: secretID{w.Namespace, w.Name}, SealedFor: w.cert}
+		for _, name := range slices.Sorted(maps.Keys(w.references.inputs)) {
+			s.Fetched = append(s.Fetched, w.references.inputs[name])
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // storeNamespaces returns the namespaces in which external secrets refer to the

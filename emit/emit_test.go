@@ -459,7 +459,7 @@ func TestChangedSurvivesKeeping(t *testing.T) {
 	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 1)))
 	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 2)))
 	e := entryOf(t, tree, "app", "password")
-	if got, want := e.Changed.Format(dateLayout)+" "+e.Sealed.Format(dateLayout), "2026-02-03 2026-02-04"; got != want {
+	if got, want := e.Changed.Format(time.DateOnly)+" "+e.Sealed.Format(time.DateOnly), "2026-02-03 2026-02-04"; got != want {
 		t.Errorf("changed and sealed on %s, want %s", got, want)
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/compiler/value/derive"
 )
 
 // Belonging returns what vouches, by the lock of a tree, that an input belongs to
@@ -39,28 +38,4 @@ func familyTag(lockKey []byte, in plan.Input, child value.Value, parents map[str
 		parts = append(parts, name, string(parents[name].Reveal()))
 	}
 	return digest(hmac.New(sha256.New, lockKey), parts...)
-}
-
-// family is the tag of in for the new lock: none if there is nothing that is slow
-// to check, or nothing to check it with. Resolution has checked it.
-func (e *emission) family(in plan.Input) string {
-	parents := in.Parents()
-	if len(parents) == 0 {
-		return ""
-	}
-	if _, slow := derive.Kinds(in.Generate.Kind); !slow {
-		return ""
-	}
-	lockKey, _ := e.lockKey()
-	child := e.values[in.Name]
-	if lockKey == nil || child.Value.Len() == 0 {
-		return e.oldLock.Inputs[in.Name].Family
-	}
-	values := map[string]value.Value{}
-	for _, name := range parents {
-		if values[name] = e.values[name].Value; values[name].Len() == 0 {
-			return e.oldLock.Inputs[in.Name].Family
-		}
-	}
-	return familyTag(lockKey, in, child.Value, values)
 }

@@ -99,3 +99,31 @@ func (h History) secret(s plan.Secret) (lockedSecret, bool) {
 	}
 	return h.secrets[i], true
 }
+
+// end is when a previous value counts no longer, if the lock has one of was.
+func (l *lock) end(was plan.Input, p *plan.Plan) (end time.Time, known bool) {
+	in, _ := p.Input(was.PreviousOf())
+	locked := l.Inputs[was.Name]
+	return locked.Replaced.Add(in.KeepsPrevious()), locked.Present && !locked.Replaced.IsZero()
+}
+
+// PreviousEnd returns when a previous value counts no longer, if the tree has one of
+// was.
+func (h History) PreviousEnd(was plan.Input) (end time.Time, known bool) {
+	if h.lock == nil {
+		return time.Time{}, false
+	}
+	return h.lock.end(was, h.plan)
+}
+
+// Overdue returns the inputs of which the tree has a previous value that counts no
+// longer, and since when.
+func (h History) Overdue(now time.Time) map[string]time.Time {
+	over := map[string]time.Time{}
+	for _, was := range h.previous {
+		if end, known := h.PreviousEnd(was); known && !now.Before(end) {
+			over[was.PreviousOf()] = end
+		}
+	}
+	return over
+}

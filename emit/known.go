@@ -150,57 +150,6 @@ func (l *lock) ownPlace(name string, p *plan.Plan) string {
 	return placeOf(in, p)
 }
 
-// registry is what the new lock says of inputs.
-func (e *emission) registry(version int) map[string]lockedInput {
-	known := e.presence()
-	e.registerPrevious(known)
-	if version == 1 {
-		return known
-	}
-	for _, in := range e.plan.Inputs {
-		_, noted := known[in.Name]
-		if noted || in.Class != plan.Generated && !in.MayBeAbsent() || in.Generate != nil && in.Generate.InCluster {
-			continue
-		}
-		entry, had := e.oldLock.Inputs[in.Name]
-		switch r := e.values[in.Name]; {
-		case r.State == value.Present:
-			entry = lockedInput{Place: e.oldLock.ownPlace(in.Name, e.plan), Present: true}
-		case in.MayBeAbsent() && (r.State == value.Absent || !had):
-			continue // it has none, or nobody has said
-		case !had && !e.oldLock.knows(in, e.plan):
-			continue
-		default:
-			entry.Present = true
-		}
-		entry.Family = e.family(in)
-		known[in.Name] = entry
-	}
-	return known
-}
-
-// version is that of the new lock. One of version 1 stays what it is as long as
-// its entries cannot be stamped, so that a build without values changes nothing.
-func (e *emission) version() int {
-	if _, known := e.lockKey(); e.oldLock.Version == 1 && e.plan.Seals() && !known {
-		return 1
-	}
-	if e.oldLock.Version == 1 && !e.plan.Seals() && len(e.unreadInputs()) > 0 {
-		return 1
-	}
-	return lockVersion
-}
-
-// unreadInputs are those of which nothing could be found out.
-func (e *emission) unreadInputs() (names []string) {
-	for _, in := range e.plan.Inputs {
-		if in.Default == nil && in.Name != plan.LockKey && e.values[in.Name].State == value.Unreadable {
-			names = append(names, in.Name)
-		}
-	}
-	return names
-}
-
 // clockSkew is how far the clocks of two machines may be apart: more than any
 // that asks for the time, and nothing beside a maxAge.
 const clockSkew = time.Hour
@@ -247,25 +196,6 @@ func (l *lock) stampsFail(lockKey []byte) bool {
 		}
 	}
 	return stamps > 0
-}
-
-// CheckLock says what the lock of the tree in dir shows of a contract before a
-// build: that the lock key has another place, or that the certificate is not the
-// one that the tree is sealed for. It reads no values. A lock that
-// cannot be read is the business of a build. accepted are the fingerprints of
-// certificates that a policy vouches for.
-func CheckLock(p *plan.Plan, dir string, accepted []string) plan.Diagnostics {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil
-	}
-	defer root.Close()
-	l, _ := readLock(root)
-	if l == nil || l.Environment != p.Environment {
-		return nil
-	}
-	certificates, _, _ := certificatesOf(p, time.Now())
-	return append(l.checkPlace(p), l.checkPins(p, certificates, accepted)...)
 }
 
 // checkPlace warns of a lock key that has another place than when the lock was made.

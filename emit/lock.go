@@ -73,7 +73,7 @@ type lockedCertificate struct {
 
 // String says whose the certificate is, and when it is valid.
 func (c lockedCertificate) String() string {
-	return fmt.Sprintf("%s, valid from %s to %s", cmp.Or(printable(c.Subject), "no subject"), c.NotBefore.UTC().Format(dateLayout), c.NotAfter.UTC().Format(dateLayout))
+	return fmt.Sprintf("%s, valid from %s to %s", cmp.Or(printable(c.Subject), "no subject"), c.NotBefore.UTC().Format(time.DateOnly), c.NotAfter.UTC().Format(time.DateOnly))
 }
 
 // parts are what a stamp covers of it: nothing of one that is not noted.
@@ -460,4 +460,26 @@ func verifyStamp(lockKey []byte, s lockedSecret, key string, k lockedKey) bool {
 func ciphertextDigest(ciphertext string) string {
 	sum := sha256.Sum256([]byte(ciphertext))
 	return hex.EncodeToString(sum[:])
+}
+
+// pins are the certificates that the lock has something sealed for, sorted.
+func (l *lock) pins() []string {
+	var pins []string
+	for _, s := range l.Secrets {
+		for _, k := range s.Keys {
+			if !k.Omitted && s.Certificate != "" && !slices.Contains(pins, s.Certificate) {
+				pins = append(pins, s.Certificate)
+			}
+		}
+	}
+	slices.Sort(pins)
+	return pins
+}
+
+// about tells of a pinned certificate: its SHA-256, and whose it is.
+func (l *lock) about(pin string) string {
+	if c, ok := l.Certificates[pin]; ok {
+		return fmt.Sprintf("SHA-256 %s (%s)", pin, c)
+	}
+	return fmt.Sprintf("SHA-256 %s (whose it is, this lock of an earlier version does not tell)", pin)
 }

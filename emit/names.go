@@ -1,6 +1,16 @@
 package emit
 
-import rbacv1 "k8s.io/api/rbac/v1"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path"
+	"strings"
+	"unicode"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
 
 // The labels that every object of a tree carries
 // (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
@@ -36,3 +46,47 @@ const (
 )
 
 var rbacVersion = rbacv1.SchemeGroupVersion.String()
+
+// fileNames returns the file of each secret of p. It is named after the
+// secret; where several namespaces have one of that name, those outside the
+// namespace of the plan stand in a directory of their namespace.
+func fileNames(p *plan.Plan) []string {
+	count := map[string]int{}
+	for _, s := range p.Secrets {
+		count[s.Name]++
+	}
+	var files []string
+	for _, s := range p.Secrets {
+		dir := secretsDir
+		if count[s.Name] > 1 && s.Namespace != p.Namespace {
+			dir = path.Join(secretsDir, s.Namespace)
+		}
+		files = append(files, path.Join(dir, fileName(s.Name)))
+	}
+	return files
+}
+
+// maxFileName is how long the name of a file may be, in bytes: NAME_MAX of Linux and
+// macOS. The name of an object may have 253 characters.
+const maxFileName = 255
+
+// fileName returns the name of the file for an object: its own, or where that is too
+// long the first of it and of its SHA-256.
+func fileName(object string) string {
+	const ext = ".yaml"
+	if len(object)+len(ext) <= maxFileName {
+		return object + ext
+	}
+	sum := sha256.Sum256([]byte(object))
+	return object[:200] + "-" + hex.EncodeToString(sum[:8]) + ext
+}
+
+// printable replaces what a terminal would take for a command.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}

@@ -105,7 +105,7 @@ func TestLockedCertificate(t *testing.T) {
 	if again, _ := mustEmit(t, p, testValues(), earlier, plain); cmp.Diff(earlier, again) != "" {
 		t.Errorf("it does not stay: %s", cmp.Diff(earlier, again))
 	}
-	if ds := l.checkPins(testPlan(t, "other.pem"), map[string]*Certificate{"other.pem": {SHA256: shaOf(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
+	if ds := checkPins(l, testPlan(t, "other.pem"), map[string]*Certificate{"other.pem": {SHA256: shaOf(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
 		t.Errorf("%v", ds)
 	}
 	values := testValues()

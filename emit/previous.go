@@ -15,13 +15,6 @@ import (
 // else of the manifest, and the operator fetches anew when that changes.
 const replacedAnnotation = "victorgen/replaced"
 
-// end is when a previous value counts no longer, if the lock has one of was.
-func (l *lock) end(was plan.Input, p *plan.Plan) (end time.Time, known bool) {
-	in, _ := p.Input(was.PreviousOf())
-	locked := l.Inputs[was.Name]
-	return locked.Replaced.Add(in.KeepsPrevious()), locked.Present && !locked.Replaced.IsZero()
-}
-
 // settle decides by the lock and the clock what becomes of previous values that
 // could not be read, or that their sources have no longer. What the lock knows
 // nothing of was not in the tree. What it has counts until its time is over, and
@@ -94,42 +87,4 @@ func (e *emission) replaced(w *work) (last time.Time) {
 		}
 	}
 	return last
-}
-
-// Overdue returns the inputs of which the tree has a previous value that counts no
-// longer, and since when.
-func (h History) Overdue(now time.Time) map[string]time.Time {
-	over := map[string]time.Time{}
-	for _, was := range h.previous {
-		if end, known := h.lock.end(was, h.plan); known && !now.Before(end) {
-			over[was.PreviousOf()] = end
-		}
-	}
-	return over
-}
-
-// aboutPrevious are the rules about previous values that are in the tree: when
-// their time is over a build is due.
-func (e *emission) aboutPrevious(l *lock) []alert {
-	var alerts []alert
-	for _, was := range e.plan.Previous() {
-		end, known := l.end(was, e.plan)
-		if !known {
-			continue
-		}
-		name, at := was.PreviousOf(), end.Add(e.plan.Alerts.RotationOverdue)
-		var secrets []string
-		for _, s := range e.plan.Secrets {
-			if slices.ContainsFunc(s.Keys, func(k plan.Key) bool { return slices.Contains(k.Inputs(), was.Name) }) {
-				secrets = append(secrets, secretID{s.Namespace, s.Name}.String())
-			}
-		}
-		alerts = append(alerts, alert{
-			name: "PreviousValueOverdue", expr: later(at), labels: map[string]string{"input": name}, after: at,
-			summary: fmt.Sprintf("The previous value of input %s is still in use", name),
-			description: fmt.Sprintf("The value that input %s had before its last rotation counted until %s, and is still in %s. Build and deploy, which takes it out.",
-				name, end.UTC().Format(time.RFC3339), plan.And(secrets)),
-		})
-	}
-	return alerts
 }

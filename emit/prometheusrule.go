@@ -21,10 +21,12 @@ const errorsWindow = 15 * time.Minute
 type Alerts struct {
 	groups   []alertGroup
 	settings *plan.Alerts
-	secrets  []secretID // those of the tree
-	sealed   []secretID // those of them that are SealedSecrets
-	external []secretID // those of them that are ExternalSecrets
-	stores   []storeID  // that these refer to
+	plan     *plan.Plan
+	history  History
+	secrets  []alertSecret // those of the tree
+	sealed   []secretID    // those of them that are SealedSecrets
+	external []secretID    // those of them that are ExternalSecrets
+	stores   []storeID     // that these refer to
 }
 
 // storeID names a SecretStore, or a ClusterSecretStore, which has no namespace.
@@ -57,37 +59,42 @@ type alert struct {
 	hold time.Duration // rule.For
 }
 
-// alertsOf returns the alerting rules for the secrets of the tree that l is the
-// lock of; nil if the contract asks for none.
-func (e *emission) alertsOf(l *lock, secrets []secretID) *Alerts {
-	if e.plan.Alerts == nil {
+// alertSecret is a secret of the tree, as far as alerts go by it.
+type alertSecret struct {
+	ID        secretID
+	SealedFor *Certificate // nil if it is not sealed
+	Fetched   []plan.Input // what the External Secrets Operator fetches for it, by name; none if it does not
+}
+
+// alertsOf returns the alerting rules for the secrets of a tree, of which its lock
+// knows that history, and for the stores that they refer to; nil if the contract asks
+// for none.
+func alertsOf(p *plan.Plan, history History, secrets []alertSecret, stores []storeID) *Alerts {
+	if p.Alerts == nil {
 		return nil
 	}
-	a := &Alerts{settings: e.plan.Alerts, secrets: secrets}
-	for _, s := range l.Secrets {
-		if s.File != "" {
-			a.sealed = append(a.sealed, secretID{s.Namespace, s.Name})
+	a := &Alerts{settings: p.Alerts, plan: p, history: history, secrets: secrets, stores: stores}
+	for _, s := range secrets {
+		if s.SealedFor != nil {
+			a.sealed = append(a.sealed, s.ID)
+		}
+		if len(s.Fetched) > 0 {
+			a.external = append(a.external, s.ID)
 		}
 	}
-	for _, s := range e.secrets {
-		if id := (secretID{s.Namespace, s.Name}); s.Delivery.Kind == plan.External && slices.Contains(secrets, id) {
-			a.external = append(a.external, id)
-		}
-	}
-	a.stores = e.stores()
 	for _, g := range []alertGroup{
 		{"secrets", a.aboutSecrets()},
-		{"rotation", slices.Concat(e.aboutRotation(l), e.aboutExternalRotation(a.external), e.aboutExpiry(l), e.aboutPrevious(l))},
-		{"sealed-secrets", append(a.aboutController(), e.aboutCertificates()...)},
+		{"rotation", slices.Concat(a.aboutRotation(), a.aboutExternalRotation(), a.aboutExpiry(), a.aboutPrevious())},
+		{"sealed-secrets", append(a.aboutController(), a.aboutCertificates()...)},
 		{"external-secrets", a.aboutOperator()},
 	} {
-		g.name = ruleName(e.plan) + "-" + g.name
+		g.name = ruleName(p) + "-" + g.name
 		g.alerts = slices.DeleteFunc(g.alerts, func(r alert) bool {
 			_, on := a.settings.Rules[r.name]
 			return !on
 		})
 		for i := range g.alerts {
-			g.alerts[i].finish(e.plan)
+			g.alerts[i].finish(p)
 		}
 		if len(g.alerts) > 0 {
 			a.groups = append(a.groups, g)
@@ -107,9 +114,10 @@ func (a *Alerts) aboutSecrets() []alert {
 		summary:     "Prometheus sees no Secrets",
 		description: "kube-state-metrics is down, or does not report Secrets. Nobody would notice if one were missing.",
 	}}
-	for _, s := range a.secrets {
+	for _, secret := range a.secrets {
+		s := secret.ID
 		alerts = append(alerts, alert{
-			name: "SecretMissing", expr: secretMissing(ksm, s), labels: s.labels(),
+			name: "SecretMissing", expr: secretMissing(ksm, s), labels: labelsOf(s),
 			during: []situation{secretsGone}, gives: map[string]string{ksm.NamespaceLabel: s.namespace, "secret": s.name},
 			summary:     fmt.Sprintf("Secret %s is missing", s),
 			description: fmt.Sprintf("Secret %s is declared, and is not in the cluster. What needs it does not start.", s),
@@ -119,25 +127,25 @@ func (a *Alerts) aboutSecrets() []alert {
 }
 
 // aboutRotation are the rules about inputs that have a maxAge.
-func (e *emission) aboutRotation(l *lock) []alert {
+func (a *Alerts) aboutRotation() []alert {
 	var alerts []alert
-	for _, in := range e.plan.Inputs {
-		changed, secrets := historyOf(e.plan, l).LastChange(in)
+	for _, in := range a.plan.Inputs {
+		changed, secrets := a.history.LastChange(in)
 		if in.MaxAge == 0 || len(secrets) == 0 {
 			continue
 		}
 		due, is := changed.Add(in.MaxAge), "It is"
-		if !slices.ContainsFunc(e.plan.Secrets, func(s plan.Secret) bool {
+		if !slices.ContainsFunc(a.plan.Secrets, func(s plan.Secret) bool {
 			return slices.ContainsFunc(s.Keys, func(k plan.Key) bool { return slices.Contains(k.Inputs(), in.Name) })
 		}) {
 			is = "What is made from it is"
 		}
 		alerts = append(alerts, alert{
-			name: "SecretStale", expr: later(due.Add(e.plan.Alerts.RotationOverdue)), labels: map[string]string{"input": in.Name},
-			after:   due.Add(e.plan.Alerts.RotationOverdue),
+			name: "SecretStale", expr: later(due.Add(a.plan.Alerts.RotationOverdue)), labels: map[string]string{"input": in.Name},
+			after:   due.Add(a.plan.Alerts.RotationOverdue),
 			summary: fmt.Sprintf("Input %s is due for rotation", in.Name),
 			description: fmt.Sprintf("Input %s has not changed since %s, and its maxAge is %s. %s in %s. Give it a new value, build and deploy.",
-				in.Name, changed.Format(dateLayout), plan.Age(in.MaxAge), is, plan.And(secrets)),
+				in.Name, changed.Format(time.DateOnly), plan.Age(in.MaxAge), is, plan.And(secrets)),
 		})
 	}
 	return alerts
@@ -146,19 +154,18 @@ func (e *emission) aboutRotation(l *lock) []alert {
 // aboutExternalRotation are the rules about inputs that have a maxAge and are in
 // external secrets. Only the source knows when one changed. What Prometheus
 // knows is when the Secret was created; that does not move with what is in it.
-func (e *emission) aboutExternalRotation(external []secretID) []alert {
+func (a *Alerts) aboutExternalRotation() []alert {
 	var alerts []alert
-	for _, w := range e.secrets {
-		id := secretID{w.Namespace, w.Name}
-		for _, name := range slices.Sorted(maps.Keys(w.references.inputs)) {
-			in := w.references.inputs[name]
-			if in.MaxAge == 0 || !slices.Contains(external, id) {
+	for _, s := range a.secrets {
+		id := s.ID
+		for _, in := range s.Fetched {
+			if in.MaxAge == 0 {
 				continue
 			}
-			labels, age := id.labels(), in.MaxAge+e.plan.Alerts.RotationOverdue
+			labels, age := labelsOf(id), in.MaxAge+a.plan.Alerts.RotationOverdue
 			labels["input"] = in.Name
 			alerts = append(alerts, alert{
-				name: "SecretStale", expr: createdBefore(e.plan.Alerts.KubeStateMetrics, id, age), labels: labels,
+				name: "SecretStale", expr: createdBefore(a.plan.Alerts.KubeStateMetrics, id, age), labels: labels,
 				after:   time.Unix(0, 0).Add(age), // in the tests, which create it in 1970
 				summary: fmt.Sprintf("Input %s may be due for rotation", in.Name),
 				description: fmt.Sprintf("Secret %s was created longer ago than input %s may be old: its maxAge is %s. Whether the input changed since, only its source knows: ask it with victorgen verify --source, and give it a new value if it is due. Then delete the Secret; the operator creates it anew.",
@@ -171,21 +178,49 @@ func (e *emission) aboutExternalRotation(external []secretID) []alert {
 
 // aboutExpiry are the rules about inputs that a Secret of the tree has, and that end
 // on a day.
-func (e *emission) aboutExpiry(l *lock) []alert {
+func (a *Alerts) aboutExpiry() []alert {
 	var alerts []alert
-	for _, in := range e.plan.Inputs {
-		_, secrets := historyOf(e.plan, l).LastChange(in)
-		fetched := slices.ContainsFunc(e.secrets, func(w *work) bool { _, is := w.references.inputs[in.Name]; return is })
+	for _, in := range a.plan.Inputs {
+		_, secrets := a.history.LastChange(in)
+		fetched := slices.ContainsFunc(a.secrets, func(s alertSecret) bool {
+			return slices.ContainsFunc(s.Fetched, func(f plan.Input) bool { return f.Name == in.Name })
+		})
 		if in.Expires.IsZero() || in.MayBeAbsent() && len(secrets) == 0 && !fetched {
 			continue
 		}
-		at := in.Expires.Add(-e.plan.Alerts.ExpiryNotice)
+		at := in.Expires.Add(-a.plan.Alerts.ExpiryNotice)
 		alerts = append(alerts, alert{
 			name: "InputExpiring", expr: later(at), labels: map[string]string{"input": in.Name},
 			after:   at,
-			summary: fmt.Sprintf("Input %s expires on %s", in.Name, in.Expires.Format(dateLayout)),
+			summary: fmt.Sprintf("Input %s expires on %s", in.Name, in.Expires.Format(time.DateOnly)),
 			description: fmt.Sprintf("Input %s expires on %s, says the contract. Get a new one of %s, replace it at its source, write the new day as expires, build and deploy.",
-				in.Name, in.Expires.Format(dateLayout), in.Ask()),
+				in.Name, in.Expires.Format(time.DateOnly), in.Ask()),
+		})
+	}
+	return alerts
+}
+
+// aboutPrevious are the rules about previous values that are in the tree: when
+// their time is over a build is due.
+func (a *Alerts) aboutPrevious() []alert {
+	var alerts []alert
+	for _, was := range a.plan.Previous() {
+		end, known := a.history.PreviousEnd(was)
+		if !known {
+			continue
+		}
+		name, at := was.PreviousOf(), end.Add(a.plan.Alerts.RotationOverdue)
+		var secrets []string
+		for _, s := range a.plan.Secrets {
+			if slices.ContainsFunc(s.Keys, func(k plan.Key) bool { return slices.Contains(k.Inputs(), was.Name) }) {
+				secrets = append(secrets, secretID{s.Namespace, s.Name}.String())
+			}
+		}
+		alerts = append(alerts, alert{
+			name: "PreviousValueOverdue", expr: later(at), labels: map[string]string{"input": name}, after: at,
+			summary: fmt.Sprintf("The previous value of input %s is still in use", name),
+			description: fmt.Sprintf("The value that input %s had before its last rotation counted until %s, and is still in %s. Build and deploy, which takes it out.",
+				name, end.UTC().Format(time.RFC3339), plan.And(secrets)),
 		})
 	}
 	return alerts
@@ -217,13 +252,13 @@ func (a *Alerts) aboutOperator() []alert {
 	}
 	for _, s := range a.external {
 		alerts = append(alerts, alert{
-			name: "ExternalSecretNotReconciled", expr: externalNotReconciled(operator, s), labels: s.labels(),
+			name: "ExternalSecretNotReconciled", expr: externalNotReconciled(operator, s), labels: labelsOf(s),
 			during:      []situation{secretsGone},
 			gives:       map[string]string{operator.NamespaceLabel: s.namespace, "name": s.name, "condition": "Ready", "status": "True"},
 			summary:     fmt.Sprintf("ExternalSecret %s was never reconciled", s),
 			description: fmt.Sprintf("ExternalSecret %s is declared, and the External Secrets Operator knows nothing of it: it is not in the cluster, or not in a namespace that the operator watches.", s),
 		}, alert{
-			name: "ExternalSecretNotReady", expr: externalNotReady(operator, s), labels: s.labels(),
+			name: "ExternalSecretNotReady", expr: externalNotReady(operator, s), labels: labelsOf(s),
 			during:      []situation{fetchFails},
 			summary:     fmt.Sprintf("ExternalSecret %s is not ready", s),
 			description: fmt.Sprintf("The External Secrets Operator could not make Secret %s of its ExternalSecret, whose status says why. What the Secret holds, if it is there, is out of date.", s),
@@ -250,12 +285,12 @@ func (a *Alerts) aboutController() []alert {
 			continue // the series that they look for is never there
 		}
 		alerts = append(alerts, alert{
-			name: "SealedSecretNotReconciled", expr: notReconciled(controller, s), labels: s.labels(),
+			name: "SealedSecretNotReconciled", expr: notReconciled(controller, s), labels: labelsOf(s),
 			during: []situation{secretsGone}, gives: map[string]string{controller.NamespaceLabel: s.namespace, "name": s.name, "condition": "Synced"},
 			summary:     fmt.Sprintf("SealedSecret %s was never reconciled", s),
 			description: fmt.Sprintf("SealedSecret %s is declared, and the sealed-secrets controller knows nothing of it: it is not in the cluster, or not in a namespace that the controller watches.", s),
 		}, alert{
-			name: "SealedSecretNotSynced", expr: notSynced(controller, s), labels: s.labels(),
+			name: "SealedSecretNotSynced", expr: notSynced(controller, s), labels: labelsOf(s),
 			during:      []situation{unsealFails},
 			summary:     fmt.Sprintf("SealedSecret %s is not synced", s),
 			description: fmt.Sprintf("The sealed-secrets controller could not make Secret %s of its SealedSecret, whose status says why. What the Secret holds, if it is there, is out of date.", s),
@@ -277,29 +312,29 @@ func (a *Alerts) aboutController() []alert {
 
 // aboutCertificates are the rules about the certificates that the secrets of
 // the tree are sealed for.
-func (e *emission) aboutCertificates() []alert {
+func (a *Alerts) aboutCertificates() []alert {
 	certificates, secrets := map[string]*Certificate{}, map[string][]string{}
-	for _, w := range e.secrets {
-		if w.entry.File != "" && w.cert != nil { // it is sealed
-			certificates[w.cert.SHA256] = w.cert
-			secrets[w.cert.SHA256] = append(secrets[w.cert.SHA256], secretID{w.Namespace, w.Name}.String())
+	for _, s := range a.secrets {
+		if c := s.SealedFor; c != nil {
+			certificates[c.SHA256] = c
+			secrets[c.SHA256] = append(secrets[c.SHA256], s.ID.String())
 		}
 	}
 	var alerts []alert
 	for _, sha := range slices.Sorted(maps.Keys(certificates)) {
 		end := certificates[sha].NotAfter
 		alerts = append(alerts, alert{
-			name: "SealingCertificateExpiring", expr: later(end.Add(-e.plan.Alerts.CertificateEnds)), labels: map[string]string{"certificate": sha},
-			after:   end.Add(-e.plan.Alerts.CertificateEnds),
-			summary: fmt.Sprintf("A sealing certificate ends on %s", end.UTC().Format(dateLayout)),
+			name: "SealingCertificateExpiring", expr: later(end.Add(-a.plan.Alerts.CertificateEnds)), labels: map[string]string{"certificate": sha},
+			after:   end.Add(-a.plan.Alerts.CertificateEnds),
+			summary: fmt.Sprintf("A sealing certificate ends on %s", end.UTC().Format(time.DateOnly)),
 			description: fmt.Sprintf("The sealing certificate of %s ends on %s. What is sealed still unseals then; nothing new can be sealed. Fetch the new one, build and deploy.",
-				plan.And(secrets[sha]), end.UTC().Format(dateLayout)),
+				plan.And(secrets[sha]), end.UTC().Format(time.DateOnly)),
 		})
 	}
 	return alerts
 }
 
-func (s secretID) labels() map[string]string {
+func labelsOf(s secretID) map[string]string {
 	return map[string]string{"namespace": s.namespace, "secret": s.name}
 }
 
@@ -335,8 +370,9 @@ func (a *Alerts) spec() shape.PrometheusRuleSpec {
 	return spec
 }
 
-// prometheusRule writes the manifest that gives a to the Prometheus Operator.
-func prometheusRule(p *plan.Plan, a *Alerts) ([]byte, error) {
+// Manifest writes the manifest that gives the rules to the Prometheus Operator.
+func (a *Alerts) Manifest() ([]byte, error) {
+	p := a.plan
 	labels := map[string]string{}
 	maps.Copy(labels, p.Alerts.Labels)
 	labels[LabelManagedBy], labels[LabelPartOf] = ManagedBy, p.PartOf

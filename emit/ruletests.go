@@ -129,7 +129,8 @@ func (a *Alerts) series(s situation, steps int) []testSeries {
 		all = append(all, testSeries{storeReady(operator, id, "True"), still(ready)}, testSeries{storeReady(operator, id, "False"), still(notReady)})
 	}
 	var namespaces []string
-	for _, id := range a.secrets {
+	for _, secret := range a.secrets {
+		id := secret.ID
 		if slices.Contains(a.sealed, id) {
 			namespaces = append(namespaces, id.namespace)
 		}

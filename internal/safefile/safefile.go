@@ -105,6 +105,17 @@ func Replace(file string, data []byte, perm fs.FileMode) error {
 	return p.Commit(file)
 }
 
+// Overwrite is Replace of a file that may be written, if it is there: one that may
+// not be is not replaced either, which its directory alone decides.
+func Overwrite(file string, data []byte, perm fs.FileMode) error {
+	if w, err := os.OpenFile(file, os.O_WRONLY, 0); err == nil {
+		w.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return Replace(file, data, perm)
+}
+
 // SyncDir makes the entries of a directory durable, where the file system
 // knows how to.
 func SyncDir(dir string) error {
