@@ -314,7 +314,7 @@ func (j *judgement) metadata() {
 			}
 		}
 	}
-	lacking("label", emit.Labels(j.plan, j.Secret), j.live.Labels)
+	lacking("label", emit.Labels(j.plan, j.Secret.Labels), j.live.Labels)
 	lacking("annotation", j.Annotations, j.live.Annotations)
 	if len(lacks) > 0 {
 		slices.Sort(lacks)

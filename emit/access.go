@@ -75,3 +75,10 @@ func accessOf(p *plan.Plan, namespace string, names []string) (*rbacv1.Role, *rb
 	}
 	return role, binding
 }
+
+const (
+	roleKind        = "Role"
+	roleBindingKind = "RoleBinding"
+)
+
+var rbacVersion = rbacv1.SchemeGroupVersion.String()

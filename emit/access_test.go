@@ -11,13 +11,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // TestAccess decodes strictly what readers get, and holds it against the
 // SealedSecrets of the tree.
 func TestAccess(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	cert := p.Secrets[0].Delivery.Certificate
 	elsewhere := secret(t, cert, plan.Strict, "elsewhere", "key", "KEY")
 	elsewhere.Namespace = "another"
@@ -32,7 +33,7 @@ func TestAccess(t *testing.T) {
 	p.Readers = []plan.Reader{{Kind: "ServiceAccount", Name: "api"}, {Kind: "ServiceAccount", Name: "ci", Namespace: "ops"}, {Kind: "User", Name: "jane"}}
 	tree, _ := mustEmit(t, p, testValues(), without, at(day))
 	for _, change := range Diff(without, tree) {
-		if strings.HasPrefix(change.Path, secretsDir) {
+		if strings.HasPrefix(change.Path, "secrets") {
 			t.Errorf("%s is %s", change.Path, change.Kind)
 		}
 	}
@@ -41,7 +42,7 @@ func TestAccess(t *testing.T) {
 	for _, s := range p.Secrets {
 		for name, data := range tree.Files {
 			var ss v1alpha1.SealedSecret
-			if !strings.HasPrefix(name, secretsDir) {
+			if !strings.HasPrefix(name, "secrets") {
 				continue
 			}
 			if err := yaml.UnmarshalStrict(data, &ss); err != nil {

@@ -106,7 +106,7 @@ func TestRuleTests(t *testing.T) {
 
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	p := alerting(testPlan(t, certFile(t, 0)))
+	p := alerting(testPlan(t, emittest.CertFile(t, 0)))
 	p.Secrets = append(p.Secrets, secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "xtra", "api-key", "API_KEY"))
 	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
 	rules := rulesOf(t, tree)
@@ -158,7 +158,7 @@ func TestAlerts(t *testing.T) {
 // moves with its value, not with other inputs of the same keys.
 func TestStale(t *testing.T) {
 	t.Parallel()
-	p, values := alerting(testPlan(t, certFile(t, 0))), testValues()
+	p, values := alerting(testPlan(t, emittest.CertFile(t, 0))), testValues()
 	stale := func(tree *Tree) string {
 		t.Helper()
 		rs := rulesOf(t, tree)["SecretStale"]
@@ -199,25 +199,5 @@ func TestStale(t *testing.T) {
 	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 10)))
 	if rs := rulesOf(t, tree)["SecretStale"]; len(rs) > 0 {
 		t.Errorf("%+v", rs)
-	}
-}
-
-// TestAlertsAreTried: each alert fires in some situation of the tests for promtool,
-// or at some time.
-func TestAlertsAreTried(t *testing.T) {
-	t.Parallel()
-	_, report := mustEmit(t, alerting(testPlan(t, certFile(t, 0))), testValues(), nil, at(day))
-	all := report.Alerts.all()
-	operated := &Alerts{settings: report.Alerts.settings, external: []secretID{{"apps", "a"}}, stores: []storeID{{"SecretStore", "apps", "s"}}}
-	all = append(all, operated.aboutOperator()...)
-	names := map[string]bool{}
-	for _, r := range all {
-		names[r.name] = true
-		if len(r.during) == 0 && r.after.IsZero() {
-			t.Errorf("no test has %s fire", r.name)
-		}
-	}
-	if len(names) < 12 {
-		t.Errorf("there are only %v", names)
 	}
 }

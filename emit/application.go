@@ -27,7 +27,7 @@ func application(p *plan.Plan, large bool) document {
 	return document{
 		"apiVersion": "argoproj.io/v1alpha1",
 		"kind":       "Application",
-		"metadata":   map[string]any{"name": a.Name, "namespace": a.Namespace, "labels": ownLabels(p, nil)},
+		"metadata":   map[string]any{"name": a.Name, "namespace": a.Namespace, "labels": Labels(p, nil)},
 		"spec":       spec,
 	}
 }

@@ -9,16 +9,17 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // TestWaveBesideScope: the sync wave of a SealedSecret stands beside the annotation
 // of its scope, which it needs to unseal, and is not handed on to the Secret.
 func TestWaveBesideScope(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.ArgoCD = &plan.ArgoCD{Name: "a", Namespace: "argocd"}
 	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
-	private, _ := testKeys[0]()
+	private, _ := emittest.Keys[0]()
 	for _, s := range p.Secrets {
 		var ss v1alpha1.SealedSecret
 		if err := yaml.UnmarshalStrict(tree.Files["secrets/"+s.Name+".yaml"], &ss); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // leaks returns the forms in which text shows the value.
@@ -85,7 +86,7 @@ func TestNoLeaks(t *testing.T) {
 	build := func(t *testing.T, p *plan.Plan, old *Tree) (*Tree, plan.Diagnostics) {
 		t.Helper()
 		tree, report, ds := Emit(context.Background(), p, values, old, at(day))
-		for name, data := range tree.files() {
+		for name, data := range tree.Files {
 			search(t, name, string(data))
 		}
 		j, err := json.Marshal(map[string]any{"report": report, "diagnostics": ds})
@@ -98,7 +99,7 @@ func TestNoLeaks(t *testing.T) {
 		return tree, ds
 	}
 
-	cert := certFile(t, 0)
+	cert := emittest.CertFile(t, 0)
 	p := testPlan(t, cert)
 	p.Secrets[0].Keys = p.Secrets[0].Keys[1:]
 	p.Secrets[0].Keys = append(p.Secrets[0].Keys, key(t, "setting", "{{with .LEVEL}}{{.}}{{end}}"))
@@ -176,7 +177,7 @@ func TestNoLeaks(t *testing.T) {
 
 func TestRenderError(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Secrets[0].Keys = append(p.Secrets[0].Keys, key(t, "xyz", "{{.DB_USER}}\nab{{index .DB_PASSWORD 99}}"))
 	_, _, ds := Emit(context.Background(), p, testValues(), nil, at(day))
 	const want = `/contract.cue:3:1: error VG3101: key "xyz" of secret victor/app: the template fails at its line 2, column 5: a value is neither a list nor an object`

@@ -23,9 +23,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
-// selfSigned makes a certificate that is valid from a day before day.
+// selfSigned makes a certificate that is valid from a day before Day.
 func selfSigned(t *testing.T, key crypto.Signer, from, to time.Time) []byte {
 	t.Helper()
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: from, NotAfter: to}
@@ -38,8 +39,8 @@ func selfSigned(t *testing.T, key crypto.Signer, from, to time.Time) []byte {
 
 func TestReadCertificate(t *testing.T) {
 	t.Parallel()
-	private, good := testKeys[0]()
-	_, second := testKeys[1]()
+	private, good := emittest.Keys[0]()
+	_, second := emittest.Keys[1]()
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +56,7 @@ func TestReadCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	yesterday, nextYear := day.AddDate(0, 0, -1), day.AddDate(1, 0, 0)
+	yesterday, nextYear := emittest.Day.AddDate(0, 0, -1), emittest.Day.AddDate(1, 0, 0)
 
 	tests := []struct {
 		name string
@@ -82,8 +83,8 @@ func TestReadCertificate(t *testing.T) {
 		{"1024 bits and expired", selfSigned(t, weak, yesterday, yesterday), "error VG3003: the certificate FILE is for an RSA key of 1024 bits; at least 2048 are needed\nerror VG3002: the certificate FILE expired on 2026-02-02"},
 		{"expired", selfSigned(t, private, yesterday, yesterday), "error VG3002: the certificate FILE expired on 2026-02-02"},
 		{"not yet valid", selfSigned(t, private, nextYear, nextYear), "error VG3002: the certificate FILE is not valid before 2027-02-03T04:05:06Z"},
-		{"ends in 30 days", selfSigned(t, private, yesterday, day.AddDate(0, 0, 30)), "warning VG3005: the certificate FILE ends on 2026-03-05"},
-		{"ends in 31 days", selfSigned(t, private, yesterday, day.AddDate(0, 0, 31)), ""},
+		{"ends in 30 days", selfSigned(t, private, yesterday, emittest.Day.AddDate(0, 0, 30)), "warning VG3005: the certificate FILE ends on 2026-03-05"},
+		{"ends in 31 days", selfSigned(t, private, yesterday, emittest.Day.AddDate(0, 0, 31)), ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -93,7 +94,7 @@ func TestReadCertificate(t *testing.T) {
 				t.Fatal(err)
 			}
 			pos := []plan.Pos{{File: "/env.cue", Line: 2, Column: 3}}
-			cert, ds := ReadCertificate(file, pos, day)
+			cert, ds := ReadCertificate(file, pos, emittest.Day)
 			got := strings.ReplaceAll(strings.ReplaceAll(ds.Error(), file, "FILE"), "/env.cue:2:3: ", "")
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
@@ -109,12 +110,12 @@ func TestReadCertificate(t *testing.T) {
 		})
 	}
 
-	cert, _ := ReadCertificate(certFile(t, 0), nil, day)
-	if !cert.Public.Equal(&private.PublicKey) || cert.Subject != "CN=test" || len(cert.SHA256) != 64 || !cert.NotAfter.After(day) {
+	cert, _ := ReadCertificate(emittest.CertFile(t, 0), nil, emittest.Day)
+	if !cert.Public.Equal(&private.PublicKey) || cert.Subject != "CN=test" || len(cert.SHA256) != 64 || !cert.NotAfter.After(emittest.Day) {
 		t.Errorf("%+v", cert)
 	}
 	for name, path := range map[string]string{"missing": filepath.Join(t.TempDir(), "none.pem"), "directory": t.TempDir()} {
-		if _, ds := ReadCertificate(path, nil, day); len(ds) != 1 || ds[0].Code != plan.CodeCertificateRead || strings.Count(ds[0].Message, path) != 1 {
+		if _, ds := ReadCertificate(path, nil, emittest.Day); len(ds) != 1 || ds[0].Code != plan.CodeCertificateRead || strings.Count(ds[0].Message, path) != 1 {
 			t.Errorf("%s: %v", name, ds)
 		}
 	}
@@ -134,11 +135,11 @@ func FuzzCertificate(f *testing.F) {
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\n"))
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		cert, ds := ParseCertificate(data, "cert.pem", nil, day)
+		cert, ds := ParseCertificate(data, "cert.pem", nil, emittest.Day)
 		if (cert == nil) != ds.HasErrors() {
 			t.Errorf("certificate %v with %v", cert, ds)
 		}
-		if cert != nil && (cert.Public.N.BitLen() < minRSABits || day.After(cert.NotAfter) || day.Before(cert.NotBefore)) {
+		if cert != nil && (cert.Public.N.BitLen() < minRSABits || emittest.Day.After(cert.NotAfter) || emittest.Day.Before(cert.NotBefore)) {
 			t.Errorf("nobody should seal for %+v", cert)
 		}
 	})
@@ -155,8 +156,8 @@ func TestInspectCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, _ := testKeys[0]()
-	yesterday := day.AddDate(0, 0, -1)
+	private, _ := emittest.Keys[0]()
+	yesterday := emittest.Day.AddDate(0, 0, -1)
 	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "root"}, NotBefore: yesterday, NotAfter: yesterday}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "leaf \x1b[2J"}, NotBefore: yesterday, NotAfter: yesterday}
 	issued, err := x509.CreateCertificate(rand.Reader, leaf, root, &private.PublicKey, private)
@@ -167,8 +168,8 @@ func TestInspectCertificate(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"ECDSA":   {selfSigned(t, ec, yesterday, day), "ECDSA 256"},
-		"Ed25519": {selfSigned(t, edwards, yesterday, day), "Ed25519 256"},
+		"ECDSA":   {selfSigned(t, ec, yesterday, emittest.Day), "ECDSA 256"},
+		"Ed25519": {selfSigned(t, edwards, yesterday, emittest.Day), "Ed25519 256"},
 		"issued and expired": {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issued}),
 			"RSA 2048 CN=leaf \uFFFD[2J CN=root"},
 	} {
@@ -178,11 +179,11 @@ func TestInspectCertificate(t *testing.T) {
 			if err := os.WriteFile(file, concat([]byte("around it\n"), test.data), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			got, ds := InspectCertificate(file, nil, day)
+			got, ds := InspectCertificate(file, nil, emittest.Day)
 			if got == nil || !ds.HasErrors() {
 				t.Fatalf("%v %v", got, ds)
 			}
-			if c, _ := ReadCertificate(file, nil, day); c != nil {
+			if c, _ := ReadCertificate(file, nil, emittest.Day); c != nil {
 				t.Error("one can seal with it")
 			}
 			if !bytes.Equal(got.PEM, test.data) || got.Path != file || len(got.SHA256) != 64 {
@@ -199,9 +200,9 @@ func TestInspectCertificate(t *testing.T) {
 // a mistaken contract names.
 func TestWriteCertificate(t *testing.T) {
 	t.Parallel()
-	private, first := testKeys[0]()
-	_, second := testKeys[1]()
-	cert, ds := ParseCertificate(second, "second", nil, day)
+	private, first := emittest.Keys[0]()
+	_, second := emittest.Keys[1]()
+	cert, ds := ParseCertificate(second, "second", nil, emittest.Day)
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
@@ -301,32 +302,6 @@ func TestWriteCertificate(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestReadLocked: the lock tells for which certificate each secret is sealed.
-func TestReadLocked(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if all, ds := ReadLocked(filepath.Join(dir, "none")); len(all)+len(ds) > 0 {
-		t.Error(all, ds)
-	}
-	l := &lock{Version: lockVersion, Environment: "test", Secrets: []lockedSecret{
-		{Namespace: "apps", Name: "a", Certificate: "11", Keys: map[string]lockedKey{"y": {}, "x": {}, "z": {Omitted: true}}},
-		{Namespace: "apps", Name: "b", Certificate: "22", Keys: map[string]lockedKey{"z": {Omitted: true}}},
-	}}
-	if err := os.WriteFile(filepath.Join(dir, LockFile), l.marshal(), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	all, ds := ReadLocked(dir)
-	if diff := cmp.Diff([]Locked{{Namespace: "apps", Name: "a", Certificate: "11", Keys: []string{"x", "y"}}}, all); diff != "" || len(ds) > 0 {
-		t.Errorf("%v (-want +got)\n%s", ds, diff)
-	}
-	if err := os.WriteFile(filepath.Join(dir, LockFile), []byte("version: 7\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if all, ds := ReadLocked(dir); len(all) > 0 || len(ds) != 1 || ds[0].Code != plan.CodeLockRead {
-		t.Error(all, ds)
-	}
 }
 
 // A named pipe to which nobody writes is not waited for; what a command writes

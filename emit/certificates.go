@@ -83,7 +83,7 @@ func CheckCertificates(p *plan.Plan, old *Tree, o Options) (ds plan.Diagnostics,
 		now = o.Now
 	}
 	certificates, ds, ended := certificatesOf(p, now())
-	if l, _ := parseLock(old.files()[LockFile], ""); l != nil {
+	if l, _ := old.Lock(); l != nil {
 		ds = append(ds, checkPins(l, p, certificates, o.Accept)...)
 	}
 	return ds, len(ended) > 0

@@ -6,12 +6,13 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // TestConfirmer: a content is confirmed for its own key of its own Secret alone.
 func TestConfirmer(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
 	dir := filepath.Join(t.TempDir(), "tree")
 	if err := tree.Write(t.Context(), dir); err != nil {

@@ -24,7 +24,7 @@ func Render(p *plan.Plan, values value.Set) ([]Rendered, plan.Diagnostics) {
 	var all []Rendered
 	var ds plan.Diagnostics
 	for _, s := range p.Secrets {
-		r := Rendered{Secret: s, Labels: ownLabels(p, s.Labels), Data: map[string]value.Value{}, LeftOut: map[string]string{}}
+		r := Rendered{Secret: s, Labels: Labels(p, s.Labels), Data: map[string]value.Value{}, LeftOut: map[string]string{}}
 		size := 0
 		for _, k := range s.Keys {
 			c, ok := contentOf(k, r.String(), p, values, &ds)

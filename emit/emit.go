@@ -205,11 +205,7 @@ func parallel[T any](ctx context.Context, items []T, do func(T)) {
 // of inputs.
 func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
 	secrets := map[secretID]lockedSecret{}
-	data, ok := e.old.Files[LockFile]
-	if !ok {
-		return secrets, nil
-	}
-	l, ds := parseLock(data, "")
+	l, ds := e.old.Lock()
 	if l != nil {
 		for _, s := range l.Secrets {
 			secrets[secretID{s.Namespace, s.Name}] = s

@@ -3,22 +3,15 @@ package emit
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/bitnami-labs/sealed-secrets/pkg/crypto"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -27,48 +20,11 @@ import (
 	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
-// day is when the tests build; the certificates of the tests are good then.
-var day = time.Date(2026, 2, 3, 4, 5, 6, 7, time.UTC)
+var day = emittest.Day
 
-// at builds at that time, and takes the certificate of each of the testKeys.
+// at builds at that time, and takes the certificate of each of the emittest.Keys.
 func at(now time.Time) Options {
-	return Options{Now: func() time.Time { return now }, Accept: []string{shaOf(0), shaOf(1)}}
-}
-
-// shaOf is the fingerprint of the certificate of one of the testKeys.
-func shaOf(i int) string {
-	_, cert := testKeys[i]()
-	block, _ := pem.Decode(cert)
-	sum := sha256.Sum256(block.Bytes)
-	return hex.EncodeToString(sum[:])
-}
-
-// testKeys are two sealing keys, made once.
-var testKeys = [2]func() (*rsa.PrivateKey, []byte){newKey(), newKey()}
-
-func newKey() func() (*rsa.PrivateKey, []byte) {
-	return sync.OnceValues(func() (*rsa.PrivateKey, []byte) {
-		key, _, err := crypto.GeneratePrivateKeyAndCert(2048, time.Hour, "test")
-		if err != nil {
-			panic(err)
-		}
-		cert, err := crypto.SignKeyWithNotBefore(rand.Reader, key, day.AddDate(0, -1, 0), 365*24*time.Hour, "test")
-		if err != nil {
-			panic(err)
-		}
-		return key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-	})
-}
-
-// certFile returns the path of the certificate of one of the testKeys.
-func certFile(t testing.TB, i int) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "cert.pem")
-	_, cert := testKeys[i]()
-	if err := os.WriteFile(file, cert, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return Options{Now: func() time.Time { return now }, Accept: []string{emittest.SHA256(0), emittest.SHA256(1)}}
 }
 
 func inputs() []plan.Input {
@@ -174,7 +130,7 @@ func states(r Report) []string {
 
 func readLockOf(t testing.TB, tree *Tree) *lock {
 	t.Helper()
-	l, ds := parseLock(tree.Files[LockFile], "")
+	l, ds := tree.Lock()
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
@@ -250,7 +206,7 @@ func TestGolden(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Secrets = append(p.Secrets, secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "xtra", "api-key", "API_KEY"))
 	tree, got := mustEmit(t, p, testValues(), nil, at(day))
 	want := Report{Secrets: []SecretReport{
@@ -286,7 +242,7 @@ func TestReport(t *testing.T) {
 
 func TestQuiet(t *testing.T) {
 	t.Parallel()
-	p, values := testPlan(t, certFile(t, 0)), testValues()
+	p, values := testPlan(t, emittest.CertFile(t, 0)), testValues()
 	first, _ := mustEmit(t, p, values, nil, at(day))
 
 	later := day.AddDate(0, 0, 5)
@@ -338,13 +294,13 @@ func TestReseal(t *testing.T) {
 	}, {
 		name: "certificate", why: "the certificate changed", others: true,
 		change: func(t *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
-			p.Secrets[0].Delivery.Certificate = certFile(t, 1)
+			p.Secrets[0].Delivery.Certificate = emittest.CertFile(t, 1)
 			return old
 		},
 	}, {
 		name: "certificate and value", why: "the certificate changed, the value changed", others: true, changed: true,
 		change: func(t *testing.T, p *plan.Plan, values value.Set, old *Tree) *Tree {
-			p.Secrets[0].Delivery.Certificate = certFile(t, 1)
+			p.Secrets[0].Delivery.Certificate = emittest.CertFile(t, 1)
 			values["DB_PASSWORD"] = present("new")
 			return old
 		},
@@ -412,7 +368,7 @@ func TestReseal(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p, values := testPlan(t, certFile(t, 0)), testValues()
+			p, values := testPlan(t, emittest.CertFile(t, 0)), testValues()
 			p.Secrets = p.Secrets[:1]
 			p.Secrets[0].Keys = slices.DeleteFunc(p.Secrets[0].Keys, func(k plan.Key) bool { return k.Name == "database-url" })
 			p.Secrets[0].Keys = slices.Insert(p.Secrets[0].Keys, 1, key(t, "literal-2", "=again")) // keeps the index of password
@@ -453,9 +409,9 @@ func TestReseal(t *testing.T) {
 
 func TestChangedSurvivesKeeping(t *testing.T) {
 	t.Parallel()
-	p, values := testPlan(t, certFile(t, 0)), testValues()
+	p, values := testPlan(t, emittest.CertFile(t, 0)), testValues()
 	tree, _ := mustEmit(t, p, values, nil, at(day))
-	p.Secrets[0].Delivery.Certificate = certFile(t, 1)
+	p.Secrets[0].Delivery.Certificate = emittest.CertFile(t, 1)
 	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 1)))
 	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 2)))
 	e := entryOf(t, tree, "app", "password")
@@ -469,7 +425,7 @@ func TestWithoutLockKey(t *testing.T) {
 	for name, r := range map[string]value.Resolved{"absent": {State: value.Absent}, "empty": present("")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, values := testPlan(t, certFile(t, 0)), testValues()
+			p, values := testPlan(t, emittest.CertFile(t, 0)), testValues()
 			values[plan.LockKey] = r
 			first, _ := mustEmit(t, p, values, nil, at(day))
 			if bytes.Contains(first.Files[LockFile], []byte("tag:")) {
@@ -492,7 +448,7 @@ func TestWithoutLockKey(t *testing.T) {
 // TestOffline builds without values, after a build with them.
 func TestOffline(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	first, _ := mustEmit(t, p, testValues(), nil, at(day))
 
 	second, report := mustEmit(t, p, nil, first, at(day.AddDate(0, 0, 5)))
@@ -544,7 +500,7 @@ func TestOffline(t *testing.T) {
 	}, {
 		name: "certificate",
 		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
-			p.Secrets[1].Delivery.Certificate = certFile(t, 1)
+			p.Secrets[1].Delivery.Certificate = emittest.CertFile(t, 1)
 			return old
 		},
 		want: []string{`key "key" of secret victor/cluster: KEY cannot be read, and a sealed copy cannot stand in: the certificate changed`},
@@ -592,7 +548,7 @@ func TestOffline(t *testing.T) {
 
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
-	p, values := testPlan(t, certFile(t, 0)), testValues()
+	p, values := testPlan(t, emittest.CertFile(t, 0)), testValues()
 	first, _ := mustEmit(t, p, values, nil, at(day))
 	values["DB_PASSWORD"] = value.Resolved{Reason: "access denied"}
 	values["DB_USER"] = value.Resolved{Reason: "access denied"}
@@ -620,7 +576,7 @@ func TestUnreadable(t *testing.T) {
 // TestErrors wants all of them at once.
 func TestErrors(t *testing.T) {
 	t.Parallel()
-	cert := certFile(t, 0)
+	cert := emittest.CertFile(t, 0)
 	p, values := testPlan(t, cert), testValues()
 	big := strings.Repeat("x", 600<<10)
 	values["KEY"] = present(big)
@@ -653,7 +609,7 @@ func TestErrors(t *testing.T) {
 
 func TestNothingLeft(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Secrets = []plan.Secret{secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "app", "api-key", "API_KEY")}
 	if tree, _, ds := Emit(context.Background(), p, testValues(), nil, at(day)); tree != nil || len(ds) != 1 || ds[0].Code != plan.CodeLeftOut {
 		t.Errorf("diagnostics: %v", ds)
@@ -662,7 +618,7 @@ func TestNothingLeft(t *testing.T) {
 
 func TestBadOldLock(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	old := &Tree{Files: map[string][]byte{LockFile: []byte("version: 7\n")}}
 	if tree, _, ds := Emit(context.Background(), p, testValues(), old, at(day)); tree != nil || len(ds) != 1 || ds[0].Code != plan.CodeLockRead {
 		t.Errorf("diagnostics: %v", ds)
@@ -677,7 +633,7 @@ func (brokenSealer) Seal(*rsa.PublicKey, []byte, []byte) ([]byte, error) {
 
 func TestSealerFails(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	o := at(day)
 	o.Sealer = brokenSealer{}
 	tree, _, ds := Emit(context.Background(), p, testValues(), nil, o)
@@ -690,7 +646,7 @@ func TestCancelled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	if tree, _, ds := Emit(ctx, p, testValues(), nil, at(day)); tree != nil || !ds.HasErrors() {
 		t.Errorf("diagnostics: %v", ds)
 	}
@@ -699,7 +655,7 @@ func TestCancelled(t *testing.T) {
 // TestKustomize breaks trees that kustomize must refuse.
 func TestKustomize(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
 	if ds := tree.kustomize(3); len(ds) > 0 {
 		t.Errorf("a good tree: %v", ds)
@@ -734,7 +690,7 @@ func TestUnknownDelivery(t *testing.T) {
 	for _, change := range []func(*plan.Delivery){
 		func(d *plan.Delivery) { d.Kind = "new" }, func(d *plan.Delivery) { d.Scope = "new" }, func(d *plan.Delivery) { d.Kind = "" },
 	} {
-		p := testPlan(t, certFile(t, 0))
+		p := testPlan(t, emittest.CertFile(t, 0))
 		change(&p.Secrets[0].Delivery)
 		tree, _, ds := Emit(t.Context(), p, testValues(), nil, at(day))
 		if tree != nil || len(ds) != 1 || ds[0].Code != plan.CodeCannotSeal || !strings.Contains(ds[0].Message, "victor/app has delivery") {

@@ -144,7 +144,7 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 	}
 	es := shape.ExternalSecret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: shape.ExternalSecretVersion, Kind: shape.ExternalSecretKind},
-		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: ownLabels(p, s.Labels), Annotations: wave(waveSecrets)},
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: Labels(p, s.Labels), Annotations: wave(waveSecrets)},
 		Spec: shape.ExternalSecretSpec{
 			RefreshPolicy:   s.Delivery.RefreshPolicy,
 			RefreshInterval: &metav1.Duration{Duration: s.Delivery.RefreshInterval},
@@ -154,7 +154,7 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 				Immutable:      s.Immutable,
 				Template: &shape.ExternalSecretTemplate{
 					Type: s.Type, EngineVersion: "v2", MergePolicy: "Replace",
-					Metadata: shape.TemplateMetadata{Labels: ownLabels(p, s.Labels), Annotations: map[string]string{}},
+					Metadata: shape.TemplateMetadata{Labels: Labels(p, s.Labels), Annotations: map[string]string{}},
 					Data:     templates,
 				},
 			},

@@ -13,10 +13,7 @@ import (
 // those that it is made from: the build that wrote the lock found it so, and
 // neither has changed since. A lock that cannot be read vouches for nothing.
 func Belonging(t *Tree) func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool {
-	var l *lock
-	if data, ok := t.Files[LockFile]; ok {
-		l, _ = parseLock(data, "")
-	}
+	l, _ := t.Lock()
 	return func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool {
 		if l == nil || lockKey.Len() == 0 {
 			return false

@@ -26,7 +26,7 @@ func generatorName(in plan.Input, p *plan.Plan) string {
 // (https://external-secrets.io/latest/api/pushsecret/).
 func generator(in plan.Input, p *plan.Plan, namespace string) ([]document, error) {
 	src, _ := p.Source(in.Source)
-	meta := metav1.ObjectMeta{Name: generatorName(in, p), Namespace: namespace, Labels: ownLabels(p, nil), Annotations: wave(waveGenerators)}
+	meta := metav1.ObjectMeta{Name: generatorName(in, p), Namespace: namespace, Labels: Labels(p, nil), Annotations: wave(waveGenerators)}
 	var gen any
 	kind, key := shape.UUIDKind, "uuid" // the key under which the generator answers
 	if in.Generate.Kind == plan.Password {

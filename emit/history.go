@@ -23,11 +23,7 @@ type History struct {
 // environment, nothing is known.
 func (t *Tree) History(p *plan.Plan) (History, plan.Diagnostics) {
 	var h History
-	data, ok := t.files()[LockFile]
-	if !ok {
-		return h, nil
-	}
-	l, ds := parseLock(data, "")
+	l, ds := t.Lock()
 	if l != nil && l.Environment == p.Environment {
 		h = historyOf(p, l)
 	}

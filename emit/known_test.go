@@ -13,6 +13,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // version1 makes the tree what the victorgen before stamps wrote.
@@ -34,7 +35,7 @@ func version1(t *testing.T, tree *Tree) *Tree {
 // not changed at all by those who have no values.
 func TestVersion1(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	first, _ := mustEmit(t, p, testValues(), nil, at(day))
 	old := version1(t, first)
 	again, report := mustEmit(t, p, testValues(), old, at(day.AddDate(0, 0, 1)))
@@ -59,7 +60,7 @@ func TestVersion1(t *testing.T) {
 // rotation is due.
 func TestForgedTimes(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	first, _ := mustEmit(t, p, testValues(), nil, at(day))
 	later := day.AddDate(0, 0, 5)
 	unread := testValues()
@@ -112,7 +113,7 @@ func TestKnownInputs(t *testing.T) {
 		return dir
 	}
 	sources := []plan.Source{{Name: "default", Kind: plan.Env, File: filepath.Join(root, ".secrets")}}
-	cert := certFile(t, 0)
+	cert := emittest.CertFile(t, 0)
 	makePlan := func() *plan.Plan {
 		p := testPlan(t, cert)
 		p.Module, p.Sources = root, sources
@@ -196,7 +197,7 @@ func TestKnownInputs(t *testing.T) {
 // was there, though a template is sealed either way.
 func TestKnownOptional(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Module = t.TempDir()
 	p.Secrets = []plan.Secret{secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "app",
 		"config", "{{with .API_KEY}}token={{.}}{{end}} {{with .LEVEL}}level={{.}}{{end}} {{.DB_USER}}", "level", "LEVEL")}
@@ -242,7 +243,7 @@ func TestKnownOptional(t *testing.T) {
 func TestLockKeyMoved(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Sources = []plan.Source{{Name: "default", Kind: plan.AWSSSM, Region: "eu-west-1"}}
 	for i := range p.Inputs {
 		p.Inputs[i].Source = "default"
@@ -275,7 +276,7 @@ func TestLockKeyMoved(t *testing.T) {
 // nothing to ask others for. Of a thousand, each would read a thousand locks.
 func TestOtherLocks(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	trees := t.TempDir()
 	own := filepath.Join(trees, p.Environment)
 	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
@@ -298,7 +299,7 @@ func TestOtherLocks(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(trees, "other")); err != nil {
 		t.Fatal(err)
 	}
-	writeFiles(t, trees, map[string]string{filepath.Base(place{trees, "other"}.stage()) + "/" + LockFile: ""})
+	writeFiles(t, trees, map[string]string{filepath.Base(filepath.Join(trees, ".other.victorgen-new")) + "/" + LockFile: ""})
 	if ask(plan.Generated, own) || ask(plan.Optional, filepath.Join(trees, "new")) {
 		t.Error("a tree that is being written is read")
 	}

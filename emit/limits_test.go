@@ -12,6 +12,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // TestLargeObjects: one that client-side apply cannot store is told of, and Argo CD
@@ -32,7 +33,7 @@ func TestLargeObjects(t *testing.T) {
 		{size: 1 << 20, argo: true, warned: true, serverSide: true},
 		{size: 1<<20 + 1, refused: true},
 	} {
-		p := testPlan(t, certFile(t, 0))
+		p := testPlan(t, emittest.CertFile(t, 0))
 		p.Secrets = p.Secrets[:1]
 		p.Secrets[0].Keys = p.Secrets[0].Keys[3:4] // password
 		if c.argo {
@@ -90,7 +91,7 @@ func TestObjectForEtcd(t *testing.T) {
 // TestLongNames: what Kubernetes takes for a name, a file system holds.
 func TestLongNames(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	var names []string
 	s := p.Secrets[1]
 	p.Secrets = nil

@@ -80,7 +80,7 @@ func TestParseLock(t *testing.T) {
 // TestMarshalLock reads back what the lock writes by hand.
 func TestMarshalLock(t *testing.T) {
 	t.Parallel()
-	now := day.UTC().Truncate(time.Second)
+	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	want := &lock{
 		Version: lockVersion, Environment: "a \"b\"\n: # é\u2028\x01", Files: []string{"a", "secrets/true.yaml"},
 		Inputs:       map[string]lockedInput{"TRUE": {Place: "0x1f", Present: true}, "null": {Place: "no"}},
@@ -138,26 +138,6 @@ func TestTag(t *testing.T) {
 	try("where the name starts", tagOf([]byte("lock key"), moved, "key", k, []byte("value")))
 }
 
-func TestDefinition(t *testing.T) {
-	t.Parallel()
-	p := &plan.Plan{Inputs: inputs()}
-	seen := map[string]string{}
-	for _, from := range []string{"=DB_USER", "DB_USER", "{{.DB_USER}}", "={{.DB_USER}}", "REGION", "LEVEL", "={{.REGION}}", "{{.REGION}}"} {
-		d := definitionOf(key(t, "k", from), p)
-		if other, ok := seen[d]; ok {
-			t.Errorf("%s and %s have one definition", from, other)
-		}
-		seen[d] = from
-	}
-	us := "us"
-	p.Inputs[5].Default = &us
-	for _, from := range []string{"REGION", "{{.REGION}}"} {
-		if d := definitionOf(key(t, "k", from), p); seen[d] != "" {
-			t.Errorf("the definition of %s does not depend on the setting", from)
-		}
-	}
-}
-
 func FuzzLock(f *testing.F) {
 	f.Add([]byte(goodLock))
 	f.Add([]byte("version: 1\nenvironment: &a [*a]\n"))
@@ -165,7 +145,7 @@ func FuzzLock(f *testing.F) {
 	f.Add([]byte("%YAML 1.1\n--- !!binary x\n"))
 	f.Add([]byte("version: 1\nenvironment: e\nsecrets:\n- keys: {? [a] : {}}\n"))
 	f.Add([]byte("version: 1\nenvironment: !!binary /w==\n"))
-	golden, err := os.ReadFile("testdata/tree.txtar")
+	golden, err := os.ReadFile("../testdata/tree.txtar")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -226,7 +206,7 @@ func asYAML(t *testing.T, data []byte) bool {
 // that differs from that in a line is left to the decoder.
 func TestReadWritten(t *testing.T) {
 	t.Parallel()
-	locks, err := filepath.Glob("../examples/victor/deploy/*/" + LockFile)
+	locks, err := filepath.Glob("../../examples/victor/deploy/*/" + LockFile)
 	if err != nil || len(locks) < 3 {
 		t.Fatalf("%d locks, %v", len(locks), err)
 	}
@@ -256,7 +236,7 @@ func TestReadWritten(t *testing.T) {
 // whatever line of it somebody has edited.
 func TestUnsplice(t *testing.T) {
 	t.Parallel()
-	manifests, err := filepath.Glob("../examples/victor/deploy/production/" + secretsDir + "/*")
+	manifests, err := filepath.Glob("../../examples/victor/deploy/production/secrets/*")
 	if err != nil || len(manifests) < 3 {
 		t.Fatalf("%d manifests, %v", len(manifests), err)
 	}
@@ -282,5 +262,31 @@ func TestUnsplice(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestReadLocked: the lock tells for which certificate each secret is sealed.
+func TestReadLocked(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if all, ds := ReadLocked(filepath.Join(dir, "none")); len(all)+len(ds) > 0 {
+		t.Error(all, ds)
+	}
+	l := &lock{Version: lockVersion, Environment: "test", Secrets: []lockedSecret{
+		{Namespace: "apps", Name: "a", Certificate: "11", Keys: map[string]lockedKey{"y": {}, "x": {}, "z": {Omitted: true}}},
+		{Namespace: "apps", Name: "b", Certificate: "22", Keys: map[string]lockedKey{"z": {Omitted: true}}},
+	}}
+	if err := os.WriteFile(filepath.Join(dir, LockFile), l.marshal(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	all, ds := ReadLocked(dir)
+	if diff := cmp.Diff([]Locked{{Namespace: "apps", Name: "a", Certificate: "11", Keys: []string{"x", "y"}}}, all); diff != "" || len(ds) > 0 {
+		t.Errorf("%v (-want +got)\n%s", ds, diff)
+	}
+	if err := os.WriteFile(filepath.Join(dir, LockFile), []byte("version: 7\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if all, ds := ReadLocked(dir); len(all) > 0 || len(ds) != 1 || ds[0].Code != plan.CodeLockRead {
+		t.Error(all, ds)
 	}
 }

@@ -93,11 +93,8 @@ func manifestOf(d document, err error) ([]byte, error) {
 	return manifest(d)
 }
 
-// Labels are those of the Secret that is made of s.
-func Labels(p *plan.Plan, s plan.Secret) map[string]string { return ownLabels(p, s.Labels) }
-
-// ownLabels are those of every object of a tree, over labels.
-func ownLabels(p *plan.Plan, labels map[string]string) map[string]string {
+// Labels are those of every object of a tree, over labels.
+func Labels(p *plan.Plan, labels map[string]string) map[string]string {
 	l := map[string]string{}
 	maps.Copy(l, labels)
 	l[LabelManagedBy], l[LabelPartOf] = ManagedBy, p.PartOf

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
@@ -39,13 +37,6 @@ const (
 
 // header is the first line of every file of a tree.
 const header = "# Written by victorgen from the contract; edits will be overwritten.\n"
-
-const (
-	roleKind        = "Role"
-	roleBindingKind = "RoleBinding"
-)
-
-var rbacVersion = rbacv1.SchemeGroupVersion.String()
 
 // fileNames returns the file of each secret of p. It is named after the
 // secret; where several namespaces have one of that name, those outside the

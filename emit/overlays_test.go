@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/emittest"
 
 	"github.com/victor-ai/victorgen/internal/shape"
 )
@@ -27,7 +28,7 @@ import (
 // module is a directory, and returns the work tree, the module and the tree.
 func builtTree(t *testing.T) (p *plan.Plan, repo, module, dir string) {
 	t.Helper()
-	p = alerting(testPlan(t, certFile(t, 0)))
+	p = alerting(testPlan(t, emittest.CertFile(t, 0)))
 	p.Readers = []plan.Reader{{Kind: "Group", Name: "sre"}}
 	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
 	repo, err := filepath.EvalSymlinks(t.TempDir())
@@ -71,7 +72,7 @@ const component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component
 func TestOverlays(t *testing.T) {
 	t.Parallel()
 	p, repo, module, dir := builtTree(t)
-	private, _ := testKeys[0]()
+	private, _ := emittest.Keys[0]()
 	for name, c := range map[string]struct {
 		text  string // after the resources
 		line  int    // where the warning must be, if any
@@ -249,7 +250,7 @@ func TestOverlaysOfNames(t *testing.T) {
 				"secrets/deploy/staging/victorgen.lock": strings.Replace(string(mustLock(t)), `"production"`, `"staging"`, 1),
 				"secrets/k8s/copy.yaml":                 header + sealed,
 				"secrets/old/secrets/app.yaml":          header + sealed,
-				"secrets/old/victorgen.lock":            string(fakeTree("old", map[string]string{"secrets/app.yaml": ""}).Files[LockFile]),
+				"secrets/old/victorgen.lock":            string((&lock{Version: lockVersion, Environment: "old", Files: []string{"secrets/app.yaml"}}).marshal()),
 				"k8s/app.yaml":                          sealed, // which is somebody else's as far as we know
 			},
 			[]string{
@@ -274,7 +275,7 @@ func TestOverlaysOfNames(t *testing.T) {
 // mustLock is the lock of a tree.
 func mustLock(t *testing.T) []byte {
 	t.Helper()
-	tree, _ := mustEmit(t, testPlan(t, certFile(t, 0)), testValues(), nil, at(day))
+	tree, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
 	return tree.Files[LockFile]
 }
 

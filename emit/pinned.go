@@ -21,7 +21,7 @@ type Pinned struct {
 // Pinned returns the certificates that the lock of t pins, each once for each
 // controller of p that is to unseal it. What p does not seal any more is left out.
 func (t *Tree) Pinned(p *plan.Plan) []Pinned {
-	l, _ := parseLock(t.files()[LockFile], "")
+	l, _ := t.Lock()
 	if l == nil || l.Environment != p.Environment {
 		return nil
 	}

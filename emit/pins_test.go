@@ -10,16 +10,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // TestSwappedCertificate (issue 18, 5): nothing is sealed for a certificate that the
 // tree was not sealed for, until somebody else than the contract says so.
 func TestSwappedCertificate(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	plain := Options{Now: func() time.Time { return day }}
 	first, report := mustEmit(t, p, testValues(), nil, plain)
-	if len(report.Certificates) != 1 || report.Certificates[0].SHA256 != shaOf(0) || !report.Certificates[0].New {
+	if len(report.Certificates) != 1 || report.Certificates[0].SHA256 != emittest.SHA256(0) || !report.Certificates[0].New {
 		t.Errorf("the first build does not tell its certificate: %+v", report.Certificates)
 	}
 	if _, report := mustEmit(t, p, testValues(), first, plain); report.Certificates[0].New {
@@ -29,13 +30,13 @@ func TestSwappedCertificate(t *testing.T) {
 	if err := first.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	swapped := testPlan(t, certFile(t, 1))
-	more := testPlan(t, certFile(t, 0)) // one more secret, for somebody else's certificate
-	more.Secrets = append(more.Secrets, secret(t, certFile(t, 1), plan.Strict, "zebra", "key", "KEY"))
+	swapped := testPlan(t, emittest.CertFile(t, 1))
+	more := testPlan(t, emittest.CertFile(t, 0)) // one more secret, for somebody else's certificate
+	more.Secrets = append(more.Secrets, secret(t, emittest.CertFile(t, 1), plan.Strict, "zebra", "key", "KEY"))
 	for name, p := range map[string]*plan.Plan{"swapped": swapped, "one more": more} {
 		tree, _, ds := Emit(t.Context(), p, testValues(), first, plain)
-		if tree != nil || !strings.Contains(ds.Error(), "error VG3006") || !strings.Contains(ds.Error(), shaOf(1)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") ||
-			!strings.Contains(ds.Error(), "the tree SHA-256 "+shaOf(0)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") {
+		if tree != nil || !strings.Contains(ds.Error(), "error VG3006") || !strings.Contains(ds.Error(), emittest.SHA256(1)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") ||
+			!strings.Contains(ds.Error(), "the tree SHA-256 "+emittest.SHA256(0)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") {
 			t.Errorf("%s: %v", name, ds)
 		}
 		if ds, _ := CheckCertificates(p, first, plain); !strings.Contains(ds.Error(), "VG3006") {
@@ -45,20 +46,20 @@ func TestSwappedCertificate(t *testing.T) {
 			t.Errorf("%s: vet does not see it: %v", name, ds)
 		}
 		accepting := plain
-		accepting.Accept = []string{strings.ToUpper(shaOf(1)[:2]) + ":" + shaOf(1)[2:]}
+		accepting.Accept = []string{strings.ToUpper(emittest.SHA256(1)[:2]) + ":" + emittest.SHA256(1)[2:]}
 		mustEmit(t, p, testValues(), first, accepting)
 	}
 
-	if ds := CheckLock(swapped, dir, []string{shaOf(1)}); ds.HasErrors() {
+	if ds := CheckLock(swapped, dir, []string{emittest.SHA256(1)}); ds.HasErrors() {
 		t.Errorf("vet does not believe the policy: %v", ds)
 	}
 
 	// The cluster has handed it out.
-	if ds := AcceptCertificate(swapped, dir, shaOf(1)); len(ds) > 0 {
+	if ds := AcceptCertificate(swapped, dir, emittest.SHA256(1)); len(ds) > 0 {
 		t.Fatal(ds)
 	}
 	old, ds := ReadTree(dir)
-	if len(ds) > 0 || !strings.Contains(string(old.Files[LockFile]), "accepted:\n  - \""+shaOf(1)+"\"\n") {
+	if len(ds) > 0 || !strings.Contains(string(old.Files[LockFile]), "accepted:\n  - \""+emittest.SHA256(1)+"\"\n") {
 		t.Fatalf("%v\n%s", ds, old.Files[LockFile])
 	}
 	tree, report := mustEmit(t, swapped, testValues(), old, plain)
@@ -74,10 +75,10 @@ func TestSwappedCertificate(t *testing.T) {
 // authenticated, and a lock that does not note it yet stays as it is.
 func TestLockedCertificate(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	plain := at(day)
 	first, _ := mustEmit(t, p, testValues(), nil, plain)
-	if l := readLockOf(t, first); l.Certificates[shaOf(0)].String() != "CN=test, valid from 2026-01-03 to 2027-01-03" {
+	if l := readLockOf(t, first); l.Certificates[emittest.SHA256(0)].String() != "CN=test, valid from 2026-01-03 to 2027-01-03" {
 		t.Fatalf("%+v", l.Certificates)
 	}
 	forged := edit(t, first, LockFile, `subject: "CN=test"`, `subject: "CN=the cluster's own"`)
@@ -105,13 +106,13 @@ func TestLockedCertificate(t *testing.T) {
 	if again, _ := mustEmit(t, p, testValues(), earlier, plain); cmp.Diff(earlier, again) != "" {
 		t.Errorf("it does not stay: %s", cmp.Diff(earlier, again))
 	}
-	if ds := checkPins(l, testPlan(t, "other.pem"), map[string]*Certificate{"other.pem": {SHA256: shaOf(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
+	if ds := checkPins(l, testPlan(t, "other.pem"), map[string]*Certificate{"other.pem": {SHA256: emittest.SHA256(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
 		t.Errorf("%v", ds)
 	}
 	values := testValues()
 	values["DB_PASSWORD"] = present("another")
 	later, _ := mustEmit(t, p, values, earlier, plain)
-	if l := readLockOf(t, later); l.Certificates[shaOf(0)].Subject != "CN=test" {
+	if l := readLockOf(t, later); l.Certificates[emittest.SHA256(0)].Subject != "CN=test" {
 		t.Errorf("it is not noted when something is sealed: %+v", l.Certificates)
 	}
 	mustEmit(t, p, values, later, plain) // and the stamps of what was kept hold
@@ -120,7 +121,7 @@ func TestLockedCertificate(t *testing.T) {
 // TestEndedCertificate (issue 10, 6): what needs no sealing needs no valid certificate.
 func TestEndedCertificate(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	first, _ := mustEmit(t, p, testValues(), nil, at(day))
 	late := Options{Now: func() time.Time { return day.AddDate(2, 0, 0) }}
 	tree, _, ds := Emit(t.Context(), p, nil, first, late)
@@ -143,42 +144,11 @@ func TestEndedCertificate(t *testing.T) {
 	}
 }
 
-// TestForgedFiles (issue 18, 14): a lock that lists the files of somebody else gets
-// none of them removed or replaced.
-func TestForgedFiles(t *testing.T) {
-	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "production")
-	tree := treeA()
-	mustWrite(t, tree, dir)
-	for name, text := range map[string]string{"mine.yaml": "mine", "deep/notes.md": "# mine\n", "secrets/b.yaml": "mine"} {
-		put(t, dir, name, text)
-	}
-	lock := string(tree.Files[LockFile])
-	forged := strings.Replace(lock, "files:\n", "files:\n  - \"mine.yaml\"\n  - \"deep/notes.md\"\n  - \"secrets/b.yaml\"\n", 1)
-	put(t, dir, LockFile, forged)
-	if old, ds := ReadTree(dir); len(ds) > 0 || old.Files["mine.yaml"] != nil {
-		t.Errorf("it is taken for ours: %v", ds)
-	}
-	mustWrite(t, fakeTree("production", map[string]string{"kustomization.yaml": "C"}), dir)
-	for name, want := range map[string]string{"mine.yaml": "mine", "deep/notes.md": "# mine\n", "secrets/b.yaml": "mine"} {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(dir, "secrets/a.yaml")); err == nil {
-		t.Error("a file of ours stays")
-	}
-	put(t, dir, LockFile, forged)
-	if err := treeB().Write(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "VG4004") {
-		t.Errorf("it is replaced: %v", err)
-	}
-}
-
 // TestAcceptOnlyWhatIsNew: the lock stays as it is for another environment, for a
 // certificate that it knows, and for one that was accepted before.
 func TestAcceptOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
 	dir := filepath.Join(t.TempDir(), "production")
 	if err := tree.Write(t.Context(), dir); err != nil {
@@ -195,9 +165,9 @@ func TestAcceptOnlyWhatIsNew(t *testing.T) {
 	other.Environment = "other"
 	before := lock()
 	for name, accept := range map[string]func() plan.Diagnostics{
-		"another environment":    func() plan.Diagnostics { return AcceptCertificate(&other, dir, shaOf(1)) },
-		"that of the tree":       func() plan.Diagnostics { return AcceptCertificate(p, dir, shaOf(0)) },
-		"where there is no tree": func() plan.Diagnostics { return AcceptCertificate(p, dir+"-none", shaOf(1)) },
+		"another environment":    func() plan.Diagnostics { return AcceptCertificate(&other, dir, emittest.SHA256(1)) },
+		"that of the tree":       func() plan.Diagnostics { return AcceptCertificate(p, dir, emittest.SHA256(0)) },
+		"where there is no tree": func() plan.Diagnostics { return AcceptCertificate(p, dir+"-none", emittest.SHA256(1)) },
 	} {
 		if ds := accept(); len(ds) > 0 || lock() != before {
 			t.Errorf("%s: %v", name, ds)
@@ -205,7 +175,7 @@ func TestAcceptOnlyWhatIsNew(t *testing.T) {
 	}
 	var once string
 	for range 2 {
-		if ds := AcceptCertificate(p, dir, shaOf(1)); len(ds) > 0 || strings.Count(lock(), shaOf(1)) != 1 {
+		if ds := AcceptCertificate(p, dir, emittest.SHA256(1)); len(ds) > 0 || strings.Count(lock(), emittest.SHA256(1)) != 1 {
 			t.Errorf("%v\n%s", ds, lock())
 		}
 		if once != "" && lock() != once {

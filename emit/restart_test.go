@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // restarts has kustomize put the component of a tree over workloads, as a
@@ -61,7 +62,7 @@ func restarts(t *testing.T, tree *Tree) map[string]string {
 			t.Errorf("%s has lost its containers", r.GetName())
 		}
 		name := r.GetKind() + " " + r.GetName()
-		got[name] = o.Spec.Template.Metadata.Annotations[secretsAnnotation] + o.Metadata.Annotations[reloaderAnnotation]
+		got[name] = o.Spec.Template.Metadata.Annotations["victorgen/secrets"] + o.Metadata.Annotations["secret.reloader.stakater.com/reload"]
 		if own := o.Spec.Template.Metadata.Annotations["own"] + o.Metadata.Annotations["own"]; (own == "kept") != (name != "Deployment blue-api" && name != "Job blue-api") {
 			t.Errorf("%s: annotation %q", name, own)
 		}
@@ -73,7 +74,7 @@ func restarts(t *testing.T, tree *Tree) map[string]string {
 // it uses is: not with a new certificate, nor with a new value that others use.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Workloads = &plan.Workloads{Restart: plan.RestartAnnotation}
 	var keys []plan.KeyPlace
 	byInput := map[string]plan.KeyPlace{}
@@ -110,7 +111,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("a second build changes %v", changes)
 	}
 
-	renewed := testPlan(t, certFile(t, 1))
+	renewed := testPlan(t, emittest.CertFile(t, 1))
 	renewed.Workloads = p.Workloads
 	sealed, _, ds := Emit(t.Context(), renewed, testValues(), first, o(day.Add(2*time.Hour)))
 	if ds.HasErrors() {
@@ -137,7 +138,7 @@ func TestRestart(t *testing.T) {
 // TestReloader: the Secrets that a workload uses are named to Reloader.
 func TestReloader(t *testing.T) {
 	t.Parallel()
-	p := testPlan(t, certFile(t, 0))
+	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Workloads = &plan.Workloads{Restart: plan.RestartReloader}
 	o := at(day)
 	o.Consumers = []plan.Consumer{

@@ -25,14 +25,15 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/emittest"
 )
 
 // TestUnseal seals for real and unseals with the code of the controller, and
 // with that of kubeseal --recovery-unseal.
 func TestUnseal(t *testing.T) {
 	t.Parallel()
-	tree, _ := mustEmit(t, testPlan(t, certFile(t, 0)), testValues(), nil, at(day))
-	private, _ := testKeys[0]()
+	tree, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
+	private, _ := emittest.Keys[0]()
 	keyFile := filepath.Join(t.TempDir(), "key.pem")
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
 	if err := os.WriteFile(keyFile, keyPEM, 0o600); err != nil {
@@ -114,8 +115,8 @@ func TestUnseal(t *testing.T) {
 // whether it unseals there.
 func TestScopes(t *testing.T) {
 	t.Parallel()
-	tree, _ := mustEmit(t, testPlan(t, certFile(t, 0)), testValues(), nil, at(day))
-	private, _ := testKeys[0]()
+	tree, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
+	private, _ := emittest.Keys[0]()
 	for _, test := range []struct {
 		file, namespace, name string
 		want                  bool

@@ -13,10 +13,10 @@ func sealedSecret(s plan.Secret, p *plan.Plan, ciphertexts map[string]string) ([
 	scope := sealingScopes[s.Delivery.Scope]
 	ss := shape.SealedSecret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: shape.SealedSecretVersion, Kind: shape.SealedSecretKind},
-		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: ownLabels(p, s.Labels), Annotations: scope.Annotations(nil)},
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: Labels(p, s.Labels), Annotations: scope.Annotations(nil)},
 		Spec: shape.SealedSecretSpec{
 			Template: shape.SecretTemplate{
-				ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: ownLabels(p, s.Labels), Annotations: scope.Annotations(s.Annotations)},
+				ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: Labels(p, s.Labels), Annotations: scope.Annotations(s.Annotations)},
 				Type:       s.Type,
 			},
 		},

@@ -65,7 +65,7 @@ func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) core
 	}
 	return corev1.ServiceAccount{
 		TypeMeta:   metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount"},
-		ObjectMeta: metav1.ObjectMeta{Name: sa.Name, Namespace: namespace, Labels: ownLabels(p, nil), Annotations: annotations},
+		ObjectMeta: metav1.ObjectMeta{Name: sa.Name, Namespace: namespace, Labels: Labels(p, nil), Annotations: annotations},
 	}
 }
 
@@ -114,7 +114,7 @@ func secretStore(src plan.Source, p *plan.Plan, namespace string) (shape.SecretS
 	}
 	return shape.SecretStore{
 		TypeMeta:   metav1.TypeMeta{APIVersion: shape.ExternalSecretVersion, Kind: shape.SecretStoreKind},
-		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: ownLabels(p, nil), Annotations: wave(waveStores)},
+		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: Labels(p, nil), Annotations: wave(waveStores)},
 		Spec:       shape.SecretStoreSpec{Provider: provider},
 	}, nil
 }

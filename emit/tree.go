@@ -167,9 +167,18 @@ func OnlyRenews(old, new *Tree) bool {
 	if len(changes) != 1 || changes[0] != (Change{LockFile, Changed}) {
 		return false
 	}
-	was, _ := parseLock(old.Files[LockFile], "")
-	is, _ := parseLock(new.Files[LockFile], "")
+	was, _ := old.Lock()
+	is, _ := new.Lock()
 	return was != nil && is != nil && was.Version < is.Version
+}
+
+// Lock reads the lock of t; nil if there is none, or none that can be read.
+func (t *Tree) Lock() (*lock, plan.Diagnostics) {
+	data, ok := t.files()[LockFile]
+	if !ok {
+		return nil, nil
+	}
+	return parseLock(data, "")
 }
 
 func (t *Tree) files() map[string][]byte {

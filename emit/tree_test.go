@@ -530,3 +530,34 @@ func TestDiff(t *testing.T) {
 		t.Errorf("from nothing: %v", got)
 	}
 }
+
+// TestForgedFiles (issue 18, 14): a lock that lists the files of somebody else gets
+// none of them removed or replaced.
+func TestForgedFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "production")
+	tree := treeA()
+	mustWrite(t, tree, dir)
+	for name, text := range map[string]string{"mine.yaml": "mine", "deep/notes.md": "# mine\n", "secrets/b.yaml": "mine"} {
+		put(t, dir, name, text)
+	}
+	lock := string(tree.Files[LockFile])
+	forged := strings.Replace(lock, "files:\n", "files:\n  - \"mine.yaml\"\n  - \"deep/notes.md\"\n  - \"secrets/b.yaml\"\n", 1)
+	put(t, dir, LockFile, forged)
+	if old, ds := ReadTree(dir); len(ds) > 0 || old.Files["mine.yaml"] != nil {
+		t.Errorf("it is taken for ours: %v", ds)
+	}
+	mustWrite(t, fakeTree("production", map[string]string{"kustomization.yaml": "C"}), dir)
+	for name, want := range map[string]string{"mine.yaml": "mine", "deep/notes.md": "# mine\n", "secrets/b.yaml": "mine"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "secrets/a.yaml")); err == nil {
+		t.Error("a file of ours stays")
+	}
+	put(t, dir, LockFile, forged)
+	if err := treeB().Write(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "VG4004") {
+		t.Errorf("it is replaced: %v", err)
+	}
+}
