@@ -14,6 +14,8 @@ import (
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/dirlock"
 )
 
@@ -34,7 +36,7 @@ type BuildOptions struct {
 	Waiting func(environment string)
 
 	// What a test may want to hold still.
-	Sealer emit.Sealer      // nil seals as kubeseal does
+	Sealer sealing.Sealer   // nil seals as kubeseal does
 	Now    func() time.Time // nil is time.Now
 	Rand   io.Reader        // nil is crypto/rand.Reader
 }
@@ -44,7 +46,7 @@ type Built struct {
 	*Environment
 	Tree      string        // the directory
 	Report    *emit.Report  // nil if there was an error before it
-	Changes   []emit.Change // of the tree
+	Changes   []tree.Change // of the tree
 	Generated []string      // what was generated, and where it is now
 	Pruned    []string      // files of trees whose environments are gone
 }
@@ -107,7 +109,7 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 		defer unlock()
 	}
 
-	old, ds := emit.ReadTree(b.Tree)
+	old, ds := tree.Read(b.Tree)
 	b.Diagnostics = append(b.Diagnostics, ds...)
 	if ds.HasErrors() {
 		return
@@ -119,7 +121,7 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 		sources = b.Sources(o.Check || o.DryRun || expired || ds.HasErrors()) // a build that fails anyway generates nothing
 	}
 	b.Diagnostics = append(b.Diagnostics, source.Elsewhere(p, o.lookup())...)
-	ask := source.Options{NoGenerate: o.NoGenerate, Timeout: o.Timeout, Known: b.Known(b.Tree), Belongs: emit.Belonging(old), Rand: o.Rand}
+	ask := source.Options{NoGenerate: o.NoGenerate, Timeout: o.Timeout, Known: b.Known(b.Tree), Belongs: tree.Belonging(old), Rand: o.Rand}
 	if o.Now != nil {
 		ask.Now = o.Now()
 	}
@@ -131,7 +133,7 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 	b.Diagnostics = append(b.Diagnostics, more...)
 	b.Compare(values)
 	b.Generated = Generated(p, values)
-	tree, report, ds := emit.Emit(ctx, p, values, old, options)
+	built, report, ds := emit.Emit(ctx, p, values, old, options)
 	b.Diagnostics = append(b.Diagnostics, ds...)
 	if expired && len(b.Generated) > 0 { // it was not: no secret has it yet, but one would
 		b.Diagnostics.Errorf(plan.CodeCertificateExpired, nil, "fetch the controller's certificate: victorgen cert fetch ENV", "nothing is generated while the sealing certificate is not valid")
@@ -142,11 +144,11 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 		return
 	}
 	b.Report = &report
-	b.Changes = emit.Diff(old, tree)
+	b.Changes = tree.Diff(old, built)
 	switch {
 	case o.DryRun:
 	case o.Check:
-		if emit.OnlyRenews(old, tree) {
+		if tree.OnlyRenews(old, built) {
 			b.Diagnostics.Warnf(plan.CodeLockOld, nil, "build once where the values can be read, and commit the result",
 				"the tree in %s is what a build would write, but its lock is of an earlier version", b.Tree)
 		} else if len(b.Changes) > 0 {
@@ -158,7 +160,7 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 				"the tree in %s is not what a build would write%s", b.Tree, why)
 		}
 	default:
-		b.Fail(writeTree(ctx, tree, b.Tree))
+		b.Fail(writeTree(ctx, built, b.Tree))
 	}
 }
 
@@ -202,7 +204,7 @@ func (o *BuildOptions) orphan(es []*Environment, found orphan, b *Built) {
 		e.Diagnostics.Warnf(plan.CodeOrphan, nil, "bring the values along first; if environment "+found.environment+" is gone for good, git rm -r its tree",
 			"%s is not removed, for an environment lacks values that it may have", found.tree)
 	default:
-		removed, kept, ds := emit.Remove(found.tree, o.DryRun)
+		removed, kept, ds := tree.Remove(found.tree, o.DryRun)
 		e.Diagnostics = append(e.Diagnostics, ds...)
 		for _, file := range removed {
 			b.Pruned = append(b.Pruned, filepath.Join(found.tree, file))
@@ -234,8 +236,8 @@ func TreeOf(p *plan.Plan) string { return filepath.Join(treesOf(p.Module, ""), p
 // TreeIn is where the tree of an environment is below dir, or by default if that is
 // empty. It is an error if the tree may not be there.
 func TreeIn(p *plan.Plan, dir string) (string, error) {
-	tree := filepath.Join(treesOf(p.Module, dir), p.Environment)
-	return tree, trust.Tree(p, tree, dir != "").Err()
+	at := filepath.Join(treesOf(p.Module, dir), p.Environment)
+	return at, trust.Tree(p, at, dir != "").Err()
 }
 
 // treesOf is the directory of the trees of a module: that of the options, or deploy.
@@ -246,7 +248,7 @@ func treesOf(module, output string) string {
 	return filepath.Join(module, "deploy")
 }
 
-func writeTree(ctx context.Context, t *emit.Tree, dir string) error {
+func writeTree(ctx context.Context, t *tree.Tree, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}

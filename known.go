@@ -13,7 +13,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
@@ -25,7 +25,7 @@ func (e *Environment) Known(dir string) func(context.Context, []plan.Input) (map
 	p := e.Plan
 	return func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
 		gone := func(environment string) bool { return !e.run.has(p.Module, environment) }
-		known, ds := emit.KnownInputs(p, inputs, gone, dir, TreeOf(p))
+		known, ds := tree.KnownInputs(p, inputs, gone, dir, TreeOf(p))
 		holders := e.leftByOthers(ctx, inputs, gone, dir)
 		for name, k := range known {
 			h := source.Holder{By: local(p.Module, k.File)}
@@ -62,8 +62,8 @@ var environmentName = lazy.MustCompile(`^[a-z0-9-]+$`)
 func (e *Environment) leftByOthers(ctx context.Context, inputs []plan.Input, gone func(string) bool, trees ...string) map[string]source.Holder {
 	p := e.Plan
 	holders := map[string]source.Holder{}
-	for _, tree := range append(trees, TreeOf(p)) {
-		if _, err := os.Lstat(filepath.Join(tree, emit.LockFile)); err == nil {
+	for _, dir := range append(trees, TreeOf(p)) {
+		if _, err := os.Lstat(filepath.Join(dir, tree.LockFile)); err == nil {
 			return holders
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // plainName is how the environment in dir is called, if it compiles; empty if that
@@ -121,7 +121,7 @@ func (r *run) strangers() (trees map[string]map[string]string, first map[string]
 	}
 	trees = map[string]map[string]string{}
 	for at := range names {
-		if found := emit.Trees(at, func(name string) bool { return names[at][name] }); len(found) > 0 {
+		if found := tree.Trees(at, func(name string) bool { return names[at][name] }); len(found) > 0 {
 			trees[at] = found
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/policy"
 	"github.com/victor-ai/victorgen/compiler/trust"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
 )
 
 // Permission is what contracts may do in one run.
@@ -94,7 +94,7 @@ func Document(p *plan.Plan, grant trust.Grant) plan.Document {
 		if !trust.MayRead(p, file, grant) {
 			return ""
 		}
-		c, _ := emit.InspectCertificate(file, nil, time.Now())
+		c, _ := sealing.Inspect(file, nil, time.Now())
 		if c == nil {
 			return ""
 		}

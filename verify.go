@@ -9,7 +9,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/dirlock"
 )
 
@@ -117,13 +117,13 @@ func (o *VerifyOptions) cluster(ctx context.Context, v *Verified, client *cluste
 
 // historyOf reads what the lock of the tree knows, and what it is sealed for, while
 // nobody builds it.
-func historyOf(ctx context.Context, p *plan.Plan) (emit.History, []emit.Pinned, plan.Diagnostics) {
+func historyOf(ctx context.Context, p *plan.Plan) (tree.History, []tree.Pinned, plan.Diagnostics) {
 	if unlock, err := dirlock.Lock(ctx, p.Dir); err == nil {
 		defer unlock()
 	}
-	tree, ds := emit.ReadTree(TreeOf(p))
-	history, more := tree.History(p)
-	return history, tree.Pinned(p), append(ds, more...)
+	built, ds := tree.Read(TreeOf(p))
+	history, more := built.History(p)
+	return history, built.Pinned(p), append(ds, more...)
 }
 
 // states are how the states of a value are told.

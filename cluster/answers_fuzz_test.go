@@ -14,6 +14,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // mark is in every text of the answers that FuzzClusterAnswers begins with, and is a
@@ -79,8 +80,8 @@ func FuzzClusterAnswers(f *testing.F) {
 		p := testPlan()
 		p.Inputs = append(slices.Clone(p.Inputs), plan.Input{Name: "CANARY"})
 		var told []any
-		state, ds := c.Read(t.Context(), p, now, emit.Pinned{SHA256: "1", Secret: "apps/sealed", Controller: plan.Controller{Name: "a", Namespace: "b"}, Manifest: []byte("{}")})
-		report, more := Verify(p, state, emit.History{}, now)
+		state, ds := c.Read(t.Context(), p, now, tree.Pinned{SHA256: "1", Secret: "apps/sealed", Controller: plan.Controller{Name: "a", Namespace: "b"}, Manifest: []byte("{}")})
+		report, more := Verify(p, state, tree.History{}, now)
 		var reuse Reuse
 		reuse.Add(0, p, state)
 		told = append(told, ds, report, more, reuse.Diagnostics())

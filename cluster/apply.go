@@ -18,6 +18,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
 )
 
@@ -238,7 +239,7 @@ func (a *application) readPruned(ctx context.Context) {
 		kept[j.String()] = j.kept()
 	}
 	selector := labels.Set{
-		emit.LabelManagedBy: emit.ManagedBy, emit.LabelPartOf: a.plan.PartOf, emit.LabelEnvironment: a.plan.Environment,
+		tree.LabelManagedBy: tree.ManagedBy, tree.LabelPartOf: a.plan.PartOf, tree.LabelEnvironment: a.plan.Environment,
 	}.String()
 	for _, namespace := range a.namespaces(func(*job) bool { return true }) {
 		r := request{plan.CodeClusterRead, "list", "Secret", namespace, "", nil}
@@ -418,7 +419,7 @@ func (a *application) creation(name string) *step {
 	do := func(ctx context.Context, dryRun []string) error {
 		return a.ask(ctx, namespaces, "", func(ctx context.Context, objects dynamic.ResourceInterface) error {
 			o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}}
-			_, err := objects.Create(ctx, o, metav1.CreateOptions{FieldManager: emit.ManagedBy, DryRun: dryRun})
+			_, err := objects.Create(ctx, o, metav1.CreateOptions{FieldManager: tree.ManagedBy, DryRun: dryRun})
 			if apierrors.IsAlreadyExists(err) {
 				return nil
 			}
@@ -431,7 +432,7 @@ func (a *application) creation(name string) *step {
 func (a *application) apply(j *job) *step {
 	do := func(ctx context.Context, dryRun []string) error {
 		return a.ask(ctx, secrets, j.Namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
-			o := metav1.ApplyOptions{FieldManager: emit.ManagedBy, Force: a.options.ForceConflicts, DryRun: dryRun}
+			o := metav1.ApplyOptions{FieldManager: tree.ManagedBy, Force: a.options.ForceConflicts, DryRun: dryRun}
 			u, err := objects.Apply(ctx, j.Name, j.want.object(j.Namespace, j.Name), o)
 			if err == nil {
 				j.after, err = parse(u)
@@ -465,7 +466,7 @@ func (a *application) rollout(w Workload) *rollout {
 	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, restartedAt, a.options.Now().Format(time.RFC3339))
 	do := func(ctx context.Context, dryRun []string) error {
 		return a.ask(ctx, w.resource, w.Namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
-			_, err := objects.Patch(ctx, w.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: emit.ManagedBy, DryRun: dryRun})
+			_, err := objects.Patch(ctx, w.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: tree.ManagedBy, DryRun: dryRun})
 			return err
 		})
 	}
@@ -511,7 +512,7 @@ func (j *job) report() AppliedSecret {
 	switch {
 	case !j.kept():
 		s.State = LeftOut
-		if j.before.labels[emit.LabelEnvironment] != "" {
+		if j.before.labels[tree.LabelEnvironment] != "" {
 			s.Why = "it is in the cluster still: --prune deletes it"
 		}
 	case j.step != nil && !j.step.done:

@@ -25,6 +25,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
@@ -34,7 +35,7 @@ var applied = &plan.Plan{Environment: "test", PartOf: "shop", Namespace: "apps"}
 func rendered(name string, data map[string]string, change ...func(*emit.Rendered)) emit.Rendered {
 	r := emit.Rendered{
 		Secret: plan.Secret{Name: name, Namespace: "apps", Type: "Opaque", Pos: []plan.Pos{{File: "/c.cue", Line: 1, Column: 1}}},
-		Labels: map[string]string{emit.LabelManagedBy: emit.ManagedBy, emit.LabelPartOf: "shop"},
+		Labels: map[string]string{tree.LabelManagedBy: tree.ManagedBy, tree.LabelPartOf: "shop"},
 		Data:   map[string]value.Value{}, LeftOut: map[string]string{},
 	}
 	for k, v := range data {
@@ -155,7 +156,7 @@ func TestApply(t *testing.T) {
 		if (live.ResourceVersion != version) != (step.writes > 0) {
 			t.Errorf("%s: version %s follows %s", step.want, live.ResourceVersion, version)
 		}
-		if len(live.Labels) != step.labels || len(live.Annotations) != step.annotate || live.Labels[emit.LabelEnvironment] != "test" {
+		if len(live.Labels) != step.labels || len(live.Annotations) != step.annotate || live.Labels[tree.LabelEnvironment] != "test" {
 			t.Errorf("labels %v, annotations %v", live.Labels, live.Annotations)
 		}
 	}
@@ -196,7 +197,7 @@ func owned(kind string, controller *bool) func(*corev1.Secret) {
 
 func labelled(part, environment string) func(*corev1.Secret) {
 	return func(s *corev1.Secret) {
-		s.Labels = map[string]string{emit.LabelManagedBy: emit.ManagedBy, emit.LabelPartOf: part, emit.LabelEnvironment: environment}
+		s.Labels = map[string]string{tree.LabelManagedBy: tree.ManagedBy, tree.LabelPartOf: part, tree.LabelEnvironment: environment}
 	}
 }
 
@@ -327,10 +328,10 @@ func TestApplyPrunes(t *testing.T) {
 		"unlabelled":    func(s *corev1.Secret) { s.Labels = nil },
 		"other-env":     labelled("shop", "other"),
 		"other-app":     labelled("bank", "test"),
-		"no-env":        func(s *corev1.Secret) { delete(s.Labels, emit.LabelEnvironment) },
+		"no-env":        func(s *corev1.Secret) { delete(s.Labels, tree.LabelEnvironment) },
 		"owned":         owned("SealedSecret", &yes),
 		"far":           func(s *corev1.Secret) { s.Namespace = "far" },
-		"by-other-tool": func(s *corev1.Secret) { s.Labels[emit.LabelManagedBy] = "helm" },
+		"by-other-tool": func(s *corev1.Secret) { s.Labels[tree.LabelManagedBy] = "helm" },
 	} {
 		o := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: name}}
 		labelled("shop", "test")(o)

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
 )
 
 const (
@@ -155,8 +155,8 @@ type CertificateFetch struct {
 type FetchedCertificate struct {
 	File       string
 	Controller plan.Controller
-	Old        *emit.Certificate // nil if there was none that could be read
-	New        *emit.Certificate
+	Old        *sealing.Certificate // nil if there was none that could be read
+	New        *sealing.Certificate
 }
 
 // Changed reports whether the file has another certificate now.
@@ -169,7 +169,7 @@ func (f FetchedCertificate) Changed() bool { return f.Old == nil || f.Old.SHA256
 // and [plan.CodeTwoControllers], and as a warning [plan.CodeCertificateEnds].
 func (f *CertificateFetch) Fetch(ctx context.Context, p *plan.Plan) ([]FetchedCertificate, plan.Diagnostics) {
 	deliveries, ds := certificatesOf(p)
-	certificates := map[plan.Controller]*emit.Certificate{}
+	certificates := map[plan.Controller]*sealing.Certificate{}
 	for _, d := range deliveries {
 		if _, ok := certificates[d.Controller]; !ok {
 			cert, problems := f.certificate(ctx, d.Controller)
@@ -208,7 +208,7 @@ func certificatesOf(p *plan.Plan) ([]plan.Delivery, plan.Diagnostics) {
 		if s.Delivery.Kind != plan.Sealed {
 			continue
 		}
-		file := emit.SameFile(s.Delivery.Certificate)
+		file := sealing.SameFile(s.Delivery.Certificate)
 		i, ok := at[file]
 		switch {
 		case !ok:
@@ -228,7 +228,7 @@ func twoControllers(ds *plan.Diagnostics, d plan.Delivery, other plan.Controller
 
 // certificate returns the certificate of a controller, unless nobody should
 // seal with it.
-func (f *CertificateFetch) certificate(ctx context.Context, controller plan.Controller) (*emit.Certificate, plan.Diagnostics) {
+func (f *CertificateFetch) certificate(ctx context.Context, controller plan.Controller) (*sealing.Certificate, plan.Diagnostics) {
 	f.mu.Lock()
 	ask, ok := f.answers[controller]
 	if !ok {
@@ -245,7 +245,7 @@ func (f *CertificateFetch) certificate(ctx context.Context, controller plan.Cont
 		errors.As(err, &ds)
 		return nil, ds
 	}
-	cert, problems := emit.ParseCertificate(data, certificatePath, nil, f.Now)
+	cert, problems := sealing.Parse(data, certificatePath, nil, f.Now)
 	for _, problem := range problems {
 		if problem.Severity == plan.Warning {
 			ds.Warnf(problem.Code, nil, "let the controller renew its key: https://github.com/bitnami-labs/sealed-secrets#sealing-key-renewal",
@@ -262,23 +262,23 @@ func (f *CertificateFetch) certificate(ctx context.Context, controller plan.Cont
 // check reports what forbids to write the file of d.
 func (f *CertificateFetch) check(d plan.Delivery) plan.Diagnostics {
 	var ds plan.Diagnostics
-	if done, ok := f.files[emit.SameFile(d.Certificate)]; ok {
+	if done, ok := f.files[sealing.SameFile(d.Certificate)]; ok {
 		if done.Controller != d.Controller {
 			twoControllers(&ds, d, done.Controller)
 		}
 		return ds
 	}
-	return emit.CheckReplaceable(d.Certificate, d.Pos)
+	return sealing.CheckReplaceable(d.Certificate, d.Pos)
 }
 
 // write writes a file, unless that is done.
 func (f *CertificateFetch) write(fetched FetchedCertificate, pos []plan.Pos) (FetchedCertificate, plan.Diagnostics) {
-	file := emit.SameFile(fetched.File)
+	file := sealing.SameFile(fetched.File)
 	if done, ok := f.files[file]; ok {
 		fetched.Old = done.Old
 		return fetched, nil
 	}
-	fetched.Old, _ = emit.InspectCertificate(fetched.File, nil, f.Now) // one that is not there, or no good, is replaced
+	fetched.Old, _ = sealing.Inspect(fetched.File, nil, f.Now) // one that is not there, or no good, is replaced
 	if fetched.Changed() && !f.DryRun {
 		if ds := fetched.New.Write(fetched.File, pos); ds.HasErrors() {
 			return fetched, ds

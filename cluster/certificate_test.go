@@ -197,8 +197,8 @@ func TestSealingCertificateTrouble(t *testing.T) {
 	checkFailure(t, err, "error VG5001: cluster test cannot be asked: there was no answer in time")
 }
 
-// sealing returns the plan of an environment with a secret for each delivery.
-func sealing(environment string, deliveries ...plan.Delivery) *plan.Plan {
+// sealingPlan returns the plan of an environment with a secret for each delivery.
+func sealingPlan(environment string, deliveries ...plan.Delivery) *plan.Plan {
 	p := &plan.Plan{Environment: environment}
 	for _, d := range deliveries {
 		p.Secrets = append(p.Secrets, plan.Secret{Name: "app", Namespace: "apps", Delivery: d})
@@ -254,7 +254,7 @@ func TestFetch(t *testing.T) {
 				}
 			}
 			f := &CertificateFetch{Client: connect(t, s), DryRun: test.dryRun, Now: day}
-			fetched, ds := f.Fetch(t.Context(), sealing("test", sealed(file, controller), plan.Delivery{Kind: plan.External}, sealed(file, controller)))
+			fetched, ds := f.Fetch(t.Context(), sealingPlan("test", sealed(file, controller), plan.Delivery{Kind: plan.External}, sealed(file, controller)))
 			got := strings.ReplaceAll(strings.ReplaceAll(ds.Error(), file+":1:1: ", ""), file, "FILE")
 			if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" || len(ds) > 1 || strings.Contains(got, "c4nary") {
 				t.Errorf("%q, not %q", got, test.want)
@@ -292,7 +292,7 @@ func TestFetchMany(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			fetched, ds := f.Fetch(t.Context(), sealing("test", sealed(file, controller), sealed(link, controller), sealed(own, controller)))
+			fetched, ds := f.Fetch(t.Context(), sealingPlan("test", sealed(file, controller), sealed(link, controller), sealed(own, controller)))
 			if len(ds) > 0 || len(fetched) != 2 || !fetched[0].Changed() || fetched[0].Old == nil || !fetched[1].Changed() || fetched[1].Old != nil {
 				t.Errorf("%+v %v", fetched, ds)
 			}
@@ -303,17 +303,17 @@ func TestFetchMany(t *testing.T) {
 		t.Error(diff)
 	}
 
-	_, ds := f.Fetch(t.Context(), sealing("other", sealed(file, other)))
+	_, ds := f.Fetch(t.Context(), sealingPlan("other", sealed(file, other)))
 	if len(ds) != 1 || ds[0].Code != plan.CodeTwoControllers || len(ds[0].Pos) != 1 {
 		t.Error(ds)
 	}
 	again := &CertificateFetch{Client: f.Client, Now: day}
-	if _, ds = again.Fetch(t.Context(), sealing("both", sealed(file, controller), sealed(link, other))); len(ds) != 1 || ds[0].Code != plan.CodeTwoControllers {
+	if _, ds = again.Fetch(t.Context(), sealingPlan("both", sealed(file, controller), sealed(link, other))); len(ds) != 1 || ds[0].Code != plan.CodeTwoControllers {
 		t.Error(ds)
 	}
 	// Two files, of which one cannot be written: neither is.
 	fresh := filepath.Join(dir, "fresh.pem")
-	fetched, ds := f.Fetch(t.Context(), sealing("half", sealed(fresh, controller), sealed(dir, controller)))
+	fetched, ds := f.Fetch(t.Context(), sealingPlan("half", sealed(fresh, controller), sealed(dir, controller)))
 	if _, err := os.Stat(fresh); !os.IsNotExist(err) || len(fetched) > 0 || len(ds) != 1 || ds[0].Code != plan.CodeCertificateWrite {
 		t.Errorf("%v %v %v", fetched, ds, err)
 	}

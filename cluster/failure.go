@@ -19,7 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
@@ -68,7 +68,7 @@ func known(verb, resource, group string) bool {
 var managers = []string{
 	"kubectl", "kubectl-client-side-apply", "kubectl-create", "kubectl-edit", "kubectl-patch", "kubectl-annotate", "kubectl-label",
 	"helm", "Helm", "argocd-controller", "argocd-application-controller", "kustomize-controller", "flux-client-side-apply", "helm-controller",
-	"controller", "external-secrets", "terraform-provider-kubernetes", "Terraform", "pulumi-kubernetes", emit.ManagedBy,
+	"controller", "external-secrets", "terraform-provider-kubernetes", "Terraform", "pulumi-kubernetes", tree.ManagedBy,
 }
 
 // fields are those of a Secret that are named, by how their paths begin.

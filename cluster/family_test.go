@@ -12,7 +12,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/compiler/value/derive"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestVerifyFamilies: what the cluster holds is judged against what it is made
@@ -104,7 +104,7 @@ func TestVerifyFamilies(t *testing.T) {
 			t.Parallel()
 			p := newPlan()
 			live := func(i int, keys map[string]value.Value) Live {
-				return Live{State: value.Present, Type: "Opaque", Labels: emit.Labels(p, p.Secrets[i].Labels), Created: now, Changed: now, Data: keys}
+				return Live{State: value.Present, Type: "Opaque", Labels: tree.Labels(p, p.Secrets[i].Labels), Created: now, Changed: now, Data: keys}
 			}
 			app := map[string]value.Value{"hash": values["HASH"], "password": values["PASSWORD"], "store": values["STORE"], "token": values["TOKEN"]}
 			tls := map[string]value.Value{"cert": values["CERT"], "key": value.New(base64.StdEncoding.AppendEncode(nil, values["KEY"].Reveal()))}

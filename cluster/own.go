@@ -13,7 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
 )
 
@@ -51,7 +52,7 @@ const (
 
 // Certificates asks the controllers of p of the certificates that p seals for and
 // of those that a lock pins, whether they are their own. It writes nothing.
-func (c *Client) Certificates(ctx context.Context, p *plan.Plan, now time.Time, pinned ...emit.Pinned) []Certificate {
+func (c *Client) Certificates(ctx context.Context, p *plan.Plan, now time.Time, pinned ...tree.Pinned) []Certificate {
 	all, _ := certificatesIn(p, pinned, now)
 	var g crash.Group
 	g.SetLimit(parallel)
@@ -72,7 +73,7 @@ func byController(all []Certificate) map[plan.Controller][]*Certificate {
 
 // certificatesIn returns the certificates of p and those pinned, each once for
 // each controller, with what is wrong with them.
-func certificatesIn(p *plan.Plan, pinned []emit.Pinned, now time.Time) ([]Certificate, plan.Diagnostics) {
+func certificatesIn(p *plan.Plan, pinned []tree.Pinned, now time.Time) ([]Certificate, plan.Diagnostics) {
 	var all []Certificate
 	var ds plan.Diagnostics
 	for _, s := range p.Secrets {
@@ -82,7 +83,7 @@ func certificatesIn(p *plan.Plan, pinned []emit.Pinned, now time.Time) ([]Certif
 			continue
 		}
 		c := Certificate{Controller: d.Controller, Path: d.Certificate, Pos: d.Pos, Own: OwnUnknown}
-		own, problems := emit.ReadCertificate(d.Certificate, d.Pos, now)
+		own, problems := sealing.Read(d.Certificate, d.Pos, now)
 		if ds = append(ds, problems...); own != nil {
 			c.SHA256, c.Subject, c.probe = own.SHA256, own.Subject, own.Probe
 		}

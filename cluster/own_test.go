@@ -22,7 +22,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
@@ -58,7 +59,7 @@ func TestOwnCertificates(t *testing.T) {
 		if err := os.WriteFile(file, pem, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		c, ds := emit.InspectCertificate(file, nil, day)
+		c, ds := sealing.Inspect(file, nil, day)
 		if c == nil {
 			t.Fatal(ds)
 		}
@@ -98,11 +99,11 @@ func TestOwnCertificates(t *testing.T) {
 			if err := os.WriteFile(file, test.mine, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			var pinned []emit.Pinned
+			var pinned []tree.Pinned
 			if test.pinned != nil {
-				pinned = append(pinned, emit.Pinned{SHA256: "11", Secret: "apps/app", Controller: controller, Manifest: manifest(test.pinned)})
+				pinned = append(pinned, tree.Pinned{SHA256: "11", Secret: "apps/app", Controller: controller, Manifest: manifest(test.pinned)})
 			}
-			all := connect(t, s).Certificates(t.Context(), sealing("test", sealed(file, controller)), day, pinned...)
+			all := connect(t, s).Certificates(t.Context(), sealingPlan("test", sealed(file, controller)), day, pinned...)
 			var ds plan.Diagnostics
 			for _, c := range all {
 				ds = append(ds, c.Judge("test")...)

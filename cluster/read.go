@@ -20,7 +20,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
@@ -97,7 +97,7 @@ const parallel = 10
 // A right that is missing is an error only if it is that to get a Secret: all
 // the rest can be judged without. That the cluster does not answer at all is
 // said once.
-func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time, pinned ...emit.Pinned) (*State, plan.Diagnostics) {
+func (c *Client) Read(ctx context.Context, p *plan.Plan, now time.Time, pinned ...tree.Pinned) (*State, plan.Diagnostics) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &reading{Client: c, cancel: cancel, troubles: map[trouble][]string{}}

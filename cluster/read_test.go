@@ -25,7 +25,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // apiServer answers GET with what it has, as an API server does, and nothing else.
@@ -188,7 +188,7 @@ func TestRead(t *testing.T) {
 	if diff := cmp.Diff(want, s, equal, times, cmp.AllowUnexported(Delivery{}, storeRef{}), cmpopts.IgnoreUnexported(Certificate{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if _, ds := Verify(readPlan(), s, emit.History{}, now); ds != nil {
+	if _, ds := Verify(readPlan(), s, tree.History{}, now); ds != nil {
 		t.Error(ds)
 	}
 
@@ -333,7 +333,7 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 				}
 			}
 			// What could not be read is judged by nobody.
-			_, ds := Verify(readPlan(), s, emit.History{}, now)
+			_, ds := Verify(readPlan(), s, tree.History{}, now)
 			checkHidden(t, ds)
 		})
 	}
@@ -379,7 +379,7 @@ func TestReadOnce(t *testing.T) {
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it takes %v", took)
 			}
-			if r, ds := Verify(p, s, emit.History{}, now); ds != nil || r.Secrets[0].Verdict != VerdictUnknown {
+			if r, ds := Verify(p, s, tree.History{}, now); ds != nil || r.Secrets[0].Verdict != VerdictUnknown {
 				t.Errorf("%s: %v", r.Secrets[0].Verdict, ds)
 			}
 		})
@@ -395,7 +395,7 @@ func TestReadCertificate(t *testing.T) {
 	if want := "error VG3001: cannot read the certificate ../fixtures/certificates/none.pem: it does not exist"; said != want {
 		t.Errorf("it says %s", said)
 	}
-	if _, ds := Verify(p, s, emit.History{}, now); ds != nil {
+	if _, ds := Verify(p, s, tree.History{}, now); ds != nil {
 		t.Error(ds)
 	}
 }

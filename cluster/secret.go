@@ -16,6 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // secret is a Secret as it is in the cluster, or as it is to be. The zero
@@ -48,7 +49,7 @@ func parse(u *unstructured.Unstructured) (secret, error) {
 		s.data[k] = value.New(b)
 	}
 	for _, entry := range typed.ManagedFields {
-		if entry.Manager == emit.ManagedBy && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
+		if entry.Manager == tree.ManagedBy && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
 			managed(entry, s.ours)
 		} else {
 			managed(entry, s.others)
@@ -89,7 +90,7 @@ func managed(entry metav1.ManagedFieldsEntry, fields map[string]bool) {
 // wanted is the Secret that r is to be.
 func wanted(p *plan.Plan, r emit.Rendered) secret {
 	labels := maps.Clone(r.Labels)
-	labels[emit.LabelEnvironment] = p.Environment
+	labels[tree.LabelEnvironment] = p.Environment
 	s := secret{kind: r.Type, labels: labels, annotations: r.Annotations, immutable: r.Immutable, data: r.Data}
 	s.ours = s.fields()
 	return s
@@ -151,9 +152,9 @@ func (s secret) owner() (metav1.OwnerReference, bool) {
 
 // elsewhere says whose s is, if it is victorgen's and not that of p.
 func (s secret) elsewhere(p *plan.Plan) string {
-	environment, part := s.labels[emit.LabelEnvironment], s.labels[emit.LabelPartOf]
+	environment, part := s.labels[tree.LabelEnvironment], s.labels[tree.LabelPartOf]
 	switch {
-	case s.labels[emit.LabelManagedBy] != emit.ManagedBy, part == p.PartOf && (environment == "" || environment == p.Environment):
+	case s.labels[tree.LabelManagedBy] != tree.ManagedBy, part == p.PartOf && (environment == "" || environment == p.Environment):
 		return ""
 	case part == p.PartOf:
 		return "another environment of " + part

@@ -11,7 +11,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // Report says what Verify found of each secret. It holds no values. Its form in
@@ -96,7 +96,7 @@ const (
 // knows nothing.
 //
 // What it says names keys and inputs, and holds no value.
-func Verify(p *plan.Plan, s *State, h emit.History, now time.Time) (Report, plan.Diagnostics) {
+func Verify(p *plan.Plan, s *State, h tree.History, now time.Time) (Report, plan.Diagnostics) {
 	v := &verification{plan: p, state: s, history: h, now: now, stale: map[string]bool{}, misfits: map[int]bool{}}
 	v.ages()
 	v.families()
@@ -117,7 +117,7 @@ func Verify(p *plan.Plan, s *State, h emit.History, now time.Time) (Report, plan
 type verification struct {
 	plan    *plan.Plan
 	state   *State
-	history emit.History
+	history tree.History
 	now     time.Time
 	stale   map[string]bool // the inputs that are older than they may be
 	misfits map[int]bool    // the secrets with a key that does not belong to what it is made from
@@ -314,7 +314,7 @@ func (j *judgement) metadata() {
 			}
 		}
 	}
-	lacking("label", emit.Labels(j.plan, j.Secret.Labels), j.live.Labels)
+	lacking("label", tree.Labels(j.plan, j.Secret.Labels), j.live.Labels)
 	lacking("annotation", j.Annotations, j.live.Annotations)
 	if len(lacks) > 0 {
 		slices.Sort(lacks)
@@ -503,7 +503,7 @@ func (v *verification) ages() {
 func (v *verification) lastChange(in plan.Input) (changed time.Time, from string) {
 	changed, locked := v.history.LastChange(in)
 	if len(locked) > 0 {
-		from = emit.LockFile + ", of secret " + plan.And(locked)
+		from = tree.LockFile + ", of secret " + plan.And(locked)
 	}
 	for i, s := range v.plan.Secrets {
 		live := v.state.Secrets[i]

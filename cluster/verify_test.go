@@ -15,7 +15,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 var now = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -110,10 +110,10 @@ func testState() *State {
 }
 
 // history is that of a lock that has these keys of the secret "sealed".
-func history(t *testing.T, p *plan.Plan, keys string) emit.History {
+func history(t *testing.T, p *plan.Plan, keys string) tree.History {
 	t.Helper()
 	lock := "version: 1\nenvironment: production\nfiles: [s.yaml]\nsecrets:\n  - {namespace: apps, name: sealed, file: s.yaml, keys: " + keys + "}\n"
-	h, ds := (&emit.Tree{Files: map[string][]byte{emit.LockFile: []byte(lock)}}).History(p)
+	h, ds := (&tree.Tree{Files: map[string][]byte{tree.LockFile: []byte(lock)}}).History(p)
 	if ds != nil {
 		t.Fatal(ds)
 	}
@@ -469,7 +469,7 @@ func TestVerify(t *testing.T) {
 			if test.state != nil {
 				test.state(s)
 			}
-			var h emit.History
+			var h tree.History
 			if test.lock != "" {
 				h = history(t, p, test.lock)
 			}
@@ -554,7 +554,7 @@ func TestStaleIsNotOK(t *testing.T) {
 	t.Parallel()
 	p, s := testPlan(), testState()
 	s.Secrets[0].Changed = now.Add(-100 * days)
-	if r, _ := Verify(p, s, emit.History{}, now); r.Secrets[0].Verdict != VerdictNotOK || r.Secrets[1].Verdict != VerdictOK {
+	if r, _ := Verify(p, s, tree.History{}, now); r.Secrets[0].Verdict != VerdictNotOK || r.Secrets[1].Verdict != VerdictOK {
 		t.Errorf("%s, %s", r.Secrets[0].Verdict, r.Secrets[1].Verdict)
 	}
 }

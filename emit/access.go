@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // accessManifest writes, for each namespace, the Role that may get its secrets
@@ -19,30 +20,30 @@ import (
 // The Role allows nothing but get: a request to list or watch names no secret,
 // so to allow it is to hand out all of them
 // (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources).
-func accessManifest(p *plan.Plan, secrets []secretID) (manifest []byte, objects int, err error) {
+func accessManifest(p *plan.Plan, secrets []tree.SecretID) (manifest []byte, objects int, err error) {
 	if len(p.Readers) == 0 {
 		return nil, 0, nil
 	}
 	names := map[string][]string{} // by namespace
 	var order []string
 	for _, s := range secrets {
-		if names[s.namespace] == nil {
-			order = append(order, s.namespace)
+		if names[s.Namespace] == nil {
+			order = append(order, s.Namespace)
 		}
-		names[s.namespace] = append(names[s.namespace], s.name)
+		names[s.Namespace] = append(names[s.Namespace], s.Name)
 	}
 	var documents [][]byte
 	for _, namespace := range order {
 		role, binding := accessOf(p, namespace, names[namespace])
 		for _, object := range []any{role, binding} {
-			y, err := marshalYAML(object)
+			y, err := tree.MarshalYAML(object)
 			if err != nil {
 				return nil, 0, err
 			}
 			documents = append(documents, y)
 		}
 	}
-	return slices.Concat([]byte(header), bytes.Join(documents, []byte("---\n"))), len(documents), nil
+	return slices.Concat([]byte(tree.Header), bytes.Join(documents, []byte("---\n"))), len(documents), nil
 }
 
 // accessOf returns the Role and the RoleBinding of one namespace. They are named
@@ -50,7 +51,7 @@ func accessManifest(p *plan.Plan, secrets []secretID) (manifest []byte, objects 
 func accessOf(p *plan.Plan, namespace string, names []string) (*rbacv1.Role, *rbacv1.RoleBinding) {
 	meta := metav1.ObjectMeta{
 		Name: p.PartOf + "-" + p.Environment + "-secret-reader", Namespace: namespace,
-		Labels: map[string]string{LabelManagedBy: ManagedBy, LabelPartOf: p.PartOf},
+		Labels: map[string]string{tree.LabelManagedBy: tree.ManagedBy, tree.LabelPartOf: p.PartOf},
 	}
 	role := &rbacv1.Role{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacVersion, Kind: roleKind},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestAccess decodes strictly what readers get, and holds it against the
@@ -27,12 +28,12 @@ func TestAccess(t *testing.T) {
 	p.Secrets = append([]plan.Secret{elsewhere, empty}, append(p.Secrets, secret(t, cert, plan.Strict, "xtra", "api-key", "API_KEY"))...)
 
 	without, _ := mustEmit(t, p, testValues(), nil, at(day))
-	if _, ok := without.Files[AccessFile]; ok {
+	if _, ok := without.Files[tree.AccessFile]; ok {
 		t.Error("there are rights without readers")
 	}
 	p.Readers = []plan.Reader{{Kind: "ServiceAccount", Name: "api"}, {Kind: "ServiceAccount", Name: "ci", Namespace: "ops"}, {Kind: "User", Name: "jane"}}
-	tree, _ := mustEmit(t, p, testValues(), without, at(day))
-	for _, change := range Diff(without, tree) {
+	built, _ := mustEmit(t, p, testValues(), without, at(day))
+	for _, change := range tree.Diff(without, built) {
 		if strings.HasPrefix(change.Path, "secrets") {
 			t.Errorf("%s is %s", change.Path, change.Kind)
 		}
@@ -40,7 +41,7 @@ func TestAccess(t *testing.T) {
 
 	want := map[string][]string{} // the names of the secrets in each namespace
 	for _, s := range p.Secrets {
-		for name, data := range tree.Files {
+		for name, data := range built.Files {
 			var ss v1alpha1.SealedSecret
 			if !strings.HasPrefix(name, "secrets") {
 				continue
@@ -54,7 +55,7 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	got := map[string][]string{}
-	documents := bytes.Split(tree.Files[AccessFile], []byte("---\n"))
+	documents := bytes.Split(built.Files[tree.AccessFile], []byte("---\n"))
 	if len(documents) != 2*len(want) {
 		t.Fatalf("%d documents for %d namespaces", len(documents), len(want))
 	}

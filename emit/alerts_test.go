@@ -15,6 +15,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // alerting adds alerts to p, all of them.
@@ -44,10 +45,10 @@ func alerting(p *plan.Plan) *plan.Plan {
 
 // rulesOf returns the rules of the PrometheusRule in a tree, which it reads as
 // the API server does, by the name of the alert.
-func rulesOf(t *testing.T, tree *Tree) map[string][]monitoringv1.Rule {
+func rulesOf(t *testing.T, built *tree.Tree) map[string][]monitoringv1.Rule {
 	t.Helper()
 	var pr monitoringv1.PrometheusRule
-	if err := yaml.UnmarshalStrict(tree.Files[alertsFile], &pr); err != nil {
+	if err := yaml.UnmarshalStrict(built.Files[tree.AlertsFile], &pr); err != nil {
 		t.Fatal(err)
 	}
 	if pr.APIVersion != "monitoring.coreos.com/v1" || pr.Kind != "PrometheusRule" || pr.Name == "" || pr.Namespace != "victor" {
@@ -68,7 +69,7 @@ func TestRuleTests(t *testing.T) {
 	t.Parallel()
 	o := at(day)
 	o.Sealer = emittest.Sealer{}
-	tree, report := mustEmit(t, alerting(testPlan(t, "testdata/cert.pem")), testValues(), nil, o)
+	built, report := mustEmit(t, alerting(testPlan(t, "testdata/cert.pem")), testValues(), nil, o)
 	got, err := report.Alerts.Tests("x.rules.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func TestRuleTests(t *testing.T) {
 	}
 	var manifest monitoringv1.PrometheusRule
 	var plain monitoringv1.PrometheusRuleSpec
-	if err := yaml.UnmarshalStrict(tree.Files[alertsFile], &manifest); err != nil {
+	if err := yaml.UnmarshalStrict(built.Files[tree.AlertsFile], &manifest); err != nil {
 		t.Fatal(err)
 	}
 	if err := yaml.UnmarshalStrict(rules, &plain); err != nil {
@@ -108,8 +109,8 @@ func TestAlerts(t *testing.T) {
 	t.Parallel()
 	p := alerting(testPlan(t, emittest.CertFile(t, 0)))
 	p.Secrets = append(p.Secrets, secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "xtra", "api-key", "API_KEY"))
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
-	rules := rulesOf(t, tree)
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
+	rules := rulesOf(t, built)
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(p.Alerts.Rules)), slices.Sorted(maps.Keys(rules))); diff != "" {
 		t.Errorf("alerts (-asked +given):\n%s", diff)
 	}
@@ -138,18 +139,18 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("%+v", expiring)
 	}
 
-	if again, _ := mustEmit(t, p, testValues(), tree, at(day.AddDate(0, 0, 5))); !cmp.Equal(tree, again) {
-		t.Errorf("the second build differs:\n%s", cmp.Diff(tree, again))
+	if again, _ := mustEmit(t, p, testValues(), built, at(day.AddDate(0, 0, 5))); !cmp.Equal(built, again) {
+		t.Errorf("the second build differs:\n%s", cmp.Diff(built, again))
 	}
 
 	// One alert that is off, then all.
 	delete(p.Alerts.Rules, "SecretStale")
-	tree, _ = mustEmit(t, p, testValues(), nil, at(day))
-	if _, ok := rulesOf(t, tree)["SecretStale"]; ok {
+	built, _ = mustEmit(t, p, testValues(), nil, at(day))
+	if _, ok := rulesOf(t, built)["SecretStale"]; ok {
 		t.Error("an alert that is off is there")
 	}
 	clear(p.Alerts.Rules)
-	if tree, report := mustEmit(t, p, testValues(), nil, at(day)); tree.Files[alertsFile] != nil || report.Alerts != nil {
+	if built, report := mustEmit(t, p, testValues(), nil, at(day)); built.Files[tree.AlertsFile] != nil || report.Alerts != nil {
 		t.Error("there are rules though all are off")
 	}
 }
@@ -159,28 +160,28 @@ func TestAlerts(t *testing.T) {
 func TestStale(t *testing.T) {
 	t.Parallel()
 	p, values := alerting(testPlan(t, emittest.CertFile(t, 0))), testValues()
-	stale := func(tree *Tree) string {
+	stale := func(built *tree.Tree) string {
 		t.Helper()
-		rs := rulesOf(t, tree)["SecretStale"]
+		rs := rulesOf(t, built)["SecretStale"]
 		if len(rs) != 1 || rs[0].Labels["input"] != "DB_PASSWORD" || !strings.Contains(rs[0].Annotations["description"], "in victor/app.") {
 			t.Fatalf("%+v", rs)
 		}
 		return rs[0].Expr.StrVal
 	}
-	tree, _ := mustEmit(t, p, values, nil, at(day))
+	built, _ := mustEmit(t, p, values, nil, at(day))
 	const first = "vector(time() - 1777867506) > 0" // 2026-05-04T04:05:06Z
-	if got := stale(tree); got != first {
+	if got := stale(built); got != first {
 		t.Error(got)
 	}
 	values["DB_USER"] = present("another") // database-url changes, password does not
-	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 10)))
-	if got := stale(tree); got != first {
+	built, _ = mustEmit(t, p, values, built, at(day.AddDate(0, 0, 10)))
+	if got := stale(built); got != first {
 		t.Error(got)
 	}
 	p.Alerts.RotationOverdue = 24 * time.Hour
 	values["DB_PASSWORD"] = present("changed-kd83hd02")
-	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 10)))
-	if got := stale(tree); got != "vector(time() - 1778817906) > 0" { // 11 days later
+	built, _ = mustEmit(t, p, values, built, at(day.AddDate(0, 0, 10)))
+	if got := stale(built); got != "vector(time() - 1778817906) > 0" { // 11 days later
 		t.Error(got)
 	}
 
@@ -191,13 +192,13 @@ func TestStale(t *testing.T) {
 		}
 	}
 	app := &p.Secrets[0]
-	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 10)))
-	if got := stale(tree); got != "vector(time() - 1778817906) > 0" {
+	built, _ = mustEmit(t, p, values, built, at(day.AddDate(0, 0, 10)))
+	if got := stale(built); got != "vector(time() - 1778817906) > 0" {
 		t.Error(got)
 	}
 	app.Keys = slices.DeleteFunc(app.Keys, func(k plan.Key) bool { return k.Name == "password" })
-	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 10)))
-	if rs := rulesOf(t, tree)["SecretStale"]; len(rs) > 0 {
+	built, _ = mustEmit(t, p, values, built, at(day.AddDate(0, 0, 10)))
+	if rs := rulesOf(t, built)["SecretStale"]; len(rs) > 0 {
 		t.Errorf("%+v", rs)
 	}
 }

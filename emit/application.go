@@ -1,13 +1,16 @@
 package emit
 
-import "github.com/victor-ai/victorgen/compiler/plan"
+import (
+	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/tree"
+)
 
 // application returns the Argo CD Application of an environment
 // (https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/#applications).
 // It is a plain document, for Argo CD's own types are those of its whole server.
 // Where an object is too large for client-side apply, Argo CD must apply on the
 // server (https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/#server-side-apply).
-func application(p *plan.Plan, large bool) document {
+func application(p *plan.Plan, large bool) tree.Document {
 	a := p.ArgoCD
 	spec := map[string]any{
 		"project":     a.Project,
@@ -24,10 +27,10 @@ func application(p *plan.Plan, large bool) document {
 	if len(policy) > 0 {
 		spec["syncPolicy"] = policy
 	}
-	return document{
+	return tree.Document{
 		"apiVersion": "argoproj.io/v1alpha1",
 		"kind":       "Application",
-		"metadata":   map[string]any{"name": a.Name, "namespace": a.Namespace, "labels": Labels(p, nil)},
+		"metadata":   map[string]any{"name": a.Name, "namespace": a.Namespace, "labels": tree.Labels(p, nil)},
 		"spec":       spec,
 	}
 }

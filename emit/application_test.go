@@ -10,6 +10,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestWaveBesideScope: the sync wave of a SealedSecret stands beside the annotation
@@ -18,14 +19,14 @@ func TestWaveBesideScope(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
 	p.ArgoCD = &plan.ArgoCD{Name: "a", Namespace: "argocd"}
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
 	private, _ := emittest.Keys[0]()
 	for _, s := range p.Secrets {
 		var ss v1alpha1.SealedSecret
-		if err := yaml.UnmarshalStrict(tree.Files["secrets/"+s.Name+".yaml"], &ss); err != nil {
+		if err := yaml.UnmarshalStrict(built.Files["secrets/"+s.Name+".yaml"], &ss); err != nil {
 			t.Fatal(err)
 		}
-		if ss.Annotations[waveAnnotation] != waveSecrets || ss.Spec.Template.Annotations[waveAnnotation] != "" {
+		if ss.Annotations[tree.WaveAnnotation] != tree.WaveSecrets || ss.Spec.Template.Annotations[tree.WaveAnnotation] != "" {
 			t.Errorf("%s: %v, and the Secret has %v", s.Name, ss.Annotations, ss.Spec.Template.Annotations)
 		}
 		if _, err := ss.Unseal(serializer.CodecFactory{}, map[string]*rsa.PrivateKey{"": private}); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/bench"
 )
 
@@ -82,7 +83,7 @@ func BenchmarkRebuild(b *testing.B) {
 	for _, keys := range benchSizes {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
 			p, values, public := benchPlan(b, keys)
-			tree, _, ds := Emit(context.Background(), p, values, nil, Options{})
+			built, _, ds := Emit(context.Background(), p, values, nil, Options{})
 			if ds.HasErrors() {
 				b.Fatal(ds)
 			}
@@ -91,7 +92,7 @@ func BenchmarkRebuild(b *testing.B) {
 				r.Most = mostRebuild
 			}
 			bench.Turns(b, r,
-				func() time.Duration { return emitOnce(b, p, values, tree) },
+				func() time.Duration { return emitOnce(b, p, values, built) },
 				func() time.Duration { return bench.CPU(b, func() { rawSeal(public, keys) }) })
 		})
 	}
@@ -100,7 +101,7 @@ func BenchmarkRebuild(b *testing.B) {
 // mostRebuild is half of what it took when the limit was set.
 const mostRebuild = 0.17
 
-func emitOnce(b *testing.B, p *plan.Plan, values value.Set, old *Tree) time.Duration {
+func emitOnce(b *testing.B, p *plan.Plan, values value.Set, old *tree.Tree) time.Duration {
 	return bench.CPU(b, func() {
 		if _, _, ds := Emit(context.Background(), p, values, old, Options{}); ds.HasErrors() {
 			b.Fatal(ds)

@@ -14,6 +14,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // leaks returns the forms in which text shows the value.
@@ -83,11 +84,13 @@ func TestNoLeaks(t *testing.T) {
 			}
 		}
 	}
-	build := func(t *testing.T, p *plan.Plan, old *Tree) (*Tree, plan.Diagnostics) {
+	build := func(t *testing.T, p *plan.Plan, old *tree.Tree) (*tree.Tree, plan.Diagnostics) {
 		t.Helper()
-		tree, report, ds := Emit(context.Background(), p, values, old, at(day))
-		for name, data := range tree.Files {
-			search(t, name, string(data))
+		built, report, ds := Emit(context.Background(), p, values, old, at(day))
+		if built != nil {
+			for name, data := range built.Files {
+				search(t, name, string(data))
+			}
 		}
 		j, err := json.Marshal(map[string]any{"report": report, "diagnostics": ds})
 		if err != nil {
@@ -96,18 +99,18 @@ func TestNoLeaks(t *testing.T) {
 		search(t, "JSON", string(j))
 		search(t, "%+v", fmt.Sprintf("%+v %+v", report, ds))
 		search(t, "Error", ds.Error())
-		return tree, ds
+		return built, ds
 	}
 
 	cert := emittest.CertFile(t, 0)
 	p := testPlan(t, cert)
 	p.Secrets[0].Keys = p.Secrets[0].Keys[1:]
 	p.Secrets[0].Keys = append(p.Secrets[0].Keys, key(t, "setting", "{{with .LEVEL}}{{.}}{{end}}"))
-	tree, ds := build(t, p, nil)
+	built, ds := build(t, p, nil)
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
-	build(t, p, edit(t, tree, "secrets/app.yaml", "password: A", "password: B"))
+	build(t, p, edit(t, built, "secrets/app.yaml", "password: A", "password: B"))
 
 	// What goes by a value fails by what it is, and does not compile.
 	for _, text := range []string{
@@ -165,10 +168,10 @@ func TestNoLeaks(t *testing.T) {
 			t.Parallel()
 			p := testPlan(t, cert)
 			p.Secrets = []plan.Secret{secret(t, cert, plan.Strict, "app", "k", text, "other", "DB_USER")}
-			tree, ds := build(t, p, nil)
+			built, ds := build(t, p, nil)
 			if fails := i < len(failing); ds.HasErrors() != fails {
 				t.Errorf("fails: %v, want %v: %v", !fails, fails, ds)
-			} else if fails && (len(ds) != 1 || ds[0].Code != plan.CodeRender || tree != nil) {
+			} else if fails && (len(ds) != 1 || ds[0].Code != plan.CodeRender || built != nil) {
 				t.Errorf("diagnostics: %v", ds)
 			}
 		})

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // CertificateUse is a certificate that a tree is sealed for.
@@ -19,8 +21,8 @@ type CertificateUse struct {
 // noted returns what the new lock notes of the certificates that it pins. What was
 // not noted before is noted when something is sealed: until then the tree stays as
 // it is. No entry that keeps a stamp of its own must lose it by that.
-func (e *emission) noted(lockKey []byte) map[string]lockedCertificate {
-	noted := map[string]lockedCertificate{}
+func (e *emission) noted(lockKey []byte) map[string]tree.LockedCertificate {
+	noted := map[string]tree.LockedCertificate{}
 	for _, w := range e.secrets {
 		if w.cert == nil || len(w.ciphertexts) == 0 {
 			continue
@@ -31,7 +33,7 @@ func (e *emission) noted(lockKey []byte) map[string]lockedCertificate {
 				noted[w.cert.SHA256] = old
 			}
 		} else {
-			noted[w.cert.SHA256] = w.cert.note()
+			noted[w.cert.SHA256] = w.cert.Note()
 		}
 	}
 	for _, w := range e.secrets {
@@ -48,7 +50,7 @@ func (e *emission) noted(lockKey []byte) map[string]lockedCertificate {
 // uses tells of the certificates of the plan.
 func (e *emission) uses() []CertificateUse {
 	var all []CertificateUse
-	pins := e.oldLock.pins()
+	pins := e.oldLock.Pins()
 	for _, w := range e.secrets {
 		if c := w.cert; c != nil && w.manifest != nil && !slices.ContainsFunc(all, func(u CertificateUse) bool { return u.SHA256 == c.SHA256 }) {
 			all = append(all, CertificateUse{c.Path, c.SHA256, c.Subject, c.NotAfter.UTC(), !slices.Contains(pins, c.SHA256)})
@@ -77,14 +79,14 @@ func (e *emission) checkExpired() plan.Diagnostics {
 // CheckCertificates reports what is wrong with the certificates of p, as Emit
 // would, so that a caller can know before it does anything that cannot be undone.
 // Of one that has ended (expired) Emit may say after all that nothing needs it.
-func CheckCertificates(p *plan.Plan, old *Tree, o Options) (ds plan.Diagnostics, expired bool) {
+func CheckCertificates(p *plan.Plan, old *tree.Tree, o Options) (ds plan.Diagnostics, expired bool) {
 	now := time.Now
 	if o.Now != nil {
 		now = o.Now
 	}
-	certificates, ds, ended := certificatesOf(p, now())
+	certificates, ds, ended := sealing.Certificates(p, now())
 	if l, _ := old.Lock(); l != nil {
-		ds = append(ds, checkPins(l, p, certificates, o.Accept)...)
+		ds = append(ds, sealing.CheckPins(l, p, certificates, o.Accept)...)
 	}
 	return ds, len(ended) > 0
 }

@@ -7,19 +7,20 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestConfirmer: a content is confirmed for its own key of its own Secret alone.
 func TestConfirmer(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
 	dir := filepath.Join(t.TempDir(), "tree")
-	if err := tree.Write(t.Context(), dir); err != nil {
+	if err := built.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	lockKey := testValues()[plan.LockKey].Value
-	confirm, ds := Confirmer(p, dir, lockKey)
+	confirm, ds := tree.Confirmer(p, dir, lockKey)
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
@@ -43,16 +44,16 @@ func TestConfirmer(t *testing.T) {
 	}
 	for name, other := range map[string]func() (func(string, string, string, value.Value) (bool, bool), plan.Diagnostics){
 		"without a key": func() (func(string, string, string, value.Value) (bool, bool), plan.Diagnostics) {
-			return Confirmer(p, dir, value.Value{})
+			return tree.Confirmer(p, dir, value.Value{})
 		},
 		"with another key": func() (func(string, string, string, value.Value) (bool, bool), plan.Diagnostics) {
-			return Confirmer(p, dir, value.New([]byte("fedcba9876543210fedcba9876543210")))
+			return tree.Confirmer(p, dir, value.New([]byte("fedcba9876543210fedcba9876543210")))
 		},
 		"without a tree": func() (func(string, string, string, value.Value) (bool, bool), plan.Diagnostics) {
-			return Confirmer(p, dir+"-none", lockKey)
+			return tree.Confirmer(p, dir+"-none", lockKey)
 		},
 		"of another environment": func() (func(string, string, string, value.Value) (bool, bool), plan.Diagnostics) {
-			return Confirmer(&plan.Plan{Environment: "other"}, dir, lockKey)
+			return tree.Confirmer(&plan.Plan{Environment: "other"}, dir, lockKey)
 		},
 	} {
 		confirm, _ := other()

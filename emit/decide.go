@@ -9,6 +9,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // lockKey returns the key that authenticates the lock, nil if there is none.
@@ -25,7 +26,7 @@ func (e *emission) lockKey() (key []byte, known bool) {
 // decide judges each key of a secret: left out, kept, or to be sealed.
 func (e *emission) decide(w *work) {
 	if w.previous.File != "" {
-		w.inFile = ciphertextsOf(e.old.Files[w.previous.File])
+		w.inFile = tree.Ciphertexts(e.old.Files[w.previous.File])
 	}
 	size := 0
 	data := map[string]value.Value{}
@@ -51,7 +52,7 @@ func (e *emission) decide(w *work) {
 
 func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	var (
-		entry    = lockedKey{Definition: definitionOf(k, e.plan)}
+		entry    = tree.LockedKey{Definition: tree.Definition(k, e.plan)}
 		old, had = w.previous.Keys[k.Name]
 		report   = func(s State, why string) {
 			w.keys = append(w.keys, KeyReport{Name: k.Name, State: s, Why: why, Inputs: k.Inputs()})
@@ -71,7 +72,7 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 
 	stale := w.stale(k.Name, entry.Definition)
 	sealed := had && !old.Omitted
-	edited := sealed && ciphertextDigest(w.inFile[k.Name]) != old.Ciphertext
+	edited := sealed && tree.CiphertextDigest(w.inFile[k.Name]) != old.Ciphertext
 	keep := func(why string) {
 		w.entry.Keys[k.Name] = old
 		w.ciphertexts[k.Name] = w.inFile[k.Name]
@@ -119,7 +120,7 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	case !sealed:
 	case old.Tag == "":
 		stale = append(stale, "it was sealed without "+plan.LockKey)
-	case verifyTag(lockKey, w.previous, k.Name, old, c.bytes):
+	case tree.VerifyTag(lockKey, w.previous, k.Name, old, c.bytes):
 		if !e.stamped(w, k.Name) {
 			e.forged(w, k)
 			return
@@ -150,13 +151,13 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 func (e *emission) stamped(w *work, key string) bool {
 	lockKey, _ := e.lockKey()
 	old := w.previous.Keys[key]
-	return e.oldLock.Version < 2 || old.Tag == "" && old.Stamp == "" || verifyStamp(lockKey, w.previous, key, old)
+	return e.oldLock.Version < 2 || old.Tag == "" && old.Stamp == "" || tree.VerifyStamp(lockKey, w.previous, key, old)
 }
 
 // forged reports an entry of which the value is as it was, and something else is not.
 func (e *emission) forged(w *work, k plan.Key) {
-	w.diagnostics.Errorf(plan.CodeLockTimes, k.Pos, "restore "+LockFile+" from Git; if that is not to be had, `victorgen rotate` makes a value that is new in any case",
-		"%s: what it says of key %q of secret %s is not what was written, such as when its value last changed", LockFile, k.Name, w.id())
+	w.diagnostics.Errorf(plan.CodeLockTimes, k.Pos, "restore "+tree.LockFile+" from Git; if that is not to be had, `victorgen rotate` makes a value that is new in any case",
+		"%s: what it says of key %q of secret %s is not what was written, such as when its value last changed", tree.LockFile, k.Name, w.id())
 }
 
 // stamp stamps the entries of a secret. What was made with another lock key, and
@@ -164,7 +165,7 @@ func (e *emission) forged(w *work, k plan.Key) {
 func (w *work) stamp(lockKey []byte) {
 	for name, k := range w.entry.Keys {
 		if sealed := w.isPending(name); lockKey != nil && k.Tag != "" && (sealed || !w.rekeyed) {
-			k.Stamp = stampOf(lockKey, w.entry, name, k)
+			k.Stamp = tree.StampOf(lockKey, w.entry, name, k)
 			w.entry.Keys[name] = k
 		}
 	}
@@ -203,7 +204,7 @@ func (w *work) stale(key, definition string) []string {
 	}
 	if text, ok := w.inFile[key]; !ok {
 		why = append(why, "its ciphertext is missing from "+w.previous.File)
-	} else if ciphertextDigest(text) != old.Ciphertext {
+	} else if tree.CiphertextDigest(text) != old.Ciphertext {
 		why = append(why, "its ciphertext was edited by hand")
 	}
 	return why

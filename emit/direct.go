@@ -3,6 +3,7 @@ package emit
 import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // Rendered is a secret with its values, for those who write it themselves.
@@ -14,7 +15,9 @@ type Rendered struct {
 }
 
 // String names the Secret: NAMESPACE/NAME.
-func (r Rendered) String() string { return secretID{r.Namespace, r.Name}.String() }
+func (r Rendered) String() string {
+	return tree.SecretID{Namespace: r.Namespace, Name: r.Name}.String()
+}
 
 // Render makes the Secrets of a plan from values, of which none may be
 // Unreadable that a key needs: without a sealed copy nothing could stand in. The
@@ -24,7 +27,7 @@ func Render(p *plan.Plan, values value.Set) ([]Rendered, plan.Diagnostics) {
 	var all []Rendered
 	var ds plan.Diagnostics
 	for _, s := range p.Secrets {
-		r := Rendered{Secret: s, Labels: Labels(p, s.Labels), Data: map[string]value.Value{}, LeftOut: map[string]string{}}
+		r := Rendered{Secret: s, Labels: tree.Labels(p, s.Labels), Data: map[string]value.Value{}, LeftOut: map[string]string{}}
 		size := 0
 		for _, k := range s.Keys {
 			c, ok := contentOf(k, r.String(), p, values, &ds)

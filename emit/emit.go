@@ -1,8 +1,8 @@
 // Package emit turns a plan and its values into the tree of files that is
 // deployed. A [plan.Plan], a [value.Set] and the tree that is there already
-// flow in, a [Tree] flows out; [Tree.Write] puts it in place of the old one.
+// flow in, a [tree.Tree] flows out; its Write puts it in place of the old one.
 //
-// A plaintext leaves this package only through a [Sealer]: no file, report,
+// A plaintext leaves this package only through a [sealing.Sealer]: no file, report,
 // diagnostic or temporary file ever holds one. There is no clock, version or
 // host name in a tree but for the times at which something was sealed, and
 // what need not be sealed anew stays as it is, byte for byte.
@@ -22,13 +22,16 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/alerts"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // Options are what a test may want to hold still. The zero value is for use.
 type Options struct {
-	Sealer Sealer           // nil is Kubeseal
+	Sealer sealing.Sealer   // nil is Kubeseal
 	Now    func() time.Time // nil is time.Now
 	// Accept are fingerprints of certificates, SHA-256 in hex, that may be sealed
 	// for though the tree was sealed for others: what the command line says, or a
@@ -42,7 +45,7 @@ type Options struct {
 // Report says what was done for each key. It holds no values.
 type Report struct {
 	Secrets []SecretReport `json:"secrets"` // in the order of the plan
-	Alerts  *Alerts        `json:"-"`       // the alerting rules of the tree; nil is none
+	Alerts  *alerts.Set    `json:"-"`       // the alerting rules of the tree; nil is none
 	// Certificates are those that the tree is sealed for.
 	Certificates []CertificateUse `json:"certificates,omitempty"`
 	// Dropped are the inputs whose previous values were in the tree before, and have
@@ -80,24 +83,24 @@ const (
 )
 
 // Emit makes the tree of a plan. It writes nothing. old is the tree that is
-// there now, as [ReadTree] returns it; nil is none.
+// there now, as [tree.Read] returns it; nil is none.
 //
 // A key whose value, definition, certificate and scope are those of its entry
 // in the old lock keeps its ciphertext. If its value cannot be compared, for
 // it or the lock key cannot be read, the ciphertext is kept if all the rest is
 // as it was, else that is an error. Diagnostics come all at once; with an
 // error among them the tree is nil.
-func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Options) (*Tree, Report, plan.Diagnostics) {
+func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *tree.Tree, o Options) (*tree.Tree, Report, plan.Diagnostics) {
 	if o.Sealer == nil {
-		o.Sealer = Kubeseal{}
+		o.Sealer = sealing.Kubeseal{}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if old == nil {
-		old = &Tree{}
+		old = &tree.Tree{}
 	}
-	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), oldLock: &lock{}, accept: o.Accept, consumers: o.Consumers}
+	e := &emission{plan: p, values: values, old: old, sealer: o.Sealer, now: o.Now().UTC().Truncate(time.Second), oldLock: &tree.Lock{}, accept: o.Accept, consumers: o.Consumers}
 	t, ds := e.run(ctx)
 	ds.Sort()
 	if ds.HasErrors() {
@@ -110,28 +113,28 @@ func Emit(ctx context.Context, p *plan.Plan, values value.Set, old *Tree, o Opti
 type emission struct {
 	plan      *plan.Plan
 	values    value.Set
-	old       *Tree
-	sealer    Sealer
+	old       *tree.Tree
+	sealer    sealing.Sealer
 	now       time.Time
-	oldLock   *lock // an empty one if there is none
+	oldLock   *tree.Lock // an empty one if there is none
 	accept    []string
 	consumers []plan.Consumer
 	expired   map[string]plan.Diagnostics // what is wrong with certificates that have ended, by path
 	rekeyed   bool                        // the old lock was made with another lock key
 	secrets   []*work
-	alerts    *Alerts
+	alerts    *alerts.Set
 }
 
 // work is one secret on its way into the tree. Each of the parallel steps has
 // one at a time to itself.
 type work struct {
 	plan.Secret
-	cert     *Certificate      // nil if it cannot be used, which is an error
-	file     string            // in the tree
-	previous lockedSecret      // of the old lock
-	inFile   map[string]string // the ciphertexts of the old tree
+	cert     *sealing.Certificate // nil if it cannot be used, which is an error
+	file     string               // in the tree
+	previous tree.LockedSecret    // of the old lock
+	inFile   map[string]string    // the ciphertexts of the old tree
 
-	entry       lockedSecret // for the new lock
+	entry       tree.LockedSecret // for the new lock
 	keys        []KeyReport
 	pending     []*pendingKey
 	rekeyed     bool         // the old lock was made with another lock key
@@ -150,20 +153,20 @@ type work struct {
 type pendingKey struct {
 	name       string
 	content    []byte
-	entry      lockedKey // but for Ciphertext and Tag
-	ciphertext string    // in base64
+	entry      tree.LockedKey // but for Ciphertext and Tag
+	ciphertext string         // in base64
 }
 
 // id names the secret in messages.
 func (w *work) id() string { return w.Namespace + "/" + w.Name }
 
-func (e *emission) run(ctx context.Context) (*Tree, plan.Diagnostics) {
+func (e *emission) run(ctx context.Context) (*tree.Tree, plan.Diagnostics) {
 	previous, ds := e.previous()
 	if ds.HasErrors() {
 		return nil, ds // all that follows would but say that it misses the lock
 	}
 	e.settle()
-	ds = append(e.prepare(previous), e.oldLock.checkPlace(e.plan)...)
+	ds = append(e.prepare(previous), e.oldLock.CheckPlace(e.plan)...)
 	parallel(ctx, e.secrets, func(w *work) {
 		if w.Delivery.Kind == plan.External {
 			e.refer(w)
@@ -203,33 +206,33 @@ func parallel[T any](ctx context.Context, items []T, do func(T)) {
 
 // previous returns what the old lock says of each secret, and keeps what it says
 // of inputs.
-func (e *emission) previous() (map[secretID]lockedSecret, plan.Diagnostics) {
-	secrets := map[secretID]lockedSecret{}
+func (e *emission) previous() (map[tree.SecretID]tree.LockedSecret, plan.Diagnostics) {
+	secrets := map[tree.SecretID]tree.LockedSecret{}
 	l, ds := e.old.Lock()
 	if l != nil {
 		for _, s := range l.Secrets {
-			secrets[secretID{s.Namespace, s.Name}] = s
+			secrets[tree.SecretID{Namespace: s.Namespace, Name: s.Name}] = s
 		}
-		ds = append(ds, l.checkTimes(e.now)...)
+		ds = append(ds, l.CheckTimes(e.now)...)
 		e.oldLock = l
 		if key, known := e.lockKey(); known && key != nil {
-			e.rekeyed = l.stampsFail(key)
+			e.rekeyed = l.StampsFail(key)
 		}
 	}
 	return secrets, ds
 }
 
 // prepare lays out the work on each secret, and reads the certificates.
-func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics {
+func (e *emission) prepare(previous map[tree.SecretID]tree.LockedSecret) plan.Diagnostics {
 	var ds plan.Diagnostics
-	certificates, problems, expired := certificatesOf(e.plan, e.now)
+	certificates, problems, expired := sealing.Certificates(e.plan, e.now)
 	e.expired = expired
-	ds = append(append(ds, problems...), checkPins(e.oldLock, e.plan, certificates, e.accept)...)
-	files := fileNames(e.plan)
+	ds = append(append(ds, problems...), sealing.CheckPins(e.oldLock, e.plan, certificates, e.accept)...)
+	files := tree.FileNames(e.plan)
 	for i, s := range e.plan.Secrets {
-		if _, known := sealingScopes[s.Delivery.Scope]; s.Delivery.Kind != plan.External && (s.Delivery.Kind != plan.Sealed || !known) {
+		if _, known := sealing.Scopes[s.Delivery.Scope]; s.Delivery.Kind != plan.External && (s.Delivery.Kind != plan.Sealed || !known) {
 			// A contract can't ask for it unless this is behind the schema.
-			ds.Errorf(plan.CodeCannotSeal, s.Pos, "", "secret %s has delivery %q of scope %q, which nothing here can make", secretID{s.Namespace, s.Name}, s.Delivery.Kind, s.Delivery.Scope)
+			ds.Errorf(plan.CodeCannotSeal, s.Pos, "", "secret %s has delivery %q of scope %q, which nothing here can make", tree.SecretID{Namespace: s.Namespace, Name: s.Name}, s.Delivery.Kind, s.Delivery.Scope)
 			continue
 		}
 		cert := certificates[s.Delivery.Certificate]
@@ -237,8 +240,8 @@ func (e *emission) prepare(previous map[secretID]lockedSecret) plan.Diagnostics 
 			Secret:      s,
 			cert:        cert,
 			file:        files[i],
-			previous:    previous[secretID{s.Namespace, s.Name}],
-			entry:       lockedSecret{Namespace: s.Namespace, Name: s.Name, Scope: s.Delivery.Scope, Keys: map[string]lockedKey{}},
+			previous:    previous[tree.SecretID{Namespace: s.Namespace, Name: s.Name}],
+			entry:       tree.LockedSecret{Namespace: s.Namespace, Name: s.Name, Scope: s.Delivery.Scope, Keys: map[string]tree.LockedKey{}},
 			ciphertexts: map[string]string{},
 			rekeyed:     e.rekeyed,
 		}
@@ -265,7 +268,7 @@ func (e *emission) seal(ctx context.Context) plan.Diagnostics {
 		}
 	}
 	parallel(ctx, jobs, func(j *job) {
-		sealed, err := e.sealer.Seal(j.w.cert.Public, j.content, label(j.w.Secret))
+		sealed, err := e.sealer.Seal(j.w.cert.Public, j.content, sealing.Label(j.w.Secret))
 		j.ciphertext, j.err = base64.StdEncoding.EncodeToString(sealed), err
 	})
 	var ds plan.Diagnostics
@@ -278,45 +281,45 @@ func (e *emission) seal(ctx context.Context) plan.Diagnostics {
 }
 
 // tree makes the files, and has kustomize build them.
-func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
+func (e *emission) tree(ctx context.Context) (*tree.Tree, plan.Diagnostics) {
 	lockKey, _ := e.lockKey()
 	parallel(ctx, e.secrets, func(w *work) {
 		if w.Delivery.Kind == plan.External {
 			if len(w.references.inputs) > 0 {
-				w.manifest, w.err = manifestOf(externalSecret(w, e.plan))
+				w.manifest, w.err = tree.ManifestOf(externalSecret(w, e.plan))
 			}
 			return
 		}
 		for _, k := range w.pending {
-			k.entry.Ciphertext = ciphertextDigest(k.ciphertext)
+			k.entry.Ciphertext = tree.CiphertextDigest(k.ciphertext)
 			if lockKey != nil {
-				k.entry.Tag = tagOf(lockKey, w.entry, k.name, k.entry, k.content)
+				k.entry.Tag = tree.TagOf(lockKey, w.entry, k.name, k.entry, k.content)
 			}
 			w.entry.Keys[k.name] = k.entry
 			w.ciphertexts[k.name] = k.ciphertext
 		}
 		if len(w.ciphertexts) > 0 {
-			w.manifest, w.err = sealedSecret(w.Secret, e.plan, w.ciphertexts)
+			w.manifest, w.err = sealing.Manifest(w.Secret, e.plan, w.ciphertexts)
 		}
 	})
 	var ds plan.Diagnostics
-	t := &Tree{Files: map[string][]byte{}}
-	var secrets []secretID // in the tree
+	t := &tree.Tree{Files: map[string][]byte{}}
+	var secrets []tree.SecretID // in the tree
 	version := e.version()
-	l := &lock{Version: version, Environment: e.plan.Environment, Inputs: e.registry(version), Certificates: e.noted(lockKey)}
+	l := &tree.Lock{Version: version, Environment: e.plan.Environment, Inputs: e.registry(version), Certificates: e.noted(lockKey)}
 	for _, w := range e.secrets {
-		w.entry.about = l.Certificates[w.entry.Certificate]
+		w.entry.About = l.Certificates[w.entry.Certificate]
 		w.stamp(lockKey)
 		if w.err != nil {
 			hint := ""
-			if errors.Is(w.err, errCharacter) {
+			if errors.Is(w.err, tree.ErrCharacter) {
 				hint = "take it out of annotations and of what an external secret has in plain text; what is sealed may hold any"
 			}
 			ds.Errorf(plan.CodeCannotSeal, w.Pos, hint, "secret %s cannot be written: %v", w.id(), w.err)
 		}
 		if w.manifest != nil {
 			t.Files[w.file], w.entry.File = w.manifest, w.file
-			secrets = append(secrets, secretID{w.Namespace, w.Name})
+			secrets = append(secrets, tree.SecretID{Namespace: w.Namespace, Name: w.Name})
 		}
 		if w.Delivery.Kind == plan.Sealed {
 			l.Secrets = append(l.Secrets, w.entry)
@@ -340,49 +343,49 @@ func (e *emission) tree(ctx context.Context) (*Tree, plan.Diagnostics) {
 	objects := len(secrets) + stores
 	access, rights, err := accessManifest(e.plan, secrets)
 	if err != nil {
-		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", AccessFile, err)
+		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", tree.AccessFile, err)
 	} else if rights > 0 {
-		t.Files[AccessFile] = access
+		t.Files[tree.AccessFile] = access
 		objects += rights
 	}
-	if e.alerts = alertsOf(e.plan, historyOf(e.plan, l), e.alertSecrets(), e.stores()); e.alerts != nil {
-		if t.Files[alertsFile], err = e.alerts.Manifest(); err != nil {
-			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", alertsFile, err)
+	if e.alerts = alerts.Of(e.plan, tree.HistoryOf(e.plan, l), e.alertSecrets(), e.stores()); e.alerts != nil {
+		if t.Files[tree.AlertsFile], err = e.alerts.Manifest(); err != nil {
+			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", tree.AlertsFile, err)
 		}
 		objects++
 	}
-	if t.Files[KustomizationFile], err = marshalKustomization(slices.Sorted(maps.Keys(t.Files))); err != nil {
-		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", KustomizationFile, err)
+	if t.Files[tree.KustomizationFile], err = tree.Kustomization(slices.Sorted(maps.Keys(t.Files))); err != nil {
+		ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", tree.KustomizationFile, err)
 	}
 	large, problems := e.checkObjects(t)
 	ds = append(ds, problems...)
 	if e.plan.ArgoCD != nil {
-		if t.Files[ApplicationFile], err = manifest(application(e.plan, large)); err != nil {
-			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", ApplicationFile, err)
+		if t.Files[tree.ApplicationFile], err = tree.Manifest(application(e.plan, large)); err != nil {
+			ds.Errorf(plan.CodeKustomize, nil, "", "%s cannot be written: %v", tree.ApplicationFile, err)
 		}
 	}
 	if w := e.plan.Workloads; w != nil && w.Restart != "" {
-		if component, err := restartComponent(e.plan, e.consumers, l); err != nil {
-			ds.Errorf(plan.CodeKustomize, w.Pos, "", "%s cannot be written: %v", RestartFile, err)
+		if component, err := tree.RestartComponent(e.plan, e.consumers, l); err != nil {
+			ds.Errorf(plan.CodeKustomize, w.Pos, "", "%s cannot be written: %v", tree.RestartFile, err)
 		} else if component != nil {
-			t.Files[RestartFile] = component
+			t.Files[tree.RestartFile] = component
 		}
 	}
 	l.Files = slices.Sorted(maps.Keys(t.Files))
 	// The lock is no part of what kustomize builds, so make it meanwhile.
 	var lockText []byte
 	var wg crash.Group
-	wg.Go(func() { lockText = l.marshal() })
+	wg.Go(func() { lockText = l.Marshal() })
 	if !e.unchanged(t) { // which was built before it was written
-		ds = append(ds, t.kustomize(objects)...)
+		ds = append(ds, t.Kustomize(objects)...)
 	}
 	wg.Wait()
-	t.Files[LockFile] = lockText
+	t.Files[tree.LockFile] = lockText
 	return t, ds
 }
 
 // unchanged reports whether all files of t, which has no lock yet, are there already.
-func (e *emission) unchanged(t *Tree) bool {
+func (e *emission) unchanged(t *tree.Tree) bool {
 	for name, data := range t.Files {
 		if was, ok := e.old.Files[name]; !ok || !bytes.Equal(was, data) {
 			return false
@@ -392,12 +395,12 @@ func (e *emission) unchanged(t *Tree) bool {
 }
 
 // alertSecrets are the secrets of the tree, as far as alerts go by them.
-func (e *emission) alertSecrets() (all []alertSecret) {
+func (e *emission) alertSecrets() (all []alerts.Secret) {
 	for _, w := range e.secrets {
 		if w.manifest == nil {
 			continue
 		}
-		s := alertSecret{ID: secretID{w.Namespace, w.Name}, SealedFor: w.cert}
+		s := alerts.Secret{ID: tree.SecretID{Namespace: w.Namespace, Name: w.Name}, SealedFor: w.cert}
 		for _, name := range slices.Sorted(maps.Keys(w.references.inputs)) {
 			s.Fetched = append(s.Fetched, w.references.inputs[name])
 		}
@@ -421,8 +424,8 @@ func (e *emission) storeNamespaces() map[string][]string {
 }
 
 // stores returns the stores that external secrets refer to.
-func (e *emission) stores() []storeID {
-	var stores []storeID
+func (e *emission) stores() []alerts.StoreID {
+	var stores []alerts.StoreID
 	namespaces := e.storeNamespaces()
 	for _, src := range e.plan.Sources {
 		for _, namespace := range namespaces[src.Name] {
@@ -430,7 +433,7 @@ func (e *emission) stores() []storeID {
 			if ref.Kind == shape.ClusterSecretStoreKind {
 				namespace = ""
 			}
-			if id := (storeID{ref.Kind, namespace, ref.Name}); !slices.Contains(stores, id) {
+			if id := (alerts.StoreID{Kind: ref.Kind, Namespace: namespace, Name: ref.Name}); !slices.Contains(stores, id) {
 				stores = append(stores, id)
 			}
 		}
@@ -440,7 +443,7 @@ func (e *emission) stores() []storeID {
 
 // addStores adds what the external secrets refer to: the stores, and what generates
 // in the cluster. It returns how many objects that is.
-func (e *emission) addStores(t *Tree) (objects int, err error) {
+func (e *emission) addStores(t *tree.Tree) (objects int, err error) {
 	namespaces := e.storeNamespaces()
 	generated := map[string]string{} // by input: the first namespace that uses it, which is enough
 	for _, w := range e.secrets {
@@ -450,23 +453,23 @@ func (e *emission) addStores(t *Tree) (objects int, err error) {
 			}
 		}
 	}
-	add := func(file string, documents []document, failed error) {
+	add := func(file string, documents []tree.Document, failed error) {
 		if failed == nil {
 			objects += len(documents)
-			t.Files[file], failed = manifest(documents...)
+			t.Files[file], failed = tree.Manifest(documents...)
 		}
 		err = cmp.Or(err, failed)
 	}
 	for _, src := range e.plan.Sources {
 		if len(namespaces[src.Name]) > 0 && src.Store.Existing == "" {
 			documents, err := secretStores(src, e.plan, namespaces[src.Name])
-			add(path.Join(storesDir, fileName(src.Store.Name)), documents, err)
+			add(path.Join(tree.StoresDir, tree.FileName(src.Store.Name)), documents, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(generated)) {
 		in, _ := e.plan.Input(name)
 		documents, err := generator(in, e.plan, generated[name])
-		add(path.Join(generatorsDir, fileName(generatorName(in, e.plan))), documents, err)
+		add(path.Join(tree.GeneratorsDir, tree.FileName(generatorName(in, e.plan))), documents, err)
 	}
 	return objects, err
 }

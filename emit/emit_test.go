@@ -18,6 +18,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 var day = emittest.Day
@@ -108,13 +109,13 @@ func testValues() value.Set {
 	}
 }
 
-func mustEmit(t testing.TB, p *plan.Plan, values value.Set, old *Tree, o Options) (*Tree, Report) {
+func mustEmit(t testing.TB, p *plan.Plan, values value.Set, old *tree.Tree, o Options) (*tree.Tree, Report) {
 	t.Helper()
-	tree, report, ds := Emit(context.Background(), p, values, old, o)
+	built, report, ds := Emit(context.Background(), p, values, old, o)
 	if len(ds) > 0 {
 		t.Fatalf("diagnostics: %v", ds)
 	}
-	return tree, report
+	return built, report
 }
 
 // states lists what became of each key: "app/password: kept (unchanged)".
@@ -128,41 +129,41 @@ func states(r Report) []string {
 	return list
 }
 
-func readLockOf(t testing.TB, tree *Tree) *lock {
+func readLockOf(t testing.TB, built *tree.Tree) *tree.Lock {
 	t.Helper()
-	l, ds := tree.Lock()
+	l, ds := built.Lock()
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
 	return l
 }
 
-func entryOf(t testing.TB, tree *Tree, secret, key string) lockedKey {
+func entryOf(t testing.TB, built *tree.Tree, secret, key string) tree.LockedKey {
 	t.Helper()
-	for _, s := range readLockOf(t, tree).Secrets {
+	for _, s := range readLockOf(t, built).Secrets {
 		if k, ok := s.Keys[key]; ok && s.Name == secret {
 			return k
 		}
 	}
 	t.Fatalf("the lock has no %s/%s", secret, key)
-	return lockedKey{}
+	return tree.LockedKey{}
 }
 
 // edit returns a copy of the tree in which old is replaced in one file.
-func edit(t testing.TB, tree *Tree, file, old, new string) *Tree {
+func edit(t testing.TB, built *tree.Tree, file, old, new string) *tree.Tree {
 	t.Helper()
-	if !bytes.Contains(tree.Files[file], []byte(old)) {
-		t.Fatalf("%s does not contain %q:\n%s", file, old, tree.Files[file])
+	if !bytes.Contains(built.Files[file], []byte(old)) {
+		t.Fatalf("%s does not contain %q:\n%s", file, old, built.Files[file])
 	}
-	c := &Tree{Files: maps.Clone(tree.Files)}
+	c := &tree.Tree{Files: maps.Clone(built.Files)}
 	c.Files[file] = bytes.Replace(c.Files[file], []byte(old), []byte(new), 1)
 	return c
 }
 
 // changedLines returns, for each file, the lines of new that old has not.
-func changedLines(old, new *Tree) map[string][]string {
+func changedLines(old, new *tree.Tree) map[string][]string {
 	changed := map[string][]string{}
-	for _, c := range Diff(old, new) {
+	for _, c := range tree.Diff(old, new) {
 		before := strings.Split(string(old.Files[c.Path]), "\n")
 		after := strings.Split(string(new.Files[c.Path]), "\n")
 		for i, line := range after {
@@ -183,11 +184,11 @@ func TestGolden(t *testing.T) {
 	p.Secrets = slices.Insert(p.Secrets, 0, other)
 	o := at(day)
 	o.Sealer = emittest.Sealer{}
-	tree, _ := mustEmit(t, p, testValues(), nil, o)
+	built, _ := mustEmit(t, p, testValues(), nil, o)
 
 	var got txtar.Archive
-	for _, name := range slices.Sorted(maps.Keys(tree.Files)) {
-		got.Files = append(got.Files, txtar.File{Name: name, Data: tree.Files[name]})
+	for _, name := range slices.Sorted(maps.Keys(built.Files)) {
+		got.Files = append(got.Files, txtar.File{Name: name, Data: built.Files[name]})
 	}
 	const golden = "testdata/tree.txtar"
 	if os.Getenv("VICTORGEN_UPDATE") != "" {
@@ -208,7 +209,7 @@ func TestReport(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Secrets = append(p.Secrets, secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "xtra", "api-key", "API_KEY"))
-	tree, got := mustEmit(t, p, testValues(), nil, at(day))
+	built, got := mustEmit(t, p, testValues(), nil, at(day))
 	want := Report{Secrets: []SecretReport{
 		{Namespace: "victor", Name: "app", File: "secrets/app.yaml", Keys: []KeyReport{
 			{Name: "api-key", State: LeftOut, Why: "API_KEY is absent", Inputs: []string{"API_KEY"}},
@@ -232,10 +233,10 @@ func TestReport(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if _, ok := tree.Files["secrets/xtra.yaml"]; ok {
+	if _, ok := built.Files["secrets/xtra.yaml"]; ok {
 		t.Error("a secret without keys has a file")
 	}
-	if !entryOf(t, tree, "xtra", "api-key").Omitted {
+	if !entryOf(t, built, "xtra", "api-key").Omitted {
 		t.Error("the lock does not say that the key is left out")
 	}
 }
@@ -265,7 +266,7 @@ func TestQuiet(t *testing.T) {
 	ciphertext, _, _ := strings.Cut(strings.SplitAfter(string(third.Files["secrets/app.yaml"]), "password: ")[1], "\n")
 	want := map[string][]string{
 		"secrets/app.yaml": {"password: " + ciphertext},
-		LockFile: {
+		tree.LockFile: {
 			fmt.Sprintf("ciphertext: %q", e.Ciphertext), fmt.Sprintf("tag: %q", e.Tag), fmt.Sprintf("stamp: %q", e.Stamp),
 			"sealed: 2026-02-08T04:05:06Z", "changed: 2026-02-08T04:05:06Z",
 		},
@@ -280,88 +281,88 @@ func TestReseal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		change  func(t *testing.T, p *plan.Plan, values value.Set, old *Tree) *Tree
+		change  func(t *testing.T, p *plan.Plan, values value.Set, old *tree.Tree) *tree.Tree
 		why     string // of app/password
 		others  bool   // are the others sealed anew too?
 		changed bool   // is the value taken for a new one?
 		code    plan.Code
 	}{{
 		name: "value", why: "the value changed", changed: true,
-		change: func(_ *testing.T, p *plan.Plan, values value.Set, old *Tree) *Tree {
+		change: func(_ *testing.T, p *plan.Plan, values value.Set, old *tree.Tree) *tree.Tree {
 			values["DB_PASSWORD"] = present("new")
 			return old
 		},
 	}, {
 		name: "certificate", why: "the certificate changed", others: true,
-		change: func(t *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Delivery.Certificate = emittest.CertFile(t, 1)
 			return old
 		},
 	}, {
 		name: "certificate and value", why: "the certificate changed, the value changed", others: true, changed: true,
-		change: func(t *testing.T, p *plan.Plan, values value.Set, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, values value.Set, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Delivery.Certificate = emittest.CertFile(t, 1)
 			values["DB_PASSWORD"] = present("new")
 			return old
 		},
 	}, {
 		name: "scope", why: "the scope changed from strict to namespace-wide", others: true,
-		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
+		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Delivery.Scope = plan.NamespaceWide
 			return old
 		},
 	}, {
 		name: "namespace", why: "it was not sealed before", others: true, changed: true,
-		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
+		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Namespace = "other"
 			return old
 		},
 	}, {
 		name: "name", why: "it was not sealed before", others: true, changed: true,
-		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
+		change: func(_ *testing.T, p *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Name = "apple"
 			return old
 		},
 	}, {
 		name: "definition", why: "its definition changed",
-		change: func(t *testing.T, p *plan.Plan, _ value.Set, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Keys[3] = key(t, "password", "{{.DB_PASSWORD}}")
 			return old
 		},
 	}, {
 		name: "ciphertext edited", why: "its ciphertext was edited by hand", code: plan.CodeEdited,
-		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *Tree) *Tree {
+		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
 			return edit(t, old, "secrets/app.yaml", "\n    password: A", "\n    password: B")
 		},
 	}, {
 		name: "ciphertext of another key", why: "its ciphertext was edited by hand", code: plan.CodeEdited,
-		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *Tree) *Tree {
-			swapped := ciphertextsOf(old.Files["secrets/app.yaml"])
+		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
+			swapped := tree.Ciphertexts(old.Files["secrets/app.yaml"])
 			return edit(t, old, "secrets/app.yaml", swapped["password"], swapped["region"])
 		},
 	}, {
 		name: "ciphertext removed", why: "its ciphertext is missing from secrets/app.yaml", code: plan.CodeEdited,
-		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *Tree) *Tree {
+		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
 			return edit(t, old, "secrets/app.yaml", "\n    password:", "\n    passwort:")
 		},
 	}, {
 		name: "ciphertext and its digest edited", why: "the value changed", changed: true,
-		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *Tree) *Tree {
-			text := ciphertextsOf(old.Files["secrets/app.yaml"])["password"]
+		change: func(t *testing.T, _ *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
+			text := tree.Ciphertexts(old.Files["secrets/app.yaml"])["password"]
 			old = edit(t, old, "secrets/app.yaml", text, "AAAA")
-			return edit(t, old, LockFile, ciphertextDigest(text), ciphertextDigest("AAAA"))
+			return edit(t, old, tree.LockFile, tree.CiphertextDigest(text), tree.CiphertextDigest("AAAA"))
 		},
 	}, {
 		name: "lock key", why: "VICTORGEN_LOCK_KEY changed", others: true, changed: true,
-		change: func(_ *testing.T, _ *plan.Plan, values value.Set, old *Tree) *Tree {
+		change: func(_ *testing.T, _ *plan.Plan, values value.Set, old *tree.Tree) *tree.Tree {
 			values[plan.LockKey] = present("another")
 			return old
 		},
 	}, {
 		name: "no lock", why: "it was not sealed before", others: true, changed: true,
-		change: func(_ *testing.T, _ *plan.Plan, _ value.Set, old *Tree) *Tree {
-			c := &Tree{Files: maps.Clone(old.Files)}
-			delete(c.Files, LockFile)
+		change: func(_ *testing.T, _ *plan.Plan, _ value.Set, old *tree.Tree) *tree.Tree {
+			c := &tree.Tree{Files: maps.Clone(old.Files)}
+			delete(c.Files, tree.LockFile)
 			return c
 		},
 	}}
@@ -410,11 +411,11 @@ func TestReseal(t *testing.T) {
 func TestChangedSurvivesKeeping(t *testing.T) {
 	t.Parallel()
 	p, values := testPlan(t, emittest.CertFile(t, 0)), testValues()
-	tree, _ := mustEmit(t, p, values, nil, at(day))
+	built, _ := mustEmit(t, p, values, nil, at(day))
 	p.Secrets[0].Delivery.Certificate = emittest.CertFile(t, 1)
-	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 1)))
-	tree, _ = mustEmit(t, p, values, tree, at(day.AddDate(0, 0, 2)))
-	e := entryOf(t, tree, "app", "password")
+	built, _ = mustEmit(t, p, values, built, at(day.AddDate(0, 0, 1)))
+	built, _ = mustEmit(t, p, values, built, at(day.AddDate(0, 0, 2)))
+	e := entryOf(t, built, "app", "password")
 	if got, want := e.Changed.Format(time.DateOnly)+" "+e.Sealed.Format(time.DateOnly), "2026-02-03 2026-02-04"; got != want {
 		t.Errorf("changed and sealed on %s, want %s", got, want)
 	}
@@ -428,8 +429,8 @@ func TestWithoutLockKey(t *testing.T) {
 			p, values := testPlan(t, emittest.CertFile(t, 0)), testValues()
 			values[plan.LockKey] = r
 			first, _ := mustEmit(t, p, values, nil, at(day))
-			if bytes.Contains(first.Files[LockFile], []byte("tag:")) {
-				t.Errorf("tags without a key:\n%s", first.Files[LockFile])
+			if bytes.Contains(first.Files[tree.LockFile], []byte("tag:")) {
+				t.Errorf("tags without a key:\n%s", first.Files[tree.LockFile])
 			}
 			_, report := mustEmit(t, p, values, first, at(day))
 			if got, want := states(report)[3], "app/password: sealed (without VICTORGEN_LOCK_KEY it is sealed anew each time)"; got != want {
@@ -466,29 +467,29 @@ func TestOffline(t *testing.T) {
 
 	tests := []struct {
 		name   string
-		change func(t *testing.T, p *plan.Plan, old *Tree) *Tree
+		change func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree
 		want   []string
 	}{{
 		name:   "nothing sealed before",
-		change: func(*testing.T, *plan.Plan, *Tree) *Tree { return nil },
+		change: func(*testing.T, *plan.Plan, *tree.Tree) *tree.Tree { return nil },
 		want:   []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and a sealed copy cannot stand in: it was not sealed before`},
 	}, {
 		name: "definition",
-		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Keys[3] = key(t, "password", "{{.DB_PASSWORD}}")
 			return old
 		},
 		want: []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and a sealed copy cannot stand in: its definition changed`},
 	}, {
 		name: "literal",
-		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Keys[2] = key(t, "literal", "=other")
 			return old
 		},
 		want: []string{`key "literal" of secret victor/app: VICTORGEN_LOCK_KEY cannot be read, and a sealed copy cannot stand in: its definition changed`},
 	}, {
 		name: "default of a setting",
-		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			us := "us"
 			p.Inputs[5].Default = &us
 			return old
@@ -499,20 +500,20 @@ func TestOffline(t *testing.T) {
 		},
 	}, {
 		name: "certificate",
-		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			p.Secrets[1].Delivery.Certificate = emittest.CertFile(t, 1)
 			return old
 		},
 		want: []string{`key "key" of secret victor/cluster: KEY cannot be read, and a sealed copy cannot stand in: the certificate changed`},
 	}, {
 		name: "edited",
-		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			return edit(t, old, "secrets/cluster.yaml", "    key: A", "    key: B")
 		},
 		want: []string{`key "key" of secret victor/cluster: KEY cannot be read, and a sealed copy cannot stand in: its ciphertext was edited by hand`},
 	}, {
 		name: "left out before",
-		change: func(t *testing.T, p *plan.Plan, old *Tree) *Tree {
+		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Keys[0] = key(t, "api-key", "{{with .API_KEY}}{{.}}{{end}}")
 			return old
 		},
@@ -522,7 +523,7 @@ func TestOffline(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			p := testPlan(t, p.Secrets[0].Delivery.Certificate)
-			tree, _, ds := Emit(context.Background(), p, nil, test.change(t, p, first), at(day))
+			built, _, ds := Emit(context.Background(), p, nil, test.change(t, p, first), at(day))
 			var got []string
 			for _, d := range ds {
 				if d.Code != plan.CodeCannotSeal || d.Severity != plan.Error || len(d.Pos) == 0 || d.Hint == "" {
@@ -539,7 +540,7 @@ func TestOffline(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
-			if tree != nil {
+			if built != nil {
 				t.Error("there is a tree in spite of errors")
 			}
 		})
@@ -587,8 +588,8 @@ func TestErrors(t *testing.T) {
 		p.Secrets[i].Delivery.Certificate = "/none.pem"
 		p.Secrets[i].Delivery.Pos = []plan.Pos{{File: "/contract.cue", Line: 1, Column: 1}}
 	}
-	tree, _, ds := Emit(context.Background(), p, values, nil, at(day))
-	if tree != nil {
+	built, _, ds := Emit(context.Background(), p, values, nil, at(day))
+	if built != nil {
 		t.Error("there is a tree in spite of errors")
 	}
 	var got []string
@@ -611,7 +612,7 @@ func TestNothingLeft(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
 	p.Secrets = []plan.Secret{secret(t, p.Secrets[0].Delivery.Certificate, plan.Strict, "app", "api-key", "API_KEY")}
-	if tree, _, ds := Emit(context.Background(), p, testValues(), nil, at(day)); tree != nil || len(ds) != 1 || ds[0].Code != plan.CodeLeftOut {
+	if built, _, ds := Emit(context.Background(), p, testValues(), nil, at(day)); built != nil || len(ds) != 1 || ds[0].Code != plan.CodeLeftOut {
 		t.Errorf("diagnostics: %v", ds)
 	}
 }
@@ -619,8 +620,8 @@ func TestNothingLeft(t *testing.T) {
 func TestBadOldLock(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
-	old := &Tree{Files: map[string][]byte{LockFile: []byte("version: 7\n")}}
-	if tree, _, ds := Emit(context.Background(), p, testValues(), old, at(day)); tree != nil || len(ds) != 1 || ds[0].Code != plan.CodeLockRead {
+	old := &tree.Tree{Files: map[string][]byte{tree.LockFile: []byte("version: 7\n")}}
+	if built, _, ds := Emit(context.Background(), p, testValues(), old, at(day)); built != nil || len(ds) != 1 || ds[0].Code != plan.CodeLockRead {
 		t.Errorf("diagnostics: %v", ds)
 	}
 }
@@ -636,8 +637,8 @@ func TestSealerFails(t *testing.T) {
 	p := testPlan(t, emittest.CertFile(t, 0))
 	o := at(day)
 	o.Sealer = brokenSealer{}
-	tree, _, ds := Emit(context.Background(), p, testValues(), nil, o)
-	if tree != nil || len(ds) != 7 || ds[0].Code != plan.CodeCannotSeal {
+	built, _, ds := Emit(context.Background(), p, testValues(), nil, o)
+	if built != nil || len(ds) != 7 || ds[0].Code != plan.CodeCannotSeal {
 		t.Errorf("diagnostics: %v", ds)
 	}
 }
@@ -647,7 +648,7 @@ func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	p := testPlan(t, emittest.CertFile(t, 0))
-	if tree, _, ds := Emit(ctx, p, testValues(), nil, at(day)); tree != nil || !ds.HasErrors() {
+	if built, _, ds := Emit(ctx, p, testValues(), nil, at(day)); built != nil || !ds.HasErrors() {
 		t.Errorf("diagnostics: %v", ds)
 	}
 }
@@ -656,17 +657,17 @@ func TestCancelled(t *testing.T) {
 func TestKustomize(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
-	if ds := tree.kustomize(3); len(ds) > 0 {
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
+	if ds := built.Kustomize(3); len(ds) > 0 {
 		t.Errorf("a good tree: %v", ds)
 	}
-	for name, bad := range map[string]*Tree{
-		"two fewer":    edit(t, tree, KustomizationFile, "- secrets/app.yaml\n", ""),
-		"missing file": edit(t, tree, KustomizationFile, "secrets/app.yaml", "secrets/none.yaml"),
-		"not YAML":     edit(t, tree, "secrets/app.yaml", "metadata:", "metadata"),
-		"twice":        {Files: map[string][]byte{KustomizationFile: []byte("resources: [a.yaml, b.yaml, c.yaml]"), "a.yaml": tree.Files["secrets/app.yaml"], "b.yaml": tree.Files["secrets/app.yaml"], "c.yaml": tree.Files["secrets/wide.yaml"]}},
+	for name, bad := range map[string]*tree.Tree{
+		"two fewer":    edit(t, built, tree.KustomizationFile, "- secrets/app.yaml\n", ""),
+		"missing file": edit(t, built, tree.KustomizationFile, "secrets/app.yaml", "secrets/none.yaml"),
+		"not YAML":     edit(t, built, "secrets/app.yaml", "metadata:", "metadata"),
+		"twice":        {Files: map[string][]byte{tree.KustomizationFile: []byte("resources: [a.yaml, b.yaml, c.yaml]"), "a.yaml": built.Files["secrets/app.yaml"], "b.yaml": built.Files["secrets/app.yaml"], "c.yaml": built.Files["secrets/wide.yaml"]}},
 	} {
-		if ds := bad.kustomize(3); len(ds) != 1 || ds[0].Code != plan.CodeKustomize {
+		if ds := bad.Kustomize(3); len(ds) != 1 || ds[0].Code != plan.CodeKustomize {
 			t.Errorf("%s: %v", name, ds)
 		}
 	}
@@ -678,7 +679,7 @@ func TestFileNames(t *testing.T) {
 		{Namespace: "a", Name: "app"}, {Namespace: "a", Name: "lone"}, {Namespace: "b", Name: "app"}, {Namespace: "main", Name: "app"},
 	}}
 	want := []string{"secrets/a/app.yaml", "secrets/lone.yaml", "secrets/b/app.yaml", "secrets/app.yaml"}
-	if diff := cmp.Diff(want, fileNames(p)); diff != "" {
+	if diff := cmp.Diff(want, tree.FileNames(p)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -692,8 +693,8 @@ func TestUnknownDelivery(t *testing.T) {
 	} {
 		p := testPlan(t, emittest.CertFile(t, 0))
 		change(&p.Secrets[0].Delivery)
-		tree, _, ds := Emit(t.Context(), p, testValues(), nil, at(day))
-		if tree != nil || len(ds) != 1 || ds[0].Code != plan.CodeCannotSeal || !strings.Contains(ds[0].Message, "victor/app has delivery") {
+		built, _, ds := Emit(t.Context(), p, testValues(), nil, at(day))
+		if built != nil || len(ds) != 1 || ds[0].Code != plan.CodeCannotSeal || !strings.Contains(ds[0].Message, "victor/app has delivery") {
 			t.Errorf("%v", ds)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestOperatorFunctions: the operator has all functions that a template may
@@ -58,9 +59,9 @@ func TestPlainTextOfExternal(t *testing.T) {
 			Delivery:    plan.Delivery{Kind: plan.External, CreationPolicy: "Owner", DeletionPolicy: "Retain", RefreshPolicy: "Periodic"},
 		}},
 	}
-	tree, _ := mustEmit(t, p, value.Set{"A": {State: value.Present}}, nil, at(day))
+	built, _ := mustEmit(t, p, value.Set{"A": {State: value.Present}}, nil, at(day))
 	var es esv1.ExternalSecret
-	if err := yaml.UnmarshalStrict(tree.Files["secrets/app.yaml"], &es); err != nil {
+	if err := yaml.UnmarshalStrict(built.Files["secrets/app.yaml"], &es); err != nil {
 		t.Fatal(err)
 	}
 	target := es.Spec.Target.Template
@@ -89,17 +90,17 @@ func TestOverlayOfExternal(t *testing.T) {
 			Delivery: plan.Delivery{Kind: plan.External, Scope: plan.Strict, CreationPolicy: "Owner", DeletionPolicy: "Retain", RefreshPolicy: "Periodic"},
 		}},
 	}
-	tree, _ := mustEmit(t, p, value.Set{"A": {State: value.Present}}, nil, at(day))
+	built, _ := mustEmit(t, p, value.Set{"A": {State: value.Present}}, nil, at(day))
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(root, "deploy")
-	if err := tree.Write(t.Context(), dir); err != nil {
+	if err := built.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	for _, field := range []string{"", "namePrefix: eu-", "nameSuffix: -v2", "namespace: other"} {
-		if err := os.WriteFile(filepath.Join(root, KustomizationFile), []byte("resources: [deploy]\n"+field), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, tree.KustomizationFile), []byte("resources: [deploy]\n"+field), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root)
@@ -135,11 +136,11 @@ func TestOperatorDefaults(t *testing.T) {
 		Generate: &plan.Generate{Kind: plan.Password, Length: 8, Alphabet: "0123456789", InCluster: true}}
 	fields := func(version [3]int) (found []string) {
 		p := &plan.Plan{ESOVersion: version, Inputs: []plan.Input{in}}
-		look := func(documents []document, err error, path []string, field string) {
+		look := func(documents []tree.Document, err error, path []string, field string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, o := range documents[0].at(path...) {
+			for _, o := range documents[0].At(path...) {
 				if v, ok := o[field]; ok {
 					found = append(found, fmt.Sprintf("%s=%v", field, v))
 				}
@@ -154,7 +155,7 @@ func TestOperatorDefaults(t *testing.T) {
 		documents, err := generator(in, p, "n")
 		look(documents, err, []string{"spec"}, "encoding")
 		es, err := externalSecret(&work{references: references{plain: map[string]plan.Input{"k": in}}}, p)
-		look([]document{es}, err, []string{"spec", "data", "remoteRef"}, "nullBytePolicy")
+		look([]tree.Document{es}, err, []string{"spec", "data", "remoteRef"}, "nullBytePolicy")
 		return found
 	}
 	sorted := cmp.Transformer("sorted", func(s []string) map[string]bool {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
 
@@ -91,11 +92,11 @@ func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
 		w.diagnostics.Errorf(plan.CodeMissing, k.Pos, "give it a value", "key %q of secret %s: its %s input %s is absent", k.Name, w.id(), in.Class, in.Name)
 	case r.State != value.Unreadable:
 		return r.State == value.Present
-	case r.Remedy != "" && known && locked.Place != "" && !samePlace(locked.Place, in, e.plan):
+	case r.Remedy != "" && known && locked.Place != "" && !tree.SamePlace(locked.Place, in, e.plan):
 		w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, r.Remedy, "key %q of secret %s: %s (%s), and the operator would look for it at another place than before",
 			k.Name, w.id(), in.Name, r.Reason)
 	case !in.MayBeAbsent():
-	case known && samePlace(locked.Place, in, e.plan):
+	case known && tree.SamePlace(locked.Place, in, e.plan):
 		return locked.Present
 	default:
 		why := ""
@@ -103,21 +104,21 @@ func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
 			why = " (" + r.Reason + ")"
 		}
 		w.diagnostics.Errorf(plan.CodePresence, in.Pos, "build once where its source can be asked, or write present: true or present: false for it",
-			"it is not known whether %s input %s is at its source%s, and %s does not know it either", in.Class, in.Name, why, LockFile)
+			"it is not known whether %s input %s is at its source%s, and %s does not know it either", in.Class, in.Name, why, tree.LockFile)
 	}
 	return true
 }
 
 // presence is what the next build may have to know: of the inputs that external
 // secrets alone are made from, whether those are there that need not be.
-func (e *emission) presence() map[string]lockedInput {
-	known := map[string]lockedInput{}
+func (e *emission) presence() map[string]tree.LockedInput {
+	known := map[string]tree.LockedInput{}
 	for name := range e.plan.Unread() {
 		in, _ := e.plan.Input(name)
 		if in.Default != nil || !in.MayBeAbsent() || in.Present != nil || in.PreviousOf() != "" {
 			continue
 		}
-		entry := lockedInput{Place: placeOf(in, e.plan), Present: e.values[name].State == value.Present}
+		entry := tree.LockedInput{Place: tree.PlaceOf(in, e.plan), Present: e.values[name].State == value.Present}
 		if e.values[name].State == value.Unreadable {
 			entry = e.oldLock.Inputs[name]
 		}
@@ -133,7 +134,7 @@ func (e *emission) presence() map[string]lockedInput {
 // Without a key that is rendered, keys are data as they are. With one, the
 // operator takes all keys from the template, and data are the inputs alone: so
 // the parts of a template never stand in the Secret.
-func externalSecret(w *work, p *plan.Plan) (document, error) {
+func externalSecret(w *work, p *plan.Plan) (tree.Document, error) {
 	s, refs := w.Secret, w.references
 	data, templates := refs.plain, maps.Clone(refs.templates)
 	if len(templates) > 0 {
@@ -144,7 +145,7 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 	}
 	es := shape.ExternalSecret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: shape.ExternalSecretVersion, Kind: shape.ExternalSecretKind},
-		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: Labels(p, s.Labels), Annotations: wave(waveSecrets)},
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: tree.Labels(p, s.Labels), Annotations: tree.Wave(tree.WaveSecrets)},
 		Spec: shape.ExternalSecretSpec{
 			RefreshPolicy:   s.Delivery.RefreshPolicy,
 			RefreshInterval: &metav1.Duration{Duration: s.Delivery.RefreshInterval},
@@ -154,7 +155,7 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 				Immutable:      s.Immutable,
 				Template: &shape.ExternalSecretTemplate{
 					Type: s.Type, EngineVersion: "v2", MergePolicy: "Replace",
-					Metadata: shape.TemplateMetadata{Labels: Labels(p, s.Labels), Annotations: map[string]string{}},
+					Metadata: shape.TemplateMetadata{Labels: tree.Labels(p, s.Labels), Annotations: map[string]string{}},
 					Data:     templates,
 				},
 			},
@@ -180,7 +181,7 @@ func externalSecret(w *work, p *plan.Plan) (document, error) {
 		}
 		es.Spec.Data = append(es.Spec.Data, d)
 	}
-	d, err := documentOf(es)
+	d, err := tree.NewDocument(es)
 	addDefaults(d, p.ESOVersion)
 	return d, err
 }

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
 
@@ -24,9 +25,9 @@ func generatorName(in plan.Input, p *plan.Plan) string {
 // its value to the source if there is none, and only then: so the value is born
 // in the cluster and lives at the source
 // (https://external-secrets.io/latest/api/pushsecret/).
-func generator(in plan.Input, p *plan.Plan, namespace string) ([]document, error) {
+func generator(in plan.Input, p *plan.Plan, namespace string) ([]tree.Document, error) {
 	src, _ := p.Source(in.Source)
-	meta := metav1.ObjectMeta{Name: generatorName(in, p), Namespace: namespace, Labels: Labels(p, nil), Annotations: wave(waveGenerators)}
+	meta := metav1.ObjectMeta{Name: generatorName(in, p), Namespace: namespace, Labels: tree.Labels(p, nil), Annotations: tree.Wave(tree.WaveGenerators)}
 	var gen any
 	kind, key := shape.UUIDKind, "uuid" // the key under which the generator answers
 	if in.Generate.Kind == plan.Password {
@@ -61,9 +62,9 @@ func generator(in plan.Input, p *plan.Plan, namespace string) ([]document, error
 			}},
 		},
 	}
-	var documents []document
+	var documents []tree.Document
 	for _, object := range []any{gen, push} {
-		d, err := documentOf(object)
+		d, err := tree.NewDocument(object)
 		if err != nil {
 			return nil, err
 		}

@@ -14,20 +14,21 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // version1 makes the tree what the victorgen before stamps wrote.
-func version1(t *testing.T, tree *Tree) *Tree {
+func version1(t *testing.T, built *tree.Tree) *tree.Tree {
 	t.Helper()
-	old := &Tree{Files: map[string][]byte{}}
-	for name, data := range tree.Files {
+	old := &tree.Tree{Files: map[string][]byte{}}
+	for name, data := range built.Files {
 		old.Files[name] = data
 	}
-	text := string(tree.Files[LockFile])
+	text := string(built.Files[tree.LockFile])
 	text = strings.Replace(text, "version: 2", "version: 1", 1)
 	text = regexp.MustCompile(`(?m)^ +stamp: .*\n`).ReplaceAllString(text, "")
 	text = regexp.MustCompile(`(?s)inputs:\n.*secrets:\n`).ReplaceAllString(text, "secrets:\n")
-	old.Files[LockFile] = []byte(text)
+	old.Files[tree.LockFile] = []byte(text)
 	return old
 }
 
@@ -39,10 +40,10 @@ func TestVersion1(t *testing.T) {
 	first, _ := mustEmit(t, p, testValues(), nil, at(day))
 	old := version1(t, first)
 	again, report := mustEmit(t, p, testValues(), old, at(day.AddDate(0, 0, 1)))
-	if !bytes.Equal(again.Files[LockFile], first.Files[LockFile]) {
-		t.Errorf("the lock is not what it would be:\n%s", again.Files[LockFile])
+	if !bytes.Equal(again.Files[tree.LockFile], first.Files[tree.LockFile]) {
+		t.Errorf("the lock is not what it would be:\n%s", again.Files[tree.LockFile])
 	}
-	if !OnlyRenews(old, again) || OnlyRenews(first, again) || OnlyRenews(again, old) {
+	if !tree.OnlyRenews(old, again) || tree.OnlyRenews(first, again) || tree.OnlyRenews(again, old) {
 		t.Error("it is not seen that the lock alone is renewed")
 	}
 	for _, s := range states(report) {
@@ -51,7 +52,7 @@ func TestVersion1(t *testing.T) {
 		}
 	}
 	offline, _ := mustEmit(t, p, value.Set{}, old, at(day))
-	if changes := Diff(old, offline); len(changes) > 0 {
+	if changes := tree.Diff(old, offline); len(changes) > 0 {
 		t.Errorf("offline, it changes %v", changes)
 	}
 }
@@ -78,19 +79,19 @@ func TestForgedTimes(t *testing.T) {
 		"no stamp":         {`stamp: "`, `# "`, testValues(), "is not what was written"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			forged := &Tree{Files: map[string][]byte{}}
+			forged := &tree.Tree{Files: map[string][]byte{}}
 			for file, data := range first.Files {
 				forged.Files[file] = data
 			}
-			lock := string(first.Files[LockFile])
+			lock := string(first.Files[tree.LockFile])
 			at0 := strings.Index(lock, `"password":`)
 			if at0 < 0 || !strings.Contains(lock[at0:], test.old) {
 				t.Fatalf("no %q in the lock", test.old)
 			}
-			forged.Files[LockFile] = []byte(lock[:at0] + strings.Replace(lock[at0:], test.old, test.new, 1))
-			tree, _, ds := Emit(context.Background(), p, test.values, forged, at(later))
+			forged.Files[tree.LockFile] = []byte(lock[:at0] + strings.Replace(lock[at0:], test.old, test.new, 1))
+			built, _, ds := Emit(context.Background(), p, test.values, forged, at(later))
 			i := slices.IndexFunc(ds, func(d plan.Diagnostic) bool { return d.Code == plan.CodeLockTimes })
-			if tree != nil || i < 0 || !strings.Contains(ds[i].Message, test.want) {
+			if built != nil || i < 0 || !strings.Contains(ds[i].Message, test.want) {
 				t.Errorf("%v", ds)
 			}
 		})
@@ -102,12 +103,12 @@ func TestForgedTimes(t *testing.T) {
 func TestKnownInputs(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	write := func(dir string, tree *Tree) string {
+	write := func(dir string, built *tree.Tree) string {
 		dir = filepath.Join(root, dir)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, LockFile), tree.Files[LockFile], 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, tree.LockFile), built.Files[tree.LockFile], 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return dir
@@ -123,8 +124,8 @@ func TestKnownInputs(t *testing.T) {
 		return p
 	}
 	p := makePlan()
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
-	v2, v1 := write("one/v2", tree), write("two/v1", version1(t, tree))
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
+	v2, v1 := write("one/v2", built), write("two/v1", version1(t, built))
 	other := makePlan()
 	other.Environment = "staging"
 	elsewhere := makePlan()
@@ -181,14 +182,14 @@ func TestKnownInputs(t *testing.T) {
 			if test.gone == nil {
 				test.gone = stays
 			}
-			known, ds := KnownInputs(test.p, []plan.Input{in}, test.gone, test.dir)
+			known, ds := tree.KnownInputs(test.p, []plan.Input{in}, test.gone, test.dir)
 			if got := known[test.ask].File != ""; got != test.know || len(ds) > 0 {
 				t.Errorf("known: %v, want %v; %v", got, test.know, ds)
 			}
 		})
 	}
-	broken := write("one/broken", &Tree{Files: map[string][]byte{LockFile: []byte("<<<<<<< HEAD\n")}})
-	if _, ds := KnownInputs(p, p.Inputs, stays, broken); !ds.HasErrors() {
+	broken := write("one/broken", &tree.Tree{Files: map[string][]byte{tree.LockFile: []byte("<<<<<<< HEAD\n")}})
+	if _, ds := tree.KnownInputs(p, p.Inputs, stays, broken); !ds.HasErrors() {
 		t.Error("a lock that cannot be read knows nothing")
 	}
 }
@@ -214,7 +215,7 @@ func TestKnownOptional(t *testing.T) {
 	renamed.Secrets = []plan.Secret{p.Secrets[0]}
 	renamed.Secrets[0].Keys = []plan.Key{p.Secrets[0].Keys[0], {Name: "level", Input: "LOG_LEVEL"}}
 	for name, test := range map[string]struct {
-		tree *Tree
+		tree *tree.Tree
 		want string
 		p    *plan.Plan
 	}{
@@ -228,10 +229,10 @@ func TestKnownOptional(t *testing.T) {
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, LockFile), test.tree.Files[LockFile], 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, tree.LockFile), test.tree.Files[tree.LockFile], 0o644); err != nil {
 				t.Fatal(err)
 			}
-			known, ds := KnownInputs(test.p, slices.DeleteFunc(slices.Clone(test.p.Inputs), func(in plan.Input) bool { return !in.MayBeAbsent() }), func(string) bool { return false }, dir)
+			known, ds := tree.KnownInputs(test.p, slices.DeleteFunc(slices.Clone(test.p.Inputs), func(in plan.Input) bool { return !in.MayBeAbsent() }), func(string) bool { return false }, dir)
 			if got := strings.Join(slices.Sorted(maps.Keys(known)), " "); got != test.want || len(ds) > 0 {
 				t.Errorf("known are %q, want %q; %v", got, test.want, ds)
 			}
@@ -248,9 +249,9 @@ func TestLockKeyMoved(t *testing.T) {
 	for i := range p.Inputs {
 		p.Inputs[i].Source = "default"
 	}
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
 	dir := filepath.Join(root, "production")
-	if err := tree.Write(t.Context(), dir); err != nil {
+	if err := built.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	if ds := CheckLock(p, dir, nil); len(ds) > 0 {
@@ -259,12 +260,12 @@ func TestLockKeyMoved(t *testing.T) {
 	own := *p
 	p.Own = &own
 	p.Sources = []plan.Source{{Name: "default", Kind: plan.Vault, Address: "https://vault.elsewhere.example"}}
-	again, _ := mustEmit(t, p, testValues(), tree, at(day))
-	if changes := Diff(tree, again); len(changes) > 0 {
+	again, _ := mustEmit(t, p, testValues(), built, at(day))
+	if changes := tree.Diff(built, again); len(changes) > 0 {
 		t.Errorf("--source changes %v", changes)
 	}
 	p.Own = nil
-	_, _, ds := Emit(t.Context(), p, testValues(), tree, at(day))
+	_, _, ds := Emit(t.Context(), p, testValues(), built, at(day))
 	for _, ds := range []plan.Diagnostics{ds, CheckLock(p, dir, nil)} {
 		if len(ds) != 1 || ds[0].Code != plan.CodeLockKeyMoved || ds[0].Severity != plan.Warning {
 			t.Errorf("%v", ds)
@@ -279,14 +280,14 @@ func TestOtherLocks(t *testing.T) {
 	p := testPlan(t, emittest.CertFile(t, 0))
 	trees := t.TempDir()
 	own := filepath.Join(trees, p.Environment)
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
-	if err := tree.Write(t.Context(), own); err != nil {
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
+	if err := built.Write(t.Context(), own); err != nil {
 		t.Fatal(err)
 	}
-	writeFiles(t, trees, map[string]string{"other/" + LockFile: "no lock\n"})
+	writeFiles(t, trees, map[string]string{"other/" + tree.LockFile: "no lock\n"})
 	gone := func(string) bool { t.Error("somebody asks which environments there are"); return false }
 	ask := func(class plan.Class, dir string) bool {
-		_, ds := KnownInputs(p, []plan.Input{{Name: "NEW", Class: class}}, gone, dir)
+		_, ds := tree.KnownInputs(p, []plan.Input{{Name: "NEW", Class: class}}, gone, dir)
 		return ds.HasErrors()
 	}
 	if ask(plan.Optional, own) {
@@ -299,7 +300,7 @@ func TestOtherLocks(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(trees, "other")); err != nil {
 		t.Fatal(err)
 	}
-	writeFiles(t, trees, map[string]string{filepath.Base(filepath.Join(trees, ".other.victorgen-new")) + "/" + LockFile: ""})
+	writeFiles(t, trees, map[string]string{filepath.Base(filepath.Join(trees, ".other.victorgen-new")) + "/" + tree.LockFile: ""})
 	if ask(plan.Generated, own) || ask(plan.Optional, filepath.Join(trees, "new")) {
 		t.Error("a tree that is being written is read")
 	}

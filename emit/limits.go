@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 
 // checkObjects reports the objects of a tree that no cluster stores, and those that
 // only server-side apply can write; large reports whether there are any of these.
-func (e *emission) checkObjects(t *Tree) (large bool, ds plan.Diagnostics) {
+func (e *emission) checkObjects(t *tree.Tree) (large bool, ds plan.Diagnostics) {
 	places := map[string][]plan.Pos{}
 	same := map[string]int{} // the bytes of ciphertexts, which are as long in JSON
 	for _, w := range e.secrets {
@@ -35,7 +36,7 @@ func (e *emission) checkObjects(t *Tree) (large bool, ds plan.Diagnostics) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
-		if len(t.Files[name])-same[name] < (maxLastApplied-same[name])/escaped || name == KustomizationFile {
+		if len(t.Files[name])-same[name] < (maxLastApplied-same[name])/escaped || name == tree.KustomizationFile {
 			continue
 		}
 		for _, text := range bytes.Split(t.Files[name], []byte("\n---\n")) {
@@ -49,7 +50,7 @@ func (e *emission) checkObjects(t *Tree) (large bool, ds plan.Diagnostics) {
 				large = true
 				hint := "apply it with `kubectl apply --server-side`, and give whatever else applies it that option; or split the secret"
 				if e.plan.ArgoCD != nil {
-					hint = ApplicationFile + " has ServerSideApply=true for that; or split the secret"
+					hint = tree.ApplicationFile + " has ServerSideApply=true for that; or split the secret"
 				}
 				ds.Warnf(plan.CodeLargeObject, places[name], hint,
 					"an object in %s is %d bytes; client-side apply stores it in an annotation, which holds %d, and fails", name, len(js), maxLastApplied)

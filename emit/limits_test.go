@@ -13,6 +13,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestLargeObjects: one that client-side apply cannot store is told of, and Argo CD
@@ -41,16 +42,16 @@ func TestLargeObjects(t *testing.T) {
 		}
 		values := testValues()
 		values["DB_PASSWORD"] = value.Resolved{State: value.Present, Value: value.New([]byte(strings.Repeat("x", c.size)))}
-		tree, _, ds := Emit(context.Background(), p, values, nil, at(day))
+		built, _, ds := Emit(context.Background(), p, values, nil, at(day))
 		codes := map[plan.Code]bool{}
 		for _, d := range ds {
 			codes[d.Code] = true
 		}
-		if codes[plan.CodeLargeObject] != c.warned || codes[plan.CodeSecretTooBig] != c.refused || (tree == nil) != c.refused {
+		if codes[plan.CodeLargeObject] != c.warned || codes[plan.CodeSecretTooBig] != c.refused || (built == nil) != c.refused {
 			t.Errorf("%d bytes: %v", c.size, ds)
 		}
-		if tree != nil && strings.Contains(string(tree.Files[ApplicationFile]), "  syncPolicy:\n    automated:\n      prune: true\n      selfHeal: true\n    syncOptions:\n    - ServerSideApply=true\n") != c.serverSide {
-			t.Errorf("%d bytes:\n%s", c.size, tree.Files[ApplicationFile])
+		if built != nil && strings.Contains(string(built.Files[tree.ApplicationFile]), "  syncPolicy:\n    automated:\n      prune: true\n      selfHeal: true\n    syncOptions:\n    - ServerSideApply=true\n") != c.serverSide {
+			t.Errorf("%d bytes:\n%s", c.size, built.Files[tree.ApplicationFile])
 		}
 	}
 }
@@ -60,8 +61,8 @@ func TestLargeObjects(t *testing.T) {
 func TestObjectForEtcd(t *testing.T) {
 	t.Parallel()
 	e := &emission{plan: &plan.Plan{}, secrets: []*work{{file: "secrets/a.yaml", Secret: plan.Secret{Pos: []plan.Pos{{File: "/c.cue", Line: 3, Column: 1}}}}}}
-	tree := func(size int) *Tree {
-		return &Tree{Files: map[string][]byte{"secrets/a.yaml": []byte(header + "kind: A\n---\nkind: B\ntext: " + strings.Repeat("x", size) + "\n"), "alerts/secrets.yaml": []byte("a: b\n")}}
+	built := func(size int) *tree.Tree {
+		return &tree.Tree{Files: map[string][]byte{"secrets/a.yaml": []byte(tree.Header + "kind: A\n---\nkind: B\ntext: " + strings.Repeat("x", size) + "\n"), "alerts/secrets.yaml": []byte("a: b\n")}}
 	}
 	overhead := len(`{"kind":"B","text":""}`)
 	for _, c := range []struct {
@@ -74,7 +75,7 @@ func TestObjectForEtcd(t *testing.T) {
 		{maxRequest - overhead, true, plan.CodeLargeObject},
 		{maxRequest - overhead + 1, false, plan.CodeSecretTooBig},
 	} {
-		large, ds := e.checkObjects(tree(c.size))
+		large, ds := e.checkObjects(built(c.size))
 		var code plan.Code
 		if len(ds) == 1 {
 			code = ds[0].Code
@@ -103,9 +104,9 @@ func TestLongNames(t *testing.T) {
 		}
 	}
 	slices.SortFunc(p.Secrets, func(a, b plan.Secret) int { return strings.Compare(a.Name, b.Name) })
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
 	seen := map[string]bool{}
-	for name := range tree.Files {
+	for name := range built.Files {
 		if base := path.Base(name); len(base) > 255 {
 			t.Errorf("%d bytes: %s", len(base), base)
 		}
@@ -118,19 +119,19 @@ func TestLongNames(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "tree")
 	for range 2 { // at first, and over what is there
-		if err := tree.Write(t.Context(), dir); err != nil {
+		if err := built.Write(t.Context(), dir); err != nil {
 			t.Fatal(err)
 		}
-		read, ds := ReadTree(dir)
+		read, ds := tree.Read(dir)
 		if len(ds) > 0 {
 			t.Fatal(ds)
 		}
-		if diff := cmp.Diff(tree.Files, read.Files); diff != "" {
+		if diff := cmp.Diff(built.Files, read.Files); diff != "" {
 			t.Error(diff)
 		}
 	}
-	again, _ := mustEmit(t, p, testValues(), tree, at(day))
-	if changes := Diff(tree, again); len(changes) > 0 {
+	again, _ := mustEmit(t, p, testValues(), built, at(day))
+	if changes := tree.Diff(built, again); len(changes) > 0 {
 		t.Errorf("a second build changes %v", changes)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/git"
 	"github.com/victor-ai/victorgen/internal/offline"
 )
@@ -116,24 +117,24 @@ func real(path string) string {
 // is applied by way of kustomizations that include it, directly or by way of
 // others: it has kustomize render them, and compares the objects of the tree with
 // what comes out. It also warns of a Secret that something else makes, too.
-func (o *Overlays) Check(ctx context.Context, p *plan.Plan, tree string) plan.Diagnostics {
+func (o *Overlays) Check(ctx context.Context, p *plan.Plan, at string) plan.Diagnostics {
 	var ds plan.Diagnostics
-	tree = real(tree)
+	at = real(at)
 	if o.cut {
 		ds.Warnf(plan.CodeNotRendered, nil, "keep the module in a repository of its own, or look at `kustomize build` yourself",
 			"only %d files and directories of %s are looked at for kustomizations that include trees, and it has more", maxEntries, o.root)
 	}
-	own := treeObjects(tree)
+	own := treeObjects(at)
 	var dirs []string
 	for dir, k := range o.byDir {
 		switch {
-		case within(dir, tree):
+		case within(dir, at):
 		case k.bad:
-			if within(dir, o.module) || bytes.Contains(k.text, []byte(filepath.Base(tree))) {
+			if within(dir, o.module) || bytes.Contains(k.text, []byte(filepath.Base(at))) {
 				ds.Warnf(plan.CodeNotRendered, []plan.Pos{{File: k.file, Line: 1, Column: 1}}, "`kustomize build` in its directory says what is wrong",
 					"this kustomization can't be read, so whether it includes the tree of environment %q, and what it changes, is not known", p.Environment)
 			}
-		case k.Kind != types.ComponentKind && o.includes(dir, tree, map[string]bool{}):
+		case k.Kind != types.ComponentKind && o.includes(dir, at, map[string]bool{}):
 			dirs = append(dirs, dir)
 		}
 	}
@@ -144,7 +145,7 @@ func (o *Overlays) Check(ctx context.Context, p *plan.Plan, tree string) plan.Di
 			ds = append(ds, o.compare(ctx, p, dir, own, told)...)
 		}
 	}
-	ds = append(ds, o.beside(p, tree, own, told)...)
+	ds = append(ds, o.beside(p, at, own, told)...)
 	ds.Sort()
 	return ds
 }
@@ -318,9 +319,9 @@ func (k *overlay) scalar(field string) string {
 // beside reports the manifests in the module, but for those of trees, that make a
 // Secret that the tree makes, too. Those in a directory or a file that is named
 // after another environment are for that one.
-func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[string]bool) plan.Diagnostics {
+func (o *Overlays) beside(p *plan.Plan, dir string, own []object, told map[string]bool) plan.Diagnostics {
 	var ds plan.Diagnostics
-	made := map[secretID]bool{}
+	made := map[tree.SecretID]bool{}
 	for _, x := range own {
 		if id, ok := x.secret(); ok {
 			made[id] = true
@@ -329,7 +330,7 @@ func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[stri
 	if len(made) == 0 {
 		return nil
 	}
-	others := Trees(filepath.Dir(tree), func(string) bool { return false })
+	others := tree.Trees(filepath.Dir(dir), func(string) bool { return false })
 	delete(others, p.Environment)
 	left := 64 << 20 // bytes to read
 	for _, file := range o.manifests {
@@ -341,12 +342,12 @@ func (o *Overlays) beside(p *plan.Plan, tree string, own []object, told map[stri
 		if left -= len(text); left < 0 {
 			break
 		}
-		if err != nil || isOurs(text) && (within(file, real(tree)) || o.inTree(file)) || !bytes.Contains(text, []byte("Secret")) {
+		if err != nil || tree.IsOurs(text) && (within(file, real(dir)) || o.inTree(file)) || !bytes.Contains(text, []byte("Secret")) {
 			continue
 		}
 		for _, x := range objectsOf(text) {
 			for id := range made {
-				if other, ok := x.secret(); ok && other.name == id.name && (other.namespace == "" || other.namespace == id.namespace) && !told[id.String()] {
+				if other, ok := x.secret(); ok && other.Name == id.Name && (other.Namespace == "" || other.Namespace == id.Namespace) && !told[id.String()] {
 					ds.Warnf(plan.CodeMadeTwice, []plan.Pos{{File: file, Line: x.line, Column: 1}}, hintTwice,
 						"this %s makes Secret %s, and so does environment %q: each overwrites the other, or fails", x.kind, id, p.Environment)
 				}
@@ -363,7 +364,7 @@ func (o *Overlays) inTree(file string) bool {
 		files, known := o.listed[dir]
 		if !known {
 			if root, err := os.OpenRoot(dir); err == nil {
-				if l, _ := readLock(root); l != nil {
+				if l, _ := tree.ReadLock(root); l != nil {
 					files = l.Files
 				}
 				root.Close()
@@ -379,7 +380,7 @@ func (o *Overlays) inTree(file string) bool {
 
 // includes reports whether the kustomization in dir includes the tree or a file
 // of it.
-func (o *Overlays) includes(dir, tree string, seen map[string]bool) bool {
+func (o *Overlays) includes(dir, at string, seen map[string]bool) bool {
 	k, ok := o.byDir[dir]
 	if !ok || seen[dir] {
 		return false
@@ -387,7 +388,7 @@ func (o *Overlays) includes(dir, tree string, seen map[string]bool) bool {
 	seen[dir] = true
 	return slices.ContainsFunc(slices.Concat(k.Resources, k.Components), func(entry string) bool {
 		path := real(filepath.Join(dir, filepath.FromSlash(entry))) // that of a URL is nowhere
-		return within(path, tree) || o.includes(path, tree, seen)
+		return within(path, at) || o.includes(path, at, seen)
 	})
 }
 

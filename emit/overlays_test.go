@@ -21,6 +21,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
 
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
 
@@ -30,7 +31,7 @@ func builtTree(t *testing.T) (p *plan.Plan, repo, module, dir string) {
 	t.Helper()
 	p = alerting(testPlan(t, emittest.CertFile(t, 0)))
 	p.Readers = []plan.Reader{{Kind: "Group", Name: "sre"}}
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
 	repo, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func builtTree(t *testing.T) (p *plan.Plan, repo, module, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if err := tree.Write(t.Context(), dir); err != nil {
+	if err := built.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	return p, repo, module, dir
@@ -101,9 +102,9 @@ func TestOverlays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			overlay := filepath.Join(repo, "overlays", strings.ReplaceAll(name, " ", "-"))
-			file := filepath.Join(overlay, KustomizationFile)
+			file := filepath.Join(overlay, tree.KustomizationFile)
 			writeFiles(t, overlay, c.files)
-			writeFiles(t, overlay, map[string]string{KustomizationFile: "resources: [../../secrets/deploy/production]\n" + c.text})
+			writeFiles(t, overlay, map[string]string{tree.KustomizationFile: "resources: [../../secrets/deploy/production]\n" + c.text})
 			options := krusty.MakeDefaultOptions()
 			built, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), overlay)
 			if err != nil {
@@ -248,9 +249,9 @@ func TestOverlaysOfNames(t *testing.T) {
 				"secrets/k8s/elsewhere.yaml":            strings.Replace(sealed, "victor", "other", 1),
 				"secrets/k8s/chart.yaml":                "{{ if }}\nkind: Secret",
 				"secrets/deploy/staging/victorgen.lock": strings.Replace(string(mustLock(t)), `"production"`, `"staging"`, 1),
-				"secrets/k8s/copy.yaml":                 header + sealed,
-				"secrets/old/secrets/app.yaml":          header + sealed,
-				"secrets/old/victorgen.lock":            string((&lock{Version: lockVersion, Environment: "old", Files: []string{"secrets/app.yaml"}}).marshal()),
+				"secrets/k8s/copy.yaml":                 tree.Header + sealed,
+				"secrets/old/secrets/app.yaml":          tree.Header + sealed,
+				"secrets/old/victorgen.lock":            string((&tree.Lock{Version: tree.LockVersion, Environment: "old", Files: []string{"secrets/app.yaml"}}).Marshal()),
 				"k8s/app.yaml":                          sealed, // which is somebody else's as far as we know
 			},
 			[]string{
@@ -275,8 +276,8 @@ func TestOverlaysOfNames(t *testing.T) {
 // mustLock is the lock of a tree.
 func mustLock(t *testing.T) []byte {
 	t.Helper()
-	tree, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
-	return tree.Files[LockFile]
+	built, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
+	return built.Files[tree.LockFile]
 }
 
 // TestOverlayBounds: what would take for ever does not, and what is outside of the

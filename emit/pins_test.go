@@ -11,6 +11,8 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestSwappedCertificate (issue 18, 5): nothing is sealed for a certificate that the
@@ -34,8 +36,8 @@ func TestSwappedCertificate(t *testing.T) {
 	more := testPlan(t, emittest.CertFile(t, 0)) // one more secret, for somebody else's certificate
 	more.Secrets = append(more.Secrets, secret(t, emittest.CertFile(t, 1), plan.Strict, "zebra", "key", "KEY"))
 	for name, p := range map[string]*plan.Plan{"swapped": swapped, "one more": more} {
-		tree, _, ds := Emit(t.Context(), p, testValues(), first, plain)
-		if tree != nil || !strings.Contains(ds.Error(), "error VG3006") || !strings.Contains(ds.Error(), emittest.SHA256(1)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") ||
+		built, _, ds := Emit(t.Context(), p, testValues(), first, plain)
+		if built != nil || !strings.Contains(ds.Error(), "error VG3006") || !strings.Contains(ds.Error(), emittest.SHA256(1)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") ||
 			!strings.Contains(ds.Error(), "the tree SHA-256 "+emittest.SHA256(0)+" (CN=test, valid from 2026-01-03 to 2027-01-03)") {
 			t.Errorf("%s: %v", name, ds)
 		}
@@ -55,18 +57,18 @@ func TestSwappedCertificate(t *testing.T) {
 	}
 
 	// The cluster has handed it out.
-	if ds := AcceptCertificate(swapped, dir, emittest.SHA256(1)); len(ds) > 0 {
+	if ds := tree.Accept(swapped, dir, emittest.SHA256(1)); len(ds) > 0 {
 		t.Fatal(ds)
 	}
-	old, ds := ReadTree(dir)
-	if len(ds) > 0 || !strings.Contains(string(old.Files[LockFile]), "accepted:\n  - \""+emittest.SHA256(1)+"\"\n") {
-		t.Fatalf("%v\n%s", ds, old.Files[LockFile])
+	old, ds := tree.Read(dir)
+	if len(ds) > 0 || !strings.Contains(string(old.Files[tree.LockFile]), "accepted:\n  - \""+emittest.SHA256(1)+"\"\n") {
+		t.Fatalf("%v\n%s", ds, old.Files[tree.LockFile])
 	}
-	tree, report := mustEmit(t, swapped, testValues(), old, plain)
-	if strings.Contains(string(tree.Files[LockFile]), "accepted") || !report.Certificates[0].New {
-		t.Errorf("%+v\n%s", report.Certificates, tree.Files[LockFile])
+	built, report := mustEmit(t, swapped, testValues(), old, plain)
+	if strings.Contains(string(built.Files[tree.LockFile]), "accepted") || !report.Certificates[0].New {
+		t.Errorf("%+v\n%s", report.Certificates, built.Files[tree.LockFile])
 	}
-	if _, _, ds := Emit(t.Context(), p, testValues(), tree, plain); !strings.Contains(ds.Error(), "VG3006") {
+	if _, _, ds := Emit(t.Context(), p, testValues(), built, plain); !strings.Contains(ds.Error(), "VG3006") {
 		t.Errorf("the one before is taken still: %v", ds)
 	}
 }
@@ -81,13 +83,13 @@ func TestLockedCertificate(t *testing.T) {
 	if l := readLockOf(t, first); l.Certificates[emittest.SHA256(0)].String() != "CN=test, valid from 2026-01-03 to 2027-01-03" {
 		t.Fatalf("%+v", l.Certificates)
 	}
-	forged := edit(t, first, LockFile, `subject: "CN=test"`, `subject: "CN=the cluster's own"`)
+	forged := edit(t, first, tree.LockFile, `subject: "CN=test"`, `subject: "CN=the cluster's own"`)
 	if _, _, ds := Emit(t.Context(), p, testValues(), forged, plain); !strings.Contains(ds.Error(), "error "+string(plan.CodeLockTimes)) {
 		t.Errorf("a forged subject is believed: %v", ds)
 	}
-	begin, _, _ := strings.Cut(string(first.Files[LockFile]), "certificates:\n")
-	_, end, _ := strings.Cut(string(first.Files[LockFile]), "inputs:\n")
-	gone := edit(t, first, LockFile, string(first.Files[LockFile]), begin+"inputs:\n"+end)
+	begin, _, _ := strings.Cut(string(first.Files[tree.LockFile]), "certificates:\n")
+	_, end, _ := strings.Cut(string(first.Files[tree.LockFile]), "inputs:\n")
+	gone := edit(t, first, tree.LockFile, string(first.Files[tree.LockFile]), begin+"inputs:\n"+end)
 	if _, _, ds := Emit(t.Context(), p, testValues(), gone, plain); !strings.Contains(ds.Error(), "error "+string(plan.CodeLockTimes)) {
 		t.Errorf("it can be left out: %v", ds)
 	}
@@ -97,16 +99,16 @@ func TestLockedCertificate(t *testing.T) {
 	for _, s := range l.Secrets {
 		for name, k := range s.Keys {
 			if k.Tag != "" {
-				k.Stamp = stampOf(testValues()[plan.LockKey].Value.Reveal(), s, name, k)
+				k.Stamp = tree.StampOf(testValues()[plan.LockKey].Value.Reveal(), s, name, k)
 				s.Keys[name] = k
 			}
 		}
 	}
-	earlier := edit(t, gone, LockFile, string(gone.Files[LockFile]), string(l.marshal()))
+	earlier := edit(t, gone, tree.LockFile, string(gone.Files[tree.LockFile]), string(l.Marshal()))
 	if again, _ := mustEmit(t, p, testValues(), earlier, plain); cmp.Diff(earlier, again) != "" {
 		t.Errorf("it does not stay: %s", cmp.Diff(earlier, again))
 	}
-	if ds := checkPins(l, testPlan(t, "other.pem"), map[string]*Certificate{"other.pem": {SHA256: emittest.SHA256(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
+	if ds := sealing.CheckPins(l, testPlan(t, "other.pem"), map[string]*sealing.Certificate{"other.pem": {SHA256: emittest.SHA256(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
 		t.Errorf("%v", ds)
 	}
 	values := testValues()
@@ -124,8 +126,8 @@ func TestEndedCertificate(t *testing.T) {
 	p := testPlan(t, emittest.CertFile(t, 0))
 	first, _ := mustEmit(t, p, testValues(), nil, at(day))
 	late := Options{Now: func() time.Time { return day.AddDate(2, 0, 0) }}
-	tree, _, ds := Emit(t.Context(), p, nil, first, late)
-	if diff := cmp.Diff(first, tree); diff != "" {
+	built, _, ds := Emit(t.Context(), p, nil, first, late)
+	if diff := cmp.Diff(first, built); diff != "" {
 		t.Errorf("it changes: %v\n%s", ds, diff)
 	}
 	if len(ds) != 1 || ds[0].Code != plan.CodeCertificateExpired || ds[0].Severity != plan.Warning {
@@ -133,13 +135,13 @@ func TestEndedCertificate(t *testing.T) {
 	}
 	values := testValues()
 	values["DB_PASSWORD"] = present("another")
-	if tree, _, ds := Emit(t.Context(), p, values, first, late); tree != nil || !strings.Contains(ds.Error(), "error VG3002") {
+	if built, _, ds := Emit(t.Context(), p, values, first, late); built != nil || !strings.Contains(ds.Error(), "error VG3002") {
 		t.Errorf("it is sealed for: %v", ds)
 	}
-	if ds := VetCertificates(p, day.AddDate(2, 0, 0)); len(ds) != 1 || ds[0].Severity != plan.Warning {
+	if ds := sealing.Vet(p, day.AddDate(2, 0, 0)); len(ds) != 1 || ds[0].Severity != plan.Warning {
 		t.Errorf("vet: %v", ds)
 	}
-	if ds := VetCertificates(testPlan(t, "/none"), day); len(ds) > 0 {
+	if ds := sealing.Vet(testPlan(t, "/none"), day); len(ds) > 0 {
 		t.Errorf("vet before the first fetch: %v", ds)
 	}
 }
@@ -149,13 +151,13 @@ func TestEndedCertificate(t *testing.T) {
 func TestAcceptOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
-	tree, _ := mustEmit(t, p, testValues(), nil, at(day))
+	built, _ := mustEmit(t, p, testValues(), nil, at(day))
 	dir := filepath.Join(t.TempDir(), "production")
-	if err := tree.Write(t.Context(), dir); err != nil {
+	if err := built.Write(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	lock := func() string {
-		text, err := os.ReadFile(filepath.Join(dir, LockFile))
+		text, err := os.ReadFile(filepath.Join(dir, tree.LockFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,9 +167,9 @@ func TestAcceptOnlyWhatIsNew(t *testing.T) {
 	other.Environment = "other"
 	before := lock()
 	for name, accept := range map[string]func() plan.Diagnostics{
-		"another environment":    func() plan.Diagnostics { return AcceptCertificate(&other, dir, emittest.SHA256(1)) },
-		"that of the tree":       func() plan.Diagnostics { return AcceptCertificate(p, dir, emittest.SHA256(0)) },
-		"where there is no tree": func() plan.Diagnostics { return AcceptCertificate(p, dir+"-none", emittest.SHA256(1)) },
+		"another environment":    func() plan.Diagnostics { return tree.Accept(&other, dir, emittest.SHA256(1)) },
+		"that of the tree":       func() plan.Diagnostics { return tree.Accept(p, dir, emittest.SHA256(0)) },
+		"where there is no tree": func() plan.Diagnostics { return tree.Accept(p, dir+"-none", emittest.SHA256(1)) },
 	} {
 		if ds := accept(); len(ds) > 0 || lock() != before {
 			t.Errorf("%s: %v", name, ds)
@@ -175,7 +177,7 @@ func TestAcceptOnlyWhatIsNew(t *testing.T) {
 	}
 	var once string
 	for range 2 {
-		if ds := AcceptCertificate(p, dir, emittest.SHA256(1)); len(ds) > 0 || strings.Count(lock(), emittest.SHA256(1)) != 1 {
+		if ds := tree.Accept(p, dir, emittest.SHA256(1)); len(ds) > 0 || strings.Count(lock(), emittest.SHA256(1)) != 1 {
 			t.Errorf("%v\n%s", ds, lock())
 		}
 		if once != "" && lock() != once {

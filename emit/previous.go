@@ -8,6 +8,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // replacedAnnotation is on an ExternalSecret that takes previous values: when the
@@ -25,7 +26,7 @@ func (e *emission) settle() {
 	e.values = maps.Clone(e.values)
 	for _, was := range e.plan.Previous() {
 		r := e.values[was.Name]
-		end, had := e.oldLock.end(was, e.plan)
+		end, had := e.oldLock.End(was, e.plan)
 		switch known := had && e.now.Before(end); {
 		case r.State == value.Present, r.State == value.Absent && !r.Changed.IsZero(): // its source has told
 		case had && !known && r.State == value.Unreadable && e.inTemplate(was.Name):
@@ -33,7 +34,7 @@ func (e *emission) settle() {
 		case !known:
 			e.values[was.Name] = value.Resolved{State: value.Absent}
 		case r.State == value.Absent && !unread[was.Name]: // the operator could not fetch it
-			e.values[was.Name] = value.Resolved{Reason: fmt.Sprintf("it is not at its source, and counts until %s by %s", end.UTC().Format(time.RFC3339), LockFile)}
+			e.values[was.Name] = value.Resolved{Reason: fmt.Sprintf("it is not at its source, and counts until %s by %s", end.UTC().Format(time.RFC3339), tree.LockFile)}
 		}
 	}
 }
@@ -51,7 +52,7 @@ func (e *emission) inTemplate(input string) bool {
 // their time.
 func (e *emission) dropped() (names []string) {
 	for _, was := range e.plan.Previous() {
-		if end, known := e.oldLock.end(was, e.plan); known && !e.now.Before(end) && e.values[was.Name].State != value.Unreadable {
+		if end, known := e.oldLock.End(was, e.plan); known && !e.now.Before(end) && e.values[was.Name].State != value.Unreadable {
 			names = append(names, was.PreviousOf())
 		}
 	}
@@ -60,14 +61,14 @@ func (e *emission) dropped() (names []string) {
 
 // registerPrevious adds to what the new lock says of inputs the previous values that
 // are in the tree, with the times at which they were replaced.
-func (e *emission) registerPrevious(known map[string]lockedInput) {
+func (e *emission) registerPrevious(known map[string]tree.LockedInput) {
 	for _, was := range e.plan.Previous() {
 		if !e.plan.TakesPrevious(was.PreviousOf()) {
 			continue
 		}
 		switch r := e.values[was.Name]; r.State {
 		case value.Present:
-			known[was.Name] = lockedInput{Place: e.oldLock.ownPlace(was.Name, e.plan), Present: true, Replaced: r.Changed.UTC().Truncate(time.Second)}
+			known[was.Name] = tree.LockedInput{Place: e.oldLock.OwnPlace(was.Name, e.plan), Present: true, Replaced: r.Changed.UTC().Truncate(time.Second)}
 		case value.Unreadable:
 			known[was.Name] = e.oldLock.Inputs[was.Name]
 		}

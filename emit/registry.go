@@ -7,10 +7,12 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/compiler/value/derive"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // registry is what the new lock says of inputs.
-func (e *emission) registry(version int) map[string]lockedInput {
+func (e *emission) registry(version int) map[string]tree.LockedInput {
 	known := e.presence()
 	e.registerPrevious(known)
 	if version == 1 {
@@ -24,10 +26,10 @@ func (e *emission) registry(version int) map[string]lockedInput {
 		entry, had := e.oldLock.Inputs[in.Name]
 		switch r := e.values[in.Name]; {
 		case r.State == value.Present:
-			entry = lockedInput{Place: e.oldLock.ownPlace(in.Name, e.plan), Present: true}
+			entry = tree.LockedInput{Place: e.oldLock.OwnPlace(in.Name, e.plan), Present: true}
 		case in.MayBeAbsent() && (r.State == value.Absent || !had):
 			continue // it has none, or nobody has said
-		case !had && !e.oldLock.knows(in, e.plan):
+		case !had && !e.oldLock.Knows(in, e.plan):
 			continue
 		default:
 			entry.Present = true
@@ -47,7 +49,7 @@ func (e *emission) version() int {
 	if e.oldLock.Version == 1 && !e.plan.Seals() && len(e.unreadInputs()) > 0 {
 		return 1
 	}
-	return lockVersion
+	return tree.LockVersion
 }
 
 // unreadInputs are those of which nothing could be found out.
@@ -71,12 +73,12 @@ func CheckLock(p *plan.Plan, dir string, accepted []string) plan.Diagnostics {
 		return nil
 	}
 	defer root.Close()
-	l, _ := readLock(root)
+	l, _ := tree.ReadLock(root)
 	if l == nil || l.Environment != p.Environment {
 		return nil
 	}
-	certificates, _, _ := certificatesOf(p, time.Now())
-	return append(l.checkPlace(p), checkPins(l, p, certificates, accepted)...)
+	certificates, _, _ := sealing.Certificates(p, time.Now())
+	return append(l.CheckPlace(p), sealing.CheckPins(l, p, certificates, accepted)...)
 }
 
 // family is the tag of in for the new lock: none if there is nothing that is slow
@@ -100,5 +102,5 @@ func (e *emission) family(in plan.Input) string {
 			return e.oldLock.Inputs[in.Name].Family
 		}
 	}
-	return familyTag(lockKey, in, child.Value, values)
+	return tree.FamilyTag(lockKey, in, child.Value, values)
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
@@ -755,7 +756,7 @@ func (c content) known() bool { return len(c.unreadable) == 0 }
 func checkSize(s plan.Secret, size int, ds *plan.Diagnostics) {
 	if size > corev1.MaxSecretSize {
 		ds.Errorf(plan.CodeSecretTooBig, s.Pos, "split it into several secrets",
-			"the values of secret %s are %d bytes together; Kubernetes allows %d", secretID{s.Namespace, s.Name}, size, corev1.MaxSecretSize)
+			"the values of secret %s are %d bytes together; Kubernetes allows %d", tree.SecretID{Namespace: s.Namespace, Name: s.Name}, size, corev1.MaxSecretSize)
 	}
 }
 

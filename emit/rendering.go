@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/offline"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
@@ -22,7 +23,7 @@ func (o *Overlays) render(ctx context.Context, dir string) {
 		return
 	}
 	r := offline.Render(ctx, dir, offline.Options{Root: o.root, Edit: func(text []byte) ([]byte, error) {
-		if !isOurs(text) {
+		if !tree.IsOurs(text) {
 			return text, nil
 		}
 		return marked(text)
@@ -35,7 +36,7 @@ func (o *Overlays) render(ctx context.Context, dir string) {
 			return
 		}
 		x := objectOf(doc)
-		for _, annotations := range x.doc.at("metadata", "annotations") {
+		for _, annotations := range x.doc.At("metadata", "annotations") {
 			text, _ := annotations[originAnnotation].(string)
 			if parts := strings.Split(text, "/"); len(parts) == 3 {
 				x.origin = objectID{parts[0], parts[1], parts[2]}
@@ -63,7 +64,7 @@ func marked(text []byte) ([]byte, error) {
 			meta["annotations"] = annotations
 		}
 		annotations[originAnnotation] = x.kind + "/" + x.namespace + "/" + x.name
-		y, err := marshalYAML(x.doc)
+		y, err := tree.MarshalYAML(x.doc)
 		if err != nil {
 			return nil, err
 		}
@@ -76,21 +77,23 @@ func marked(text []byte) ([]byte, error) {
 type objectID struct{ kind, namespace, name string }
 
 // String is what messages say.
-func (id objectID) String() string { return secretID{id.namespace, id.name}.String() }
+func (id objectID) String() string {
+	return tree.SecretID{Namespace: id.namespace, Name: id.name}.String()
+}
 
 // object is a Kubernetes object of a tree, or of what is rendered of it.
 type object struct {
 	objectID
-	doc    document
+	doc    tree.Document
 	line   int      // in its file
 	origin objectID // what it was called before kustomize changed it
 }
 
 func objectOf(doc map[string]any) object {
-	d := document(doc)
+	d := tree.Document(doc)
 	kind, _ := d["kind"].(string)
 	x := object{doc: d, objectID: objectID{kind: kind}}
-	for _, m := range d.at("metadata") {
+	for _, m := range d.At("metadata") {
 		x.name, _ = m["name"].(string)
 		x.namespace, _ = m["namespace"].(string)
 	}
@@ -123,16 +126,16 @@ func treeObjects(dir string) []object {
 		return nil
 	}
 	defer root.Close()
-	l, _ := readLock(root)
+	l, _ := tree.ReadLock(root)
 	if l == nil {
 		return nil
 	}
 	var all []object
 	for _, name := range l.Files {
-		if name == KustomizationFile || name == ApplicationFile || name == RestartFile {
+		if name == tree.KustomizationFile || name == tree.ApplicationFile || name == tree.RestartFile {
 			continue
 		}
-		if text, err := readRegular(root, name); err == nil && isOurs(text) {
+		if text, err := tree.ReadRegular(root, name); err == nil && tree.IsOurs(text) {
 			all = append(all, objectsOf(text)...)
 		}
 	}
@@ -140,25 +143,25 @@ func treeObjects(dir string) []object {
 }
 
 // secret is the Secret that x is or has made of it.
-func (x object) secret() (secretID, bool) {
+func (x object) secret() (tree.SecretID, bool) {
 	switch x.kind {
 	case "Secret", shape.SealedSecretKind:
-		return secretID{x.namespace, x.name}, true
+		return tree.SecretID{Namespace: x.namespace, Name: x.name}, true
 	case shape.ExternalSecretKind:
-		for _, target := range x.doc.at("spec", "target") {
+		for _, target := range x.doc.At("spec", "target") {
 			if name, ok := target["name"].(string); ok && name != "" {
-				return secretID{x.namespace, name}, true
+				return tree.SecretID{Namespace: x.namespace, Name: name}, true
 			}
 		}
-		return secretID{x.namespace, x.name}, true
+		return tree.SecretID{Namespace: x.namespace, Name: x.name}, true
 	}
-	return secretID{}, false
+	return tree.SecretID{}, false
 }
 
 // scope is that of a SealedSecret, as its controller reads it.
 func (x object) scope() shape.SealingScope {
 	annotations := map[string]string{}
-	for _, a := range x.doc.at("metadata", "annotations") {
+	for _, a := range x.doc.At("metadata", "annotations") {
 		for name, v := range a {
 			annotations[name], _ = v.(string)
 		}
@@ -170,7 +173,7 @@ func (x object) scope() shape.SealingScope {
 func (x object) ciphertexts() []string {
 	var all []string
 	if x.kind == shape.SealedSecretKind {
-		for _, data := range x.doc.at("spec", "encryptedData") {
+		for _, data := range x.doc.At("spec", "encryptedData") {
 			for _, v := range data {
 				if text, ok := v.(string); ok && text != "" {
 					all = append(all, text)
@@ -220,7 +223,7 @@ func changes(own, rendered []object) []change {
 	var all []change
 	type delivered struct {
 		was objectID
-		is  secretID
+		is  tree.SecretID
 	}
 	var secrets []delivered       // those that arrive
 	var others []object           // that make a Secret and are none of the tree
@@ -271,7 +274,7 @@ func changes(own, rendered []object) []change {
 	for _, o := range others {
 		id, _ := o.secret()
 		for _, s := range secrets {
-			if id.name == s.is.name && (id.namespace == "" || id.namespace == s.is.namespace) {
+			if id.Name == s.is.Name && (id.Namespace == "" || id.Namespace == s.is.Namespace) {
 				all = append(all, change{twice, s.was, s.is.String()})
 			}
 		}
@@ -284,14 +287,14 @@ func changes(own, rendered []object) []change {
 		for _, s := range secrets {
 			was, _ := byID[s.was].secret()
 			switch {
-			case x.kind == roleKind && x.namespace == was.namespace && x.names(was.name) && !(r.namespace == s.is.namespace && r.names(s.is.name)):
+			case x.kind == roleKind && x.namespace == was.Namespace && x.names(was.Name) && !(r.namespace == s.is.Namespace && r.names(s.is.Name)):
 				all = append(all, change{unread, s.was, s.is.String()})
 			case x.kind == shape.PrometheusRuleKind && x.watches(was) && !r.watches(s.is):
 				all = append(all, change{unwatched, s.was, s.is.String()})
 			}
 		}
 		if x.kind == roleBindingKind {
-			for _, ref := range r.doc.at("roleRef") {
+			for _, ref := range r.doc.At("roleRef") {
 				name, _ := ref["name"].(string)
 				role, deployed := from[objectID{roleKind, x.namespace, x.name}]
 				if deployed && (role.name != name || role.namespace != r.namespace) {
@@ -305,7 +308,7 @@ func changes(own, rendered []object) []change {
 
 // names reports whether a Role names a Secret.
 func (x object) names(secret string) bool {
-	for _, rule := range x.doc.at("rules") {
+	for _, rule := range x.doc.At("rules") {
 		if names, ok := rule["resourceNames"].([]any); ok && slices.Contains(names, any(secret)) {
 			return true
 		}
@@ -314,10 +317,10 @@ func (x object) names(secret string) bool {
 }
 
 // watches reports whether an expression of a PrometheusRule selects a Secret.
-func (x object) watches(id secretID) bool {
-	for _, rule := range x.doc.at("spec", "groups", "rules") {
+func (x object) watches(id tree.SecretID) bool {
+	for _, rule := range x.doc.At("spec", "groups", "rules") {
 		expr, _ := rule["expr"].(string)
-		if strings.Contains(expr, "="+strconv.Quote(id.namespace)) && strings.Contains(expr, "="+strconv.Quote(id.name)) {
+		if strings.Contains(expr, "="+strconv.Quote(id.Namespace)) && strings.Contains(expr, "="+strconv.Quote(id.Name)) {
 			return true
 		}
 	}

@@ -12,16 +12,17 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // restarts has kustomize put the component of a tree over workloads, as a
 // kustomization that renames them does, and returns the annotations that come out, by
 // the name of the workload.
-func restarts(t *testing.T, tree *Tree) map[string]string {
+func restarts(t *testing.T, built *tree.Tree) map[string]string {
 	t.Helper()
 	fsys := filesys.MakeFsInMemory()
 	for name, text := range map[string]string{
-		"/tree/restart/kustomization.yaml": string(tree.Files[RestartFile]),
+		"/tree/restart/kustomization.yaml": string(built.Files[tree.RestartFile]),
 		"/k8s/kustomization.yaml":          "resources: [all.yaml]\nnamePrefix: blue-\nnamespace: victor\ncomponents: [../tree/restart]\n",
 		"/k8s/all.yaml": `{apiVersion: apps/v1, kind: Deployment, metadata: {name: api}, spec: {template: {spec: {containers: [{name: c, image: x}]}}}}
 ---
@@ -36,12 +37,12 @@ func restarts(t *testing.T, tree *Tree) map[string]string {
 			t.Fatal(err)
 		}
 	}
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fsys, "/k8s")
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fsys, "/k8s")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
-	for _, r := range built.Resources() {
+	for _, r := range rendered.Resources() {
 		y, err := r.AsYAML()
 		if err != nil {
 			t.Fatal(err)
@@ -103,11 +104,11 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%s: %q", name, annotation)
 		}
 	}
-	if strings.Contains(string(first.Files[KustomizationFile]), "restart") || strings.Contains(string(first.Files[RestartFile]), "none") {
-		t.Errorf("the component is in the tree's own kustomization, or about what uses nothing of it:\n%s", first.Files[RestartFile])
+	if strings.Contains(string(first.Files[tree.KustomizationFile]), "restart") || strings.Contains(string(first.Files[tree.RestartFile]), "none") {
+		t.Errorf("the component is in the tree's own kustomization, or about what uses nothing of it:\n%s", first.Files[tree.RestartFile])
 	}
 	again, _ := mustEmit(t, p, testValues(), first, o(day.Add(time.Hour)))
-	if changes := Diff(first, again); len(changes) > 0 {
+	if changes := tree.Diff(first, again); len(changes) > 0 {
 		t.Errorf("a second build changes %v", changes)
 	}
 
@@ -117,7 +118,7 @@ func TestRestart(t *testing.T) {
 	if ds.HasErrors() {
 		t.Fatal(ds)
 	}
-	if len(Diff(first, sealed)) == 0 {
+	if len(tree.Diff(first, sealed)) == 0 {
 		t.Error("nothing is sealed anew")
 	}
 	if diff := cmp.Diff(was, restarts(t, sealed)); diff != "" {
@@ -144,9 +145,9 @@ func TestReloader(t *testing.T) {
 	o.Consumers = []plan.Consumer{
 		{APIVersion: "apps/v1", Kind: "Deployment", Name: "api2", Keys: []plan.KeyPlace{{Secret: "victor/a", Key: "x"}, {Secret: "victor/a", Key: "y"}, {Secret: "victor/b", Key: "x"}}},
 	}
-	tree, _ := mustEmit(t, p, testValues(), nil, o)
+	built, _ := mustEmit(t, p, testValues(), nil, o)
 	want := map[string]string{"Deployment blue-api": "", "Deployment blue-api2": "a,b", "Rollout blue-canary": "", "Job blue-api": ""}
-	if diff := cmp.Diff(want, restarts(t, tree)); diff != "" {
+	if diff := cmp.Diff(want, restarts(t, built)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -26,13 +26,15 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // TestUnseal seals for real and unseals with the code of the controller, and
 // with that of kubeseal --recovery-unseal.
 func TestUnseal(t *testing.T) {
 	t.Parallel()
-	tree, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
+	built, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
 	private, _ := emittest.Keys[0]()
 	keyFile := filepath.Join(t.TempDir(), "key.pem")
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
@@ -44,7 +46,7 @@ func TestUnseal(t *testing.T) {
 	utilruntime.Must(v1alpha1.AddToScheme(s))
 	codecs := serializer.NewCodecFactory(s)
 
-	labels := map[string]string{LabelManagedBy: "victorgen", LabelPartOf: "victor-ai"}
+	labels := map[string]string{tree.LabelManagedBy: "victorgen", tree.LabelPartOf: "victor-ai"}
 	yes := true
 	want := map[string]*corev1.Secret{
 		"secrets/app.yaml": {
@@ -65,7 +67,7 @@ func TestUnseal(t *testing.T) {
 		},
 		"secrets/wide.yaml": {
 			ObjectMeta: metav1.ObjectMeta{Name: "wide", Namespace: "victor",
-				Labels:      map[string]string{LabelManagedBy: "victorgen", LabelPartOf: "victor-ai", "team": "data"},
+				Labels:      map[string]string{tree.LabelManagedBy: "victorgen", tree.LabelPartOf: "victor-ai", "team": "data"},
 				Annotations: map[string]string{"sealedsecrets.bitnami.com/namespace-wide": "true", "reloader": "true"}},
 			Type:      "example.com/tls",
 			Immutable: &yes,
@@ -77,13 +79,13 @@ func TestUnseal(t *testing.T) {
 		cmpopts.IgnoreTypes(metav1.TypeMeta{}),
 	}
 	var files []string
-	for _, file := range slices.Sorted(maps.Keys(tree.Files)) {
+	for _, file := range slices.Sorted(maps.Keys(built.Files)) {
 		if !strings.HasPrefix(file, "secrets/") {
 			continue
 		}
 		files = append(files, file)
 		var ss v1alpha1.SealedSecret
-		if err := yaml.UnmarshalStrict(tree.Files[file], &ss); err != nil {
+		if err := yaml.UnmarshalStrict(built.Files[file], &ss); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		got, err := ss.Unseal(codecs, map[string]*rsa.PrivateKey{"": private})
@@ -95,7 +97,7 @@ func TestUnseal(t *testing.T) {
 		}
 
 		var out bytes.Buffer
-		if err := kubeseal.UnsealSealedSecret(&out, bytes.NewReader(tree.Files[file]), []string{keyFile}, "yaml", codecs); err != nil {
+		if err := kubeseal.UnsealSealedSecret(&out, bytes.NewReader(built.Files[file]), []string{keyFile}, "yaml", codecs); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		var recovered corev1.Secret
@@ -115,7 +117,7 @@ func TestUnseal(t *testing.T) {
 // whether it unseals there.
 func TestScopes(t *testing.T) {
 	t.Parallel()
-	tree, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
+	built, _ := mustEmit(t, testPlan(t, emittest.CertFile(t, 0)), testValues(), nil, at(day))
 	private, _ := emittest.Keys[0]()
 	for _, test := range []struct {
 		file, namespace, name string
@@ -129,7 +131,7 @@ func TestScopes(t *testing.T) {
 		{"cluster", "other", "other", true},
 	} {
 		var ss v1alpha1.SealedSecret
-		if err := yaml.Unmarshal(tree.Files["secrets/"+test.file+".yaml"], &ss); err != nil {
+		if err := yaml.Unmarshal(built.Files["secrets/"+test.file+".yaml"], &ss); err != nil {
 			t.Fatal(err)
 		}
 		ss.Namespace, ss.Name = test.namespace, test.name
@@ -153,9 +155,9 @@ func TestSplice(t *testing.T) {
 		"plain", "database-url", "true", "null", "no", "Y", "1", "1e3", "0x1f", "1_000", "2026-01-01", "12.30.45", "-", "--", "-a", ".", "..a", "_",
 		"a10", "a9", "A", strings.Repeat("k", 128), strings.Repeat("k", 129), strings.Repeat("7", 253), ".inf", ".nan",
 	} {
-		ciphertexts[key] = ciphertextDigest(key)[:40] + "/+="
+		ciphertexts[key] = tree.CiphertextDigest(key)[:40] + "/+="
 	}
-	got, err := sealedSecret(s, &plan.Plan{PartOf: "victor-ai"}, ciphertexts)
+	got, err := sealing.Manifest(s, &plan.Plan{PartOf: "victor-ai"}, ciphertexts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +172,7 @@ func TestSplice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(header+string(want), string(got)); diff != "" {
+	if diff := cmp.Diff(tree.Header+string(want), string(got)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	for _, word := range []string{"status", "creationTimestamp"} {
@@ -178,7 +180,7 @@ func TestSplice(t *testing.T) {
 			t.Errorf("the manifest has a %s", word)
 		}
 	}
-	if diff := cmp.Diff(ciphertexts, ciphertextsOf(got)); diff != "" {
+	if diff := cmp.Diff(ciphertexts, tree.Ciphertexts(got)); diff != "" {
 		t.Errorf("read back (-want +got)\n%s", diff)
 	}
 }
@@ -193,7 +195,7 @@ func TestCiphertextsOf(t *testing.T) {
 		"spec: {encryptedData: {a: AA==, b: 1}}": {"a": "AA==", "b": ""},
 		"spec: {encryptedData: {a: \"AA==\\n\", b: \"A B\", c: AAAA}}": {"c": "AAAA"},
 	} {
-		if diff := cmp.Diff(want, ciphertextsOf([]byte(manifest)), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, tree.Ciphertexts([]byte(manifest)), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%q (-want +got)\n%s", manifest, diff)
 		}
 	}

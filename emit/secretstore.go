@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
 
@@ -31,8 +32,8 @@ func storeRef(s plan.Store) shape.Reference {
 
 // secretStores returns the SecretStore of src for each of the namespaces, each
 // behind its ServiceAccount if that is ours.
-func secretStores(src plan.Source, p *plan.Plan, namespaces []string) ([]document, error) {
-	var documents []document
+func secretStores(src plan.Source, p *plan.Plan, namespaces []string) ([]tree.Document, error) {
+	var documents []tree.Document
 	for _, namespace := range namespaces {
 		store, err := secretStore(src, p, namespace)
 		if err != nil {
@@ -43,7 +44,7 @@ func secretStores(src plan.Source, p *plan.Plan, namespaces []string) ([]documen
 			objects = slices.Insert(objects, 0, any(serviceAccount(*sa, p, namespace)))
 		}
 		for _, object := range objects {
-			d, err := documentOf(object)
+			d, err := tree.NewDocument(object)
 			if err != nil {
 				return nil, err
 			}
@@ -55,7 +56,7 @@ func secretStores(src plan.Source, p *plan.Plan, namespaces []string) ([]documen
 }
 
 func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) corev1.ServiceAccount {
-	annotations := wave(waveStores)
+	annotations := tree.Wave(tree.WaveStores)
 	for name, v := range map[string]string{
 		awsRoleAnnotation: sa.AWSRole, azureClientAnnotation: sa.AzureClient, azureTenantAnnotation: sa.AzureTenant, gcpAccountAnnotation: sa.GCPAccount,
 	} {
@@ -65,7 +66,7 @@ func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) core
 	}
 	return corev1.ServiceAccount{
 		TypeMeta:   metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount"},
-		ObjectMeta: metav1.ObjectMeta{Name: sa.Name, Namespace: namespace, Labels: Labels(p, nil), Annotations: annotations},
+		ObjectMeta: metav1.ObjectMeta{Name: sa.Name, Namespace: namespace, Labels: tree.Labels(p, nil), Annotations: annotations},
 	}
 }
 
@@ -114,7 +115,7 @@ func secretStore(src plan.Source, p *plan.Plan, namespace string) (shape.SecretS
 	}
 	return shape.SecretStore{
 		TypeMeta:   metav1.TypeMeta{APIVersion: shape.ExternalSecretVersion, Kind: shape.SecretStoreKind},
-		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: Labels(p, nil), Annotations: wave(waveStores)},
+		ObjectMeta: metav1.ObjectMeta{Name: src.Store.Name, Namespace: namespace, Labels: tree.Labels(p, nil), Annotations: tree.Wave(tree.WaveStores)},
 		Spec:       shape.SecretStoreSpec{Provider: provider},
 	}, nil
 }
@@ -147,13 +148,13 @@ var operatorDefaults = []operatorDefault{
 }
 
 // addDefaults spells out what that version of the operator would fill in.
-func addDefaults(d document, version [3]int) {
+func addDefaults(d tree.Document, version [3]int) {
 	for _, def := range operatorDefaults {
 		if d["kind"] != def.kind || slices.Compare(version[:], def.since[:]) < 0 ||
 			def.before != [3]int{} && slices.Compare(version[:], def.before[:]) >= 0 {
 			continue
 		}
-		for _, o := range d.at(def.path...) {
+		for _, o := range d.At(def.path...) {
 			o[def.field] = def.value
 		}
 	}

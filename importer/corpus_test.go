@@ -35,6 +35,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/env"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/importer"
 	"github.com/victor-ai/victorgen/importer/observe"
 )
@@ -253,7 +254,7 @@ func unseal(t *testing.T, observed *observe.Observed, dir string) {
 	if len(built.Secrets) == 0 {
 		return // no value is known
 	}
-	tree, _, ds := emit.Emit(context.Background(), &built, set, &emit.Tree{}, emit.Options{})
+	out, _, ds := emit.Emit(context.Background(), &built, set, &tree.Tree{}, emit.Options{})
 	if ds.HasErrors() {
 		t.Fatal(ds)
 	}
@@ -263,7 +264,7 @@ func unseal(t *testing.T, observed *observe.Observed, dir string) {
 	codecs := serializer.NewCodecFactory(s)
 	got := map[string]map[string][]byte{}
 	types := map[string]string{}
-	for file, text := range tree.Files {
+	for file, text := range out.Files {
 		if !strings.HasPrefix(file, "secrets/") {
 			continue
 		}

@@ -13,19 +13,20 @@ import (
 	"unicode"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // Side is an environment at one time.
 type Side struct {
 	Plan   *plan.Plan   // nil if it was not there, or is not known
-	Record *emit.Record // of its tree; nil if there is none
+	Record *tree.Record // of its tree; nil if there is none
 	// Warnings are those of what is allowed, and read over easily in a review.
 	Warnings plan.Diagnostics
 	// Path writes an absolute path so that it is the same on both sides.
 	Path func(string) string
 	// Certificate returns what is in a file, nil if that is no certificate.
-	Certificate func(file string) *emit.Certificate
+	Certificate func(file string) *sealing.Certificate
 	// Digest returns the SHA-256 of an encrypted file that is in Git, and nothing if
 	// it is not there.
 	Digest func(file string) string

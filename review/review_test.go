@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
 	"github.com/victor-ai/victorgen/review"
 )
 
@@ -89,7 +89,7 @@ func TestTrustFields(t *testing.T) {
 
 func compare(old, new *plan.Plan) *review.Changes {
 	side := func(p *plan.Plan) review.Side {
-		return review.Side{Plan: p, Path: func(file string) string { return file }, Certificate: func(string) *emit.Certificate { return nil }, Digest: func(string) string { return "" }}
+		return review.Side{Plan: p, Path: func(file string) string { return file }, Certificate: func(string) *sealing.Certificate { return nil }, Digest: func(string) string { return "" }}
 	}
 	c := review.Compare(side(old), side(new))
 	return &c

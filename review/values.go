@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // became is what became of the value of a key.
@@ -48,10 +48,10 @@ func (c *comparison) records() {
 		c.notes = append(c.notes, "there was no tree, or no lock in it: all that is sealed counts as created")
 	}
 	if old == nil {
-		old = &emit.Record{}
+		old = &tree.Record{}
 	}
 	if new == nil {
-		new = &emit.Record{}
+		new = &tree.Record{}
 	}
 	c.pins(old, new)
 	fates := c.fates(old, new)
@@ -62,7 +62,7 @@ func (c *comparison) records() {
 }
 
 // restarts tells of the workloads that restart, by the component of the trees.
-func (c *comparison) restarts(old, new *emit.Record) {
+func (c *comparison) restarts(old, new *tree.Record) {
 	for _, name := range slices.Sorted(maps.Keys(union(old.Restarts, new.Restarts))) {
 		was, is := old.Restarts[name], new.Restarts[name]
 		switch {
@@ -79,7 +79,7 @@ func (c *comparison) restarts(old, new *emit.Record) {
 
 // pins tells of the certificates that the lock has something sealed for, or lets
 // the next build seal for, where the contract does not tell.
-func (c *comparison) pins(old, new *emit.Record) {
+func (c *comparison) pins(old, new *tree.Record) {
 	for _, sha := range new.Accepted {
 		if !slices.Contains(old.Accepted, sha) {
 			c.event(Trust, "accepted", "lock", "", "lets the next build seal for another certificate", "", "SHA-256 "+sha, nil)
@@ -108,7 +108,7 @@ func (c *comparison) pins(old, new *emit.Record) {
 }
 
 // pin says whose a certificate of a lock is.
-func pin(r *emit.Record, sha string) string {
+func pin(r *tree.Record, sha string) string {
 	if about := r.Certificates[sha]; about != "" {
 		return fmt.Sprintf("SHA-256 %s (%s)", sha, about)
 	}
@@ -116,7 +116,7 @@ func pin(r *emit.Record, sha string) string {
 }
 
 // fates returns what became of each key.
-func (c *comparison) fates(old, new *emit.Record) (all []fate) {
+func (c *comparison) fates(old, new *tree.Record) (all []fate) {
 	moved := map[string]string{} // by what it is called now: what a secret was called
 	if c.old.Plan != nil && c.new.Plan != nil {
 		for _, s := range c.new.Plan.Secrets {
@@ -125,7 +125,7 @@ func (c *comparison) fates(old, new *emit.Record) (all []fate) {
 			}
 		}
 	}
-	was := map[string]emit.RecordedSecret{}
+	was := map[string]tree.RecordedSecret{}
 	for _, s := range old.Secrets {
 		was[s.ID()] = s
 	}
@@ -145,12 +145,12 @@ func (c *comparison) fates(old, new *emit.Record) (all []fate) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(was)) {
 		s := was[id]
-		all = append(all, c.fatesOf(s, emit.RecordedSecret{Namespace: s.Namespace, Name: s.Name})...)
+		all = append(all, c.fatesOf(s, tree.RecordedSecret{Namespace: s.Namespace, Name: s.Name})...)
 	}
 	return all
 }
 
-func (c *comparison) fatesOf(old, new emit.RecordedSecret) (all []fate) {
+func (c *comparison) fatesOf(old, new tree.RecordedSecret) (all []fate) {
 	for _, name := range slices.Sorted(maps.Keys(union(old.Keys, new.Keys))) {
 		o, had := old.Keys[name]
 		n, has := new.Keys[name]
@@ -194,7 +194,7 @@ func (c *comparison) renamed() bool {
 }
 
 // why says what a key was sealed anew for.
-func why(old, new emit.RecordedSecret, o, n emit.RecordedKey) string {
+func why(old, new tree.RecordedSecret, o, n tree.RecordedKey) string {
 	var all []string
 	for _, reason := range []struct {
 		is   bool
@@ -352,7 +352,7 @@ func keysOf(keys []string, limit int) string {
 
 // presence tells of inputs of which the lock says whether they were there, where no
 // key tells: those of external secrets, and generated ones.
-func (c *comparison) presence(old, new *emit.Record) {
+func (c *comparison) presence(old, new *tree.Record) {
 	if c.new.Plan == nil {
 		return
 	}
@@ -376,8 +376,8 @@ const alertsFile = "alerts/secrets.yaml"
 
 // files tells of the files of the tree that have changed though nothing of the
 // contract or the lock explains it.
-func (c *comparison) files(old, new *emit.Record, fates []fate) {
-	explained := map[string]bool{alertsFile: len(fates) > 0, emit.RestartFile: len(fates) > 0 || !maps.Equal(old.Restarts, new.Restarts)}
+func (c *comparison) files(old, new *tree.Record, fates []fate) {
+	explained := map[string]bool{alertsFile: len(fates) > 0, tree.RestartFile: len(fates) > 0 || !maps.Equal(old.Restarts, new.Restarts)}
 	for _, s := range new.Secrets {
 		for _, f := range fates {
 			explained[s.File] = explained[s.File] || f.secret == s.ID()

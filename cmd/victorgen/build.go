@@ -16,6 +16,8 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/alerts"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
@@ -146,7 +148,7 @@ func (o *buildOptions) test(r *result) (ds plan.Diagnostics) {
 
 // writeRuleTests writes the unit tests of the alerting rules to file, and beside
 // it the rules: promtool reads those of a rule file, not those of a manifest.
-func writeRuleTests(a *emit.Alerts, file string) error {
+func writeRuleTests(a *alerts.Set, file string) error {
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return err
@@ -161,7 +163,7 @@ func writeRuleTests(a *emit.Alerts, file string) error {
 		return err
 	}
 	for _, name := range []string{rulesFile, file} { // both before one is written
-		if err := emit.CheckOurs(name); err != nil {
+		if err := tree.CheckOurs(name); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,8 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/trust"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 func certCommand() *cobra.Command {
@@ -89,8 +90,8 @@ else sees of the cluster.`,
 				locked := lockedOf(r, o.output)
 				for _, f := range fetched {
 					r.Fetched = append(r.Fetched, tellFetched(r, f, locked, fetch))
-					if tree, err := vg.TreeIn(r.plan, o.output); err == nil && !o.dryRun {
-						r.Diagnostics = append(r.Diagnostics, emit.AcceptCertificate(r.plan, tree, f.New.SHA256)...)
+					if dir, err := vg.TreeIn(r.plan, o.output); err == nil && !o.dryRun {
+						r.Diagnostics = append(r.Diagnostics, tree.Accept(r.plan, dir, f.New.SHA256)...)
 					}
 				}
 			}, fetchText)
@@ -192,8 +193,8 @@ func askController(ctx context.Context, client *cluster.Client, r *result, outpu
 	if err != nil {
 		return // which is told already
 	}
-	tree, _ := emit.ReadTree(dir) // what is wrong with the lock is told, too
-	for _, c := range client.Certificates(ctx, r.plan, now, tree.Pinned(r.plan)...) {
+	built, _ := tree.Read(dir) // what is wrong with the lock is told, too
+	for _, c := range client.Certificates(ctx, r.plan, now, built.Pinned(r.plan)...) {
 		r.Diagnostics = append(r.Diagnostics, c.Judge(client.Name)...)
 		for i := range r.Certificates {
 			if s := &r.Certificates[i]; s.SHA256 == c.SHA256 {
@@ -236,7 +237,7 @@ type sealedStory struct {
 	Keys   []string `json:"keys"`
 }
 
-func tellCertificate(c *emit.Certificate, locked []emit.Locked, now time.Time) certificateStory {
+func tellCertificate(c *sealing.Certificate, locked []tree.Locked, now time.Time) certificateStory {
 	from, to, left := c.NotBefore.UTC(), c.NotAfter.UTC(), int(c.NotAfter.Sub(now)/(24*time.Hour))
 	if to.Before(now) {
 		left--
@@ -250,7 +251,7 @@ func tellCertificate(c *emit.Certificate, locked []emit.Locked, now time.Time) c
 }
 
 // tellLocked tells what the lock notes of a certificate that is not there any more.
-func tellLocked(l emit.Locked, locked []emit.Locked) certificateStory {
+func tellLocked(l tree.Locked, locked []tree.Locked) certificateStory {
 	s := certificateStory{SHA256: l.Certificate, Subject: l.Subject, Sealed: sealedFor(l.Certificate, locked)}
 	if !l.NotAfter.IsZero() {
 		from, to := l.NotBefore.UTC(), l.NotAfter.UTC()
@@ -259,7 +260,7 @@ func tellLocked(l emit.Locked, locked []emit.Locked) certificateStory {
 	return s
 }
 
-func sealedFor(sha256 string, locked []emit.Locked) (sealed []sealedStory) {
+func sealedFor(sha256 string, locked []tree.Locked) (sealed []sealedStory) {
 	for _, l := range locked {
 		if l.Certificate == sha256 {
 			sealed = append(sealed, sealedStory{l.String(), l.Keys})
@@ -269,13 +270,13 @@ func sealedFor(sha256 string, locked []emit.Locked) (sealed []sealedStory) {
 }
 
 // lockedOf returns what the lock of an environment says.
-func lockedOf(r *result, output string) []emit.Locked {
-	tree, err := vg.TreeIn(r.plan, output)
+func lockedOf(r *result, output string) []tree.Locked {
+	dir, err := vg.TreeIn(r.plan, output)
 	if err != nil {
 		r.fail(err)
 		return nil
 	}
-	locked, ds := emit.ReadLocked(tree)
+	locked, ds := tree.ReadLocked(dir)
 	r.Diagnostics = append(r.Diagnostics, ds...)
 	return locked
 }
@@ -289,7 +290,7 @@ func inspectEnvironment(r *result, output string, now time.Time) {
 			continue
 		}
 		files = append(files, file)
-		c, ds := emit.InspectCertificate(file, s.Delivery.Pos, now)
+		c, ds := sealing.Inspect(file, s.Delivery.Pos, now)
 		r.Diagnostics = append(r.Diagnostics, ds...)
 		if c != nil {
 			r.Certificates = append(r.Certificates, tellCertificate(c, locked, now))
@@ -308,7 +309,7 @@ func inspectFiles(cmd *cobra.Command, files []string, format string, now time.Ti
 	var all []certificateStory
 	var ds plan.Diagnostics
 	for _, file := range files {
-		c, problems := emit.InspectCertificate(file, nil, now)
+		c, problems := sealing.Inspect(file, nil, now)
 		ds = append(ds, problems...)
 		if c != nil {
 			all = append(all, tellCertificate(c, nil, now))
@@ -401,7 +402,7 @@ type fetchedStory struct {
 // unchanged is the state of a file that has the right certificate already.
 const unchanged = "unchanged"
 
-func tellFetched(r *result, f cluster.FetchedCertificate, locked []emit.Locked, fetch *cluster.CertificateFetch) fetchedStory {
+func tellFetched(r *result, f cluster.FetchedCertificate, locked []tree.Locked, fetch *cluster.CertificateFetch) fetchedStory {
 	now := fetch.Now
 	s := fetchedStory{File: f.File, Cluster: fetch.Client.Name, Controller: f.Controller.Namespace + "/" + f.Controller.Name, State: unchanged, New: tellCertificate(f.New, locked, now)}
 	s.New.File = f.File

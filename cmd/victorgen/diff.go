@@ -22,7 +22,8 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/policy"
 	"github.com/victor-ai/victorgen/compiler/trust"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/git"
 	"github.com/victor-ai/victorgen/internal/snapshot"
 	"github.com/victor-ai/victorgen/review"
@@ -512,18 +513,18 @@ func (o *diffOptions) compare(ctx context.Context, r *result, e *environment) {
 		now.Path = func(file string) string { return shownPath(file, b.module, b.root) }
 		now.Certificate = certificatesIn(func(file string) bool { return trust.MayRead(r.plan, file, r.grant) })
 		now.Digest = digestIn(func(file string) bool { return trust.MayRead(r.plan, file, r.grant) })
-		tree, err := vg.TreeIn(r.plan, o.output)
+		dir, err := vg.TreeIn(r.plan, o.output)
 		if err != nil {
 			r.fail(err)
 			return
 		}
 		var ds plan.Diagnostics
-		if now.Record, ds = emit.ReadRecord(tree); ds.HasErrors() {
+		if now.Record, ds = tree.ReadRecord(dir); ds.HasErrors() {
 			r.Diagnostics = append(r.Diagnostics, ds...)
 			return
 		}
 		if now.Record != nil && now.Record.Environment != r.plan.Environment {
-			r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name, or build into another directory", "the tree in %s is that of environment %q", tree, now.Record.Environment)
+			r.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name, or build into another directory", "the tree in %s is that of environment %q", dir, now.Record.Environment)
 			return
 		}
 	}
@@ -618,9 +619,9 @@ func (b *before) side(ctx context.Context, o *diffOptions, r *result, e *environ
 	if err != nil || !filepath.IsLocal(rel) {
 		return known // of a tree that is not in the repository, nobody knows what it was
 	}
-	tree := filepath.Join(b.Root, rel)
-	need(tree, true)
-	record, ds := emit.ReadRecord(tree)
+	dir := filepath.Join(b.Root, rel)
+	need(dir, true)
+	record, ds := tree.ReadRecord(dir)
 	if ds.HasErrors() {
 		warn("all that is sealed now counts as created", "the tree of %s cannot be read: %s", e.then, b.Say(ds[0].Message))
 		return known
@@ -650,12 +651,12 @@ func shownPath(file, module, root string) string {
 
 // certificatesIn returns what reads certificates, once each, of the files that may
 // be read.
-func certificatesIn(may func(file string) bool) func(string) *emit.Certificate {
-	known := map[string]*emit.Certificate{}
-	return func(file string) *emit.Certificate {
+func certificatesIn(may func(file string) bool) func(string) *sealing.Certificate {
+	known := map[string]*sealing.Certificate{}
+	return func(file string) *sealing.Certificate {
 		c, ok := known[file]
 		if !ok && may(file) {
-			c, _ = emit.InspectCertificate(file, nil, time.Now())
+			c, _ = sealing.Inspect(file, nil, time.Now())
 		}
 		known[file] = c
 		return c
@@ -687,7 +688,7 @@ func unmergedFiles(module, dir string) (ds plan.Diagnostics) {
 			if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() || info.Size() > 16<<20 {
 				continue
 			}
-			if data, err := os.ReadFile(file); err == nil && emit.Unmerged(data) {
+			if data, err := os.ReadFile(file); err == nil && tree.Unmerged(data) {
 				ds.Errorf(plan.CodeMerge, []plan.Pos{{File: file, Line: 1, Column: 1}}, "merge the contract by hand; of the tree take either side, and `victorgen build ENV`",
 					"%s has the marks of a merge that is not finished", filepath.Base(file))
 			}

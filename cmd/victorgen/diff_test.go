@@ -19,8 +19,8 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/env"
-	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/sealing"
 	"github.com/victor-ai/victorgen/fixtures"
 	"github.com/victor-ai/victorgen/review"
 )
@@ -143,7 +143,7 @@ func buildFor(t *testing.T, module string, now time.Time) {
 		return sources
 	}
 	err = filepath.WalkDir(module, func(file string, _ fs.DirEntry, err error) error {
-		if c, _ := emit.InspectCertificate(file, nil, now); filepath.Ext(file) == ".pem" && c != nil {
+		if c, _ := sealing.Inspect(file, nil, now); filepath.Ext(file) == ".pem" && c != nil {
 			o.AcceptCertificates = append(o.AcceptCertificates, c.SHA256)
 		}
 		return err

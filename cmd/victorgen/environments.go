@@ -18,6 +18,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
 )
 
@@ -31,7 +32,7 @@ type result struct {
 	Dropped     []string             `json:"dropped,omitempty"`   // inputs whose previous value has had its time
 	RotatedBy   map[string]string    `json:"rotatedBy,omitempty"` // inputs that another environment has at the same place
 	Inputs      []vg.InputState      `json:"inputs,omitempty"`
-	Changes     []emit.Change        `json:"changes,omitempty"`
+	Changes     []tree.Change        `json:"changes,omitempty"`
 	Report      *emit.Report         `json:"report,omitempty"`
 	Applied     *cluster.ApplyReport `json:"applied,omitempty"`
 	Verified    *cluster.Report      `json:"verified,omitempty"`

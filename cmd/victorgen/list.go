@@ -21,7 +21,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/workload"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/git"
 )
 
@@ -258,14 +258,14 @@ func (l *listing) run(cmd *cobra.Command, patterns []string) ([]result, error) {
 		if r.plan == nil {
 			continue
 		}
-		c, tree := l.changed[git.WorkTree(r.plan.Module)], vg.TreeOf(r.plan)
+		c, own := l.changed[git.WorkTree(r.plan.Module)], vg.TreeOf(r.plan)
 		if c == nil {
 			continue
 		}
-		c.trees[tree] = true
-		if parent := filepath.Dir(tree); !looked[parent] {
+		c.trees[own] = true
+		if parent := filepath.Dir(own); !looked[parent] {
 			looked[parent] = true
-			for _, other := range emit.Trees(parent, func(string) bool { return false }) {
+			for _, other := range tree.Trees(parent, func(string) bool { return false }) {
 				c.trees[other] = true
 			}
 		}
@@ -285,7 +285,7 @@ func (l *listing) why(r *result) (why []string) {
 	}
 	c := l.changed[git.WorkTree(r.plan.Module)]
 	touches := func(paths ...string) bool { return c.touches(paths) }
-	tree := vg.TreeOf(r.plan)
+	own := vg.TreeOf(r.plan)
 	var certificates, kept, manifests []string
 	for _, s := range r.plan.Secrets {
 		certificates = append(certificates, s.Delivery.Certificate)
@@ -298,11 +298,11 @@ func (l *listing) why(r *result) (why []string) {
 	}
 	add("contract", r.Diff == nil || r.Diff.any())
 	add("certificate", touches(certificates...))
-	add("tree", touches(tree))
+	add("tree", touches(own))
 	add("workloads", touches(manifests...) || slices.ContainsFunc(manifests, workload.IsKustomization) && c.manifests())
 	add("policy", touches(l.policies...))
 	add("source", c.kept(kept))
-	if _, err := os.Lstat(filepath.Join(tree, emit.LockFile)); err != nil {
+	if _, err := os.Lstat(filepath.Join(own, tree.LockFile)); err != nil {
 		add("it is not built", true)
 	}
 	return why

@@ -19,7 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 type recoverOptions struct {
@@ -115,9 +115,9 @@ func (o *recoverOptions) recover(ctx context.Context, cmd *cobra.Command, r *res
 	sources := r.env.Sources(o.dryRun)
 	have, ds := source.Peek(ctx, p, sources, asked, source.Options{Timeout: o.timeout})
 	found, more := client.Find(ctx, p, inputs, o.timeout)
-	tree, err := vg.TreeIn(p, o.output)
+	dir, err := vg.TreeIn(p, o.output)
 	r.fail(err)
-	confirm, problems := emit.Confirmer(p, tree, have[plan.LockKey].Value)
+	confirm, problems := tree.Confirmer(p, dir, have[plan.LockKey].Value)
 	r.Diagnostics = append(append(append(r.Diagnostics, ds...), more...), problems...)
 	if r.Diagnostics.HasErrors() {
 		return
@@ -133,7 +133,7 @@ func (o *recoverOptions) recover(ctx context.Context, cmd *cobra.Command, r *res
 	}
 	if sealed && have[plan.LockKey].State == value.Absent {
 		r.Diagnostics.Warnf(plan.CodeUnrecoverable, lockKey.Pos, "ask a colleague, or look into a backup",
-			"%s is absent, too, and no Secret holds it: so nothing could be checked against %s", plan.LockKey, emit.LockFile)
+			"%s is absent, too, and no Secret holds it: so nothing could be checked against %s", plan.LockKey, tree.LockFile)
 	}
 	if len(values) == 0 || o.dryRun || r.Diagnostics.HasErrors() {
 		return
@@ -252,9 +252,9 @@ func ask(cmd *cobra.Command, r *result, n int) bool {
 
 func checked(s recoveredInput) string {
 	if s.Confirmed {
-		return " (" + emit.LockFile + " confirms it)"
+		return " (" + tree.LockFile + " confirms it)"
 	}
-	return " (not checked: " + emit.LockFile + " does not tell)"
+	return " (not checked: " + tree.LockFile + " does not tell)"
 }
 
 func (o *recoverOptions) text(w io.Writer, _ *printer, r *result) {

@@ -15,6 +15,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/emit"
+	"github.com/victor-ai/victorgen/emit/sealing"
 )
 
 func vetCommand() *cobra.Command {
@@ -70,7 +71,7 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				r.Diagnostics = append(r.Diagnostics, checkOverlays(ctx, r.plan)...)
 				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, vg.TreeOf(r.plan), r.grant.Certificates)...)
-				r.Diagnostics = append(r.Diagnostics, emit.VetCertificates(r.plan, time.Now())...)
+				r.Diagnostics = append(r.Diagnostics, sealing.Vet(r.plan, time.Now())...)
 			}, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {
 					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(r.inputs, "input"), plural(r.secrets, "secret"))

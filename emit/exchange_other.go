@@ -1,8 +1,0 @@
-//go:build !linux && !darwin
-
-package emit
-
-import "errors"
-
-// exchange is not to be had here; Write gets along with two renames.
-func exchange(_, _ string) error { return errors.ErrUnsupported }
