@@ -60,7 +60,7 @@ var hostileVerbs = []string{
 	"scan ENV -- REPO", "scan ALL --source vault -o json -- REPO", "scan ENV --history HEAD --source aws-ssm", "scan ENV --staged -o sarif", "scan ENV -o github -- REPO",
 	"import env REPO/.secrets --into REPO/envs/next --dry-run -o json", "import env REPO/.secrets --into REPO/envs/next",
 	"import cluster -n apps --kubeconfig KUBECONFIG --into REPO/envs/next --dry-run -o json", "import manifests REPO --from-cluster --kubeconfig KUBECONFIG --into REPO/envs/next --dry-run",
-	"cert fetch ENV --kubeconfig KUBECONFIG", "init REPO", "version",
+	"cert fetch ENV --kubeconfig KUBECONFIG", "init REPO", "source test -- false", "version",
 }
 
 // recorder is a server that answers nothing of use and keeps what it is sent.

@@ -76,6 +76,7 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 	_, err = os.Stat(filepath.Join(abs, "cue.mod", "module.cue"))
 	existing := err == nil // a module that has its own contract somewhere
 	var lacking []string   // what files lack that are left alone
+	last := func() error { return nil }
 	err = fs.WalkDir(start, "start", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -101,6 +102,10 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 			name = "cue.mod/module.cue"
 		}
 		if existing && strings.HasSuffix(name, ".cue") || !contract && (name == "contract.cue" || strings.HasPrefix(name, "envs/")) {
+			return nil
+		}
+		if name == "cue.mod/module.cue" { // it is what makes a module: if this is interrupted, it begins anew
+			last = func() error { return createFile(abs, name, content, say) }
 			return nil
 		}
 		return createFile(abs, name, content, say)
@@ -136,6 +141,9 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 			return err
 		}
 		say(what, file)
+	}
+	if err := last(); err != nil {
+		return err
 	}
 	for _, text := range lacking {
 		fmt.Fprintln(cmd.ErrOrStderr(), text)
