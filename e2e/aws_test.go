@@ -102,7 +102,7 @@ func TestSecretsManager(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			Remote: remote, Batch: 20, Ages: true, Bytes: true, Empty: true, MaxValue: 65536, Unlimited: true,
+			Remote: remote, Batch: 20, Ages: true, Bytes: true, Empty: true, MaxValue: 65536, Unlimited: true, OneBack: true,
 		}
 	})
 }

@@ -105,7 +105,7 @@ func TestVault(t *testing.T) {
 						}
 					},
 					Remote: remote, Batch: 1, Ages: version == "v2", Empty: true,
-					MaxValue: 512 << 10, Unlimited: true, ReadOnly: version == "v1", // storage takes 1 MiB an entry
+					MaxValue: 512 << 10, Unlimited: true, ReadOnly: version == "v1", Forgetful: version == "v1", // storage takes 1 MiB an entry
 				}
 			})
 		})
