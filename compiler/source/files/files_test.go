@@ -4,11 +4,13 @@ package files
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -193,6 +195,42 @@ func TestStale(t *testing.T) {
 	for _, file := range stays {
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestKeptFirst: whoever looks while values are replaced, one after the other, never
+// finds that one is gone: it is the current one, or kept already.
+func TestKeptFirst(t *testing.T) {
+	t.Parallel()
+	s := New(plan.Source{Dir: filepath.Join(t.TempDir(), "d")})
+	ref := source.Ref{Input: "KEY"}
+	number := func(ref source.Ref) (n int) {
+		text := string(s.Read(t.Context(), []source.Ref{ref})[0].Value.Reveal())
+		fmt.Sscanf(text[strings.LastIndex(text, " ")+1:], canary+"-%d", &n)
+		return n
+	}
+	if _, err := s.Create(t.Context(), ref, value.New([]byte(canary+"-1"))); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 2; n < 150; n++ {
+			if _, err := s.Supersede(t.Context(), ref, value.New([]byte(fmt.Sprint(canary, "-", n))), time.Now()); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		current := number(ref)
+		if kept := number(beside(ref)); kept < current-1 {
+			t.Fatalf("%d is current, and %d is what is kept", current, kept)
 		}
 	}
 }
