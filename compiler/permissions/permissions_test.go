@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -175,5 +176,54 @@ func TestUnknownKind(t *testing.T) {
 		if got := note(kind); strings.Contains(got, "is not known") {
 			t.Errorf("%s: %s", kind, got)
 		}
+	}
+}
+
+// TestPrevious: to find the value before the current one takes more, of those alone
+// that keep it.
+func TestPrevious(t *testing.T) {
+	t.Parallel()
+	p := &plan.Plan{
+		Sources: []plan.Source{
+			{Name: "aws", Kind: plan.AWSSecretsManager, Region: "eu-west-1"}, {Name: "azure", Kind: plan.AzureKeyVault, Vault: "shop"},
+			{Name: "google", Kind: plan.GCPSecretManager, Project: "shop-1"}, {Name: "ssm", Kind: plan.AWSSSM, Region: "eu-west-1"},
+		},
+		Secrets: []plan.Secret{{Name: "app", Namespace: "apps"}},
+	}
+	for _, s := range p.Sources {
+		for name, keep := range map[string]time.Duration{"KEPT": time.Hour, "NOT_TAKEN": time.Hour, "OTHER": 0} {
+			name = strings.ToUpper(s.Name) + "_" + name
+			in := at(s.Name, name, plan.Generated, plan.Remote{Name: "shop-" + strings.ToLower(strings.ReplaceAll(name, "_", "-"))})
+			in.Generate = &plan.Generate{Kind: plan.UUID, KeepPrevious: keep}
+			p.Inputs = append(p.Inputs, in)
+			k := plan.Key{Name: name, Input: name}
+			if strings.HasSuffix(name, "_KEPT") {
+				k.Input += plan.PreviousSuffix
+			}
+			p.Secrets[0].Keys = append(p.Secrets[0].Keys, k)
+		}
+	}
+	slices.SortFunc(p.Inputs, func(a, b plan.Input) int { return strings.Compare(a.Name, b.Name) })
+	more := map[string]string{}
+	for _, policy := range permissions.Of(p) {
+		key := fmt.Sprint(policy.Source, " ", policy.Use)
+		if policy.IAM != nil {
+			for _, s := range policy.IAM.Statement {
+				if slices.Contains(s.Action, "secretsmanager:ListSecretVersionIds") {
+					more[key] = strings.Join(s.Resource, " ")
+				}
+			}
+		}
+		if _, after, ok := strings.Cut(policy.Note, "The previous values"); ok {
+			more[key] = after
+		}
+	}
+	const versions = " that count for a while are found by their versions, which takes the role to prove as well: of shop-"
+	want := map[string]string{
+		"aws prove":  "arn:aws:secretsmanager:eu-west-1:*:secret:shop-aws-kept-??????",
+		"azure read": versions + "azure-kept.", "google read": versions + "google-kept.",
+	}
+	if diff := cmp.Diff(want, more); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
