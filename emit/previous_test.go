@@ -12,13 +12,15 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/emit/tree"
 )
 
 // keeping is a plan with a key that keeps its previous value for a day: alone in one
 // secret, and in a template in another.
 func keeping(t *testing.T) *plan.Plan {
 	t.Helper()
-	cert := certFile(t, 0)
+	cert := emittest.CertFile(t, 0)
 	p := &plan.Plan{Environment: "production", PartOf: "app", Namespace: "victor", Inputs: inputs()}
 	i := slices.IndexFunc(p.Inputs, func(in plan.Input) bool { return in.Name == "KEY" })
 	p.Inputs[i].Generate = &plan.Generate{Kind: plan.Bytes, Bits: 256, KeepPrevious: 24 * time.Hour}
@@ -45,11 +47,11 @@ func TestPrevious(t *testing.T) {
 	}
 	was := present("the key before")
 	was.Changed = day.Add(-time.Hour).Add(500 * time.Millisecond)
-	tree, _ := mustEmit(t, p, before(was), nil, at(day))
-	if got := readLockOf(t, tree).Inputs["KEY.previous"].Replaced; !got.Equal(was.Changed.UTC().Truncate(time.Second)) {
+	built, _ := mustEmit(t, p, before(was), nil, at(day))
+	if got := readLockOf(t, built).Inputs["KEY.previous"].Replaced; !got.Equal(was.Changed.UTC().Truncate(time.Second)) {
 		t.Errorf("the lock says that it was replaced at %v", got)
 	}
-	if rules := rulesOf(t, tree)["PreviousValueOverdue"]; len(rules) != 1 || rules[0].Labels["input"] != "KEY" ||
+	if rules := rulesOf(t, built)["PreviousValueOverdue"]; len(rules) != 1 || rules[0].Labels["input"] != "KEY" ||
 		rules[0].Expr.StrVal != fmt.Sprintf("vector(time() - %d) > 0", day.Add(23*time.Hour).Unix()) {
 		t.Errorf("%+v", rules)
 	}
@@ -77,7 +79,7 @@ func TestPrevious(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			o := at(day.Add(test.after))
-			next, report, ds := Emit(t.Context(), p, test.values, tree, o)
+			next, report, ds := Emit(t.Context(), p, test.values, built, o)
 			if ds.HasErrors() {
 				t.Fatal(ds)
 			}
@@ -93,7 +95,7 @@ func TestPrevious(t *testing.T) {
 			if noted := readLockOf(t, next).Inputs["KEY.previous"].Present; noted != test.noted {
 				t.Errorf("the lock has it: %v", noted)
 			}
-			if _, alerts := next.Files[alertsFile]; alerts != test.noted { // it has no others
+			if _, alerts := next.Files[tree.AlertsFile]; alerts != test.noted { // it has no others
 				t.Errorf("there is an alert: %v", alerts)
 			}
 			if got := strings.Join(report.Dropped, " "); got != test.dropped {
@@ -102,8 +104,8 @@ func TestPrevious(t *testing.T) {
 			if said := fmt.Sprint(ds); (test.warning == "") != (len(ds) == 0) || !strings.Contains(said, test.warning) {
 				t.Errorf("it is said: %s", said)
 			}
-			if test.states == "kept kept kept" && !cmp.Equal(tree, next) {
-				t.Errorf("the tree differs:\n%s", cmp.Diff(tree, next))
+			if test.states == "kept kept kept" && !cmp.Equal(built, next) {
+				t.Errorf("the tree differs:\n%s", cmp.Diff(built, next))
 			}
 		})
 	}
@@ -114,12 +116,12 @@ func TestPrevious(t *testing.T) {
 		t.Errorf("before the first rotation, offline:\n%s", cmp.Diff(first, again))
 	}
 	// And a lock can't say that something is yet to be replaced.
-	forged := edit(t, tree, LockFile, "replaced: 2026-02-03", "replaced: 2027-02-03")
+	forged := edit(t, built, tree.LockFile, "replaced: 2026-02-03", "replaced: 2027-02-03")
 	if _, _, ds := Emit(t.Context(), p, nothing, forged, at(day)); !slices.ContainsFunc(ds, func(d plan.Diagnostic) bool { return d.Code == plan.CodeLockTimes }) {
 		t.Errorf("a time to come: %v", ds)
 	}
 
-	h, _ := tree.History(p)
+	h, _ := built.History(p)
 	if over := h.Overdue(day.Add(22 * time.Hour)); len(over) > 0 {
 		t.Errorf("overdue before its end: %v", over)
 	}
