@@ -190,6 +190,9 @@ func (o *copyOptions) place(cmd *cobra.Command, r *result, where string) (p *pla
 			return nil, true
 		}
 		src, _ := other.Source(defaultSource)
+		if src.Kind != where { // the contract declares one of the kind, by another name
+			src = other.Sources[slices.IndexFunc(other.Sources, func(s plan.Source) bool { return s.Kind == where })]
+		}
 		return elsewhere(other, src), true
 	}
 	if info, err := os.Stat(where); err != nil || !info.IsDir() {
