@@ -49,6 +49,11 @@ func Take(text []byte, path ...string) (rest []byte, taken []Taken) {
 				end++
 			}
 		}
+		before, after := bytes.TrimRight(text[:start], " \t\n"), bytes.TrimLeft(text[end:], " \t\n")
+		if bytes.HasSuffix(before, []byte("& {")) && bytes.HasPrefix(after, []byte("}")) { // of A & {} A is left
+			text = slices.Concat(bytes.TrimRight(before[:len(before)-len("& {")], " "), after[1:])
+			continue
+		}
 		text = slices.Concat(text[:start], text[end:])
 	}
 	if len(taken) > 0 {

@@ -277,7 +277,7 @@ func (in *Input) addedText() string {
 }
 
 // addedText is what an environment adds to a secret of the contract.
-func (s *Secret) addedText() string {
+func (s *Secret) addedText(delivery string) string {
 	var fields, keys []string
 	for name, m := range map[string][2]map[string]string{"labels": {s.labels, s.base.Labels}, "annotations": {s.annotations, s.base.Annotations}} {
 		more := map[string]string{}
@@ -295,6 +295,9 @@ func (s *Secret) addedText() string {
 	}
 	if s.Immutable && !s.base.Immutable {
 		fields = append(fields, "immutable: true")
+	}
+	if delivery != "" {
+		fields = append(fields, "delivery: "+delivery)
 	}
 	slices.Sort(fields)
 	for _, k := range s.Keys {

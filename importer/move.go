@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -169,6 +170,9 @@ func (d *Draft) apartMeta(s *Secret) (moves []move) {
 	if s.base.Immutable && !s.Immutable {
 		add("immutable")
 	}
+	if d.otherDelivery(s) {
+		add("delivery")
+	}
 	for name, m := range map[string][2]map[string]string{"labels": {s.labels, s.base.Labels}, "annotations": {s.annotations, s.base.Annotations}} {
 		for _, k := range sorted(m[1]) {
 			if m[0][k] != m[1][k] {
@@ -177,6 +181,20 @@ func (d *Draft) apartMeta(s *Secret) (moves []move) {
 		}
 	}
 	return moves
+}
+
+// otherDelivery reports whether a secret came to the cluster in another way than the
+// contract says; whether it is sealed or external, the environment says.
+func (d *Draft) otherDelivery(s *Secret) bool {
+	b := s.base.Delivery
+	if s.Kind == observe.External {
+		every, err := time.ParseDuration(cmp.Or(s.Refresh, "1h"))
+		return b.Kind == plan.External && (err == nil && cmp.Or(b.RefreshInterval, time.Hour) != every && !(every == 0 && s.Refresh == "0" && b.RefreshInterval == 0) ||
+			cmp.Or(b.RefreshPolicy, "Periodic") != cmp.Or(s.Policies["refreshPolicy"], "Periodic") ||
+			cmp.Or(b.CreationPolicy, "Owner") != cmp.Or(s.Policies["creationPolicy"], "Owner") ||
+			cmp.Or(b.DeletionPolicy, "Retain") != cmp.Or(s.Policies["deletionPolicy"], "Retain"))
+	}
+	return s.Kind == observe.Sealed && b.Kind == plan.Sealed && cmp.Or(b.Scope, "strict") != cmp.Or(s.Scope, "strict")
 }
 
 // unrelated reports whether a value is not what the contract makes of others, such as a
@@ -271,12 +289,12 @@ func (m modules) down(way [][]string) (modules, bool) {
 }
 
 // documents are what the other environments compile to; ok is false if one does not.
-func (m modules) documents(o Options) (all map[string]string, ok bool) {
+func (m modules) documents(o Options, d *Draft) (all map[string]string, ok bool) {
 	all = map[string]string{}
 	for _, name := range m.environments {
 		of := o
 		of.Environment = name
-		p, ds := stagedIn(slices.Concat(m.contract, m.below), of, &Draft{})
+		p, ds := stagedIn(slices.Concat(m.contract, m.below), of, &Draft{Sources: d.Sources})
 		if p == nil || ds.HasErrors() {
 			return nil, false
 		}
@@ -300,11 +318,11 @@ func changed(was, is []File) (all []File) {
 	return all
 }
 
-// joined makes a draft that joins the contract of m, of which stub makes the base, and
-// moves down and up what has to.
-func joined(ctx context.Context, observed *observe.Observed, o Options, m modules, stub File) (*Draft, *Result, *plan.Plan, plan.Diagnostics) {
+// joined makes a draft that joins the contract of m, of which stub, the environment of
+// bare, makes the base, and moves down and up what has to.
+func joined(ctx context.Context, observed *observe.Observed, o Options, m modules, bare *Draft, stub File) (*Draft, *Result, *plan.Plan, plan.Diagnostics) {
 	base := func(m modules) (*plan.Plan, plan.Diagnostics) {
-		return stagedIn(append(slices.Clone(m.contract), stub), o, &Draft{})
+		return stagedIn(append(slices.Clone(m.contract), stub), o, bare)
 	}
 	p, bad := base(m)
 	if p == nil {
@@ -343,8 +361,8 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 		nd, nr, np, nds = drafted(ctx, observed, o, compiled, now.contract)
 	}
 	if len(moved) > 0 && !nds.HasErrors() {
-		was, ok := m.documents(o)
-		is, still := now.documents(o)
+		was, ok := m.documents(o, d)
+		is, still := now.documents(o, d)
 		if ok && still && maps.Equal(was, is) {
 			slices.Sort(moved)
 			nds.Warnf(plan.CodeImportLeft, nil, "read the changes with git diff; what was forgotten here, add and import again",
@@ -418,8 +436,8 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 	if len(up) == 0 {
 		return d, r, p, ds
 	}
-	was, ok := m.documents(o)
-	is, still := now.documents(o)
+	was, ok := m.documents(o, d)
+	is, still := now.documents(o, d)
 	final, bad := stagedIn(append(slices.Clone(now.contract), own), o, d)
 	if !ok || !still || !maps.Equal(was, is) || final == nil || bad.HasErrors() {
 		return d, r, p, ds

@@ -212,12 +212,25 @@ func (d *Draft) input(name string) *Input {
 // and no certificate is needed. Where secrets are external, it must compile as it is,
 // too.
 func compile(dir string, d *Draft) (*plan.Plan, plan.Diagnostics) {
-	if len(d.Sources) > 0 {
-		if _, ds := compiler.Compile(dir, compiler.Options{}); ds.HasErrors() {
-			return nil, ds
+	if len(d.Sources) == 0 {
+		return compiler.Compile(dir, compiler.Options{Direct: true})
+	}
+	as, ds := compiler.Compile(dir, compiler.Options{})
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	p, ds := compiler.Compile(dir, compiler.Options{Direct: true})
+	if p != nil {
+		for i := range p.Secrets {
+			s := &p.Secrets[i]
+			for _, own := range as.Secrets {
+				if own.Name == s.Name && own.Namespace == s.Namespace {
+					s.Delivery = own.Delivery
+				}
+			}
 		}
 	}
-	return compiler.Compile(dir, compiler.Options{Direct: true})
+	return p, ds
 }
 
 // prepare makes a draft that is proved, and the files for it; nothing is written
@@ -243,8 +256,8 @@ func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Dra
 		names.Namespace = d.Namespace(observe.ObjectName(o.Package))
 	}
 	names.Package = packageOf(roots, o.Package)
-	bare := &Draft{Secrets: d.Secrets}
-	stub, err := bare.Environment(names, "")
+	bare := &Draft{Secrets: d.Secrets, Sources: d.Sources}
+	stub, err := bare.Environment(names, bare.sourcesText())
 	if err != nil {
 		ds.Errorf(plan.CodeCrash, nil, "report it", "the environment that was to be written is not CUE")
 		return d, r, nil, ds
@@ -259,7 +272,7 @@ func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Dra
 	m := modules{contract: there}
 	m.below = slices.DeleteFunc(below, func(f File) bool { return strings.HasPrefix(f.Path, path+"/") })
 	m.environments = slices.DeleteFunc(environments, func(name string) bool { return name == o.Environment })
-	return joined(ctx, observed, o, m, File{Path: path + "/env.cue", text: stub})
+	return joined(ctx, observed, o, m, bare, File{Path: path + "/env.cue", text: stub})
 }
 
 // packageOf is the package of a contract.

@@ -147,7 +147,10 @@ func (d *Draft) secretText(s *Secret, n Names) string {
 		return ""
 	}
 	if s.base != nil {
-		return s.addedText()
+		if d.otherDelivery(s) {
+			return s.addedText(d.delivery(s))
+		}
+		return s.addedText("")
 	}
 	var fields []string
 	add := func(name, text string) {
