@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -676,5 +677,40 @@ func TestReuse(t *testing.T) {
 				checkHidden(t, all[i])
 			}
 		})
+	}
+}
+
+// TestPreviousOverdue: what has had its time and is still in the tree is told, and is no
+// drift.
+func TestPreviousOverdue(t *testing.T) {
+	t.Parallel()
+	p, s := testPlan(), testState()
+	i := slices.IndexFunc(p.Inputs, func(in plan.Input) bool { return in.Name == "PASSWORD" })
+	p.Inputs[i].Generate = &plan.Generate{Kind: plan.Password, Length: 32, KeepPrevious: 24 * time.Hour}
+	p.Secrets[0].Keys = slices.Insert(p.Secrets[0].Keys, 5, plan.Key{Name: "previous", Input: "PASSWORD.previous", Pos: at(18)})
+	lock := func(replaced time.Time) tree.History {
+		t.Helper()
+		text := "version: 2\nenvironment: production\nfiles: [s.yaml]\ninputs:\n  PASSWORD.previous: {place: x, present: true, replaced: " + replaced.Format(time.RFC3339) + "}\n" +
+			"secrets:\n  - {namespace: apps, name: sealed, file: s.yaml, keys: {previous: {changed: 2029-12-30T00:00:00Z}}}\n"
+		h, ds := (&tree.Tree{Files: map[string][]byte{tree.LockFile: []byte(text)}}).History(p)
+		if ds != nil {
+			t.Fatal(ds)
+		}
+		return h
+	}
+	s.Secrets[0].Data["previous"] = value.New([]byte(canaries["token"] + "-before"))
+	if _, ds := Verify(p, s, lock(now.Add(-23*time.Hour)), now); strings.Contains(fmt.Sprint(ds), "previous") {
+		t.Errorf("while it counts: %v", ds)
+	}
+	_, ds := Verify(p, s, lock(now.Add(-25*time.Hour)), now)
+	var said []string
+	for _, d := range ds {
+		if strings.Contains(d.Message, "previous") {
+			said = append(said, fmt.Sprint(d.Code, " ", d.Message))
+		}
+	}
+	want := "VG2128 the previous value of PASSWORD counted until " + now.Add(-time.Hour).UTC().Format(time.RFC3339) + ", and is still in the tree"
+	if len(said) != 1 || said[0] != want {
+		t.Errorf("after its time: %v", said)
 	}
 }

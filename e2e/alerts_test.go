@@ -30,7 +30,7 @@ type mutant struct{ name, old, new, noticed string }
 // TestAlertsSealed: the rules for sealed secrets. In its scenarios, the classical
 // rule never fires.
 func TestAlertsSealed(t *testing.T) {
-	testAlerts(t, "sealed", 13, []mutant{
+	testAlerts(t, "sealed", 14, []mutant{
 		{"unguarded against kube-state-metrics", " and on() count(kube_secret_info)", "", "rules.yaml"},
 		{"unguarded against the controller", " and on() count(sealed_secrets_controller_build_info)", "", "rules.yaml"},
 		{"the classical rule", `absent(kube_secret_info{namespace="shop", secret="shop"})`, `kube_secret_info{namespace="shop", secret="shop"} == 0`, "rules.yaml"},
@@ -42,6 +42,7 @@ func TestAlertsSealed(t *testing.T) {
 		{"errors without birth", " or (", " and (", "scenarios.yaml"},
 		{"errors of long ago", "[1d] offset 15m", "[1m] offset 15m", "scenarios.yaml"},
 		{"a time", "vector(time() - ", "vector(time() - 9", "rules.yaml"},
+		{"a previous value that counts for longer", "vector(time() - 2366236800)", "vector(time() - 92366236800)", "rules.yaml"},
 		{"at once", "for: 10m", "for: 0s", "scenarios.yaml"},
 		{"a severity", "severity: critical", "severity: warning", "rules.yaml"},
 	})
@@ -80,6 +81,11 @@ func testAlerts(t *testing.T, name string, count int, mutants []mutant) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o644); err != nil {
 		t.Fatal(err)
+	}
+	if values, err := os.ReadFile(filepath.Join(dir, "values")); err == nil { // Git ignores the name that it has to have
+		if err := os.WriteFile(filepath.Join(dir, ".secrets.test"), values, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if out, errs, code := victorgen(t, dir, nil, "build", "envs/test", "--rule-tests", "rules.yaml"); code != 0 {
 		t.Fatalf("build: exit %d\n%s%s", code, out, errs)

@@ -115,6 +115,7 @@ USER_NAME=u
 
 # Get one at https://example.com/keys.
 KEY=x
+VICTORGEN_PREVIOUS_KEY='2026-01-01T00:00:00Z w'
 # the old password was hunter2hunter2: 9f8e7d6c5b4a39281706
 B=2
 `
