@@ -205,7 +205,7 @@ func certificatesOf(p *plan.Plan) ([]plan.Delivery, plan.Diagnostics) {
 	var deliveries []plan.Delivery
 	at := map[string]int{}
 	for _, s := range p.Secrets {
-		if s.Delivery.Kind != plan.Sealed {
+		if !s.Delivery.Seals() {
 			continue
 		}
 		file := sealing.SameFile(s.Delivery.Certificate)

@@ -79,7 +79,7 @@ func certificatesIn(p *plan.Plan, pinned []tree.Pinned, now time.Time) ([]Certif
 	for _, s := range p.Secrets {
 		d := s.Delivery
 		known := slices.ContainsFunc(all, func(c Certificate) bool { return c.Controller == d.Controller && c.Path == d.Certificate })
-		if d.Kind != plan.Sealed || known {
+		if !d.Seals() || known {
 			continue
 		}
 		c := Certificate{Controller: d.Controller, Path: d.Certificate, Pos: d.Pos, Own: OwnUnknown}

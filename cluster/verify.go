@@ -282,7 +282,7 @@ func (j *judgement) mayBeAbsent() bool {
 // was sealed must be there, and what was left out of the tree need not be.
 func (j *judgement) optional(k plan.Key) bool {
 	in, _ := j.plan.Input(k.Input)
-	if j.Delivery.Kind == plan.Sealed {
+	if j.Delivery.Seals() {
 		_, sealed, known := j.history.Key(j.Secret, k.Name)
 		if sealed {
 			return false
@@ -445,7 +445,7 @@ func (j *judgement) keys() []KeyReport {
 // lock, all else by the Secret.
 func (j *judgement) changed(key string) *time.Time {
 	changed := j.live.Changed
-	if at, sealed, _ := j.history.Key(j.Secret, key); sealed && j.Delivery.Kind == plan.Sealed {
+	if at, sealed, _ := j.history.Key(j.Secret, key); sealed && j.Delivery.Seals() {
 		changed = at.UTC()
 	}
 	return &changed
@@ -507,7 +507,7 @@ func (v *verification) lastChange(in plan.Input) (changed time.Time, from string
 	}
 	for i, s := range v.plan.Secrets {
 		live := v.state.Secrets[i]
-		if slices.Contains(locked, s.Namespace+"/"+s.Name) && s.Delivery.Kind == plan.Sealed {
+		if slices.Contains(locked, s.Namespace+"/"+s.Name) && s.Delivery.Seals() {
 			continue
 		}
 		has := slices.ContainsFunc(s.Keys, func(k plan.Key) bool {

@@ -92,7 +92,7 @@ func (c *compilation) exposedSecret(id string, s plan.Secret) {
 	if why, ok := takenTypes[s.Type]; ok {
 		c.ds.Warnf(plan.CodeTaken, last(c.ix.set("secrets", id, "type")), "is it meant to be?", "secret %q has type %s: %s", id, s.Type, why)
 	}
-	if s.Delivery.Scope == plan.ClusterWide && s.Delivery.Kind == plan.Sealed {
+	if s.Delivery.Scope == plan.ClusterWide {
 		at := last(c.ix.set("secrets", id, "delivery", "scope"))
 		if len(at) == 0 {
 			at = last(c.ix.set("delivery", "scope"))

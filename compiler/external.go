@@ -59,11 +59,11 @@ var esoMinors = map[int][2]int{0: {19, 20}, 1: {0, 3}, 2: {0, 9}}
 
 // checkESOVersion checks for which version of the operator external secrets are.
 func (c *compilation) checkESOVersion(p *plan.Plan, s *spec) {
-	external := slices.ContainsFunc(p.Secrets, func(s plan.Secret) bool { return s.Delivery.Kind == plan.External })
+	external := slices.ContainsFunc(p.Secrets, func(s plan.Secret) bool { return s.Delivery.Fetches() })
 	at, v := last(c.ix.set("delivery", "esoVersion")), p.ESOVersion
 	for _, s := range p.Secrets {
 		// https://github.com/external-secrets/external-secrets/pull/6280
-		if s.Delivery.Kind == plan.External && s.Type == string(corev1.SecretTypeBootstrapToken) && slices.Compare(v[:], []int{2, 5, 0}) >= 0 {
+		if s.Delivery.Fetches() && s.Type == string(corev1.SecretTypeBootstrapToken) && slices.Compare(v[:], []int{2, 5, 0}) >= 0 {
 			c.ds.Errorf(plan.CodeExternal, s.Pos[:min(1, len(s.Pos))], `write delivery: kind: "sealed" for it`,
 				"external secret %s has type %s, which the operator refuses since v2.5: whoever may write ExternalSecrets could let machines join the cluster", s.Name, s.Type)
 		}
@@ -192,7 +192,7 @@ func (c *compilation) checkExternal(p *plan.Plan) {
 	}
 	stores := map[string]string{}
 	for _, s := range p.Secrets {
-		if s.Delivery.Kind != plan.External {
+		if !s.Delivery.Fetches() {
 			continue
 		}
 		referred := false

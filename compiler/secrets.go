@@ -127,7 +127,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 
 	sec.Delivery = c.delivery(id, s, spec)
 	for _, name := range sortedKeys(spec.Keys) {
-		sec.Keys = append(sec.Keys, c.key(id, name, spec.Keys[name], sec.Delivery.Kind == plan.External))
+		sec.Keys = append(sec.Keys, c.key(id, name, spec.Keys[name], sec.Delivery.Fetches()))
 	}
 	switch {
 	case len(spec.Keys) == 0:
@@ -181,17 +181,22 @@ func (c *compilation) checkLabels(object string, labels map[string]string, path 
 
 // delivery is that of the environment with what the secret says laid over it.
 func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Delivery {
-	d := plan.Delivery{
-		Kind:  cmp.Or(spec.Delivery.Kind, s.Delivery.Kind, plan.Sealed),
-		Scope: cmp.Or(spec.Delivery.Scope, s.Delivery.Scope),
-	}
+	d := plan.Delivery{Kind: cmp.Or(spec.Delivery.Kind, s.Delivery.Kind, plan.Sealed)}
 	if c.options.Direct {
-		return plan.Delivery{Kind: plan.Direct}
+		d.Kind = plan.Direct
 	}
-	if d.Kind == plan.External {
+	switch {
+	case d.Fetches():
 		c.externalDelivery(&d, id, s.Delivery, spec.Delivery)
-		return d
+	case d.Seals():
+		c.sealedDelivery(&d, id, s, spec)
 	}
+	return d
+}
+
+// sealedDelivery is that of a secret which is sealed.
+func (c *compilation) sealedDelivery(d *plan.Delivery, id string, s *spec, spec secretSpec) {
+	d.Scope = cmp.Or(spec.Delivery.Scope, s.Delivery.Scope)
 	d.Controller = plan.Controller{
 		Name:      cmp.Or(spec.Delivery.Controller.Name, s.Delivery.Controller.Name, "sealed-secrets-controller"),
 		Namespace: cmp.Or(spec.Delivery.Controller.Namespace, s.Delivery.Controller.Namespace, "kube-system"),
@@ -223,7 +228,6 @@ func (c *compilation) delivery(id string, s *spec, spec secretSpec) plan.Deliver
 			"write `delivery: certificate: \"sealing-cert.pem\"`, then `victorgen cert fetch ENV`, or `kubeseal --fetch-cert > sealing-cert.pem`",
 			"sealed delivery needs the certificate of the cluster's sealed-secrets controller")
 	}
-	return d
 }
 
 func (c *compilation) key(id, name string, spec keySpec, external bool) plan.Key {

@@ -33,7 +33,7 @@ func (c *compilation) workloads(s *workloadsSpec, secrets []plan.Secret) *plan.W
 				"there is no secret %q", name)
 		}
 	}
-	external := func(s plan.Secret) bool { return s.Delivery.Kind == plan.External }
+	external := func(s plan.Secret) bool { return s.Delivery.Fetches() }
 	switch at := last(c.ix.set("workloads", "restart")); {
 	case s.Restart != "" && len(s.Paths) == 0:
 		c.ds.Errorf(plan.CodeWorkloads, at, `write workloads: paths: ["k8s"]`, "workloads are to be restarted, and the contract names none")

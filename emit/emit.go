@@ -129,6 +129,7 @@ type emission struct {
 // one at a time to itself.
 type work struct {
 	plan.Secret
+	how      delivery
 	cert     *sealing.Certificate // nil if it cannot be used, which is an error
 	file     string               // in the tree
 	previous tree.LockedSecret    // of the old lock
@@ -168,11 +169,7 @@ func (e *emission) run(ctx context.Context) (*tree.Tree, plan.Diagnostics) {
 	e.settle()
 	ds = append(e.prepare(previous), e.oldLock.CheckPlace(e.plan)...)
 	parallel(ctx, e.secrets, func(w *work) {
-		if w.Delivery.Kind == plan.External {
-			e.refer(w)
-		} else {
-			e.decide(w)
-		}
+		w.how.decide(e, w)
 	})
 	for _, w := range e.secrets {
 		ds = append(ds, w.diagnostics...)
@@ -230,14 +227,15 @@ func (e *emission) prepare(previous map[tree.SecretID]tree.LockedSecret) plan.Di
 	ds = append(append(ds, problems...), sealing.CheckPins(e.oldLock, e.plan, certificates, e.accept)...)
 	files := tree.FileNames(e.plan)
 	for i, s := range e.plan.Secrets {
-		if _, known := sealing.Scopes[s.Delivery.Scope]; s.Delivery.Kind != plan.External && (s.Delivery.Kind != plan.Sealed || !known) {
-			// A contract can't ask for it unless this is behind the schema.
+		how := deliveries[s.Delivery.Kind]
+		if how == nil || !how.knows(s.Delivery) {
 			ds.Errorf(plan.CodeCannotSeal, s.Pos, "", "secret %s has delivery %q of scope %q, which nothing here can make", tree.SecretID{Namespace: s.Namespace, Name: s.Name}, s.Delivery.Kind, s.Delivery.Scope)
 			continue
 		}
 		cert := certificates[s.Delivery.Certificate]
 		w := &work{
 			Secret:      s,
+			how:         how,
 			cert:        cert,
 			file:        files[i],
 			previous:    previous[tree.SecretID{Namespace: s.Namespace, Name: s.Name}],
@@ -284,23 +282,7 @@ func (e *emission) seal(ctx context.Context) plan.Diagnostics {
 func (e *emission) tree(ctx context.Context) (*tree.Tree, plan.Diagnostics) {
 	lockKey, _ := e.lockKey()
 	parallel(ctx, e.secrets, func(w *work) {
-		if w.Delivery.Kind == plan.External {
-			if len(w.references.inputs) > 0 {
-				w.manifest, w.err = tree.ManifestOf(externalSecret(w, e.plan))
-			}
-			return
-		}
-		for _, k := range w.pending {
-			k.entry.Ciphertext = tree.CiphertextDigest(k.ciphertext)
-			if lockKey != nil {
-				k.entry.Tag = tree.TagOf(lockKey, w.entry, k.name, k.entry, k.content)
-			}
-			w.entry.Keys[k.name] = k.entry
-			w.ciphertexts[k.name] = k.ciphertext
-		}
-		if len(w.ciphertexts) > 0 {
-			w.manifest, w.err = sealing.Manifest(w.Secret, e.plan, w.ciphertexts)
-		}
+		w.manifest, w.err = w.how.manifest(e, w)
 	})
 	var ds plan.Diagnostics
 	t := &tree.Tree{Files: map[string][]byte{}}
@@ -321,7 +303,7 @@ func (e *emission) tree(ctx context.Context) (*tree.Tree, plan.Diagnostics) {
 			t.Files[w.file], w.entry.File = w.manifest, w.file
 			secrets = append(secrets, tree.SecretID{Namespace: w.Namespace, Name: w.Name})
 		}
-		if w.Delivery.Kind == plan.Sealed {
+		if w.Delivery.Seals() {
 			l.Secrets = append(l.Secrets, w.entry)
 		}
 	}

@@ -42,7 +42,7 @@ func (e *emission) settle() {
 // inTemplate reports whether the template of a sealed key takes an input.
 func (e *emission) inTemplate(input string) bool {
 	return slices.ContainsFunc(e.plan.Secrets, func(s plan.Secret) bool {
-		return s.Delivery.Kind == plan.Sealed && slices.ContainsFunc(s.Keys, func(k plan.Key) bool {
+		return s.Delivery.Seals() && slices.ContainsFunc(s.Keys, func(k plan.Key) bool {
 			return k.Template != nil && slices.Contains(k.Template.Inputs, input)
 		})
 	})

@@ -315,12 +315,7 @@ var secretFields = []field[plan.Secret]{
 	text("delivery", "delivery", Trust, func(s plan.Secret) string { return s.Delivery.Kind }),
 	{"certificate", "certificate", func(s *Side, t plan.Secret) string { return s.aboutCertificate(t) }, always[plan.Secret](Trust)},
 	{"certificate-file", "file of the certificate", func(s *Side, t plan.Secret) string { return s.Path(t.Delivery.Certificate) }, always[plan.Secret](Trust)},
-	text("scope", "scope", Trust, func(s plan.Secret) string {
-		if s.Delivery.Kind == plan.External { // where it means nothing
-			return ""
-		}
-		return s.Delivery.Scope
-	}),
+	text("scope", "scope", Trust, func(s plan.Secret) string { return s.Delivery.Scope }),
 	text("controller", "name of the controller", Trust, func(s plan.Secret) string { return s.Delivery.Controller.Name }),
 	text("controller", "namespace of the controller", Trust, func(s plan.Secret) string { return s.Delivery.Controller.Namespace }),
 	span("refresh", "refreshInterval", func(s plan.Secret) time.Duration { return s.Delivery.RefreshInterval }, func(int, int) Section { return Other }),

@@ -58,7 +58,7 @@ func (c *comparison) sources(old, new *plan.Plan) {
 
 // external reports whether the operator delivers a secret.
 func (s *Side) external() bool {
-	return s.Plan != nil && slices.ContainsFunc(s.Plan.Secrets, func(t plan.Secret) bool { return t.Delivery.Kind == plan.External })
+	return s.Plan != nil && slices.ContainsFunc(s.Plan.Secrets, func(t plan.Secret) bool { return t.Delivery.Fetches() })
 }
 
 // aboutSource says of a source what it is.
@@ -300,9 +300,12 @@ func fieldsOf(old, new plan.Secret) []field[plan.Secret] {
 	if old.Delivery.Kind == new.Delivery.Kind {
 		return secretFields
 	}
-	leaveOut := []string{"refresh"}
-	if new.Delivery.Kind == plan.External {
-		leaveOut = []string{"certificate", "certificate-file", "scope", "controller"}
+	var leaveOut []string
+	if !new.Delivery.Fetches() {
+		leaveOut = append(leaveOut, "refresh")
+	}
+	if !new.Delivery.Seals() {
+		leaveOut = append(leaveOut, "certificate", "certificate-file", "scope", "controller")
 	}
 	return slices.DeleteFunc(slices.Clone(secretFields), func(f field[plan.Secret]) bool { return slices.Contains(leaveOut, f.kind) })
 }

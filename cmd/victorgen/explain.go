@@ -441,7 +441,7 @@ func tellSecret(pr *printer, sec plan.Secret) secretStory {
 		Secret: sec.Namespace + "/" + sec.Name, Type: sec.Type, Declared: declared(pr, sec.Pos),
 		Delivery: fmt.Sprintf("%s %s with %s", sec.Delivery.Kind, sec.Delivery.Scope, filepath.Base(sec.Delivery.Certificate)),
 	}
-	if d := sec.Delivery; d.Kind == plan.External {
+	if d := sec.Delivery; d.Fetches() {
 		s.Delivery = fmt.Sprintf("%s %s each %s, creation %s, deletion %s", d.Kind, d.RefreshPolicy, plan.Age(d.RefreshInterval), d.CreationPolicy, d.DeletionPolicy)
 	}
 	for _, k := range sec.Keys {

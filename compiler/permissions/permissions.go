@@ -120,7 +120,7 @@ func inExternal(p *plan.Plan) map[string]bool {
 	for _, s := range p.Secrets {
 		for _, k := range s.Keys {
 			for _, in := range k.Inputs() {
-				external[in] = external[in] || s.Delivery.Kind == plan.External
+				external[in] = external[in] || s.Delivery.Fetches()
 			}
 		}
 	}

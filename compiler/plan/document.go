@@ -265,9 +265,6 @@ func (p *Plan) secretDocument(s Secret, fingerprint func(string) string) SecretD
 		},
 		Keys: map[string]KeyDocument{},
 	}
-	if s.Delivery.Kind == External {
-		d.Delivery.Scope = ""
-	}
 	if s.Delivery.Certificate != "" {
 		d.Delivery.SHA256 = fingerprint(s.Delivery.Certificate)
 	}

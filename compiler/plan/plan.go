@@ -76,7 +76,7 @@ func (p *Plan) Source(name string) (Source, bool) {
 // Seals reports whether some secret is sealed. A plan whose secrets are all
 // external has no input [LockKey].
 func (p *Plan) Seals() bool {
-	return slices.ContainsFunc(p.Secrets, func(s Secret) bool { return s.Delivery.Kind == Sealed })
+	return slices.ContainsFunc(p.Secrets, func(s Secret) bool { return s.Delivery.Seals() })
 }
 
 // Unread returns the inputs whose values a build does not read, for nothing is
@@ -86,7 +86,7 @@ func (p *Plan) Unread() map[string]bool {
 	unread, read := map[string]bool{}, map[string]bool{}
 	for _, s := range p.Secrets {
 		by := read
-		if s.Delivery.Kind == External {
+		if s.Delivery.Fetches() {
 			by = unread
 		}
 		for _, k := range s.Keys {
@@ -310,34 +310,12 @@ type ServiceAccount struct {
 // DeliveryKinds are all kinds of delivery that a contract can say.
 var DeliveryKinds = []string{Sealed, External}
 
-// The kinds of delivery.
-const (
-	Sealed   = "sealed"   // SealedSecrets
-	External = "external" // ExternalSecrets
-	// Direct is what no contract says: victorgen itself writes the Secrets, and
-	// there is no tree.
-	Direct = "direct"
-)
-
 // The scopes of a sealed secret, as kubeseal names them.
 const (
 	Strict        = "strict"         // unseals under its own name and namespace alone
 	NamespaceWide = "namespace-wide" // unseals under any name in its namespace
 	ClusterWide   = "cluster-wide"   // unseals anywhere
 )
-
-// Delivery is how a secret reaches the cluster.
-type Delivery struct {
-	Kind            string
-	Certificate     string        // sealed: absolute path of the PEM sealing certificate
-	Scope           string        // sealed
-	Controller      Controller    // sealed: who unseals
-	RefreshInterval time.Duration // external, as all that follow
-	RefreshPolicy   string
-	CreationPolicy  string
-	DeletionPolicy  string
-	Pos             []Pos
-}
 
 // Controller is the sealed-secrets controller of a cluster, by its Service.
 type Controller struct {

@@ -240,7 +240,7 @@ func (p *Plan) sourceDocument(s Source) SourceDocument {
 		Kind: s.Kind, Prefix: s.Prefix, File: p.inModule(s.File), Dir: p.inModule(s.Dir), Command: list(s.Command), ProcessEnv: s.ProcessEnv, Region: s.Region, KMSKey: s.KMSKey, Vault: s.Vault, Project: s.Project,
 		Location: s.Location, Namespace: s.Namespace, Address: s.Address, CABundle: s.CABundle, Mount: s.Mount, Version: s.Version,
 	}
-	external := func(sec Secret) bool { return sec.Delivery.Kind == External }
+	external := func(sec Secret) bool { return sec.Delivery.Fetches() }
 	if slices.ContainsFunc(p.Secrets, external) && s.Store.Name != "" {
 		d.Store = &StoreDocument{Name: s.Store.Name, Existing: s.Store.Existing, Role: s.Store.Role, MountPath: s.Store.MountPath}
 		if a := s.Store.ServiceAccount; a != nil {

@@ -52,7 +52,7 @@ func Elsewhere(p *plan.Plan, lookup func(string) (string, bool)) plan.Diagnostic
 		for _, k := range s.Keys {
 			for _, name := range k.Inputs() {
 				in, ok := p.Input(name)
-				asked[in.Source] = asked[in.Source] || ok && in.Default == nil && s.Delivery.Kind == plan.External
+				asked[in.Source] = asked[in.Source] || ok && in.Default == nil && s.Delivery.Fetches()
 			}
 		}
 	}

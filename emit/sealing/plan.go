@@ -12,7 +12,7 @@ import (
 func Certificates(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Diagnostics, map[string]plan.Diagnostics) {
 	uses := map[string][]plan.Pos{}
 	for _, s := range p.Secrets {
-		c := s.Delivery.Certificate // none if it is external
+		c := s.Delivery.Certificate // none if it is not sealed
 		for _, pos := range s.Delivery.Pos {
 			if !slices.Contains(uses[c], pos) {
 				uses[c] = append(uses[c], pos)
@@ -24,7 +24,7 @@ func Certificates(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Di
 	expired := map[string]plan.Diagnostics{}
 	for _, s := range p.Secrets {
 		path := s.Delivery.Certificate
-		if _, ok := certificates[path]; ok || s.Delivery.Kind == plan.External {
+		if _, ok := certificates[path]; ok || !s.Delivery.Seals() {
 			continue
 		}
 		cert, problems := Inspect(path, uses[path], now)

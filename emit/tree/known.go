@@ -126,7 +126,7 @@ func (l *Lock) Knows(in plan.Input, p *plan.Plan) bool {
 				return true
 			case sealed && (renamed || l.Version == 1): // version 1 does not say what the key was made from
 				return true
-			case l.Version == 1 && !in.MayBeAbsent() && s.Delivery.Kind == plan.External && slices.Contains(l.Files, files[i]):
+			case l.Version == 1 && !in.MayBeAbsent() && s.Delivery.Fetches() && slices.Contains(l.Files, files[i]):
 				return true
 			}
 		}

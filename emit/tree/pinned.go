@@ -28,7 +28,7 @@ func (t *Tree) Pinned(p *plan.Plan) []Pinned {
 	var all []Pinned
 	for _, s := range p.Secrets {
 		i := slices.IndexFunc(l.Secrets, func(o LockedSecret) bool { return o.Namespace == s.Namespace && o.Name == s.Name })
-		if i < 0 || s.Delivery.Kind != plan.Sealed || l.Secrets[i].File == "" {
+		if i < 0 || !s.Delivery.Seals() || l.Secrets[i].File == "" {
 			continue
 		}
 		o := l.Secrets[i]

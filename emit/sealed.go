@@ -9,6 +9,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/emit/sealing"
 	"github.com/victor-ai/victorgen/emit/tree"
 )
 
@@ -23,8 +24,34 @@ func (e *emission) lockKey() (key []byte, known bool) {
 	return nil, r.State != value.Unreadable
 }
 
-// decide judges each key of a secret: left out, kept, or to be sealed.
-func (e *emission) decide(w *work) {
+// sealedDelivery is by a SealedSecret: the values are in the tree, encrypted for the
+// controller of the cluster.
+type sealedDelivery struct{}
+
+func (sealedDelivery) knows(d plan.Delivery) bool {
+	_, known := sealing.Scopes[d.Scope]
+	return known
+}
+
+// manifest says in the lock what was sealed now.
+func (sealedDelivery) manifest(e *emission, w *work) ([]byte, error) {
+	lockKey, _ := e.lockKey()
+	for _, k := range w.pending {
+		k.entry.Ciphertext = tree.CiphertextDigest(k.ciphertext)
+		if lockKey != nil {
+			k.entry.Tag = tree.TagOf(lockKey, w.entry, k.name, k.entry, k.content)
+		}
+		w.entry.Keys[k.name] = k.entry
+		w.ciphertexts[k.name] = k.ciphertext
+	}
+	if len(w.ciphertexts) == 0 {
+		return nil, nil
+	}
+	return sealing.Manifest(w.Secret, e.plan, w.ciphertexts)
+}
+
+// decide judges each key: left out, kept, or to be sealed.
+func (sealedDelivery) decide(e *emission, w *work) {
 	if w.previous.File != "" {
 		w.inFile = tree.Ciphertexts(e.old.Files[w.previous.File])
 	}

@@ -22,9 +22,22 @@ type references struct {
 	replaced  time.Time             // when the last was of the previous values among them; zero if there is none
 }
 
-// refer decides what becomes of each key of an external secret. An input whose
-// presence is not known is an error.
-func (e *emission) refer(w *work) {
+// externalDelivery is by an ExternalSecret: the tree says where the values are, and the
+// External Secrets Operator fetches them.
+type externalDelivery struct{}
+
+func (externalDelivery) knows(plan.Delivery) bool { return true }
+
+func (externalDelivery) manifest(e *emission, w *work) ([]byte, error) {
+	if len(w.references.inputs) == 0 {
+		return nil, nil
+	}
+	return tree.ManifestOf(externalSecret(w, e.plan))
+}
+
+// decide says of each key whether the operator reads it, renders it, or finds it in the
+// manifest. An input whose presence is not known is an error.
+func (externalDelivery) decide(e *emission, w *work) {
 	w.references = references{plain: map[string]plan.Input{}, templates: map[string]string{}, inputs: map[string]plan.Input{}}
 	for _, k := range w.Keys {
 		report := func(s State, why string) {
