@@ -235,3 +235,57 @@ func TestGoroutines(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestDeliveries: nobody compares the kind of a delivery with one of them. What there is
+// to know of a kind is a property in plan.Deliveries, and how it is made and judged is a
+// method.
+func TestDeliveries(t *testing.T) {
+	t.Parallel()
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && file != "." {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			return err
+		}
+		name := func(e ast.Expr) string {
+			switch e := e.(type) {
+			case *ast.Ident:
+				return e.Name
+			case *ast.SelectorExpr:
+				if x, ok := e.X.(*ast.Ident); ok && x.Name == "plan" {
+					return e.Sel.Name
+				}
+			}
+			return ""
+		}
+		kinds := []string{"Sealed", "External", "Direct"}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BinaryExpr:
+				if inPlan := f.Name.Name == "plan"; n.Op == token.EQL || n.Op == token.NEQ {
+					for _, side := range []ast.Expr{n.X, n.Y} {
+						if _, qualified := side.(*ast.SelectorExpr); (qualified || inPlan) && slices.Contains(kinds, name(side)) {
+							t.Errorf("%s compares the kind of a delivery with %s: ask for a property", file, name(side))
+						}
+					}
+				}
+			case *ast.CaseClause:
+				for _, e := range n.List {
+					if s, ok := e.(*ast.SelectorExpr); ok && slices.Contains(kinds, name(s)) {
+						t.Errorf("%s has a case for the delivery %s: make it a method", file, name(s))
+					}
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

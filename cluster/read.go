@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -269,58 +268,16 @@ func dataChanged(meta metav1.ObjectMeta) time.Time {
 	return changed
 }
 
-// The kinds of object that deliver.
-const (
-	sealedSecret   = shape.SealedSecretKind
-	externalSecret = shape.ExternalSecretKind
-)
-
 func (r *reading) delivery(ctx context.Context, s plan.Secret, into *Delivery) {
-	switch s.Delivery.Kind {
-	case plan.Sealed:
-		var sealed shape.SealedSecret
-		into.Kind, into.State = sealedSecret, r.get(ctx, sealedSecrets, s.Namespace, s.Name, &sealed)
-		into.Scope = shape.ScopeOf(sealed.Annotations).String()
-		if sealed.Status == nil {
-			return
-		}
-		into.Behind = sealed.Status.ObservedGeneration != sealed.Generation
-		for _, c := range sealed.Status.Conditions {
-			into.Conditions = append(into.Conditions, Condition(c))
-		}
-	case plan.External:
-		var external shape.ExternalSecret
-		into.Kind, into.State = externalSecret, r.get(ctx, externalSecrets, s.Namespace, s.Name, &external)
-		into.Refreshed = external.Status.RefreshTime.Time
-		// It is GENERATION-DIGEST of what was last made a Secret.
-		if seen, _, ok := strings.Cut(external.Status.SyncedResourceVersion, "-"); ok {
-			into.Behind = seen != fmt.Sprint(external.Generation)
-		}
-		for _, c := range external.Status.Conditions {
-			into.Conditions = append(into.Conditions, Condition(c))
-		}
-		refs := []shape.Reference{external.Spec.SecretStoreRef}
-		for _, d := range external.Spec.Data {
-			if d.SourceRef != nil {
-				refs = append(refs, d.SourceRef.SecretStoreRef)
-			}
-		}
-		for _, ref := range refs {
-			store := storeRef{shape.SecretStoreKind, s.Namespace, ref.Name}
-			if ref.Kind == shape.ClusterSecretStoreKind {
-				store.kind, store.namespace = shape.ClusterSecretStoreKind, ""
-			}
-			if store.name != "" {
-				into.stores = append(into.stores, store)
-			}
-		}
-	case plan.Direct: // no object delivers it
-	default:
+	if how, known := deliveries[s.Delivery.Kind]; !known {
 		into.State = value.Unreadable
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.ds.Errorf(plan.CodeClusterRead, s.Pos[:min(1, len(s.Pos))], "use a kind of delivery that this victorgen knows",
 			"what delivers secret %s is not known: its delivery is of kind %q", s.Name, s.Delivery.Kind)
+	} else if how != nil {
+		into.Kind = how.object()
+		how.read(ctx, r, s, into)
 	}
 }
 

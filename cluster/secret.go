@@ -142,7 +142,7 @@ func texts(m map[string]string) map[string]any {
 // owner returns the controller that s belongs to.
 func (s secret) owner() (metav1.OwnerReference, bool) {
 	i := slices.IndexFunc(s.owners, func(o metav1.OwnerReference) bool {
-		return o.Controller != nil && *o.Controller || o.Kind == sealedSecret || o.Kind == externalSecret
+		return o.Controller != nil && *o.Controller || deliveredBy(o.Kind) != nil
 	})
 	if i < 0 {
 		return metav1.OwnerReference{}, false

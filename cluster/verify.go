@@ -186,51 +186,36 @@ func (j *judgement) report() SecretReport {
 // if nothing is, or if it could not be read.
 func (j *judgement) delivery() *problem {
 	d := j.live.Delivery
-	describe := fmt.Sprintf("`kubectl describe -n %s %s %s` shows its events, which say more", j.Namespace, strings.ToLower(d.Kind), j.Name)
-	controller, done, of := "the sealed-secrets controller", "synced", "Synced"
-	if d.Kind == externalSecret {
-		controller, done, of = "the External Secrets Operator", "ready", "Ready"
+	how := deliveredBy(d.Kind)
+	if how == nil || d.State == value.Unreadable {
+		return nil
 	}
+	controller, of, done := how.controller()
 	unseen := "look whether " + controller + " runs, and watches namespace " + j.Namespace
 	c, ok := condition(d.Conditions, of)
-	interval := j.Delivery.RefreshInterval
 	switch {
-	case d.Kind == "" || d.State == value.Unreadable:
-		return nil
 	case d.State == value.Absent:
 		return &problem{plan.CodeNotDelivered, absent, "does not exist", "apply the tree; what `victorgen apply` has written, verify with --direct"}
 	case !ok:
 		return &problem{plan.CodeNotReconciled, notReconciled, "was never reconciled", unseen}
-	case d.Kind == sealedSecret && d.Behind:
-		return &problem{plan.CodeNotReconciled, notReconciled, "was not reconciled since its last change", unseen}
-	case c.Status != "True":
-		hint := describe
+	}
+	if why := how.behind(j); why != "" {
+		return &problem{plan.CodeNotReconciled, notReconciled, why, unseen}
+	}
+	if c.Status != "True" {
+		hint := fmt.Sprintf("`kubectl describe -n %s %s %s` shows its events, which say more", j.Namespace, strings.ToLower(d.Kind), j.Name)
 		for part, remedy := range remedies {
 			if strings.Contains(c.Message, part) {
 				hint = remedy
 			}
 		}
 		return &problem{plan.CodeNotDelivered, notDelivered, fmt.Sprintf("is not %s: %s", done, spoken(c)), hint}
-	case d.Kind == sealedSecret || j.Delivery.RefreshPolicy == createdOnce:
-		return nil
-	case d.Behind:
-		return &problem{plan.CodeNotReconciled, notReconciled, "was not reconciled since its last change", unseen}
-	case j.Delivery.RefreshPolicy == periodic && interval > 0 && j.now.Sub(d.Refreshed) > 2*interval+refreshSlack:
-		return &problem{plan.CodeNotReconciled, notReconciled, fmt.Sprintf("was refreshed %s ago, and is to be every %s",
-			plan.Age(j.now.Sub(d.Refreshed)), plan.Age(interval)), unseen}
+	}
+	if why := how.late(j); why != "" {
+		return &problem{plan.CodeNotReconciled, notReconciled, why, unseen}
 	}
 	return nil
 }
-
-// The policies of an ExternalSecret by which it is refreshed, but for OnChange.
-const (
-	periodic    = "Periodic"
-	createdOnce = "CreatedOnce"
-)
-
-// refreshSlack is how much longer than two intervals a refresh may take: the
-// operator has others to do, and clocks differ.
-const refreshSlack = time.Minute
 
 // remedies say what to do about what a controller says, by a part of that.
 var remedies = map[string]string{
@@ -246,9 +231,8 @@ func (j *judgement) tell(p *problem) {
 	if p != nil {
 		j.ds.Errorf(p.code, j.Pos, p.hint, "%s %s/%s in %s %s", d.Kind, j.Namespace, j.Name, j.state.Cluster, p.what)
 	}
-	if d.Kind == sealedSecret && d.State == value.Present && d.Scope != j.Delivery.Scope {
-		j.ds.Errorf(plan.CodeScopeDiffers, j.Pos, "apply the tree that is built for the contract's scope", "SealedSecret %s/%s in %s is of scope %s, not %s",
-			j.Namespace, j.Name, j.state.Cluster, d.Scope, j.Delivery.Scope)
+	if how := deliveredBy(d.Kind); how != nil {
+		how.differs(j)
 	}
 }
 
