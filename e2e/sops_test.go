@@ -424,3 +424,44 @@ func TestFromScriptsSOPS(t *testing.T) {
 	}
 	noneShows(t, dir, "c4nary")
 }
+
+// TestAdoptingSOPS runs the page of docs/adopting.md for SOPS files: nothing of it lies
+// anywhere in plain text.
+func TestAdoptingSOPS(t *testing.T) {
+	recipient, _ := withSOPS(t)
+	page, err := os.ReadFile("../docs/adopting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## From SOPS files\n")
+	commands := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindStringSubmatch(section)
+	if commands == nil {
+		t.Fatal("the page has no commands")
+	}
+	const password = "hV7mQz2Kx9Wt4LrB8nYd"
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "k8s"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		".sops.yaml":           "creation_rules: [{age: " + recipient + "}]\n",
+		"k8s/secrets.enc.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: shop, namespace: shop}\nstringData:\n  password: " + password + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runSOPS(t, "", "encrypt", "--in-place", "--age", recipient, "--encrypted-regex", "^(data|stringData)$", filepath.Join(dir, "k8s/secrets.enc.yaml"))
+	bin := t.TempDir()
+	if err := os.Symlink(built(t), filepath.Join(bin, "victorgen")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-xc", "set -eu\n"+commands[1])
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "proved: 1 key equal to what was read, 0 unknown, 0 not") || strings.Contains(string(out), password) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	noneShows(t, dir, password)
+}

@@ -106,7 +106,7 @@ func read(t *testing.T, dir string, a *txtar.Archive) (*observe.Observed, plan.D
 	if manifests {
 		return observe.Manifests(t.Context(), []string{filepath.Join(dir, "manifests")}, observe.Options{})
 	}
-	return observe.EnvFiles(envs)
+	return observe.EnvFiles(envs, nil)
 }
 
 func cases(t *testing.T, glob string) map[string]*txtar.Archive {

@@ -81,7 +81,7 @@ func TestOrder(t *testing.T) {
 					read := map[string]*observe.Observed{}
 					for _, env := range order {
 						file, reader := filepath.Join(dir, env, ".env"), func(f string) (*observe.Observed, error) {
-							o, ds := observe.EnvFiles([]string{f})
+							o, ds := observe.EnvFiles([]string{f}, nil)
 							return o, errorOf(ds)
 						}
 						if manifests {

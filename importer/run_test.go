@@ -20,7 +20,7 @@ func variables(t *testing.T, text string) *observe.Observed {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), ".env")
 	write(t, file, []byte(text))
-	o, ds := observe.EnvFiles([]string{file})
+	o, ds := observe.EnvFiles([]string{file}, nil)
 	if ds.HasErrors() {
 		t.Fatal(ds)
 	}

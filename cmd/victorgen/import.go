@@ -59,7 +59,7 @@ make what was read, byte for byte. It writes over nothing that is there without
 func importEnvCommand() *cobra.Command {
 	o := &importOptions{}
 	cmd := &cobra.Command{
-		Use:   "env FILE...",
+		Use:   "env FILE...|-",
 		Short: "Import dotenv files and the environment of Compose files",
 		Long: `Import env reads dotenv files, examples of such (.env.example, .env.sample and the
 like), schemas of @env-spec (.env.schema), and Compose files. Names become inputs,
@@ -73,15 +73,16 @@ one Secret a service.`,
 		Example: `  victorgen import env .env.example .env
   victorgen import env .env.production --into envs/production
   victorgen import env compose.yaml .env --dry-run -o json
-  victorgen import env .env --source aws-ssm,region=eu-west-1,prefix=/shop`,
+  victorgen import env .env --source aws-ssm,region=eu-west-1,prefix=/shop
+  sops decrypt prod.enc.env | victorgen import env .env.example -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("name dotenv or Compose files, such as .env")}
+				return usageError{errors.New("name dotenv or Compose files, such as .env; or write - for standard input")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			observed, ds := observe.EnvFiles(args)
+			observed, ds := observe.EnvFiles(args, cmd.InOrStdin())
 			return o.run(cmd, observed, ds)
 		},
 	}

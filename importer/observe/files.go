@@ -46,10 +46,23 @@ func readFile(file string) ([]byte, plan.Diagnostics) {
 	return text, nil
 }
 
+// readAll reads standard input.
+func readAll(stdin io.Reader) ([]byte, plan.Diagnostics) {
+	var ds plan.Diagnostics
+	text, err := io.ReadAll(io.LimitReader(stdin, maxFile+1))
+	switch {
+	case err != nil:
+		ds.Errorf(plan.CodeImportRead, nil, "", "standard input can't be read: %v", safefile.Reason(err))
+	case len(text) > maxFile:
+		ds.Errorf(plan.CodeImportRead, nil, "give it in parts", "standard input has more than %d MiB", maxFile>>20)
+	}
+	return text, ds
+}
+
 // EnvFiles reads dotenv files, examples of such, schemas of @env-spec and Compose
 // files. Of a name in several files the last value counts, and what all of them say
-// about it.
-func EnvFiles(paths []string) (*Observed, plan.Diagnostics) {
+// about it. [Stdin] is a dotenv file on stdin.
+func EnvFiles(paths []string, stdin io.Reader) (*Observed, plan.Diagnostics) {
 	var ds plan.Diagnostics
 	type compose struct {
 		name string
@@ -62,7 +75,14 @@ func EnvFiles(paths []string) (*Observed, plan.Diagnostics) {
 		if err != nil {
 			name = path
 		}
-		text, bad := readFile(name)
+		var text []byte
+		var bad plan.Diagnostics
+		if path == Stdin {
+			name, path = "standard input", "standard input"
+			text, bad = readAll(stdin)
+		} else {
+			text, bad = readFile(name)
+		}
 		ds = append(ds, bad...)
 		if bad.HasErrors() {
 			continue

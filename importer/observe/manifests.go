@@ -28,7 +28,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
-// Stdin stands for manifests on standard input.
+// Stdin stands for what comes on standard input.
 const Stdin = "-"
 
 // Options say how manifests are read.
@@ -73,13 +73,8 @@ func read(ctx context.Context, o Options, from func(*reader)) (*Observed, plan.D
 func (r *reader) paths(paths []string) {
 	for _, path := range paths {
 		if path == Stdin {
-			text, err := io.ReadAll(io.LimitReader(r.options.Stdin, maxFile+1))
-			switch {
-			case err != nil:
-				r.ds.Errorf(plan.CodeImportRead, nil, "", "standard input can't be read: %v", safefile.Reason(err))
-			case len(text) > maxFile:
-				r.ds.Errorf(plan.CodeImportRead, nil, "give it in parts", "standard input has more than %d MiB", maxFile>>20)
-			default:
+			text, ds := readAll(r.options.Stdin)
+			if r.ds = append(r.ds, ds...); !ds.HasErrors() {
 				r.documents("standard input", text)
 			}
 			continue

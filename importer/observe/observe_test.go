@@ -87,7 +87,7 @@ func TestRefused(t *testing.T) {
 			if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			o, ds := EnvFiles([]string{file})
+			o, ds := EnvFiles([]string{file}, nil)
 			if !ds.HasErrors() || !strings.Contains(ds.Error(), test.want) {
 				t.Errorf("%v, want %q", ds, test.want)
 			}
