@@ -305,6 +305,9 @@ func (h holder) tell(f scan.Found) {
 	if h.input.Class == plan.Generated {
 		anew = fmt.Sprintf("`victorgen rotate ENV %s` makes a new one", h.input.Name)
 	}
+	if of := h.input.PreviousOf(); of != "" {
+		anew = fmt.Sprintf("`victorgen rotate ENV %s` makes a new one, and drops this", of)
+	}
 	hint := "take it out; and if others may have read it, replace it: " + anew
 	if f.Commit != "" {
 		hint = "whoever has the repository can read it, whatever comes later: replace it; " + anew
