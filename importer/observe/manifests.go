@@ -334,6 +334,8 @@ func Owned(kind string, labels, annotations map[string]string, owners []string) 
 		return owned[kind]
 	case annotations["cert-manager.io/certificate-name"] != "":
 		return "cert-manager renews it"
+	case labels["cert-manager.io/next-private-key"] != "", labels["controller.cert-manager.io/fao"] != "":
+		return "cert-manager keeps a key in it"
 	case labels["sealedsecrets.bitnami.com/sealed-secrets-key"] != "":
 		return "it is a key of the sealed-secrets controller"
 	case slices.Contains(owners, "SealedSecret"), slices.Contains(owners, "ExternalSecret"):
