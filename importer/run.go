@@ -413,6 +413,7 @@ func staged(dir string, files []File, o Options, d *Draft) (*plan.Plan, plan.Dia
 	for i := range moved.Secrets {
 		s := &moved.Secrets[i]
 		s.Pos, s.Keys = at(s.Pos), slices.Clone(s.Keys)
+		s.Delivery.Certificate, s.Delivery.Pos = there(s.Delivery.Certificate), at(s.Delivery.Pos)
 		for j := range s.Keys {
 			s.Keys[j].Pos = at(s.Keys[j].Pos)
 		}

@@ -319,3 +319,34 @@ func TestImportClusterPolicy(t *testing.T) {
 		t.Errorf("exit %d, %d files\n%s", code, len(filesOf(t, dir)), out)
 	}
 }
+
+// TestImportMixed: Secrets beside ExternalSecrets have a certificate, which is in the
+// module though the contract is compiled elsewhere before it is written.
+func TestImportMixed(t *testing.T) {
+	t.Parallel()
+	const manifests = `apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {name: parameters, namespace: shop}
+spec: {provider: {aws: {service: ParameterStore, region: us-east-1}}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: fetched, namespace: shop}
+spec:
+  secretStoreRef: {name: parameters, kind: SecretStore}
+  data: [{secretKey: API_TOKEN, remoteRef: {key: /shop/api-token}}]
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: db, namespace: shop}
+stringData: {DB_PASSWORD: c4nary-db-83hd02kd7f}
+`
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "all.yaml"), []byte(manifests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out := inShell(t, dir, kubetest.New(t), "import", "manifests", "all.yaml", "--into", "envs/production")
+	if code != 0 || !strings.Contains(out, "0 not") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}
