@@ -132,3 +132,30 @@ func compare(t *testing.T, file string, a *txtar.Archive, want map[string]string
 		}
 	}
 }
+
+// TestJoinInterrupted ends an import that changes the contract before its values are
+// stored: the environments that are there make what they made, and the same import goes
+// on.
+func TestJoinInterrupted(t *testing.T) {
+	t.Parallel()
+	m := module(t, t.TempDir())
+	o := optionsOf(m)
+	o.Environment = "dev"
+	first := variables(t, three+"ONLY_DEV_SECRET=uR7kYp3DuL5cTa9SoM2i\n")
+	if _, ds := importer.Run(t.Context(), first, o); ds.HasErrors() {
+		t.Fatal(ds)
+	}
+	second := variables(t, three)
+	o.Environment = "prod"
+	o.Open = opening(1, nil)
+	if r, ds := importer.Run(t.Context(), second, o); !ds.HasErrors() || !slices.ContainsFunc(r.Files, func(f importer.File) bool { return f.State == "changed" }) || r.Files[len(r.Files)-1].State != "not written" {
+		t.Fatalf("%v %+v", ds, r.Files)
+	}
+	same(t, m, "dev", first)
+	o.Open = open
+	if r, ds := importer.Run(t.Context(), second, o); ds.HasErrors() || r.Count(importer.Equal) != 3 {
+		t.Errorf("%v %+v", ds, r.Proof)
+	}
+	same(t, m, "dev", first)
+	same(t, m, "prod", second)
+}

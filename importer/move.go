@@ -74,9 +74,12 @@ func (d *Draft) moveInput(name string) move {
 				}
 			}
 		}
+		if i == 2 { // a comprehension makes the keys of what inputs there are
+			ways = append(ways, [][]string{{"inputs", name}})
+		}
 		ways = append(ways, way)
 	}
-	return append(ways, [][]string{{"inputs", name}})
+	return ways
 }
 
 // apart is what the contract has and this environment has not, or in another way.
@@ -366,7 +369,7 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 		if ok && still && maps.Equal(was, is) {
 			slices.Sort(moved)
 			nds.Warnf(plan.CodeImportLeft, nil, "read the changes with git diff; what was forgotten here, add and import again",
-				"%s is not what the contract says for all: it stands in %s now: %s", o.Environment, strings.Join(m.environments, ", "), strings.Join(slices.Compact(moved), ", "))
+				"%s differs from the contract in %s: from there, that has moved to %s", o.Environment, strings.Join(slices.Compact(moved), ", "), strings.Join(m.environments, ", "))
 			nr.Files = slices.Concat(changed(m.below, now.below), changed(m.contract, now.contract), nr.Files)
 			return nd, nr, np, nds
 		}
