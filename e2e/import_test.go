@@ -167,8 +167,55 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(dataOf(before), dataOf(after)); diff != "" {
+	if !cmp.Equal(dataOf(before), dataOf(after)) {
 		t.Errorf("a dry run has changed something")
+	}
+	// Once they are taken over, nothing is left to change, and they are what they were.
+	run(0, "apply", filepath.Join(dir, "envs/live"))
+	out = run(0, "apply", filepath.Join(dir, "envs/live"), "--dry-run=server")
+	for _, name := range plain {
+		if !strings.Contains(out, "  unchanged legacy/"+name+"\n") {
+			t.Errorf("apply does not say that %s is unchanged\n%s", name, out)
+		}
+	}
+	if after, err = secrets.List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !cmp.Equal(dataOf(before), dataOf(after)) {
+		t.Errorf("apply has changed a Secret")
+	}
+	run(0, "verify", filepath.Join(dir, "envs/live"), "--direct")
+
+	// Sealed, they come out of the controller as they were.
+	if err := os.WriteFile(filepath.Join(dir, "envs/live/sealing-cert.pem"), c.certificate, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(0, "build", filepath.Join(dir, "envs/live"))
+	for _, name := range plain {
+		if err := secrets.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.apply(t, kustomized(t, filepath.Join(dir, "deploy/live")))
+	for _, was := range before.Items {
+		if !slices.Contains(plain, was.Name) {
+			continue
+		}
+		var is *corev1.Secret
+		await(t, "the Secret of "+was.Name, func() (err error) {
+			is, err = secrets.Get(t.Context(), was.Name, metav1.GetOptions{})
+			return err
+		})
+		if is.UID == was.UID || is.Type != was.Type || !cmp.Equal(texts(is), texts(&was)) || (was.Immutable != nil) != (is.Immutable != nil) {
+			t.Errorf("Secret %s is another when it was sealed", was.Name)
+		}
+		for field, pair := range map[string][2]map[string]string{"label": {was.Labels, is.Labels}, "annotation": {was.Annotations, is.Annotations}} {
+			for k, v := range pair[0] {
+				if pair[1][k] != v {
+					t.Errorf("Secret %s has lost its %s %s", was.Name, field, k)
+				}
+			}
+		}
 	}
 }
 
