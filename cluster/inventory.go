@@ -32,6 +32,7 @@ type Inventory struct {
 	// JSON. A Secret that one of the others makes is not among them.
 	Objects [][]byte
 	made    map[string]map[string]value.Value // by the name of a SealedSecret, what its Secret holds
+	keys    map[string][]string               // by the name of a Secret that an ExternalSecret makes
 }
 
 // Values returns what the Secret of a SealedSecret holds; ok is false if there is no
@@ -40,6 +41,9 @@ func (i *Inventory) Values(_ context.Context, _, name string) (data map[string]v
 	data, ok = i.made[name]
 	return data, ok
 }
+
+// Keys returns the keys of a Secret that an ExternalSecret has made.
+func (i *Inventory) Keys(_, name string) []string { return i.keys[name] }
 
 // Of what workloads are read, that they tell which Secret they can do without.
 var (
@@ -68,7 +72,7 @@ func (c *Client) Inventory(ctx context.Context, namespace string, names []string
 	i := &inventory{Client: c, namespace: namespace, names: names}
 	i.read(ctx)
 	i.ds.Sort()
-	return &Inventory{i.objects(), i.made}, i.ds
+	return &Inventory{i.objects(), i.made, i.keys}, i.ds
 }
 
 // inventory is one call of Inventory.
@@ -84,6 +88,7 @@ type inventory struct {
 	stores  []*unstructured.Unstructured
 	users   []*unstructured.Unstructured
 	made    map[string]map[string]value.Value
+	keys    map[string][]string
 }
 
 func (i *inventory) read(ctx context.Context) {
@@ -208,7 +213,7 @@ func (i *inventory) ownerIn(s *unstructured.Unstructured) *unstructured.Unstruct
 // pick leaves out the Secrets that others make, and where names are given what is
 // not about these.
 func (i *inventory) pick() {
-	i.made = map[string]map[string]value.Value{}
+	i.made, i.keys = map[string]map[string]value.Value{}, map[string][]string{}
 	wanted := map[*unstructured.Unstructured]bool{}
 	var own []*unstructured.Unstructured
 	for _, s := range i.secrets {
@@ -219,6 +224,8 @@ func (i *inventory) pick() {
 			continue
 		case maker.GetKind() == sealedSecret:
 			i.made[maker.GetName()] = dataOf(s)
+		default:
+			i.keys[s.GetName()] = slices.Sorted(maps.Keys(dataOf(s)))
 		}
 		wanted[maker] = true
 	}

@@ -101,7 +101,10 @@ func testImportLive(t *testing.T, c *cluster) {
 	if _, err := client.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/legacy/api-token"), Value: aws.String("tok-fetched-92jf83kd"), Type: types.ParameterTypeSecureString}); err != nil {
 		t.Fatal(err)
 	}
-	values["tok-fetched-92jf83kd"] = true
+	values["tok-fetched-92jf83kd"], values["whole-83kd92jf01ls"], values["tok-83kd92jf01lsqm"] = true, true, true
+	if _, err := client.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/legacy/whole"), Value: aws.String(`{"token":"tok-83kd92jf01lsqm","password":"whole-83kd92jf01ls"}`), Type: types.ParameterTypeSecureString}); err != nil {
+		t.Fatal(err)
+	}
 	fetched := objects(t, `
 apiVersion: external-secrets.io/v1
 kind: SecretStore
@@ -115,9 +118,18 @@ spec:
   refreshInterval: 1m0s
   secretStoreRef: {name: parameters, kind: SecretStore}
   data: [{secretKey: API_TOKEN, remoteRef: {key: /legacy/api-token}}]
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: whole, namespace: legacy}
+spec:
+  refreshInterval: 1m0s
+  secretStoreRef: {name: parameters, kind: SecretStore}
+  dataFrom: [{extract: {key: /legacy/whole}}]
 `)
 	c.apply(t, fetched)
 	c.condition(t, fetched[1], "Ready")
+	c.condition(t, fetched[2], "Ready")
 	// And what controllers and tools keep for themselves.
 	put("robot-token", corev1.SecretTypeServiceAccountToken, map[string]string{"token": "sa-token-82jd93kf02"}, func(s *corev1.Secret) {
 		s.Annotations = map[string]string{corev1.ServiceAccountNameKey: "robot"}
@@ -134,6 +146,7 @@ spec:
 	for _, want := range []string{
 		"Secret legacy/robot-token: the token controller fills it", "Secret legacy/bootstrap-token-abcdef: it lets nodes join", "Helm keeps a release in it", "cert-manager renews it",
 		", 0 unknown, 0 not",
+		"(dataFrom.extract) those are taken over that the Secret of the cluster has: password, token",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("import does not say %q\n%s", want, out)

@@ -198,7 +198,7 @@ ExternalSecrets, SecretStores or workloads, it warns of what it can't tell.`,
 			if ds.HasErrors() {
 				return o.run(cmd, &observe.Observed{}, ds)
 			}
-			observed, more := observe.Objects(cmd.Context(), found.Objects, observe.Options{Values: found.Values, Named: names})
+			observed, more := observe.Objects(cmd.Context(), found.Objects, observe.Options{Values: found.Values, Keys: found.Keys, Named: names})
 			return o.run(cmd, observed, append(ds, more...))
 		},
 	}

@@ -471,17 +471,26 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 			names[name] = true
 		}
 	}
+	who := "workloads and templates name"
 	if merged {
+		var all []string
+		if r.options.Keys != nil {
+			all = r.options.Keys(namespace, s.Name)
+		}
 		use := r.used[s.Name]
 		switch {
+		case len(all) > 0:
+			who = "the Secret of the cluster has"
 		case use == nil:
 			bad(one+"; or name the workloads that use it as well", "it takes all properties of %q (dataFrom.extract), and nothing that was read says which of them anybody uses", extracts[0].ref.Key)
 			return ok
 		case use.whole != "":
 			bad(one, "it takes all properties of %q (dataFrom.extract), and %s takes all keys of the Secret", extracts[0].ref.Key, use.whole)
 			return ok
+		default:
+			all = slices.Collect(maps.Keys(use.keys))
 		}
-		for name := range use.keys {
+		for _, name := range all {
 			if _, made := templates[name]; !made {
 				names[name] = true
 			}
@@ -515,7 +524,7 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 		taken = append(taken, name)
 	}
 	if ok && merged {
-		r.left(m, "of all properties of %q (dataFrom.extract) those are taken over that workloads and templates name: %s", extracts[0].ref.Key, strings.Join(taken, ", "))
+		r.left(m, "of all properties of %q (dataFrom.extract) those are taken over that %s: %s", extracts[0].ref.Key, who, strings.Join(taken, ", "))
 	}
 	return ok
 }

@@ -37,6 +37,9 @@ type Options struct {
 	// Values returns what a Secret of the cluster holds, for a SealedSecret, whose
 	// values nobody else can tell; ok is false if there is none. nil knows of none.
 	Values func(ctx context.Context, namespace, name string) (data map[string]value.Value, ok bool)
+	// Keys returns the keys of the Secret that an ExternalSecret has made in the cluster;
+	// none if there is no such Secret. nil knows of none.
+	Keys func(namespace, name string) []string
 	// Named are Secrets that are asked for by name: it is an error if one is left out.
 	Named []string
 }
