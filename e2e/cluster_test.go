@@ -53,6 +53,7 @@ func TestCluster(t *testing.T) {
 	t.Run("drift", func(t *testing.T) { testDrift(t, c) })
 	t.Run("switch", func(t *testing.T) { testSwitch(t, c) })
 	t.Run("import", func(t *testing.T) { testImport(t, c) })
+	t.Run("exec", func(t *testing.T) { testExecKubectl(t, c) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, c) })
 	t.Run("overlap sealed", func(t *testing.T) { testOverlapSealed(t, c) })
 	t.Run("overlap external", func(t *testing.T) { testOverlapExternal(t, c) })

@@ -85,6 +85,8 @@ func Conform(ctx context.Context, command []string, o CheckOptions) (checks []Ch
 			result.Verdict, result.Remedy = Skipped, ""
 		} else if result.Why != "" {
 			result.Verdict = Wrong
+		} else {
+			result.Remedy = ""
 		}
 		checks = append(checks, result)
 		if o.Tell != nil {
