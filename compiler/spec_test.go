@@ -82,7 +82,7 @@ func TestSpec(t *testing.T) {
 		{"#InputPlan", nil, reflect.TypeFor[plan.InputDocument]()},
 		{"#SecretPlan", nil, reflect.TypeFor[plan.SecretDocument]()},
 	}
-	tested := map[string]bool{"#AlertRules": true, "#Required": true, "#Optional": true, "#Generated": true, "#Setting": true} // by name alone; and each one is an #Input
+	tested := map[string]bool{"#AlertRules": true, "#DeliveryKind": true, "#Required": true, "#Optional": true, "#Generated": true, "#Setting": true} // by name alone; and each one is an #Input
 	for _, tt := range tests {
 		tested[tt.definition] = true
 		def := root.LookupPath(cue.ParsePath(tt.definition))
@@ -179,7 +179,7 @@ func TestSpecWords(t *testing.T) {
 		var got []string
 		for fields.Next() {
 			if fields.Selector().Unquoted() == field {
-				got = words(t, fields.Value())
+				got = words(t, cue.Dereference(fields.Value()))
 			}
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -204,7 +204,7 @@ func TestTables(t *testing.T) {
 		}
 		for fields.Next() {
 			if fields.Selector().Unquoted() == name {
-				return words(t, fields.Value())
+				return words(t, cue.Dereference(fields.Value()))
 			}
 		}
 		t.Fatalf("%s has no field %s", definition, name)

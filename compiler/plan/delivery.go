@@ -27,12 +27,20 @@ type DeliveryKind struct {
 	Fetches bool
 }
 
-// Deliveries has a row for each kind of delivery.
+// Deliveries has a row for each kind of delivery that a contract can ask for. [Direct]
+// has none: no property is its.
 var Deliveries = []DeliveryKind{
 	{Name: Sealed, Seals: true},
 	{Name: External, Fetches: true},
-	{Name: Direct},
 }
+
+// DeliveryKinds are the names of all kinds of delivery that a contract can ask for.
+var DeliveryKinds = func() (names []string) {
+	for _, k := range Deliveries {
+		names = append(names, k.Name)
+	}
+	return names
+}()
 
 // Delivery is how a secret reaches the cluster.
 type Delivery struct {

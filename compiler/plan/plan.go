@@ -307,9 +307,6 @@ type ServiceAccount struct {
 	GCPAccount  string // e-mail address of a Google service account
 }
 
-// DeliveryKinds are all kinds of delivery that a contract can say.
-var DeliveryKinds = []string{Sealed, External}
-
 // The scopes of a sealed secret, as kubeseal names them.
 const (
 	Strict        = "strict"         // unseals under its own name and namespace alone
