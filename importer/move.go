@@ -192,12 +192,12 @@ func (d *Draft) otherDelivery(s *Secret) bool {
 	b := s.base.Delivery
 	if s.Kind == observe.External {
 		every, err := time.ParseDuration(cmp.Or(s.Refresh, "1h"))
-		return b.Kind == plan.External && (err == nil && cmp.Or(b.RefreshInterval, time.Hour) != every && !(every == 0 && s.Refresh == "0" && b.RefreshInterval == 0) ||
+		return b.Fetches() && (err == nil && cmp.Or(b.RefreshInterval, time.Hour) != every && !(every == 0 && s.Refresh == "0" && b.RefreshInterval == 0) ||
 			cmp.Or(b.RefreshPolicy, "Periodic") != cmp.Or(s.Policies["refreshPolicy"], "Periodic") ||
 			cmp.Or(b.CreationPolicy, "Owner") != cmp.Or(s.Policies["creationPolicy"], "Owner") ||
 			cmp.Or(b.DeletionPolicy, "Retain") != cmp.Or(s.Policies["deletionPolicy"], "Retain"))
 	}
-	return s.Kind == observe.Sealed && b.Kind == plan.Sealed && cmp.Or(b.Scope, "strict") != cmp.Or(s.Scope, "strict")
+	return s.Kind == observe.Sealed && b.Seals() && cmp.Or(b.Scope, "strict") != cmp.Or(s.Scope, "strict")
 }
 
 // unrelated reports whether a value is not what the contract makes of others, such as a
