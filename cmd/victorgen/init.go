@@ -19,6 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/internal/git"
 	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/internal/safefile"
 	"github.com/victor-ai/victorgen/schema"
 )
 
@@ -221,10 +222,15 @@ func addLines(dir, name string, content []byte, say func(what, file string)) err
 	return nil
 }
 
+// write writes a file so that it is the old one or the new, whenever this is killed.
 func write(dir, name string, content []byte) error {
 	file := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, content, 0o644)
+	if target, err := safefile.Follow(file); err == nil {
+		file = target
+	}
+	safefile.Sweep(file)
+	return safefile.Overwrite(file, content, 0o644)
 }
