@@ -744,7 +744,7 @@ func TestProposeRefuses(t *testing.T) {
 	s.git(t, s.work, "checkout", "--quiet", "--", ".")
 	a := load[action](t, "../pull-request/action.yml")
 	r := &run{shop: s, log: &strings.Builder{}, temp: t.TempDir(), dir: s.work, names: map[string]string{"PATH": os.Getenv("PATH"), "inputs.patch": patch, "inputs.trees": "deploy",
-		"inputs.branch": "b", "inputs.title": "t", "inputs.body": "", "inputs.token": forgeToken}, env: []string{"GITHUB_REF_NAME=main", "HOME=" + os.Getenv("HOME")}}
+		"inputs.branch": "b", "inputs.title": "t", "inputs.body": "", "inputs.body-file": "", "inputs.token": forgeToken}, env: []string{"GITHUB_REF_NAME=main", "HOME=" + os.Getenv("HOME")}}
 	r.steps(t, a.Runs.Steps)
 	r.says(t, true, "the patch changes more than deploy")
 }

@@ -29,7 +29,7 @@ type rotated struct {
 
 // keptFor is how long the key before counts: long enough for what is to happen in
 // that time, and short enough to wait for its end.
-const keptFor = "90s"
+const keptFor = "40s"
 
 // newRotated writes the contract of the team, which delivers as it is told.
 func newRotated(t *testing.T, c *cluster, namespace, environment string) *rotated {
