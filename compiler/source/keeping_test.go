@@ -16,7 +16,8 @@ import (
 // now is when the tests of previous values resolve.
 var now = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
-// historian is a service that keeps versions.
+// historian is a service that keeps versions. Groups of inputs are rotated at the
+// same time: what it notes, the lock of its store guards.
 type historian struct {
 	vault
 	before map[string]source.Answer // by input; none is absent
@@ -24,6 +25,8 @@ type historian struct {
 }
 
 func (h *historian) Previous(_ context.Context, refs []source.Ref, values bool) []source.Answer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
 		h.asked = append(h.asked, fmt.Sprint(ref.Input, " ", values))
@@ -56,11 +59,15 @@ type beside struct {
 }
 
 func (b *beside) Supersede(ctx context.Context, ref source.Ref, v value.Value, _ time.Time) (source.Answer, error) {
+	b.mu.Lock()
 	b.superseded = append(b.superseded, ref.Input)
+	b.mu.Unlock()
 	return b.Replace(ctx, ref, v)
 }
 
 func (b *beside) Forget(_ context.Context, ref source.Ref, at time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.forgotten = append(b.forgotten, fmt.Sprint(ref.Input, " ", now.Sub(at)))
 	return b.stays
 }
