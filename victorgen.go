@@ -137,10 +137,9 @@ func TreeProblem(err error) plan.Diagnostics {
 // Crashed says that a panic was caught. The place and the version find the fault; what
 // the panic said may hold a value, and is gone.
 func Crashed(err *crash.Error) plan.Diagnostic {
-	version, _ := Version()
 	return plan.Diagnostic{
 		Code: plan.CodeCrash, Severity: plan.Error,
-		Message: fmt.Sprintf("victorgen %s has a fault at %s, and has stopped there", version, err.Place),
+		Message: fmt.Sprintf("victorgen %s has a fault at %s, and has stopped there", Version().Version, err.Place),
 		Hint:    "report it with this line, and with what of the contract you may show; what was written before it stays",
 	}
 }

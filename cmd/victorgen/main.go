@@ -158,7 +158,7 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed,
   victorgen vet ./envs/...
   victorgen build envs/production
   victorgen verify envs/production`,
-		Version:       thisVersion().Version,
+		Version:       vg.Version().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/git"
 )
@@ -79,7 +80,7 @@ const sourceRoot = "%SRCROOT%"
 func sarifOf(fs []finding) sarifLog {
 	root := git.WorkTree(newPrinter(io.Discard).wd)
 	run := sarifRun{
-		Tool:    sarifTool{sarifDriver{Name: "victorgen", Version: thisVersion().Version, Rules: []sarifRule{}}},
+		Tool:    sarifTool{sarifDriver{Name: "victorgen", Version: vg.Version().Version, Rules: []sarifRule{}}},
 		Bases:   map[string]sarifArtifact{sourceRoot: {URI: fileURL(root) + "/"}},
 		Results: []sarifResult{},
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -13,12 +12,15 @@ import (
 func versionCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
+		Use:   "version",
+		Short: "Print the version",
+		Long: `Print which victorgen this is. As JSON, also its commit and the date of it, the Go that
+it was built with, and what it is made for: the sealed-secrets whose code seals, the
+External Secrets Operator that external delivery is held to, and the CUE that compiles.`,
 		Example: "  victorgen version\n  victorgen version -o json",
 		Args:    argsOf(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := thisVersion()
+			v := vg.Version()
 			if format == "json" {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
@@ -28,15 +30,4 @@ func versionCommand() *cobra.Command {
 	}
 	outputFlag(cmd, &format)
 	return cmd
-}
-
-type versionInfo struct {
-	Version string `json:"version"`
-	Commit  string `json:"commit,omitempty"`
-	Go      string `json:"go"`
-}
-
-func thisVersion() versionInfo {
-	version, commit := vg.Version()
-	return versionInfo{Version: version, Commit: commit, Go: runtime.Version()}
 }
