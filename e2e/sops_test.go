@@ -425,6 +425,51 @@ func TestFromScriptsSOPS(t *testing.T) {
 	noneShows(t, dir, "c4nary")
 }
 
+// TestSourcesSOPS runs the block ```sh sops of docs/sources.md: a file from nothing, with a
+// key of its own, into which values are generated.
+func TestSourcesSOPS(t *testing.T) {
+	withSOPS(t)
+	page, err := os.ReadFile("../docs/sources.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?ms)^```sh sops\n(.*?)^```$").FindAllSubmatch(page, -1)
+	if len(block) != 1 {
+		t.Fatalf("the page has %d such blocks", len(block))
+	}
+	dir, bin := t.TempDir(), t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../examples/victor")); err != nil {
+		t.Fatal(err)
+	}
+	for program, path := range map[string]string{
+		"victorgen": built(t), "age-keygen": goProgram(t, "filippo.io/age/cmd/age-keygen", ageVersion),
+		// As it is, for withSOPS gives it another home.
+		"sops": goProgram(t, "github.com/getsops/sops/v3/cmd/sops", sopsVersion),
+	} {
+		if err := os.Symlink(path, filepath.Join(bin, program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := filepath.Join(dir, "envs", "production", "sops.cue")
+	if err := os.WriteFile(env, []byte("package victor\n\nsources: default: {kind: \"sops\", file: \"secrets.enc.yaml\"}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// Of the committed tree nobody has the values.
+	if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil {
+		t.Fatal(err)
+	}
+	home := []string{"HOME=" + dir, "XDG_CONFIG_HOME=", "SOPS_AGE_KEY_FILE=", "EDITOR=true", "PATH=" + bin + ":" + os.Getenv("PATH")}
+	// sops edit ends with 200 where the editor has changed nothing.
+	script := "set -eu\nsops() { command sops \"$@\" || test $? = 200; }\n" + string(block[0][1])
+	if err := command(dir, home, "sh", "-xc", script); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "envs", "production", "secrets.enc.yaml"))
+	if err != nil || !strings.Contains(string(text), "database-password: ENC[") && !strings.Contains(string(text), "DB_PASSWORD: ENC[") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
 // TestAdoptingSOPS runs the page of docs/adopting.md for SOPS files: nothing of it lies
 // anywhere in plain text.
 func TestAdoptingSOPS(t *testing.T) {
