@@ -17,7 +17,6 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/permissions"
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/compiler/value/derive"
 	"github.com/victor-ai/victorgen/compiler/workload"
 )
 
@@ -341,7 +340,7 @@ func goesTo(s inputStory) string {
 func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 	s := inputStory{
 		Name: in.Name, Class: in.Class, Description: in.Description, Declared: declared(pr, in.Pos),
-		MustBe: constraints(in), Docs: in.Docs, Deprecated: in.Deprecated, GoesTo: []keyStory{},
+		MustBe: in.MustBe(), Generated: in.GeneratedAs(), Docs: in.Docs, Deprecated: in.Deprecated, GoesTo: []keyStory{},
 	}
 	src, _ := p.Source(in.Source)
 	switch {
@@ -369,38 +368,6 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		s.RotateAfter, s.maxAge = in.RotateAfter.String(), "after "+plan.Age(in.RotateAfter)+" by `victorgen rotate --due`, and "+s.maxAge+" at the latest"
 	}
 	s.Expires, s.Owner = plan.Day(in.Expires), in.Owner
-	if g := in.Generate; g != nil {
-		switch g.Kind {
-		case plan.Password:
-			s.Generated = fmt.Sprintf("password of %d characters, out of %d", g.Length, len([]rune(g.Alphabet)))
-			if len(g.Require) > 0 {
-				s.Generated += ", with " + plan.And(g.Require)
-			}
-		case plan.Bytes:
-			s.Generated = fmt.Sprintf("%d random bits in %s", g.Bits, g.Encoding)
-		case plan.RSA:
-			s.Generated = fmt.Sprintf("RSA private key of %d bits (%s)", g.Bits, g.Encoding)
-		case plan.Ed25519:
-			s.Generated = fmt.Sprintf("Ed25519 private key (%s)", g.Encoding)
-		case plan.ECDSA:
-			s.Generated = fmt.Sprintf("ECDSA private key on %s (%s)", g.Curve, g.Encoding)
-		case plan.JWT:
-			s.Generated = "JSON Web Token signed with " + g.Child.Algorithm
-		case plan.X509:
-			s.Generated = fmt.Sprintf("certificate of %q", g.Child.Subject)
-		default:
-			s.Generated = cmp.Or(derive.Noun(g.Kind), g.Kind)
-		}
-		if g.Child != nil && g.Child.Lifetime > 0 {
-			s.Generated += ", valid for " + plan.Age(g.Child.Lifetime)
-			if g.Child.RenewBefore > 0 {
-				s.Generated += ", made anew " + plan.Age(g.Child.RenewBefore) + " before its end"
-			}
-		}
-		if g.InCluster {
-			s.Generated += ", in the cluster"
-		}
-	}
 	if keep := in.KeepsPrevious(); keep > 0 {
 		s.Previous = "counts for " + plan.Age(keep) + " after a rotation; " + previousAt(in, src)
 	}

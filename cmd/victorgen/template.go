@@ -206,7 +206,7 @@ func (t *template) input(in plan.Input, comment bool) {
 	if in.Deprecated != "" {
 		t.note("Deprecated: %s", in.Deprecated)
 	}
-	if c := constraints(in); c != "" && in.Default == nil {
+	if c := in.MustBe(); c != "" && in.Default == nil {
 		t.note("Must be: %s", c)
 	}
 	if parents := in.Parents(); len(parents) > 0 {
@@ -226,32 +226,4 @@ func (t *template) input(in plan.Input, comment bool) {
 	default:
 		fmt.Fprintf(&t.b, "%s=\n", in.Name)
 	}
-}
-
-// constraints puts into words what a value must be.
-func constraints(in plan.Input) string {
-	c := in.Constraints
-	var parts []string
-	if in.Encoding != "" {
-		parts = append(parts, "in "+string(in.Encoding))
-	}
-	if c.Format != "" {
-		parts = append(parts, "format "+c.Format)
-	}
-	if c.Pattern != nil {
-		parts = append(parts, "pattern "+c.Pattern.String())
-	}
-	if c.MinLength > 0 {
-		parts = append(parts, fmt.Sprintf("%d characters or more", c.MinLength))
-	}
-	if c.MaxLength > 0 {
-		parts = append(parts, fmt.Sprintf("%d characters at most", c.MaxLength))
-	}
-	if len(c.OneOf) > 0 {
-		parts = append(parts, "one of "+strings.Join(c.OneOf, ", "))
-	}
-	if c.MinStrength > 0 && in.Class != plan.Generated {
-		parts = append(parts, fmt.Sprintf("%v bits of strength or more", c.MinStrength))
-	}
-	return strings.Join(parts, "; ")
 }

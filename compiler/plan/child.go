@@ -21,6 +21,19 @@ const (
 	Time        = "time"          // when another child was made
 )
 
+// Noun is what a value of a kind is called: "bcrypt hash"; empty for a kind that
+// is made from nothing.
+func Noun(kind string) string { return nouns[kind] }
+
+// nouns name the kinds for people.
+var nouns = map[string]string{
+	Bcrypt: "bcrypt hash", Argon2id: "hash of Argon2id", SHA512Crypt: "SHA-512 crypt hash",
+	SCRAM: "SCRAM-SHA-256 verifier", RabbitMQ: "RabbitMQ password hash", Htpasswd: "line of an htpasswd file",
+	JWT: "signed JSON Web Token", PublicKey: "public key", X509: "certificate",
+	PKCS12: "PKCS #12 keystore", JKS: "Java keystore",
+	Time: "time",
+}
+
 // Child says how an input is made from others. Which fields count depends on
 // the kind.
 type Child struct {

@@ -122,10 +122,9 @@ type Locked struct {
 // String names the Secret: NAMESPACE/NAME.
 func (l Locked) String() string { return SecretID{l.Namespace, l.Name}.String() }
 
-// ReadLocked returns the sealed secrets of the tree in dir, by its lock; none if
-// there is no tree. It writes nothing. The diagnostics have the code
-// [plan.CodeLockRead].
-func ReadLocked(dir string) ([]Locked, plan.Diagnostics) {
+// LockOf reads the lock of the tree in dir; nil if there is none. It writes nothing. The
+// diagnostics have the code [plan.CodeLockRead].
+func LockOf(dir string) (*Lock, plan.Diagnostics) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -136,7 +135,13 @@ func ReadLocked(dir string) ([]Locked, plan.Diagnostics) {
 		return nil, ds
 	}
 	defer root.Close()
-	l, ds := ReadLock(root)
+	return ReadLock(root)
+}
+
+// ReadLocked returns the sealed secrets of the tree in dir, by its lock, as [LockOf]
+// reads it; none if there is no tree.
+func ReadLocked(dir string) ([]Locked, plan.Diagnostics) {
+	l, ds := LockOf(dir)
 	if l == nil {
 		return nil, ds
 	}

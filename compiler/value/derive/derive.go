@@ -151,19 +151,6 @@ func Ends(f Family, child value.Value) error {
 func unfit(f *Family) error { return fmt.Errorf("does not fit %s", f.Generate.Child.Of) }
 
 // errForm is what check says of a child that is not of its kind at all.
-func errForm(f *Family) error { return fmt.Errorf("is not a %s", nouns[f.Generate.Kind]) }
-
-// Noun is what a value of a kind is called: "bcrypt hash"; empty for a kind that
-// is made from nothing.
-func Noun(kind string) string { return nouns[kind] }
-
-// nouns name the kinds for people.
-var nouns = map[string]string{
-	plan.Bcrypt: "bcrypt hash", plan.Argon2id: "hash of Argon2id", plan.SHA512Crypt: "SHA-512 crypt hash",
-	plan.SCRAM: "SCRAM-SHA-256 verifier", plan.RabbitMQ: "RabbitMQ password hash", plan.Htpasswd: "line of an htpasswd file",
-	plan.JWT: "signed JSON Web Token", plan.PublicKey: "public key", plan.X509: "certificate",
-	plan.PKCS12: "PKCS #12 keystore", plan.JKS: "Java keystore",
-	plan.Time: "time",
-}
+func errForm(f *Family) error { return fmt.Errorf("is not a %s", plan.Noun(f.Generate.Kind)) }
 
 var errRandom = errors.New("the system has no random numbers")

@@ -148,7 +148,7 @@ func TestChildren(t *testing.T) {
 		if !seen[kind] {
 			t.Errorf("no child of kind %s is tried", kind)
 		}
-		if nouns[kind] == "" {
+		if plan.Noun(kind) == "" {
 			t.Errorf("kind %s has no noun", kind)
 		}
 	}
