@@ -57,6 +57,7 @@ var arrows = map[string][]string{
 	"internal/heap":                     {},
 	"internal/snapshot":                 {"internal/git"},
 	"review":                            {"compiler/plan", "emit/sealing", "emit/tree"},
+	"report":                            {"cluster", "compiler/plan", "compiler/workload", "emit/sealing", "emit/tree"},
 	"scan":                              {"compiler/plan", "compiler/value", "internal/crash", "internal/git"},
 	"fixtures":                          {},
 	"emit/tree":                         {"compiler/plan", "compiler/value", "internal/safefile", "internal/shape"},
@@ -71,7 +72,7 @@ var arrows = map[string][]string{
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
 		"compiler/source/sops", "compiler/source/files", "compiler/source/exec", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "emit/sealing", "emit/tree", "cluster", "internal/dirlock", "internal/crash"},
 	"cmd/victorgen": {".", "schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env", "compiler/source/exec",
-		"compiler/trust", "compiler/policy", "compiler/workload", "emit", "emit/alerts", "emit/sealing", "emit/tree", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "internal/heap", "compiler/permissions", "review", "importer", "importer/observe", "scan"},
+		"compiler/trust", "compiler/policy", "compiler/workload", "emit", "emit/alerts", "emit/sealing", "emit/tree", "cluster", "internal/safefile", "internal/git", "internal/snapshot", "internal/crash", "internal/heap", "compiler/permissions", "review", "report", "importer", "importer/observe", "scan"},
 }
 
 // anybodys are the packages of this module that stand below all, and that each other

@@ -20,6 +20,7 @@ import (
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/report"
 )
 
 // result is what one environment came to. It is also what -o json prints.
@@ -52,6 +53,7 @@ type result struct {
 	grant           trust.Grant // what its contract is allowed by name
 	values          value.Set   // what was read, if anything was; nil once do has returned
 	inputs, secrets int         // of the plan
+	told            *report.Environment
 }
 
 func (r *result) name() string {

@@ -170,7 +170,7 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(applyCommand(), buildCommand(), certCommand(), copyCommand(), diffCommand(), explainCommand(), generateCommand(), importCommand(), initCommand(), listCommand(), recoverCommand(), rotateCommand(), scanCommand(), setCommand(), sourceCommand(), templateCommand(),
+	root.AddCommand(applyCommand(), buildCommand(), certCommand(), copyCommand(), diffCommand(), docsCommand(), explainCommand(), generateCommand(), importCommand(), initCommand(), listCommand(), recoverCommand(), reportCommand(), rotateCommand(), scanCommand(), setCommand(), sourceCommand(), templateCommand(),
 		verifyCommand(), versionCommand(), vetCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	return root

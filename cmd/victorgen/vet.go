@@ -21,7 +21,7 @@ import (
 func vetCommand() *cobra.Command {
 	var format string
 	var timeout time.Duration
-	var workloads workloadOptions
+	var v vetting
 	cmd := &cobra.Command{
 		Use:   "vet ENV...",
 		Short: "Check contracts and environments, without values and without network",
@@ -47,32 +47,13 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
 		Args:              environments,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var mu sync.Mutex
-			overlays := map[string]*emit.Overlays{} // by module, for its environments share them
-			checkOverlays := func(ctx context.Context, p *plan.Plan) plan.Diagnostics {
-				mu.Lock()
-				defer mu.Unlock()
-				o, ok := overlays[p.Module]
-				if !ok {
-					o = emit.FindOverlays(p.Module)
-					overlays[p.Module] = o
-				}
-				return o.Check(ctx, p, vg.TreeOf(p))
-			}
 			dirs, err := compiler.Find(args...)
 			if err != nil {
 				return usageError{err}
 			}
 			options := optionsOf(cmd, compiler.Options{Timeout: timeout, Review: true})
 			options.All = isPattern(args)
-			return each(cmd, dirs, options, format, "checking", func(ctx context.Context, r *result) {
-				r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
-				_, ds := workloads.Judge(ctx, r.plan)
-				r.Diagnostics = append(r.Diagnostics, ds...)
-				r.Diagnostics = append(r.Diagnostics, checkOverlays(ctx, r.plan)...)
-				r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, vg.TreeOf(r.plan), r.grant.Certificates)...)
-				r.Diagnostics = append(r.Diagnostics, sealing.Vet(r.plan, time.Now())...)
-			}, func(w io.Writer, _ *printer, r *result) {
+			return each(cmd, dirs, options, format, "checking", v.check, func(w io.Writer, _ *printer, r *result) {
 				if r.OK {
 					fmt.Fprintf(w, "%s: ok (%s, %s)\n", r.name(), plural(r.inputs, "input"), plural(r.secrets, "secret"))
 				}
@@ -81,7 +62,7 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
 	}
 	permitFlags(cmd)
 	asksNoSource(cmd)
-	workloads.flags(cmd)
+	v.workloads.flags(cmd)
 	cmd.Flags().DurationVar(&timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take")
 	check(cmd, func() error {
 		if timeout <= 0 {
@@ -91,4 +72,36 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
 	})
 	outputFlag(cmd, &format, ciFormats...)
 	return cmd
+}
+
+// vetting is what vet looks at beside the contract itself.
+type vetting struct {
+	workloads workloadOptions
+
+	mu       sync.Mutex
+	overlays map[string]*emit.Overlays // by module, for its environments share them
+}
+
+// check adds what is wrong with an environment that compiles.
+func (v *vetting) check(ctx context.Context, r *result) {
+	r.Diagnostics = append(r.Diagnostics, source.Unignored(ctx, r.plan)...)
+	_, ds := v.workloads.Judge(ctx, r.plan)
+	r.Diagnostics = append(r.Diagnostics, ds...)
+	r.Diagnostics = append(r.Diagnostics, v.checkOverlays(ctx, r.plan)...)
+	r.Diagnostics = append(r.Diagnostics, emit.CheckLock(r.plan, vg.TreeOf(r.plan), r.grant.Certificates)...)
+	r.Diagnostics = append(r.Diagnostics, sealing.Vet(r.plan, time.Now())...)
+}
+
+func (v *vetting) checkOverlays(ctx context.Context, p *plan.Plan) plan.Diagnostics {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	o, ok := v.overlays[p.Module]
+	if !ok {
+		o = emit.FindOverlays(p.Module)
+		if v.overlays == nil {
+			v.overlays = map[string]*emit.Overlays{}
+		}
+		v.overlays[p.Module] = o
+	}
+	return o.Check(ctx, p, vg.TreeOf(p))
 }
