@@ -13,7 +13,8 @@ import (
 //	{"shapes": [["name", "class"]], "values": ["DB_PASSWORD", "generated", [0, 0, 1], [-1, 2]], "root": 3}
 //
 // A list among the values is a list, if it begins with -1, or an object whose names are
-// those of the shape of that number; what follows are the numbers of values before it.
+// those of the shape of that number. What follows are the numbers of values before it,
+// where -2 is the one but last before it: such numbers are the shorter ones, mostly.
 func pack(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -31,7 +32,7 @@ func pack(v any) ([]byte, error) {
 type packer struct {
 	dec                   *json.Decoder
 	shapes, values        [][]byte
-	numbers, shapeNumbers map[string]int // of what is there already, by its text
+	numbers, shapeNumbers map[string]int // of what is there already
 }
 
 // value packs the next value, and returns its number.
@@ -46,7 +47,7 @@ func (p *packer) value() (int, error) {
 		return p.number(text), err
 	}
 	var names []string
-	parts := []byte("[-1")
+	var elements []int
 	for p.dec.More() {
 		if delim == '{' {
 			name, err := p.dec.Token()
@@ -59,28 +60,48 @@ func (p *packer) value() (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		parts = strconv.AppendInt(append(parts, ','), int64(n), 10)
+		elements = append(elements, n)
 	}
 	if _, err := p.dec.Token(); err != nil { // which ends it
 		return 0, err
 	}
+	shape := -1
 	if delim == '{' {
-		shape, err := p.shape(names)
-		if err != nil {
+		if shape, err = p.shape(names); err != nil {
 			return 0, err
 		}
-		parts = append(strconv.AppendInt([]byte("["), int64(shape), 10), parts[len("[-1"):]...)
 	}
-	return p.number(append(parts, ']')), nil
+	of := strconv.AppendInt([]byte("["), int64(shape), 10)
+	for _, n := range elements {
+		of = strconv.AppendInt(append(of, ' '), int64(n), 10)
+	}
+	key := string(of) // which is no JSON
+	if n, ok := p.numbers[key]; ok {
+		return n, nil
+	}
+	text := strconv.AppendInt([]byte("["), int64(shape), 10)
+	for _, n := range elements {
+		number := strconv.Itoa(n)
+		if back := strconv.Itoa(n - len(p.values)); len(back) < len(number) {
+			number = back
+		}
+		text = append(append(text, ','), number...)
+	}
+	return p.add(key, append(text, ']')), nil
 }
 
+// number returns the number of a value that has no others in it.
 func (p *packer) number(text []byte) int {
-	n, ok := p.numbers[string(text)]
-	if !ok {
-		n = len(p.values)
-		p.numbers[string(text)] = n
-		p.values = append(p.values, text)
+	if n, ok := p.numbers[string(text)]; ok {
+		return n
 	}
+	return p.add(string(text), text)
+}
+
+func (p *packer) add(key string, text []byte) int {
+	n := len(p.values)
+	p.numbers[key] = n
+	p.values = append(p.values, text)
 	return n
 }
 

@@ -143,6 +143,8 @@ func TestCanaries(t *testing.T) {
 				{"build", envDir, "--check"}, {"build", envDir, "--dry-run"}, {"build", envDir, "--offline"},
 				{"build", envDir, "--no-generate"}, {"build", envDir, "-o", "json"}, {"build", envDir},
 				{"diff", envDir, "--from", before}, {"diff", envDir, "--from", before, "-o", "json"}, {"diff", filepath.Join(before, "envs/test"), "--from", dir, "-o", "markdown"},
+				{"report", envDir}, {"report", envDir, "-o", "json", "--values"}, {"report", envDir, "--html", "-"}, {"report", envDir, "--html", filepath.Join(dir, "report.html"), "--live", "--values", "--kubeconfig", kubeconfig},
+				{"docs", envDir}, {"docs", envDir, "--output", filepath.Join(dir, "SECRETS.md")},
 				{"scan", envDir, "--", dir}, {"scan", envDir, "-o", "json", "--", dir}, {"scan", envDir, "-o", "sarif", "--", leaks}, {"scan", envDir, "-o", "github", "--", leaks}, {"scan", envDir, "--", leaks},
 				{"build", dir + "/envs/..."}, {"build", envDir, "--offline", "--check"}, {"init", dir},
 				{"cert", "inspect", envDir}, {"cert", "inspect", filepath.Join(dir, ".secrets.test")},

@@ -54,6 +54,7 @@ var hostileVerbs = []string{
 	"verify ENV --kubeconfig KUBECONFIG", "verify ENV --detailed -o json --kubeconfig KUBECONFIG",
 	"apply ENV --kubeconfig KUBECONFIG", "apply ENV --prune --restart -o json --kubeconfig KUBECONFIG",
 	"recover ENV --dry-run --kubeconfig KUBECONFIG", "recover ENV --yes -o json --kubeconfig KUBECONFIG",
+	"report ENV --html -", "report ALL -o json", "report ENV --values -o json", "report ENV --live --html - --kubeconfig KUBECONFIG", "docs ENV", "docs ALL",
 	"list ENV", "list ENV --changed-since HEAD -o json", "copy ENV --from vault --dry-run", "copy ENV --from env --to files --dry-run", "set ENV API_KEY --from-file REPO/good.pem --dry-run", "import env REPO/.secrets.test --into ENV --dry-run",
 	"rotate ENV SIGNING_KEY", "rotate ENV --due", "build ENV -o json",
 	"build ENV --source vault", "build ENV --source aws-ssm", "generate ENV --source vault",

@@ -30,6 +30,8 @@ var verbLines = map[string][]string{
 	"list":             {"list ENV"},
 	"recover":          {"?recover ENV --yes", "?recover ENV --dry-run"},
 	"rotate":           {"?rotate ENV PASSWORD", "?rotate ENV --due"},
+	"docs":             {"docs ENV", "docs ENV --output NEW"},
+	"report":           {"report ENV", "report ENV -o json", "report ENV --html NEW", "?report ENV --live", "?report ENV --values --html NEW"},
 	"scan":             {"?scan ENV"},
 	"set":              {"?set ENV TOKEN --from-file VALUES", "?set ENV TOKEN --from-file VALUES --dry-run"},
 	"template":         {"template ENV", "template ENV --output NEW"},

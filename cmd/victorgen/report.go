@@ -30,7 +30,7 @@ func reportCommand() *cobra.Command {
 	o := &reportOptions{}
 	cmd := &cobra.Command{
 		Use:   "report ENV...",
-		Short: "Tell of all secrets in one page: whence, whither, how old, when due, what is wrong",
+		Short: "Make an inventory of all secrets, as one page of HTML",
 		Long: `Report makes an inventory of environments: a matrix of inputs by environments, a map
 from sources over inputs and secrets to the workloads that use them, a calendar of
 rotations and of certificates that end, the findings of vet, and what differs between two

@@ -306,6 +306,7 @@ func TestCanariesAtSources(t *testing.T) {
 			for _, args := range [][]string{
 				{"vet", env}, {"template", env}, {"template", env, "--source", "env"}, {"explain", env, "TOKEN"},
 				{"build", env, "--dry-run"}, {"verify", "--source", env}, {"verify", "--source", "--no-values", env, "-o", "json"},
+				{"report", env, "--values", "-o", "json"}, {"report", env, "--values", "--html", "-"}, {"docs", env},
 				{"generate", env, "--dry-run"}, {"generate", env}, {"build", env, "-o", "json"}, {"build", env},
 				{"build", env, "--check"}, {"verify", "--source", env, "-o", "json"}, {"rotate", env, "MINTED"}, {"rotate", env, "--due"},
 				{"build", env}, {"build", env, "--source", "env"},
@@ -315,7 +316,7 @@ func TestCanariesAtSources(t *testing.T) {
 					timeout = "50ms"
 				}
 				switch args[0] {
-				case "build", "verify", "generate", "rotate":
+				case "build", "verify", "generate", "rotate", "report":
 					args = append(args, "--timeout", timeout)
 				}
 				fmt.Fprintf(&out, "== %v\n", args[0])

@@ -4,17 +4,20 @@
 
 const packed = JSON.parse(document.getElementById("data").textContent);
 const unpacked = [];
-for (const v of packed.values) {
+packed.values.forEach((v, n) => {
 	if (!Array.isArray(v)) {
 		unpacked.push(v);
-	} else if (v[0] < 0) {
-		unpacked.push(v.slice(1).map(i => unpacked[i]));
+		return;
+	}
+	const at = i => unpacked[i < 0 ? n + i : i];
+	if (v[0] < 0) {
+		unpacked.push(v.slice(1).map(at));
 	} else {
 		const object = {};
-		packed.shapes[v[0]].forEach((name, i) => { object[name] = unpacked[v[i + 1]]; });
+		packed.shapes[v[0]].forEach((name, i) => { object[name] = at(v[i + 1]); });
 		unpacked.push(object);
 	}
-}
+});
 const report = unpacked[packed.root];
 const made = Date.parse(report.made);
 const envs = report.environments.map((e, index) => ({...e, index}));
