@@ -78,6 +78,10 @@ var pages = map[string]page{
 		before: inExample + committed + "git update-ref refs/remotes/origin/main HEAD\nsed -i.old 's/2160h/1440h/' contract.cue\n",
 		want:   []string{"1440h", "<!-- victorgen diff -->"},
 	},
+	"docs/report.md": {
+		before: inExample, each: map[string]string{"victorgen report envs/production --values": ofTrees},
+		want: []string{"production-external  34", "wrote report.html (", "wrote SECRETS.md"},
+	},
 	"docs/cli.md": {want: []string{"VG1205"}},
 	"docs/day.md": {
 		before: inExample + "printf '.secrets*\\nkey.txt\\n' > .gitignore\nexport GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b.example GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b.example\n" +

@@ -357,33 +357,6 @@ func TestDocsVerb(t *testing.T) {
 	}
 }
 
-// TestReportCommands runs docs/report.md, in order, in the example.
-func TestReportCommands(t *testing.T) {
-	const page = "../../docs/report.md"
-	commands := blocks(t, page, "sh")
-	if len(commands) < 4 {
-		t.Fatalf("%s has %d sh blocks", page, len(commands))
-	}
-	script := "cd examples/victor\n"
-	for _, block := range commands {
-		if strings.Contains(block, "--live") {
-			block = "(export KUBECONFIG=\"$TREES\"\n" + block + ")\n"
-		}
-		script += block
-	}
-	work, out := runPage(t, script)
-	for _, want := range []string{"production-external  34", "wrote report.html (", "wrote SECRETS.md"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("the commands do not print %q:\n%s", want, out)
-		}
-	}
-	for file, want := range map[string]string{"report.html": `"ok"`, "report.json": `"victor-ai-secrets"`, "SECRETS.md": "### `DB_PASSWORD`"} {
-		if text := string(read(t, filepath.Join(work, "examples/victor", file))); !strings.Contains(text, want) {
-			t.Errorf("%s does not have %s", file, want)
-		}
-	}
-}
-
 // TestProse: nothing of a text is markup.
 func TestProse(t *testing.T) {
 	for text, want := range map[string]string{
