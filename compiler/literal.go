@@ -24,11 +24,21 @@ var secretName = lazy.MustCompile(`(?i)(?:password|passwd|passphrase|secret|toke
 // urlPassword matches a URL with a literal password in it.
 var urlPassword = lazy.MustCompile(`\b[a-z][a-z0-9+.-]*://[^/\s:@{}]*:([^/\s@{}]+)@`)
 
-var action = lazy.MustCompile(`(?s)\{\{.*?\}\}`)
-
 // withoutActions is what a template says by itself, without what its actions
 // print: a URL keeps a password that stands there in clear.
-func withoutActions(text string) string { return action.ReplaceAllString(text, "") }
+func withoutActions(text string) string {
+	var b strings.Builder
+	for {
+		before, rest, _ := strings.Cut(text, "{{")
+		_, after, ok := strings.Cut(rest, "}}")
+		if !ok {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(before)
+		text = after
+	}
+}
 
 // looksLikeSecret says why the literal s looks like a secret, or "".
 func looksLikeSecret(s string) string {

@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"math/rand/v2"
+	"regexp"
 	"testing"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -45,5 +46,21 @@ func TestMissed(t *testing.T) {
 	}
 	if found < 1000 {
 		t.Errorf("only %d rows of bad values were tried", found)
+	}
+}
+
+// TestWithoutActions: it leaves out what the pattern matches, without a pattern's work.
+func TestWithoutActions(t *testing.T) {
+	action := regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+	rnd := rand.New(rand.NewChaCha8([32]byte{}))
+	pieces := []string{"{", "{{", "}", "}}", "a", "\n", "{{.A}}"}
+	for range 20_000 {
+		text := ""
+		for range rnd.IntN(9) {
+			text += pieces[rnd.IntN(len(pieces))]
+		}
+		if got, want := withoutActions(text), action.ReplaceAllString(text, ""); got != want {
+			t.Fatalf("%q: %q, want %q", text, got, want)
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit/emittest"
 	"github.com/victor-ai/victorgen/emit/tree"
+	_ "github.com/victor-ai/victorgen/internal/heap" // collecting garbage is a third of what the tests take
 )
 
 var day = emittest.Day

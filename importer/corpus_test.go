@@ -38,6 +38,7 @@ import (
 	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/importer"
 	"github.com/victor-ai/victorgen/importer/observe"
+	_ "github.com/victor-ai/victorgen/internal/heap" // collecting garbage is a third of what the tests take
 )
 
 // sealing is the key of the controller that the corpus is sealed for.

@@ -28,11 +28,20 @@ import (
 	"k8s.io/client-go/util/jsonpath"
 
 	"github.com/victor-ai/victorgen/fixtures"
+	"github.com/victor-ai/victorgen/internal/heap"
 	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"victorgen": main, "kubectl": kubectl})
+	testscript.Main(tests{m}, map[string]func(){"victorgen": main, "kubectl": kubectl})
+}
+
+// tests are those of this process; it is another one that runs a command of its own.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	heap.Use(1 << 30) // they run thousands of commands
+	return t.M.Run()
 }
 
 // kubectl stands in for it, as far as the pages need it: it gets a field of a

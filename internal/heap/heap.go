@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 )
 
 // From freeMemory on the process may use a few times what lives, for there may be a
@@ -19,6 +20,18 @@ const (
 	spareMemory = 512 << 20
 )
 
+// free is freeMemory, or what [Use] has said; 0 where the environment says.
+var free atomic.Int64
+
+// Use lets the process use n bytes before it collects anything, and not freeMemory: a
+// test that runs a thousand commands is no command.
+func Use(n int64) {
+	if free.Load() != 0 {
+		free.Store(n)
+		debug.SetMemoryLimit(n)
+	}
+}
+
 // This is an init, for other packages allocate in theirs.
 func init() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
@@ -26,13 +39,14 @@ func init() {
 	}
 	debug.SetGCPercent(800)
 	debug.SetMemoryLimit(freeMemory)
+	free.Store(freeMemory)
 	type collection struct{ _ [16]byte } // one that nothing refers to: it is found at each collection
 	var next func(*collection)
 	next = func(c *collection) {
 		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(live)
 		n := int64(live[0].Value.Uint64())
-		debug.SetMemoryLimit(max(freeMemory, min(4*n, n+spareMemory)))
+		debug.SetMemoryLimit(max(free.Load(), min(4*n, n+spareMemory)))
 		runtime.SetFinalizer(c, next)
 	}
 	runtime.SetFinalizer(&collection{}, next)
