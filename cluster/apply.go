@@ -55,6 +55,7 @@ type AppliedSecret struct {
 	Name      string       `json:"name"`
 	State     Outcome      `json:"state"`
 	Why       string       `json:"why,omitempty"`
+	Labels    []string     `json:"addedLabels,omitempty"` // victorgen's own, where nothing else changes: of a Secret that others have made
 	Keys      []AppliedKey `json:"keys,omitempty"`
 }
 
@@ -525,30 +526,47 @@ func (j *job) report() AppliedSecret {
 	}
 	s.Keys = keys(j.Rendered, j.before, j.after)
 	if s.State == Changed && !slices.ContainsFunc(s.Keys, func(k AppliedKey) bool { return k.State != Unchanged && k.State != LeftOut }) {
-		s.Why = "no key, but " + plan.And(j.beside())
+		changed, labels := j.beside()
+		switch {
+		case len(changed) > 0:
+			s.Why = "no key, but " + plan.And(changed)
+		case len(labels) > 0:
+			s.State, s.Labels = Unchanged, labels
+			s.Why = "it becomes the contract's, by " + plan.And(labels)
+		default:
+			s.State, s.Why = Unchanged, "it becomes the contract's, which has set the same as others"
+		}
 	}
 	return s
 }
 
-// beside names what changes beside the data: of a Secret that others have made, the
-// labels by which it is known to be of the contract now.
-func (j *job) beside() []string {
-	var all []string
+// beside names what changes beside the data, and the labels of victorgen's own that
+// are added: those by which a Secret that others have made is known to be of the
+// contract now.
+func (j *job) beside() (changed, labels []string) {
+	marks := []string{tree.LabelManagedBy, tree.LabelPartOf, tree.LabelEnvironment}
 	for _, of := range []struct {
-		what           string
+		article, kind  string
 		before, wanted map[string]string
-	}{{"label ", j.before.labels, j.want.labels}, {"annotation ", j.before.annotations, j.want.annotations}} {
+	}{{"a", "label", j.before.labels, j.want.labels}, {"an", "annotation", j.before.annotations, j.want.annotations}} {
 		for _, name := range slices.Sorted(maps.Keys(of.wanted)) {
-			if v, ok := of.before[name]; !ok || v != of.wanted[name] {
-				all = append(all, of.what+name)
+			v, ok := of.before[name]
+			switch {
+			case !ok && of.kind == "label" && slices.Contains(marks, name):
+				labels = append(labels, name)
+			case v != of.wanted[name] || !ok:
+				changed = append(changed, of.kind+" "+name)
+			}
+		}
+		for name := range of.before {
+			if field := of.kind + " " + name; j.before.ours[field] && !j.before.others[field] && !j.want.ours[field] {
+				changed = append(changed, of.article+" "+of.kind+" that the contract has no more")
+				break
 			}
 		}
 	}
 	if j.before.immutable != j.want.immutable {
-		all = append(all, "immutable")
+		changed = append(changed, "immutable")
 	}
-	if len(all) == 0 {
-		all = append(all, "who owns its fields, or what victorgen had set and the contract has no more")
-	}
-	return all
+	return changed, labels
 }

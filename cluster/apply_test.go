@@ -173,7 +173,7 @@ func TestApplyBeside(t *testing.T) {
 	})
 	report, ds := c.Apply(t.Context(), applied, []emit.Rendered{rendered("app", map[string]string{"a": "1"})}, ApplyOptions{})
 	expect(t, "diagnostics", nil, said(ds))
-	expect(t, "report", []string{"changed apps/app: a unchanged"}, told(report)) // its labels, and that it is ours
+	expect(t, "report", []string{"unchanged apps/app: a unchanged"}, told(report)) // but for its labels, and that it is ours
 	live := s.Secret("apps", "app")
 	if diff := cmp.Diff(map[string]string{"a": "1", "theirs": "2"}, content(live)); diff != "" || live.Labels["theirs"] != "x" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -186,6 +186,67 @@ func TestApplyBeside(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"a": "1", "b": "1", "theirs": "2"}, content(s.Secret("apps", "app"))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestApplyTakesOver: a Secret that others have made and that is what the contract wants
+// is unchanged, and the report says which labels tell from now on whose it is. What
+// was on it and is another now is a change.
+func TestApplyTakesOver(t *testing.T) {
+	t.Parallel()
+	marks := []string{tree.LabelManagedBy, tree.LabelPartOf, tree.LabelEnvironment}
+	tier := func(r *emit.Rendered) { r.Labels["tier"] = "web" }
+	for name, test := range map[string]struct {
+		labels map[string]string
+		wanted func(*emit.Rendered)
+		state  Outcome
+		why    string
+		added  []string
+	}{
+		"no label of ours": {map[string]string{"theirs": "x"}, nil, Unchanged,
+			"it becomes the contract's, by app.kubernetes.io/managed-by, app.kubernetes.io/part-of and victorgen/environment", marks},
+		"a part of the same": {map[string]string{tree.LabelPartOf: "shop"}, nil, Unchanged,
+			"it becomes the contract's, by app.kubernetes.io/managed-by and victorgen/environment", []string{tree.LabelManagedBy, tree.LabelEnvironment}},
+		"all labels": {map[string]string{tree.LabelManagedBy: tree.ManagedBy, tree.LabelPartOf: "shop", tree.LabelEnvironment: "test"}, nil, Unchanged,
+			"it becomes the contract's, which has set the same as others", nil},
+		"of Helm":                 {map[string]string{tree.LabelManagedBy: "Helm"}, nil, Changed, "no key, but label app.kubernetes.io/managed-by", nil},
+		"a label of the contract": {nil, tier, Changed, "no key, but label tier", nil},
+		"another label":           {map[string]string{"tier": "back"}, tier, Changed, "no key, but label tier", nil},
+		"an annotation":           {nil, func(r *emit.Rendered) { r.Annotations = map[string]string{"a": ""} }, Changed, "no key, but annotation a", nil},
+		"immutable":               {nil, func(r *emit.Rendered) { r.Immutable = true }, Changed, "no key, but immutable", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c := applyServer(t)
+			s.Put(t, "secrets", "kubectl-create", &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "apps", Name: "app", Labels: test.labels}, Data: map[string][]byte{"a": []byte("1")},
+			})
+			want := rendered("app", map[string]string{"a": "1"})
+			if test.wanted != nil {
+				test.wanted(&want)
+			}
+			for _, dryRun := range []string{DryRunClient, DryRunServer, ""} {
+				report, ds := c.Apply(t.Context(), applied, []emit.Rendered{want}, ApplyOptions{DryRun: dryRun, ForceConflicts: true})
+				expect(t, "diagnostics", nil, said(ds))
+				got := report.Secrets[0]
+				if got.State != test.state || got.Why != test.why || !slices.Equal(got.Labels, test.added) {
+					t.Errorf("dry run %q: %s (%s) %v", dryRun, got.State, got.Why, got.Labels)
+				}
+			}
+			report, ds := c.Apply(t.Context(), applied, []emit.Rendered{want}, ApplyOptions{})
+			expect(t, "diagnostics", nil, said(ds))
+			if got := report.Secrets[0]; got.State != Unchanged || got.Why != "" || got.Labels != nil {
+				t.Errorf("once more: %s (%s) %v", got.State, got.Why, got.Labels)
+			}
+			// What the contract says no more is taken away, and that is a change.
+			if test.wanted != nil && len(want.Labels)+len(want.Annotations) > 2 {
+				report, ds = c.Apply(t.Context(), applied, []emit.Rendered{rendered("app", map[string]string{"a": "1"})}, ApplyOptions{DryRun: DryRunClient})
+				expect(t, "diagnostics", nil, said(ds))
+				if got := report.Secrets[0]; got.State != Changed || !strings.HasSuffix(got.Why, " that the contract has no more") {
+					t.Errorf("without it: %s (%s)", got.State, got.Why)
+				}
+			}
+		})
 	}
 }
 

@@ -212,7 +212,8 @@ func (s secret) with(want secret) secret {
 // Outcome is what became of a Secret, or of one key of it.
 type Outcome string
 
-// The outcomes. A Secret is changed if anything of it is, a label too.
+// The outcomes. A Secret is changed if anything of it is, a label too; it is unchanged
+// if nothing but victorgen's own labels are added.
 const (
 	Created    Outcome = "created"
 	Changed    Outcome = "changed"
