@@ -353,6 +353,18 @@ spec:
   data:
   - {secretKey: SMTP_USER, remoteRef: {key: fetched/smtp, property: user}}
   - {secretKey: SMTP_PASSWORD, remoteRef: {key: fetched/smtp, property: password}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: extracted, namespace: fetched}
+spec:
+  refreshInterval: 1m0s
+  secretStoreRef: {name: manager, kind: SecretStore}
+  target: {name: extracted}
+  dataFrom:
+  - extract: {key: fetched/smtp}
+  - extract: {key: fetched/smtp}
+    rewrite: [{regexp: {source: "^", target: "mail."}}]
 `
 	old := objects(t, tree)
 	c.apply(t, old)
@@ -364,7 +376,8 @@ spec:
 		t.Fatal(err)
 	}
 	run := importing(t, c, dir, values)
-	run(0, "import", "manifests", "tree.yaml", "--into", "envs/live")
+	run(1, "import", "manifests", "tree.yaml", "--into", "envs/live") // nobody says what there is to extract
+	run(0, "import", "manifests", "tree.yaml", "--into", "envs/live", "--ask-sources")
 	run(0, "build", filepath.Join(dir, "envs/live"))
 
 	secrets := c.core.CoreV1().Secrets(namespace)
@@ -372,7 +385,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(before.Items) != 2 {
+	if len(before.Items) != 3 {
 		t.Fatalf("there are %d Secrets", len(before.Items))
 	}
 	ctx, cancel := context.WithCancel(t.Context())

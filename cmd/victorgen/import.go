@@ -27,13 +27,14 @@ import (
 )
 
 type importOptions struct {
-	into      string
-	namespace string
-	source    string
-	force     bool
-	dryRun    bool
-	timeout   time.Duration
-	format    string
+	into       string
+	namespace  string
+	source     string
+	askSources bool
+	force      bool
+	dryRun     bool
+	timeout    time.Duration
+	format     string
 }
 
 func importCommand() *cobra.Command {
@@ -82,8 +83,9 @@ one Secret a service.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			observed, ds := observe.EnvFiles(args, cmd.InOrStdin())
-			return o.run(cmd, observed, ds)
+			return o.run(cmd, func(importer.Options) (*observe.Observed, plan.Diagnostics) {
+				return observe.EnvFiles(args, cmd.InOrStdin())
+			})
 		},
 	}
 	o.flags(cmd)
@@ -106,7 +108,8 @@ renders without a network, or standard input. It takes
                            they are to be filled in, or with --from-cluster those of
                            the Secrets that the controller has made
   ExternalSecrets and      of v1beta1 and v1, with their stores, which stay as they are:
-  ClusterExternalSecrets   no value is read
+  ClusterExternalSecrets   no value is read. dataFrom.extract takes whatever its object has,
+                           and --ask-sources asks the source which properties these are
   Secrets for              placeholders become external secrets
   argocd-vault-plugin
 
@@ -117,6 +120,7 @@ through a pipe.`,
   kubectl get secret -n shop -o yaml | victorgen import manifests -
   helm template shop ./chart | victorgen import manifests - --dry-run
   victorgen import manifests deploy/sealed --from-cluster --context production
+  victorgen import manifests deploy/external --ask-sources --dry-run
   sops decrypt secrets.enc.yaml | victorgen import manifests -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -125,27 +129,27 @@ through a pipe.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			options := observe.Options{Stdin: cmd.InOrStdin()}
-			var asked plan.Diagnostics
-			if fromCluster {
-				if ds := vg.PermissionOf(optionsOf(cmd, compiler.Options{})).Unread; ds.HasErrors() {
-					return o.run(cmd, &observe.Observed{}, ds)
+			return o.run(cmd, func(options importer.Options) (*observe.Observed, plan.Diagnostics) {
+				reading, asked := o.asking(options)
+				reading.Stdin = cmd.InOrStdin()
+				if fromCluster {
+					client, err := cluster.Connect(target)
+					if err != nil {
+						return nil, noCluster(err)
+					}
+					reading.Values = func(ctx context.Context, namespace, name string) (map[string]value.Value, bool) {
+						data, ds := client.Made(ctx, cmp.Or(namespace, o.namespace, client.Namespace), name, o.timeout)
+						*asked = append(*asked, ds...)
+						return data, !ds.HasErrors()
+					}
 				}
-				client, err := cluster.Connect(target)
-				if err != nil {
-					return o.run(cmd, &observe.Observed{}, noCluster(err))
-				}
-				options.Values = func(ctx context.Context, namespace, name string) (map[string]value.Value, bool) {
-					data, ds := client.Made(ctx, cmp.Or(namespace, o.namespace, client.Namespace), name, o.timeout)
-					asked = append(asked, ds...)
-					return data, !ds.HasErrors()
-				}
-			}
-			observed, ds := observe.Manifests(cmd.Context(), args, options)
-			return o.run(cmd, observed, append(ds, asked...))
+				observed, ds := observe.Manifests(cmd.Context(), args, reading)
+				return observed, append(ds, *asked...)
+			})
 		},
 	}
 	o.flags(cmd)
+	o.asksFlag(cmd)
 	cmd.Flags().BoolVar(&fromCluster, "from-cluster", false, "take the values of SealedSecrets from the Secrets that the controller has made of them")
 	clusterFlags(cmd, &target)
 	check(cmd, func() error {
@@ -183,32 +187,50 @@ ExternalSecrets, SecretStores or workloads, it warns of what it can't tell.`,
 			return secretNames(cmd, target, o.namespace, args), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// A policy judges the contract, and so what was read; one that can't be read itself
-			// is told before the cluster is asked.
-			if ds := vg.PermissionOf(optionsOf(cmd, compiler.Options{})).Unread; ds.HasErrors() {
-				return o.run(cmd, &observe.Observed{}, ds)
-			}
-			client, err := cluster.Connect(target)
-			if err != nil {
-				return o.run(cmd, &observe.Observed{}, noCluster(err))
-			}
-			o.namespace = cmp.Or(o.namespace, client.Namespace)
-			names := slices.Compact(slices.Sorted(slices.Values(args)))
-			found, ds := client.Inventory(cmd.Context(), o.namespace, names, o.timeout)
-			if ds.HasErrors() {
-				return o.run(cmd, &observe.Observed{}, ds)
-			}
-			observed, more := observe.Objects(cmd.Context(), found.Objects, observe.Options{Values: found.Values, Keys: found.Keys, Named: names})
-			return o.run(cmd, observed, append(ds, more...))
+			return o.run(cmd, func(options importer.Options) (*observe.Observed, plan.Diagnostics) {
+				client, err := cluster.Connect(target)
+				if err != nil {
+					return nil, noCluster(err)
+				}
+				o.namespace = cmp.Or(o.namespace, client.Namespace)
+				names := slices.Compact(slices.Sorted(slices.Values(args)))
+				found, ds := client.Inventory(cmd.Context(), o.namespace, names, o.timeout)
+				if ds.HasErrors() {
+					return nil, ds
+				}
+				reading, asked := o.asking(options)
+				reading.Values, reading.Keys, reading.Named = found.Values, found.Keys, names
+				observed, more := observe.Objects(cmd.Context(), found.Objects, reading)
+				return observed, slices.Concat(ds, more, *asked)
+			})
 		},
 	}
 	o.flags(cmd)
+	o.asksFlag(cmd)
 	cmd.Flags().Lookup("namespace").Usage = "namespace that is read, and that of the environment; by default that of the context"
 	cmd.RegisterFlagCompletionFunc("namespace", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return namespaceNames(cmd, target), cobra.ShellCompDirectiveNoFileComp
 	})
 	clusterFlags(cmd, &target)
 	return cmd
+}
+
+// asking is how manifests are read, and what sources say when they are asked.
+func (o *importOptions) asking(options importer.Options) (observe.Options, *plan.Diagnostics) {
+	asked := &plan.Diagnostics{}
+	if !o.askSources {
+		return observe.Options{}, asked
+	}
+	return observe.Options{Properties: func(ctx context.Context, s observe.Source, r observe.Remote) ([]string, bool) {
+		names, ds := importer.Properties(ctx, options, s, r)
+		*asked = append(*asked, ds...)
+		return names, !ds.HasErrors()
+	}}, asked
+}
+
+// asksFlag adds the flag by which the sources of ExternalSecrets are asked.
+func (o *importOptions) asksFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.askSources, "ask-sources", false, "ask the sources of ExternalSecrets which properties dataFrom.extract takes; it needs to read these")
 }
 
 // noCluster says that none could be found.
@@ -272,8 +294,9 @@ type importReport struct {
 	Diagnostics plan.Diagnostics `json:"diagnostics"`
 }
 
-// run imports what was observed, of which ds is what there was to say.
-func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds plan.Diagnostics) error {
+// run imports what read finds. Policies judge the contract, and so what was read; one
+// that can't be read itself is told before anything is asked.
+func (o *importOptions) run(cmd *cobra.Command, read func(importer.Options) (*observe.Observed, plan.Diagnostics)) error {
 	src, err := sourceOf(o.source)
 	if err != nil {
 		return usageError{err}
@@ -294,23 +317,26 @@ func (o *importOptions) run(cmd *cobra.Command, observed *observe.Observed, ds p
 	}
 	done := &importer.Result{}
 	allowed := vg.PermissionOf(optionsOf(cmd, compiler.Options{}))
-	if allowed.Unread.HasErrors() {
-		ds = allowed.Unread
-	}
+	ds := allowed.Unread
 	if !ds.HasErrors() {
 		options := importer.Options{
 			Permit: func(p *plan.Plan) plan.Diagnostics { return allowed.Check(&vg.Environment{Plan: p}) },
 			Module: module, Source: src, Force: o.force, DryRun: true, Timeout: o.timeout, Open: vg.OpenSources,
-			Names: importer.Names{Package: appOf(module), Environment: environment, Namespace: o.namespace},
+			Names: importer.Names{Package: appOf(module), Environment: environment},
 		}
+		var observed *observe.Observed
+		observed, ds = read(options)
+		options.Namespace = o.namespace // which the context of a cluster may say
 		var more plan.Diagnostics
-		done, more = importer.Run(cmd.Context(), observed, options)
-		if !o.dryRun && !more.HasErrors() { // or else there is no reason to start a module
-			if err := startModule(cmd, module, existing, src.Kind); err != nil {
-				return err
-			}
-			options.DryRun = false
+		if !ds.HasErrors() {
 			done, more = importer.Run(cmd.Context(), observed, options)
+			if !o.dryRun && !more.HasErrors() { // or else there is no reason to start a module
+				if err := startModule(cmd, module, existing, src.Kind); err != nil {
+					return err
+				}
+				options.DryRun = false
+				done, more = importer.Run(cmd.Context(), observed, options)
+			}
 		}
 		ds = append(ds, more...)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,9 +55,19 @@ type external struct {
 			ConversionStrategy string            `json:"conversionStrategy"`
 			DecodingStrategy   string            `json:"decodingStrategy"`
 		} `json:"find"`
-		Rewrite   []json.RawMessage `json:"rewrite"`
-		SourceRef *sourceRef        `json:"sourceRef"`
+		Rewrite   []rewrite  `json:"rewrite"`
+		SourceRef *sourceRef `json:"sourceRef"`
 	} `json:"dataFrom"`
+}
+
+// rewrite is a rule by which the keys that dataFrom takes get other names.
+type rewrite struct {
+	Regexp *struct {
+		Source string `json:"source"`
+		Target string `json:"target"`
+	} `json:"regexp"`
+	Merge     json.RawMessage `json:"merge"`
+	Transform json.RawMessage `json:"transform"`
 }
 
 type externalTemplate struct {
@@ -404,6 +415,99 @@ func (s *sourceRef) store(otherwise storeRef) storeRef {
 	return *s.StoreRef
 }
 
+// located is something at a source.
+type located struct {
+	src Source
+	ref remoteRef
+}
+
+// extract is an object of which dataFrom takes all properties.
+type extract struct {
+	located
+	rename func(property string) string // nil if a key has the name of its property
+	how    string                       // the field that says so
+}
+
+// renames takes in what gives keys other names than properties have
+// (https://external-secrets.io/latest/guides/datafrom-rewrite/). Without rules, the
+// operator writes another character in the place of what no key of a Secret may have.
+func (x *extract) renames(rules []rewrite, conversion string) (problem string) {
+	if len(rules) == 0 {
+		if conversion == "Unicode" {
+			x.how, x.rename = "conversionStrategy: Unicode", func(s string) string {
+				return notInKey.ReplaceAllStringFunc(s, func(c string) string { return fmt.Sprintf("_U%04x_", []rune(c)[0]) })
+			}
+		}
+		return ""
+	}
+	var all []func(string) string
+	for _, rule := range rules {
+		switch {
+		case rule.Merge != nil:
+			return "makes one value of several (rewrite.merge)"
+		case rule.Regexp == nil:
+			return "gives what it takes other names by a template (rewrite.transform)"
+		}
+		re, err := regexp.Compile(rule.Regexp.Source)
+		if err != nil {
+			return "has a rewrite whose source is not a valid regular expression"
+		}
+		all = append(all, func(s string) string { return re.ReplaceAllString(s, rule.Regexp.Target) })
+	}
+	x.how, x.rename = "rewrite", func(s string) string {
+		for _, one := range all {
+			s = one(s)
+		}
+		return s
+	}
+	return ""
+}
+
+var (
+	notInKey = lazy.MustCompile(`[^\pL\pN._-]`)
+	inKey    = lazy.MustCompile(`^[-._a-zA-Z0-9]+$`)
+)
+
+// asked are the keys that extracts give, as their sources say. Of one name in several,
+// the last counts, as the operator has it.
+func (r *reader) asked(m manifest, extracts []extract) (keys map[string]located, ok bool) {
+	keys, ok = map[string]located{}, true
+	for _, x := range extracts {
+		properties, answered := r.options.Properties(r.ctx, x.src, placeOf(x.src, x.ref))
+		if !answered {
+			r.silent, ok = true, false
+			continue
+		}
+		own := map[string]string{}
+		for _, property := range properties {
+			key := notInKey.ReplaceAllString(property, "_")
+			if x.rename != nil {
+				key = x.rename(property)
+			}
+			other, twice := own[key]
+			switch {
+			case twice:
+				r.bad(m, "write each key under data, with its property", "the properties %q and %q of %q become one key", other, property, x.ref.Key)
+			case !inKey.MatchString(key):
+				r.bad(m, "the operator refuses it; write each key under data, with its property", "property %q of %q becomes a key that Kubernetes does not take", property, x.ref.Key)
+			case x.ref.Property != "" && strings.Contains(property, "."):
+				r.bad(m, "write each key under data, with its property", "property %q of %q lies within another, and has a dot in its name", property, x.ref.Key)
+			default:
+				own[key] = property
+				from := x.located
+				from.ref.Property = within(x.ref.Property, property)
+				keys[key] = from
+				continue
+			}
+			ok = false
+		}
+	}
+	return keys, ok
+}
+
+// within is a property that lies in another one.
+func within(outer, property string) string { return strings.TrimPrefix(outer+"."+property, ".") }
+
 // wholeContext finds an action that goes through all keys that are there.
 var wholeContext = lazy.MustCompile(`[\s({|-](\.|\$)[\s)}|]|\brange\b`)
 
@@ -416,18 +520,11 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 		ok = false
 	}
 	const one = "write each key under data, with its property; or leave it out of the import"
-	type extract struct {
-		src Source
-		ref remoteRef
-	}
 	var extracts []extract
 	for i, f := range e.DataFrom {
+		var x extract
 		if g := f.SourceRef.generator(); g != nil {
 			bad(byGenerator, "dataFrom[%d] takes what %s makes (sourceRef.generatorRef)", i, g)
-			continue
-		}
-		if len(f.Rewrite) > 0 {
-			bad(one, "dataFrom[%d] gives what it takes other names (rewrite)", i)
 			continue
 		}
 		if f.Find != nil {
@@ -445,8 +542,12 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 			bad(one, "dataFrom[%d] says neither extract nor find", i)
 			continue
 		}
-		if f.Extract.ConversionStrategy == "Unicode" {
-			bad(one, "dataFrom[%d] writes the names of keys in another way (conversionStrategy: Unicode)", i)
+		if problem := x.renames(f.Rewrite, f.Extract.ConversionStrategy); problem != "" {
+			bad(one, "dataFrom[%d] %s", i, problem)
+			continue
+		}
+		if x.rename != nil && r.options.Properties == nil {
+			bad("let the source be asked which keys these are, with --ask-sources; or "+one, "dataFrom[%d] gives what it takes other names (%s)", i, x.how)
 			continue
 		}
 		src, found := r.source(m, f.SourceRef.store(e.StoreRef), namespace)
@@ -454,7 +555,8 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 			ok = false
 			continue
 		}
-		extracts = append(extracts, extract{src, *f.Extract})
+		x.located = located{src, *f.Extract}
+		extracts = append(extracts, x)
 	}
 	if len(extracts) == 0 || !ok {
 		return ok
@@ -472,20 +574,30 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 		}
 	}
 	who := "workloads and templates name"
+	var asked map[string]located // what the sources have
+	if r.options.Properties != nil {
+		who = "the source has now"
+		if asked, ok = r.asked(m, extracts); !ok {
+			return ok
+		}
+	}
 	if merged {
 		var all []string
-		if r.options.Keys != nil {
-			all = r.options.Keys(namespace, s.Name)
+		if asked != nil {
+			all = slices.Collect(maps.Keys(asked))
+		} else if r.options.Keys != nil {
+			if all = r.options.Keys(namespace, s.Name); len(all) > 0 {
+				who = "the Secret of the cluster has"
+			}
 		}
 		use := r.used[s.Name]
 		switch {
 		case len(all) > 0:
-			who = "the Secret of the cluster has"
 		case use == nil:
-			bad(one+"; or name the workloads that use it as well", "it takes all properties of %q (dataFrom.extract), and nothing that was read says which of them anybody uses", extracts[0].ref.Key)
+			bad(one+"; or name the workloads that use it as well; or let the source be asked, with --ask-sources", "it takes all properties of %q (dataFrom.extract), and nothing that was read says which of them anybody uses", extracts[0].ref.Key)
 			return ok
 		case use.whole != "":
-			bad(one, "it takes all properties of %q (dataFrom.extract), and %s takes all keys of the Secret", extracts[0].ref.Key, use.whole)
+			bad(one+"; or let the source be asked, with --ask-sources", "it takes all properties of %q (dataFrom.extract), and %s takes all keys of the Secret", extracts[0].ref.Key, use.whole)
 			return ok
 		default:
 			all = slices.Collect(maps.Keys(use.keys))
@@ -501,21 +613,25 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 		if _, is := parts[name]; is {
 			continue
 		}
-		if len(extracts) > 1 {
-			bad(one, "key %s comes from one of %d objects (dataFrom.extract), and only the source can say from which", name, len(extracts))
-			continue
+		from := extracts[0].located
+		if asked != nil {
+			var has bool
+			if from, has = asked[name]; !has {
+				bad("look whether the operator makes the Secret at all", "a template names %s, which is neither under data nor a property that the source has (dataFrom.extract)", name)
+				continue
+			}
+		} else {
+			if len(extracts) > 1 {
+				bad("let the sources be asked, with --ask-sources; or "+one, "key %s comes from one of %d objects (dataFrom.extract), and only the source can say from which", name, len(extracts))
+				continue
+			}
+			if strings.Contains(name, ".") && (from.ref.Property != "" || from.src.Kind != plan.Vault) {
+				bad("let the source be asked, with --ask-sources; or "+one, "key %s has a dot in its name, and only the source can say whether a property has, or one within another (dataFrom.extract)", name)
+				continue
+			}
+			from.ref.Property = within(from.ref.Property, name)
 		}
-		ref := extracts[0].ref
-		property := name
-		if strings.ContainsAny(name, ".") && (ref.Property != "" || extracts[0].src.Kind != plan.Vault) {
-			bad(one, "key %s has a dot in its name, which no property has (dataFrom.extract)", name)
-			continue
-		}
-		if ref.Property != "" {
-			property = ref.Property + "." + name
-		}
-		ref.Property = property
-		remote, problem := remoteOf(extracts[0].src, ref)
+		remote, problem := remoteOf(from.src, from.ref)
 		if problem != "" {
 			bad(one, "key %s %s", name, problem)
 			continue
@@ -598,10 +714,9 @@ func (r *reader) templateFrom(t templateFrom, namespace string, texts map[string
 
 // remoteOf is where a key of an ExternalSecret is.
 func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
-	r = Remote{Source: src.Name, Name: ref.Key, Property: ref.Property, Version: ref.Version}
+	r = placeOf(src, ref)
 	switch {
 	case ref.DecodingStrategy == "Base64":
-		r.Base64 = true
 	case ref.DecodingStrategy != "" && ref.DecodingStrategy != "None":
 		return r, "is decoded by the strategy " + ref.DecodingStrategy + " (decodingStrategy), and a contract knows Base64 alone"
 	case ref.MetadataPolicy == "Fetch":
@@ -611,6 +726,12 @@ func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
 	case src.Kind == plan.Vault && ref.Property == "":
 		return r, "is all of an object of Vault, and not one property of it"
 	}
+	return r, ""
+}
+
+// placeOf is where something is, by the names that the contract has for it.
+func placeOf(src Source, ref remoteRef) Remote {
+	r := Remote{Source: src.Name, Name: ref.Key, Property: ref.Property, Version: ref.Version, Base64: ref.DecodingStrategy == "Base64"}
 	switch src.Kind {
 	case plan.AzureKeyVault:
 		r.Name = strings.TrimPrefix(r.Name, "secret/")
@@ -634,5 +755,5 @@ func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
 			}
 		}
 	}
-	return r, ""
+	return r
 }

@@ -40,6 +40,10 @@ type Options struct {
 	// Keys returns the keys of the Secret that an ExternalSecret has made in the cluster;
 	// none if there is no such Secret. nil knows of none.
 	Keys func(namespace, name string) []string
+	// Properties asks a source for the names of the properties that an object has, all
+	// of those within the property of r if that has one; ok is false if it can't tell,
+	// and has been reported. nil asks no source.
+	Properties func(ctx context.Context, s Source, r Remote) (names []string, ok bool)
 	// Named are Secrets that are asked for by name: it is an error if one is left out.
 	Named []string
 }
@@ -97,6 +101,7 @@ type reader struct {
 	optional map[string]bool              // SECRET or SECRET/KEY that a workload can do without
 	used     map[string]*use              // what workloads take of a Secret, by its name
 	configs  map[string]map[string]string // the ConfigMaps, by NAMESPACE/NAME
+	silent   bool                         // a source has no answer, which has been told
 	hashed   bool                         // names of what kustomize generates end in a hash
 }
 
@@ -558,7 +563,7 @@ func (r *reader) finish() {
 			o.PartOf = ""
 		}
 	}
-	if len(o.Secrets) == 0 && !r.ds.HasErrors() {
+	if len(o.Secrets) == 0 && !r.ds.HasErrors() && !r.silent {
 		what := "there is no Secret, and nothing that one is made from"
 		if r.objects == 0 {
 			what = "there is no object of Kubernetes"

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// askedTree takes all properties of objects at Parameter Store, in the ways that
+// ExternalSecrets have for it.
+const askedTree = `apiVersion: external-secrets.io/v1
+kind: SecretStore
+metadata: {name: parameters, namespace: shop}
+spec: {provider: {aws: {service: ParameterStore, region: us-east-1}}}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: whole, namespace: shop}
+spec:
+  secretStoreRef: {name: parameters}
+  dataFrom:
+  - extract: {key: /shop/first}
+  - extract: {key: /shop/second}
+  data: [{secretKey: mine, remoteRef: {key: /shop/mine}}]
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: renamed, namespace: shop}
+spec:
+  secretStoreRef: {name: parameters}
+  dataFrom:
+  - extract: {key: /shop/second, property: inner}
+    rewrite: [{regexp: {source: "^(.*)$", target: "SMTP_$1"}}, {regexp: {source: "user", target: "USER"}}]
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: unicode, namespace: shop}
+spec:
+  secretStoreRef: {name: parameters}
+  dataFrom: [{extract: {key: /shop/odd, conversionStrategy: Unicode}}]
+`
+
+// TestImportAsks: what dataFrom.extract takes is what the source has, if it may be
+// asked: of one name in several objects the last counts, rules give other names, and no
+// value is shown or kept.
+func TestImportAsks(t *testing.T) {
+	p := parameterStore(t)
+	p.Put("/shop/first", `{"user":"c4nary-u","password":"c4nary-p1","both":"c4nary-b1","a.b":"c4nary-d","port":5432,"mine":"c4nary-m"}`)
+	p.Put("/shop/second", `{"both":"c4nary-b2","inner":{"user":"c4nary-i","pass":"c4nary-j"}}`)
+	p.Put("/shop/odd", `{"a b":"c4nary-o"}`)
+	dir := t.TempDir()
+	manifest := filepath.Join(dir, "tree.yaml")
+	if err := os.WriteFile(manifest, []byte(askedTree), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	do := func(want int, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := victorgen(t, append([]string{"import", "manifests", manifest, "--into", "envs/prod"}, args...)...)
+		if code != want || strings.Contains(stdout+stderr, "c4nary") {
+			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	out := do(1, "--dry-run")
+	if strings.Count(out, "--ask-sources") < 3 || p.Calls("GetParameters") > 0 {
+		t.Errorf("nothing says that the source can be asked, or it was\n%s", out)
+	}
+	out = do(0, "--ask-sources")
+	for _, want := range []string{"that the source has now: a.b, both, inner, password, port, user", "proved: 10 keys equal", "SMTP_USER, SMTP_pass"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q\n%s", want, out)
+		}
+	}
+	files := filesOf(t, dir)
+	for _, want := range []string{
+		`"/shop/first#a.b"`, `"/shop/second#both"`, `"/shop/first#port"`, `"/shop/second#inner.user"`, `SMTP_pass:`, `"/shop/odd#a b"`, `keys: a_U0020_b: input:`, `"/shop/mine"`,
+	} {
+		if !strings.Contains(files["contract.cue"]+files["envs/prod/env.cue"], want) {
+			t.Errorf("the contract has no %s\n%s", want, files["contract.cue"])
+		}
+	}
+	for name, text := range files {
+		if name != "tree.yaml" && (strings.Contains(text, "c4nary") || strings.Contains(text, "first#mine") || strings.Contains(text, "first#both")) {
+			t.Errorf("%s has a value, or what does not count\n%s", name, text)
+		}
+	}
+	if code, stdout, stderr := victorgen(t, "vet", "./envs/..."); code != 0 {
+		t.Errorf("vet: exit %d\n%s%s", code, stdout, stderr)
+	}
+
+	// A token goes nowhere that the manifests alone name.
+	t.Setenv("VAULT_TOKEN", "c4nary-token")
+	t.Setenv("VAULT_ADDR", "")
+	evil := filepath.Join(dir, "evil.yaml")
+	if err := os.WriteFile(evil, []byte(strings.ReplaceAll(askedTree, "aws: {service: ParameterStore, region: us-east-1}", `vault: {server: "https://vault.evil.test", path: secret}`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := victorgen(t, "import", "manifests", evil, "--ask-sources", "--dry-run")
+	if code != 1 || !strings.Contains(stderr, "VG1401: SecretStore parameters: the contract says to send the token of Vault") || strings.Contains(stderr, "there is no Secret") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+
+	for name, test := range map[string]struct {
+		change func()
+		code   int
+		want   string
+	}{
+		"gone":     {func() { delete(p.Versions, "/shop/odd") }, 1, "there is nothing at /shop/odd of SecretStore parameters"},
+		"no JSON":  {func() { p.Put("/shop/odd", "c4nary: yaml") }, 1, "what stands at /shop/odd of SecretStore parameters is no JSON object"},
+		"null":     {func() { p.Put("/shop/odd", `{"a":null,"b":"c4nary"}`) }, 1, `property "a" at /shop/odd of SecretStore parameters can't be taken: it is null`},
+		"a number": {func() { p.Put("/shop/odd", `{"a":1.50}`) }, 1, "is a number that is not an integer in digits"},
+		"one key":  {func() { p.Put("/shop/odd", `{}`); p.Put("/shop/second", `{"inner":{"user":"a","USER":"b"}}`) }, 1, `the properties "USER" and "user" of "/shop/second" become one key`},
+		"refused":  {func() { p.Denied["/shop/first"] = true }, 3, "/shop/first"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.Put("/shop/odd", `{"a":"c4nary-o"}`)
+			p.Put("/shop/second", `{"inner":{"user":"c4nary"}}`)
+			p.Denied = map[string]bool{}
+			test.change()
+			if out := do(test.code, "--ask-sources", "--dry-run"); !strings.Contains(out, test.want) {
+				t.Errorf("it does not say %q\n%s", test.want, out)
+			}
+		})
+	}
+}
