@@ -51,6 +51,15 @@ type Options struct {
 	Review bool
 	// Shared is what this has in common with others of a run; nil is nothing.
 	Shared *Shared
+	// Module is what CUE sees in the place of the module on disk, whose directory need
+	// not be there; nil is that on disk.
+	Module *Module
+}
+
+// Module is a module in memory.
+type Module struct {
+	Dir   string            // absolute
+	Files map[string][]byte // cue.mod/module.cue and all other CUE, by slash-separated paths
 }
 
 // Compile compiles the environment in dir. The plan is nil if there are
@@ -96,7 +105,7 @@ type compilation struct {
 
 func (c *compilation) compile(dir string) *plan.Plan {
 	abs, err := filepath.Abs(dir)
-	if err == nil {
+	if err == nil && c.options.Module == nil {
 		// CUE resolves links in what it reports; agree with it on what is inside what.
 		abs, err = filepath.EvalSymlinks(abs)
 	}
@@ -106,6 +115,9 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	c.dir = abs
 	root, ok := ModuleRoot(abs)
+	if m := c.options.Module; m != nil {
+		root, ok = m.Dir, true
+	}
 	if !ok {
 		c.ds.Errorf(plan.CodeNotAModule, nil, "run `victorgen init` to start one, or name a directory inside of one",
 			"%s is in no CUE module: there is no cue.mod/module.cue in it or above", dir)
@@ -113,7 +125,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	c.root = root
 
-	if c.module, err = openModule(root, abs, c.options.Shared); err != nil {
+	if c.module, err = openModule(root, abs, c.options); err != nil {
 		c.ds.Errorf(plan.CodeNotAModule, nil, "", "the module can't be opened: %s", reason(err))
 		return nil
 	}

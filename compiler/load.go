@@ -558,6 +558,9 @@ func (m *module) checkFile(f *ast.File) plan.Diagnostics {
 // checkSchema reports what the module has beside or instead of the embedded
 // schema: CUE and editors would unify it into the language.
 func (c *compilation) checkSchema() {
+	if root, ok := ModuleRoot(c.root); c.options.Module != nil && (!ok || root != c.root) {
+		return // what lies on disk is no module yet, and becomes one
+	}
 	strange := c.module.strange
 	if c.module.shared != nil {
 		strange = c.module.shared.strange

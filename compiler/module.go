@@ -38,14 +38,15 @@ const maxFile = 16 << 20
 // CUE gets the files as an overlay over a directory that does not exist, so it
 // finds nothing but them, whatever it looks for.
 type module struct {
-	dir   string   // absolute, without links
-	root  *os.Root // of dir: what leads out of it is not opened
-	path  string   // by which its packages are imported, or ""
-	mount string   // the directory that does not exist
-	env   []string // the elements of the environment's path below dir
-	as    []string // those by which CUE knows them: it allows few characters in a path
-	files map[string]*file
-	seen  map[string]bool // the directories whose files are loaded
+	dir    string   // absolute, without links
+	root   *os.Root // of dir: what leads out of it is not opened; nil if all is in memory
+	path   string   // by which its packages are imported, or ""
+	mount  string   // the directory that does not exist
+	env    []string // the elements of the environment's path below dir
+	as     []string // those by which CUE knows them: it allows few characters in a path
+	files  map[string]*file
+	seen   map[string]bool   // the directories whose files are loaded
+	memory map[string][]byte // what there is, by rel, where no root is
 
 	sources []string      // what CUE has parsed, in its order; see placeAttribute
 	shared  *sharedModule // with other environments; nil if nothing is
@@ -71,14 +72,19 @@ func (f *file) lines() []string {
 }
 
 // openModule reads what the environment in dir needs of the module in root;
-// both are absolute and without links.
-func openModule(root, dir string, shared *Shared) (*module, error) {
-	m, err := newModule(root)
-	if err != nil {
-		return nil, err
+// both are absolute and, unless the module is in memory, without links.
+func openModule(root, dir string, o Options) (*module, error) {
+	var m *module
+	if o.Module != nil {
+		m = &module{dir: root, memory: o.Module.Files, files: map[string]*file{}, seen: map[string]bool{}}
+	} else {
+		var err error
+		if m, err = newModule(root); err != nil {
+			return nil, err
+		}
+		defer m.root.Close()
+		m.shared = o.Shared.module(root)
 	}
-	defer m.root.Close()
-	m.shared = shared.module(root)
 	// Nobody can have made a directory of this name.
 	m.mount = "/victorgen-" + strings.ToLower(rand.Text())
 	if rel, err := filepath.Rel(root, dir); err == nil && rel != "." {
@@ -151,12 +157,22 @@ func (m *module) loadImport(p string) {
 	if below, ok := strings.CutPrefix(p, m.path+"/"); ok && m.path != "" {
 		// A module in this one is another one.
 		for d := below; d != "."; d = path.Dir(d) {
-			if _, err := m.root.Lstat(filepath.FromSlash(path.Join(d, "cue.mod", "module.cue"))); err == nil {
+			if m.isModule(d) {
 				return
 			}
 		}
 		m.loadPackage(".", below)
 	}
+}
+
+// isModule reports whether the directory at rel is a module of its own.
+func (m *module) isModule(rel string) bool {
+	file := path.Join(rel, "cue.mod", "module.cue")
+	if m.root == nil {
+		return m.memory[file] != nil
+	}
+	_, err := m.root.Lstat(filepath.FromSlash(file))
+	return err == nil
 }
 
 // list returns the names of the .cue files in the directory at rel.
@@ -177,14 +193,22 @@ func (m *module) list(rel string) []string {
 	return names
 }
 
-func (m *module) readList(rel string) []string {
+func (m *module) readList(rel string) (names []string) {
+	if m.root == nil {
+		for file := range m.memory {
+			if path.Dir(file) == rel && isCUE(path.Base(file)) {
+				names = append(names, path.Base(file))
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
 	f, err := m.root.Open(filepath.FromSlash(rel))
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
 	entries, _ := f.ReadDir(-1)
-	var names []string
 	for _, e := range entries {
 		if isCUE(e.Name()) {
 			if info, err := m.root.Stat(filepath.FromSlash(path.Join(rel, e.Name()))); err != nil || !info.IsDir() {
@@ -315,6 +339,12 @@ func (r refusal) Error() string { return string(r) }
 
 // read reads the file at rel as what it must be: a regular file of the module.
 func (m *module) read(rel string) ([]byte, error) {
+	if m.root == nil {
+		if content, ok := m.memory[rel]; ok {
+			return content, nil
+		}
+		return nil, fs.ErrNotExist
+	}
 	name := filepath.FromSlash(rel)
 	info, err := m.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -211,6 +211,9 @@ func (c *compilation) caBundle(name string, s sourceSpec) string {
 // long as it has none of its own.
 func (c *compilation) shared(src *plan.Source) {
 	src.Shared = filepath.Join(c.root, secretsFile)
+	if c.options.Module != nil {
+		return // an environment that is not there yet gets a file of its own
+	}
 	_, own := os.Lstat(src.File)
 	info, err := os.Stat(src.Shared) // a directory of that name is something else
 	if src.FromShared = errors.Is(own, fs.ErrNotExist) && err == nil && !info.IsDir(); src.FromShared {

@@ -276,7 +276,11 @@ func (m modules) down(way [][]string) (modules, bool) {
 					if filepath.Base(b.Path) != "env.cue" || strings.Count(b.Path, "/") != 2 {
 						continue
 					}
-					text, err := compiler.Put(m.below[j].text, t, path...)
+					_, there := compiler.Take(b.text, path...)
+					if slices.ContainsFunc(there, func(f compiler.Taken) bool { return sameField(f, t) }) {
+						continue // an import that was interrupted has put it there
+					}
+					text, err := compiler.Put(b.text, t, path...)
 					if err != nil {
 						return m, false
 					}
@@ -297,7 +301,7 @@ func (m modules) documents(o Options, d *Draft) (all map[string]string, ok bool)
 	for _, name := range m.environments {
 		of := o
 		of.Environment = name
-		p, ds := stagedIn(slices.Concat(m.contract, m.below), of, &Draft{Sources: d.Sources})
+		p, ds := inModule(slices.Concat(m.contract, m.below), of, &Draft{Sources: d.Sources})
 		if p == nil || ds.HasErrors() {
 			return nil, false
 		}
@@ -325,7 +329,7 @@ func changed(was, is []File) (all []File) {
 // bare, makes the base, and moves down and up what has to.
 func joined(ctx context.Context, observed *observe.Observed, o Options, m modules, bare *Draft, stub File) (*Draft, *Result, *plan.Plan, plan.Diagnostics) {
 	base := func(m modules) (*plan.Plan, plan.Diagnostics) {
-		return stagedIn(append(slices.Clone(m.contract), stub), o, bare)
+		return inModule(append(slices.Clone(m.contract), stub), o, bare)
 	}
 	p, bad := base(m)
 	if p == nil {
@@ -382,6 +386,11 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 
 var comment = lazy.MustCompile(`(?m)^\s*//.*$|\s+`)
 
+// sameField reports whether two fields are the same but for comments and spaces.
+func sameField(a, b compiler.Taken) bool {
+	return comment.ReplaceAllString(a.Text, "") == comment.ReplaceAllString(b.Text, "")
+}
+
 // raised moves up what this environment adds to the contract, where all others have
 // the same.
 func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m modules) (*Draft, *Result, *plan.Plan, plan.Diagnostics) {
@@ -420,7 +429,7 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 			if len(same) == 0 {
 				continue
 			}
-			if len(same) != 1 || comment.ReplaceAllString(same[0].Text, "") != comment.ReplaceAllString(taken[0].Text, "") {
+			if len(same) != 1 || !sameField(same[0], taken[0]) {
 				have = -len(m.environments)
 				break
 			}
@@ -441,7 +450,7 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 	}
 	was, ok := m.documents(o, d)
 	is, still := now.documents(o, d)
-	final, bad := stagedIn(append(slices.Clone(now.contract), own), o, d)
+	final, bad := inModule(append(slices.Clone(now.contract), own), o, d)
 	if !ok || !still || !maps.Equal(was, is) || final == nil || bad.HasErrors() {
 		return d, r, p, ds
 	}

@@ -168,7 +168,7 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 	}
 
 	// What counts is what is there now, and not what was meant to be.
-	final, bad := compile(filepath.Join(o.Module, "envs", o.Environment), d)
+	final, bad := compile(filepath.Join(o.Module, "envs", o.Environment), d, nil)
 	if bad.HasErrors() {
 		return r, append(ds, bad...)
 	}
@@ -210,16 +210,16 @@ func (d *Draft) input(name string) *Input {
 
 // compile compiles an environment as it would be applied, so that all values count
 // and no certificate is needed. Where secrets are external, it must compile as it is,
-// too.
-func compile(dir string, d *Draft) (*plan.Plan, plan.Diagnostics) {
+// too. m is the module, if that is in memory.
+func compile(dir string, d *Draft, m *compiler.Module) (*plan.Plan, plan.Diagnostics) {
 	if len(d.Sources) == 0 {
-		return compiler.Compile(dir, compiler.Options{Direct: true})
+		return compiler.Compile(dir, compiler.Options{Direct: true, Module: m})
 	}
-	as, ds := compiler.Compile(dir, compiler.Options{})
+	as, ds := compiler.Compile(dir, compiler.Options{Module: m})
 	if ds.HasErrors() {
 		return nil, ds
 	}
-	p, ds := compiler.Compile(dir, compiler.Options{Direct: true})
+	p, ds := compiler.Compile(dir, compiler.Options{Direct: true, Module: m})
 	if p != nil {
 		for i := range p.Secrets {
 			s := &p.Secrets[i]
@@ -233,9 +233,8 @@ func compile(dir string, d *Draft) (*plan.Plan, plan.Diagnostics) {
 	return p, ds
 }
 
-// prepare makes a draft that is proved, and the files for it; nothing is written
-// but to a directory of its own, where no value comes. Where a contract is there that
-// is not what this import writes, the environment joins it.
+// prepare makes a draft that is proved, and the files for it; nothing is written. Where
+// a contract is there that is not what this import writes, the environment joins it.
 func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics) {
 	d, r, p, ds = drafted(ctx, observed, o, nil, nil)
 	there, below, environments, err := contracts(o.Module)
@@ -319,7 +318,7 @@ func drafted(ctx context.Context, observed *observe.Observed, o Options, base *p
 			return d, r, nil, ds
 		}
 		var bad plan.Diagnostics
-		p, bad = stagedIn(append(slices.Clone(there), r.Files...), o, d)
+		p, bad = inModule(append(slices.Clone(there), r.Files...), o, d)
 		if bad.HasErrors() && family {
 			alone = true
 			continue
@@ -346,90 +345,16 @@ func drafted(ctx context.Context, observed *observe.Observed, o Options, base *p
 	return d, r, p, ds
 }
 
-// stagedIn is staged in a directory that is gone afterwards.
-func stagedIn(files []File, o Options, d *Draft) (*plan.Plan, plan.Diagnostics) {
-	stage, err := os.MkdirTemp("", "victorgen-import-")
-	if err != nil {
-		var ds plan.Diagnostics
-		ds.Errorf(plan.CodeImportRead, nil, "TMPDIR names a directory for such files", "no temporary directory can be made: %v", safefile.Reason(err))
-		return nil, ds
+// inModule compiles files as if they were all that lies in the module, of which nothing
+// need be there.
+func inModule(files []File, o Options, d *Draft) (*plan.Plan, plan.Diagnostics) {
+	m := &compiler.Module{Dir: o.Module, Files: map[string][]byte{
+		"cue.mod/module.cue": []byte("module: \"import.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n"),
+	}}
+	for _, f := range files {
+		m.Files[f.Path] = f.text
 	}
-	defer os.RemoveAll(stage)
-	p, ds := staged(stage, files, o, d)
-	return p, moved(ds, stage, o.Module)
-}
-
-// staged compiles files in a directory as if they lay in the module.
-func staged(dir string, files []File, o Options, d *Draft) (*plan.Plan, plan.Diagnostics) {
-	var ds plan.Diagnostics
-	all := files
-	if !slices.ContainsFunc(files, func(f File) bool { return f.Path == "cue.mod/module.cue" }) {
-		all = append([]File{{Path: "cue.mod/module.cue", text: []byte("module: \"import.example/secrets@v0\"\nlanguage: version: \"v0.15.0\"\n")}}, files...)
-	}
-	for _, f := range all {
-		file := filepath.Join(dir, filepath.FromSlash(f.Path))
-		err := os.MkdirAll(filepath.Dir(file), 0o700)
-		if err == nil {
-			err = os.WriteFile(file, f.text, 0o600)
-		}
-		if err != nil {
-			ds.Errorf(plan.CodeImportRead, nil, "TMPDIR names a directory for such files", "%s can't be written: %v", file, safefile.Reason(err))
-			return nil, ds
-		}
-	}
-	p, ds := compile(filepath.Join(dir, "envs", o.Environment), d)
-	if p == nil {
-		return nil, ds
-	}
-	real, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		real = dir
-	}
-	there := func(path string) string {
-		for _, from := range []string{real, dir} {
-			if rest, ok := strings.CutPrefix(path, from); ok {
-				return o.Module + rest
-			}
-		}
-		return path
-	}
-	at := func(pos []plan.Pos) []plan.Pos {
-		pos = slices.Clone(pos)
-		for i := range pos {
-			pos[i].File = there(pos[i].File)
-		}
-		return pos
-	}
-	moved := *p
-	moved.Module, moved.Dir, moved.Pos = there(p.Module), there(p.Dir), at(p.Pos)
-	moved.Sources, moved.Inputs, moved.Secrets = slices.Clone(p.Sources), slices.Clone(p.Inputs), slices.Clone(p.Secrets)
-	for i := range moved.Sources {
-		s := &moved.Sources[i]
-		s.File, s.Shared, s.Dir, s.Pos = there(s.File), there(s.Shared), there(s.Dir), at(s.Pos)
-	}
-	for i := range moved.Inputs {
-		moved.Inputs[i].Pos = at(moved.Inputs[i].Pos)
-	}
-	for i := range moved.Secrets {
-		s := &moved.Secrets[i]
-		s.Pos, s.Keys = at(s.Pos), slices.Clone(s.Keys)
-		s.Delivery.Certificate, s.Delivery.Pos = there(s.Delivery.Certificate), at(s.Delivery.Pos)
-		for j := range s.Keys {
-			s.Keys[j].Pos = at(s.Keys[j].Pos)
-		}
-	}
-	return &moved, ds
-}
-
-// moved has diagnostics speak of the module, and not of where it was compiled.
-func moved(ds plan.Diagnostics, from, to string) plan.Diagnostics {
-	for i := range ds {
-		ds[i].Message = strings.ReplaceAll(ds[i].Message, from, to)
-		for j := range ds[i].Pos {
-			ds[i].Pos[j].File = strings.Replace(ds[i].Pos[j].File, from, to, 1)
-		}
-	}
-	return ds
+	return compile(filepath.Join(o.Module, "envs", o.Environment), d, m)
 }
 
 func onlyErrors(ds plan.Diagnostics) plan.Diagnostics {
