@@ -2,9 +2,17 @@ package importer
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/ecdh"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +36,7 @@ const (
 var (
 	bcryptHash = lazy.MustCompile(`^\$2[aby]\$(\d\d)\$.{53}$`)
 	argonHash  = lazy.MustCompile(`^\$argon2id\$v=19\$m=\d+,t=(\d+),p=\d+\$`)
-	cryptHash  = lazy.MustCompile(`^\$6\$rounds=(\d+)\$`)
+	cryptHash  = lazy.MustCompile(`^\$6\$(?:rounds=(\d+)\$)?[^$]{1,16}\$[./A-Za-z0-9]{86}$`)
 	scram      = lazy.MustCompile(`^SCRAM-SHA-256\$(\d+):`)
 	htpasswd   = lazy.MustCompile(`^([^:\s]+):(?:\$2[aby]\$(\d\d)\$|(\{SHA\}))`)
 	sshKey     = lazy.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp\d+)$`)
@@ -75,6 +83,69 @@ func (d *Draft) children() {
 				break parents
 			}
 		}
+	}
+	d.tied()
+}
+
+// tied finds the values that belong to another one in a way that no contract says: its
+// digest, or the half of a key of WireGuard. Neither is generated: a new one would not
+// fit what stays.
+func (d *Draft) tied() {
+	made := map[string][]tie{}
+	for _, in := range d.Inputs {
+		if in.Known && in.child == nil && in.Value.Len() >= 8 {
+			for what, text := range others(in.Value) {
+				made[text] = append(made[text], tie{in, what})
+			}
+		}
+	}
+	for _, in := range d.Inputs {
+		if !in.Known || in.child != nil {
+			continue
+		}
+		s := strings.TrimSpace(string(in.Value.Reveal()))
+		if hexText.MatchString(s) {
+			s = strings.ToLower(s)
+		}
+		for _, t := range made[s] {
+			if t.of != in && t.of.secret {
+				in.isTied(fmt.Sprintf("The %s of %s: to be replaced together.", t.what, t.of.Name))
+				t.of.isTied(fmt.Sprintf("%s is its %s: to be replaced together.", in.Name, t.what))
+			}
+		}
+	}
+}
+
+// tie is what a value is to another one.
+type tie struct {
+	of   *Input
+	what string
+}
+
+// others are the values that are made from v without a secret of their own.
+func others(v value.Value) map[string]string {
+	all := map[string]string{}
+	for name, sum := range map[string][]byte{"MD5": sum(md5.New(), v), "SHA-1": sum(sha1.New(), v), "SHA-256": sum(sha256.New(), v), "SHA-512": sum(sha512.New(), v)} {
+		all[name+" in hex"] = hex.EncodeToString(sum)
+		all[name+" in base64"] = base64.StdEncoding.EncodeToString(sum)
+	}
+	if b, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(string(v.Reveal()))); err == nil && len(b) == 32 {
+		if key, err := ecdh.X25519().NewPrivateKey(b); err == nil {
+			all["public key (X25519)"] = base64.StdEncoding.EncodeToString(key.PublicKey().Bytes())
+		}
+	}
+	return all
+}
+
+func sum(h hash.Hash, v value.Value) []byte {
+	h.Write(v.Reveal())
+	return h.Sum(nil)
+}
+
+// isTied makes an input required if it was to be generated.
+func (in *Input) isTied(why string) {
+	if in.Generate != "" && in.base == nil {
+		in.Generate, in.Class, in.Why, in.Never = "", plan.Required, why, false
 	}
 }
 
@@ -138,7 +209,8 @@ func (d *Draft) candidates(v value.Value) (all []candidate) {
 		add(plan.Argon2id, plan.Child{Cost: cost(m[1])}, "", ", cost: %d", cost(m[1]))
 	}
 	if m := cryptHash.FindStringSubmatch(s); m != nil && cost(m[1]) <= 1e6 {
-		add(plan.SHA512Crypt, plan.Child{Cost: cost(m[1])}, "", ", cost: %d", cost(m[1]))
+		rounds := cmp.Or(cost(m[1]), derive.CryptRounds)
+		add(plan.SHA512Crypt, plan.Child{Cost: rounds}, "", ", cost: %d", rounds)
 	}
 	if m := scram.FindStringSubmatch(s); m != nil && cost(m[1]) <= 1e6 {
 		add(plan.SCRAM, plan.Child{Cost: cost(m[1])}, "", ", cost: %d", cost(m[1]))

@@ -393,3 +393,27 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// TestCryptWithoutRounds: a hash that does not say its rounds has those that crypt(3)
+// takes then. OpenSSL has made it.
+func TestCryptWithoutRounds(t *testing.T) {
+	t.Parallel()
+	const hash = "$6$abcdefgh$fmpt0x6Z/UXY48xOi6bNefR7V2dqSzMWwP2GTHPEvT2vJJ4V6cs6yG28fd8RSPss5ptM/UgeI4Q7PzvhDkW9n/"
+	for rounds, want := range map[int]string{CryptRounds: "", 10000: "has other parameters than the contract says"} {
+		for password, fits := range map[string]bool{"Pq8xLm2ZrT5vNc7WyK3d": true, "another": false} {
+			f := family(plan.SHA512Crypt, "", plan.Child{Of: "PASSWORD", Cost: rounds})
+			f.Parents = map[string]value.Value{"PASSWORD": value.New([]byte(password))}
+			expect := want
+			if want == "" && !fits {
+				expect = "does not fit PASSWORD"
+			}
+			got := ""
+			if err := Check(f, value.New([]byte(hash))); err != nil {
+				got = err.Error()
+			}
+			if got != expect {
+				t.Errorf("%d rounds: %q, want %q", rounds, got, expect)
+			}
+		}
+	}
+}

@@ -78,8 +78,16 @@ func makeSHA512Crypt(f *Family) ([]byte, error) {
 }
 
 func checkSHA512Crypt(f *Family, child []byte) error {
-	return matches(f, child, shacrypt.Decode, "$6$", fmt.Sprintf("$6$rounds=%d$", f.Generate.Child.Cost))
+	parameters := fmt.Sprintf("$6$rounds=%d$", f.Generate.Child.Cost)
+	if f.Generate.Child.Cost == CryptRounds && !bytes.HasPrefix(child, []byte("$6$rounds=")) {
+		parameters = "$6$"
+	}
+	return matches(f, child, shacrypt.Decode, "$6$", parameters)
 }
+
+// CryptRounds are those of a SHA-512 crypt hash that does not say how many
+// (https://man7.org/linux/man-pages/man5/crypt.5.html).
+const CryptRounds = 5000
 
 func hashed(f *Family, hasher algorithm.Hash, err error) ([]byte, error) {
 	if err != nil {
