@@ -306,11 +306,7 @@ func claimsOf(header, payload string) (c plan.Child, fields string, ok bool) {
 	c.Claims = string(canonical)
 	fields += ", claims: {" + strings.Join(list, ", ") + "}"
 	if c.Lifetime > 0 {
-		text := fmt.Sprintf("%ds", int(c.Lifetime/time.Second))
-		if c.Lifetime%time.Hour == 0 {
-			text = fmt.Sprintf("%dh", int(c.Lifetime/time.Hour))
-		}
-		fields += fmt.Sprintf(", lifetime: %q", text)
+		fields += fmt.Sprintf(", lifetime: %q", plan.Period(c.Lifetime))
 	}
 	return c, fields, true
 }

@@ -115,9 +115,9 @@ func certificateText(c plan.Child, usual time.Duration) string {
 	if !c.CA && strings.Join(c.Usages, " ") != "server" || c.CA && len(c.Usages) > 0 {
 		list("usages", c.Usages)
 	}
-	fields = append(fields, "lifetime: "+compiler.Quote(period(c.Lifetime), 0))
+	fields = append(fields, "lifetime: "+compiler.Quote(plan.Period(c.Lifetime), 0))
 	if c.RenewBefore != usual {
-		fields = append(fields, "renewBefore: "+compiler.Quote(period(c.RenewBefore), 0))
+		fields = append(fields, "renewBefore: "+compiler.Quote(plan.Period(c.RenewBefore), 0))
 	}
 	if c.Chain {
 		fields = append(fields, "chain: true")
@@ -126,17 +126,6 @@ func certificateText(c plan.Child, usual time.Duration) string {
 		fields = append(fields, fmt.Sprintf("issuer: {certificate: %q, key: %q}", c.Issuer.Certificate, c.Issuer.Key))
 	}
 	return "{\nkind: \"certificate\"\n" + strings.Join(fields, "\n") + "\n}"
-}
-
-// period writes a time as a contract does.
-func period(t time.Duration) string {
-	s := t.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(s, zero) {
-			s = s[:len(s)-2]
-		}
-	}
-	return s
 }
 
 // keystore makes in one of what is in it, if its password and all of that are there.

@@ -61,13 +61,7 @@ func exactly(d time.Duration) string {
 	if d%unit == 0 {
 		return plan.Age(d)
 	}
-	text := d.String()
-	for _, none := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, none) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
+	return plan.Period(d)
 }
 
 // yes is a field that is so or not.

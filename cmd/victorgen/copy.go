@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -60,7 +61,7 @@ removed where it came from.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: completeExplain,
+		ValidArgsFunction: completeInputs(isWritable),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dirs, err := compiler.Find(args[0]); err == nil && len(dirs) > 1 {
 				return usageError{errors.New("copy takes one environment")}
@@ -75,6 +76,8 @@ removed where it came from.`,
 	f.StringVar(&o.to, "to", "", "where to store them, if that is not where the contract says: a source of it, or a kind")
 	f.BoolVar(&o.replace, "replace", false, "write over another value that is there")
 	f.BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be copied")
+	cmd.RegisterFlagCompletionFunc("from", completeFrom)
+	cmd.RegisterFlagCompletionFunc("to", completeTo)
 	o.sourceOptions.flags(cmd)
 	outputFlag(cmd, &o.format)
 	return cmd
@@ -236,41 +239,69 @@ func elsewhere(p *plan.Plan, src plan.Source) *plan.Plan {
 
 // copied returns the names of the inputs to be copied.
 func (o *copyOptions) copied(r *result, from, to *plan.Plan, names []string, ours bool) (inputs []string) {
+	has := func(name string) bool {
+		in, ok := from.Input(name)
+		return ok && in.Default == nil
+	}
 	var all []string
 	for _, in := range to.Inputs {
-		other, ok := from.Input(in.Name)
-		switch {
-		case in.Default != nil || in.Present != nil && !*in.Present || in.Generate != nil && in.Generate.InCluster:
-			continue
-		case !ok || other.Default != nil:
-			continue
-		}
-		all = append(all, in.Name)
-		if len(names) == 0 && (ours || in.Class != plan.Generated) {
-			inputs = append(inputs, in.Name)
+		if why, _ := unstorable(in); why == "" && has(in.Name) {
+			all = append(all, in.Name)
+			if len(names) == 0 && (ours || in.Class != plan.Generated) {
+				inputs = append(inputs, in.Name)
+			}
 		}
 	}
 	for _, name := range names {
 		in, ok := declaredInput(to, name)
+		why, hint := unstorable(in)
 		switch {
 		case !ok:
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, all, "`victorgen explain ENV` lists them"), "there is no input %q", name)
-		case !slices.Contains(all, name):
-			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "", "%s is not copied: the contract has its value, says that it is absent, or %s has no such input", name, o.from)
+		case why != "":
+			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, hint, "%s", why)
+		case !has(name):
+			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "`victorgen set` stores a value of it", "%s has no value of %s", o.from, name)
 		case !slices.Contains(inputs, name):
 			inputs = append(inputs, name)
 		}
 	}
 	for _, name := range inputs {
 		in, _ := to.Input(name)
-		if !writes(to, in) {
-			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "set it there yourself", "%s is %s at its source, and a part or a version of something is not written", name, in.Remote)
+		if why, hint := unwritable(to, in); why != "" {
+			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, hint, "%s", why)
 		}
 		if in.NeverRotate && o.replace {
 			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos, "name the inputs to be replaced, without it", "input %s says rotate: \"never\": what was encrypted with it could not be read any more", name)
 		}
 	}
 	return inputs
+}
+
+// completeFrom completes what --from takes: sources, kinds, and the other environments.
+func completeFrom(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	names, directive := completeTo(cmd, args, word)
+	if len(args) == 0 {
+		return names, directive
+	}
+	above := filepath.Dir(filepath.Clean(args[0]))
+	own, _ := filepath.Abs(args[0])
+	others, _ := compiler.Find(filepath.Join(above, "..."))
+	for _, dir := range others {
+		if dir != own && filepath.Dir(dir) == filepath.Dir(own) {
+			names = append(names, filepath.Join(above, filepath.Base(dir))+"\tenvironment")
+		}
+	}
+	return names, directive
+}
+
+// completeTo completes sources and their kinds.
+func completeTo(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	names := []string{defaultSource}
+	if len(args) > 0 {
+		names = append(names, sourceNames(args[0])...)
+	}
+	return append(names, plan.SourceKinds...), cobra.ShellCompDirectiveNoFileComp
 }
 
 // pick returns the inputs of p that are named.

@@ -101,7 +101,7 @@ to learn the new one too: victorgen does not tell it.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: completeExplain,
+		ValidArgsFunction: completeInputs(func(_ *plan.Plan, in plan.Input) bool { return in.Class == plan.Generated && !in.NeverRotate }),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var names []string
 			if !o.due {

@@ -270,7 +270,10 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	namespaceFlag(cmd, &o.namespace)
 	f.Lookup("namespace").Usage = "namespace of the environment; by default that of most Secrets, or the name of the application"
 	f.StringVar(&o.source, "source", "", "where the values go: a source of the contract by its name, or KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
-	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
+	cmd.RegisterFlagCompletionFunc("into", completeDirs)
+	cmd.RegisterFlagCompletionFunc("source", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return append(sourceNames(o.into), plan.SourceKinds...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	})
 	f.BoolVar(&o.force, "force", false, "write over a contract, an environment and values that are there")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would become of it")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the source may take")

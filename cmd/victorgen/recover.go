@@ -61,7 +61,10 @@ A value that is there already stays, unless --replace says otherwise.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: completeExplain,
+		ValidArgsFunction: completeInputs(func(_ *plan.Plan, in plan.Input) bool {
+			why, _ := unrecoverable(in)
+			return why == ""
+		}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !o.yes && !o.dryRun && !term.IsTerminal(int(os.Stdin.Fd())) {
 				return usageError{errors.New("there is no terminal to ask: write --yes, or --dry-run to see what it would do")}
@@ -157,8 +160,7 @@ func (o *recoverOptions) recover(ctx context.Context, cmd *cobra.Command, r *res
 func recoverable(r *result, names []string) (inputs []plan.Input) {
 	var all []string
 	for _, in := range r.plan.Inputs {
-		gone := in.Present != nil && !*in.Present
-		if in.Default == nil && in.Name != plan.LockKey && !gone {
+		if why, _ := unrecoverable(in); why == "" {
 			all = append(all, in.Name)
 			if len(names) == 0 || slices.Contains(names, in.Name) {
 				inputs = append(inputs, in)
@@ -167,18 +169,24 @@ func recoverable(r *result, names []string) (inputs []plan.Input) {
 	}
 	for _, name := range names {
 		in, ok := declaredInput(r.plan, name)
-		switch {
-		case !ok:
+		if !ok {
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, all, "`victorgen explain ENV` lists them"), "there is no input %q", name)
-		case name == plan.LockKey:
-			r.Diagnostics.Errorf(plan.CodeUnrecoverable, in.Pos, "ask a colleague, or look into a backup", "%s is in no Secret", name)
-		case in.Present != nil && !*in.Present:
-			r.Diagnostics.Errorf(plan.CodeUnrecoverable, in.Pos, "take present: false away, if it is to be there again", "the contract says that %s is absent", name)
-		case in.Default != nil:
-			r.Diagnostics.Errorf(plan.CodeUnrecoverable, in.Pos, "", "the contract has the value of setting %s", name)
+		} else if why, hint := unrecoverable(in); why != "" {
+			r.Diagnostics.Errorf(plan.CodeUnrecoverable, in.Pos, hint, "%s", why)
 		}
 	}
 	return inputs
+}
+
+// unrecoverable says why no Secret has a value of in for its source, and what to do.
+func unrecoverable(in plan.Input) (why, hint string) {
+	switch {
+	case in.Name == plan.LockKey:
+		return in.Name + " is in no Secret", "ask a colleague, or look into a backup"
+	case in.Generate != nil && in.Generate.InCluster: // what the operator has made and its source has lost
+		return "", ""
+	}
+	return unstorable(in)
 }
 
 // choose decides about one input, and reports why it is not to be recovered.
@@ -229,8 +237,9 @@ func (o *recoverOptions) choose(r *result, in plan.Input, named bool, have value
 		report(plan.CodeHasAnother, in.Pos, "if that of the cluster is right: `victorgen recover ENV "+in.Name+" --replace`",
 			"%s at %s is another than in %s, and stays", in.Name, have.Origin, best)
 		return v, story, false
-	case !writes(r.plan, in):
-		report(plan.CodeUnrecoverable, in.Pos, "set it there yourself", "%s is %s at its source, and a part or a version of something is not written", in.Name, in.Remote)
+	}
+	if why, hint := partly(r.plan, in); why != "" {
+		report(plan.CodeUnrecoverable, in.Pos, hint, "%s", why)
 		return v, story, false
 	}
 	return best.Value, story, true

@@ -73,7 +73,7 @@ what is stored stays, and the next time it asks for the rest.`,
 			_, err := o.files(args[1:])
 			return err
 		},
-		ValidArgsFunction: completeExplain,
+		ValidArgsFunction: completeInputs(isWritable),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			files, err := o.files(args[1:])
 			if err != nil {
@@ -176,7 +176,7 @@ func (o *setOptions) set(ctx context.Context, cmd *cobra.Command, r *result, nam
 func settable(r *result, names []string, replace bool) (inputs []plan.Input) {
 	var all []string
 	for _, in := range r.plan.Inputs {
-		if in.Default == nil && (in.Present == nil || *in.Present) {
+		if why, _ := unstorable(in); why == "" {
 			all = append(all, in.Name)
 			if len(names) == 0 && in.Class == plan.Required {
 				inputs = append(inputs, in)
@@ -185,19 +185,14 @@ func settable(r *result, names []string, replace bool) (inputs []plan.Input) {
 	}
 	for i, name := range names {
 		in, ok := declaredInput(r.plan, name)
+		why, hint := unwritable(r.plan, in)
 		switch {
 		case slices.Contains(names[:i], name):
 			continue
 		case !ok:
 			r.Diagnostics.Errorf(plan.CodeUnknownInput, nil, plan.DidYouMean(name, all, "`victorgen explain ENV` lists them"), "there is no input %q", name)
-		case in.Default != nil:
-			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "change its default in the environment or the contract", "the contract has the value of setting %s", name)
-		case in.Present != nil && !*in.Present:
-			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "take present: false away, if it is to be there", "the contract says that %s is absent", name)
-		case !writes(r.plan, in):
-			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "set it there yourself", "%s is %s at its source, and a part or a version of something is not written", name, in.Remote)
-		case in.Generate != nil && in.Generate.InCluster:
-			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, "take generate.inCluster away, if a source is to have it", "%s is generated in the cluster alone", name)
+		case why != "":
+			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, hint, "%s", why)
 		case in.NeverRotate && replace:
 			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos, "add an input for the new key, let the application encrypt all anew with it, and then take "+name+" out of the contract",
 				"input %s says rotate: \"never\": what was encrypted with it could not be read any more", name)
@@ -206,12 +201,6 @@ func settable(r *result, names []string, replace bool) (inputs []plan.Input) {
 		}
 	}
 	return inputs
-}
-
-// writes reports whether a value of in can be written at its source.
-func writes(p *plan.Plan, in plan.Input) bool {
-	src, _ := p.Source(in.Source)
-	return src.Writes(in.Remote)
 }
 
 // setting is one run of set.

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -346,19 +345,23 @@ func table(m map[string]string) map[string]string {
 	return maps.Clone(m)
 }
 
-// duration writes d as contracts do, or nothing for none.
+// Period writes d as contracts do, as in 36h or 1h30m.
+func Period(d time.Duration) string {
+	s := d.String()
+	for _, none := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, none) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
+}
+
+// duration is Period, or nothing for none.
 func duration(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return cmp.Or(s, "0s")
+	return Period(d)
 }
 
 // Day writes the day of t in UTC, as in 2027-03-31; the zero time is empty.
