@@ -11,6 +11,8 @@ import (
 	"github.com/victor-ai/victorgen/compiler/policy"
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/internal/git"
+	"github.com/victor-ai/victorgen/internal/program"
 )
 
 // Permission is what contracts may do in one run.
@@ -53,8 +55,10 @@ func GrantOf(allowed []string) (g trust.Grant) {
 }
 
 // Check reports what the contract of e may not do, and keeps what it is granted.
-// It comes before any source, cluster or program is asked.
+// It comes before any source, cluster or program is asked. From then on, no entry of PATH
+// leads into the working tree that e is in.
 func (p *Permission) Check(e *Environment) plan.Diagnostics {
+	program.Guard(git.WorkTree(e.Plan.Module))
 	ds := p.Policy(e)
 	ds = append(ds, trust.Files(e.Plan, e.Grant, p.asks)...)
 	if !ds.HasErrors() { // or else a file that nobody may read would be read for its addresses

@@ -14,6 +14,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/gcpsecretmanager"
 	"github.com/victor-ai/victorgen/compiler/source/sops"
 	"github.com/victor-ai/victorgen/compiler/source/vault"
+	"github.com/victor-ai/victorgen/internal/git"
 )
 
 // kinds is the one table of the kinds of source that there are: how one of a module is
@@ -25,8 +26,8 @@ var kinds = map[string]func(s plan.Source, module string) source.Source{
 	plan.AzureKeyVault:     func(s plan.Source, _ string) source.Source { return azurekeyvault.New(s) },
 	plan.GCPSecretManager:  func(s plan.Source, _ string) source.Source { return gcpsecretmanager.New(s) },
 	plan.Vault:             func(s plan.Source, _ string) source.Source { return vault.New(s) },
-	plan.SOPS:              func(s plan.Source, _ string) source.Source { return sops.New(s) },
-	plan.Exec:              func(s plan.Source, _ string) source.Source { return exec.New(s.Command) },
+	plan.SOPS:              func(s plan.Source, module string) source.Source { return sops.New(s, git.WorkTree(module)) },
+	plan.Exec:              func(s plan.Source, module string) source.Source { return exec.New(s.Command, git.WorkTree(module)) },
 	plan.Files:             func(s plan.Source, module string) source.Source { return files.New(s).Within(module) },
 }
 

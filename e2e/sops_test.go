@@ -100,7 +100,7 @@ func sopsAnswer(t *testing.T, file, remote string) source.Answer {
 	t.Helper()
 	name, property, _ := strings.Cut(remote, "#")
 	ref := source.Ref{Input: "INPUT", Remote: plan.Remote{Name: name, Property: property}}
-	return source.Read(t.Context(), sops.New(plan.Source{File: file}), []source.Ref{ref})[0]
+	return source.Read(t.Context(), sops.New(plan.Source{File: file}, ""), []source.Ref{ref})[0]
 }
 
 func TestSOPS(t *testing.T) {
@@ -123,7 +123,7 @@ func TestSOPS(t *testing.T) {
 				file := encryptedFile(t, recipient, test.file, test.empty)
 				t.Cleanup(func() { noneShows(t, filepath.Dir(file), "c4nary") })
 				return &sourcetest.Store{
-					Open: func() source.Source { return sops.New(plan.Source{File: file}) },
+					Open: func() source.Source { return sops.New(plan.Source{File: file}, "") },
 					Put: func(input string, v []byte) {
 						quoted, err := json.Marshal(string(v))
 						if err != nil {
@@ -191,7 +191,7 @@ binary: !!binary /wD+
 			t.Errorf("%s is %q, want %q", test.remote, got, test.want)
 		}
 		if absent := errors.Is(a.Err, source.ErrAbsent); !strings.Contains(test.remote, "#") {
-			proof := sops.New(plan.Source{File: test.file}).Prove(t.Context(), []source.Ref{{Input: test.remote}})[0]
+			proof := sops.New(plan.Source{File: test.file}, "").Prove(t.Context(), []source.Ref{{Input: test.remote}})[0]
 			if errors.Is(proof.Err, source.ErrAbsent) != absent {
 				t.Errorf("%s: proof says %v", test.remote, proof.Err)
 			}
@@ -231,7 +231,7 @@ func TestSOPSFailures(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			file := encryptedFile(t, recipient, test.file, test.text)
 			test.breaks(t, file)
-			_, err := sops.New(plan.Source{File: file}).Replace(t.Context(), source.Ref{Input: "new"}, value.New([]byte("c4nary")))
+			_, err := sops.New(plan.Source{File: file}, "").Replace(t.Context(), source.Ref{Input: "new"}, value.New([]byte("c4nary")))
 			for what, err := range map[string]error{"read": sopsAnswer(t, file, "key").Err, "write": err} {
 				var f *source.Failure
 				if !errors.As(err, &f) {
@@ -280,7 +280,7 @@ func TestSOPSKeeps(t *testing.T) {
 		if err := os.Chmod(file, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		w := sops.New(plan.Source{File: file})
+		w := sops.New(plan.Source{File: file}, "")
 		for range 2 { // the second one finds it
 			a, err := w.Create(t.Context(), source.Ref{Input: "NEW"}, value.New([]byte("c4nary")))
 			if err != nil || string(a.Value.Reveal()) != "c4nary" {
@@ -308,7 +308,7 @@ func TestSOPSRules(t *testing.T) {
 		file := encryptedFile(t, recipient, "s.yaml", "first: 1\n", rule)
 		before, _ := os.ReadFile(file)
 		n := strings.Count(calls(), "--value-stdin")
-		_, err := sops.New(plan.Source{File: file}).Create(t.Context(), source.Ref{Input: "new"}, value.New([]byte("c4nary")))
+		_, err := sops.New(plan.Source{File: file}, "").Create(t.Context(), source.Ref{Input: "new"}, value.New([]byte("c4nary")))
 		if err == nil || !strings.Contains(err.Error(), "sops would leave it in plain text") {
 			t.Errorf("%s: %v", rule, err)
 		}
@@ -326,7 +326,7 @@ func TestSOPSNames(t *testing.T) {
 	recipient, _ := withSOPS(t)
 	file := encryptedFile(t, recipient, "s.yaml", "first: 1\n")
 	for _, name := range []string{`a"b`, `a\b`, `a'b`, "a]b", "a b", "ü", "-x", "a.b", "1"} {
-		w := sops.New(plan.Source{File: file})
+		w := sops.New(plan.Source{File: file}, "")
 		if _, err := w.Create(t.Context(), source.Ref{Input: "X", Remote: plan.Remote{Name: name}}, value.New([]byte("c4nary"+name))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

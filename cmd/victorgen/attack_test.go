@@ -437,6 +437,42 @@ secrets: app: keys: {token: input: "TOKEN", password: input: "PASSWORD"}
 	return asked, told, out
 }
 
+// TestAttackedPath: a program of the working tree that PATH leads to is run by nobody: not
+// by what victorgen starts itself, nor by the libraries that log in to clouds.
+func TestAttackedPath(t *testing.T) {
+	if raceDetector {
+		t.Skip("it runs processes, which have no race detector")
+	}
+	a := newAttacked(t)
+	beside := t.TempDir()
+	for _, program := range []struct{ name, contract, verb string }{
+		{"az", `sources: default: {kind: "azure-keyvault", vault: "shop-kv"}`, "build --timeout 5s"},
+		{"git", "", "diff --from HEAD"},
+		{"sops", `sources: default: {kind: "sops", file: "secrets.enc.yaml"}`, "build --timeout 5s"},
+		{"tool", `sources: default: {kind: "exec", command: ["tool"]}`, "build --timeout 5s --allow exec:tool"},
+	} {
+		ran := filepath.Join(beside, program.name+"-ran")
+		for _, dir := range []string{filepath.Join(a.dir, "tools"), beside} {
+			a.tries(t, program.contract, map[string]string{"secrets.enc.yaml": "TOKEN: ENC[x]\nsops:\n  version: 3.11.0\n  mac: x\n  lastmodified: \"2026-01-02T03:04:05Z\"\n  age: [{recipient: age1x, enc: x}]\n"}, nil)
+			file := filepath.Join(dir, program.name)
+			writeFile(t, file, "#!/bin/sh\n> "+ran+"\nexit 1\n")
+			if err := os.Chmod(file, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for name, where := range map[string]string{"at": dir, "relative": "tools:."} {
+				cmd := exec.Command(a.program, append(strings.Fields(program.verb), "envs/test")...)
+				cmd.Dir, cmd.Env = a.dir, append(slices.Clone(a.env), "AZURE_TOKEN_CREDENTIALS=AzureCLICredential", "PATH="+where+":"+os.Getenv("PATH"))
+				out, _ := cmd.CombinedOutput()
+				_, err := os.Stat(ran)
+				if want := dir == beside && name == "at"; (err == nil) != want {
+					t.Errorf("%s, with PATH=%s: run %v, want %v\n%s", program.name, where, err == nil, want, out)
+				}
+				os.Remove(ran)
+			}
+		}
+	}
+}
+
 // trusted reports whether a host is a service's own, or the machine's.
 func (a *attacked) trusted(host string) bool {
 	return slices.ContainsFunc(services, func(end string) bool { return strings.HasSuffix(host, end) })

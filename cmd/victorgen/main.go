@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,11 +22,28 @@ import (
 	vg "github.com/victor-ai/victorgen"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/internal/git"
 	_ "github.com/victor-ai/victorgen/internal/heap"
+	"github.com/victor-ai/victorgen/internal/program"
 )
 
 func main() {
+	program.Guard(workTree()) // also for verbs without an environment, and libraries that log in to clouds
 	os.Exit(interruptible(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) }))
+}
+
+// workTree is the work tree that the working directory is in; empty is none, so that no
+// home directory is one, say.
+func workTree() string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	tree := git.WorkTree(wd)
+	if _, err := os.Lstat(filepath.Join(tree, git.Dir)); err != nil {
+		return ""
+	}
+	return tree
 }
 
 // grace is how long a verb may take to end by itself after a signal: it waits

@@ -76,12 +76,13 @@ does no harm.`,
 					}
 				}
 			}
+			o.Tree = workTree()
 			if strings.ContainsRune(args[0], filepath.Separator) { // it is not run in this directory
 				program, err := filepath.Abs(args[0])
 				if err != nil {
 					return err
 				}
-				args[0] = program
+				args[0], o.Tree = program, "" // whoever names it here means it, wherever it is
 			}
 			report := sourceReport{Version: 1, OK: true}
 			report.Checks, report.Left = exec.Conform(cmd.Context(), args, o)

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/victor-ai/victorgen/internal/program"
 )
 
 // Dir is the name of the directory, or the file, that makes a work tree of the one
@@ -28,11 +30,14 @@ func WorkTree(dir string) string {
 
 // Command returns a command of Git that only looks, in dir: it takes no lock,
 // fetches nothing, asks nobody, and passes over the variables that a hook has for
-// another directory perhaps.
+// another directory perhaps. The Git that it runs does not lie in the work tree.
 func Command(ctx context.Context, dir string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", append([]string{
+	tree, _ := filepath.Abs(dir)
+	path, err := program.Find("git", WorkTree(tree))
+	cmd := exec.CommandContext(ctx, path, append([]string{
 		"-C", dir, "-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit", "-c", "protocol.allow=never",
 	}, args...)...)
+	cmd.Args[0], cmd.Err = "git", err
 	for _, v := range os.Environ() {
 		switch name, _, _ := strings.Cut(v, "="); name {
 		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX":

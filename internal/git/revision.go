@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/victor-ai/victorgen/internal/program"
 )
 
 // Revision is a commit, of which files are read from Git's own store: no index,
@@ -212,7 +214,10 @@ func look(ctx context.Context, dir string, args ...string) (string, error) {
 
 // problem says in words of its own why Git could do nothing at all.
 func problem(err error, said string) error {
+	refused, isRefused := errors.AsType[*program.Refused](err)
 	switch {
+	case isRefused:
+		return &Problem{refused.Error(), program.Remedy}
 	case errors.Is(err, exec.ErrNotFound):
 		return &Problem{"the program git is not there", "install it; or compare with a directory: --from ./DIR"}
 	case strings.Contains(said, "not a git repository"):

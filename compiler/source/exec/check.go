@@ -35,6 +35,8 @@ type Check struct {
 
 // CheckOptions say what may be checked.
 type CheckOptions struct {
+	// Tree is the working tree that no program of PATH may lie in.
+	Tree string
 	// Prefix stands before the names that are made up.
 	Prefix string
 	// Present is a name that has a value; empty is not known. What can't create is
@@ -49,7 +51,7 @@ type CheckOptions struct {
 // Conform checks whether a program keeps to the protocol. What it stores stays there,
 // under names that begin with the prefix and end with a random part: left are these.
 func Conform(ctx context.Context, command []string, o CheckOptions) (checks []Check, left []string) {
-	c := &conformance{Source: New(command), ctx: ctx, options: o, run: random12()}
+	c := &conformance{Source: New(command, o.Tree), ctx: ctx, options: o, run: random12()}
 	for _, check := range []struct {
 		name string
 		// needs are the methods without which it is not supported.

@@ -29,6 +29,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/crash"
 	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/internal/program"
 )
 
 // Protocol is the version of the protocol that this package speaks.
@@ -112,7 +113,10 @@ const (
 )
 
 // Source asks a program.
-type Source struct{ command []string }
+type Source struct {
+	command []string
+	find    func() (string, error) // where the program is; looked for once
+}
 
 var (
 	_ source.Prover = (*Source)(nil)
@@ -121,8 +125,11 @@ var (
 )
 
 // New returns the source that a command is, its program first. Nothing is run before it
-// is asked.
-func New(command []string) *Source { return &Source{command} }
+// is asked; and nothing is that lies in the working tree of who proposes the command,
+// whatever PATH says.
+func New(command []string, tree string) *Source {
+	return &Source{command, sync.OnceValues(func() (string, error) { return program.Find(command[0], tree) })}
+}
 
 // Read implements source.Source, by one run for all refs.
 func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {
@@ -256,7 +263,13 @@ func (s *Source) Run(ctx context.Context, request Request) Run {
 	line = append(line, '\n')
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := osexec.CommandContext(ctx, s.command[0], s.command[1:]...)
+	path, err := s.find()
+	if err != nil {
+		run.Err = s.missing(err)
+		return run
+	}
+	cmd := osexec.CommandContext(ctx, path, s.command[1:]...)
+	cmd.Args[0] = s.command[0]
 	var out output
 	var errs capped
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -304,16 +317,20 @@ func (s *Source) Run(ctx context.Context, request Request) Run {
 	case len(out.lines()) >= 2: // it did answer
 	case ctx.Err() != nil:
 		run.Err = source.Network(context.Cause(ctx))
-	case errors.Is(err, osexec.ErrNotFound):
-		run.Err = &source.Failure{Reason: "there is no program " + s.command[0] + " in PATH", Remedy: "install it, or correct command in the contract", Unreadable: true}
-	case errors.Is(err, osexec.ErrDot):
-		run.Err = &source.Failure{Reason: s.command[0] + " is found in the working directory alone, where anybody could have put it", Remedy: "install it in a directory of PATH", Unreadable: true}
 	case err != nil && cmd.ProcessState == nil:
 		run.Err = &source.Failure{Reason: s.command[0] + " can't be started: " + reasonOf(err), Remedy: "see whether it is a program that you may run", Unreadable: true}
 	case err != nil:
 		run.Err = &source.Failure{Reason: s.name() + " ended (" + err.Error() + ") before it answered" + run.said(), Remedy: cmp.Or(run.hint(), "run it by hand, or `victorgen source test -- "+strings.Join(s.command, " ")+"`"), Unreadable: true}
 	}
 	return run
+}
+
+// missing is what to say where there is no program to be run.
+func (s *Source) missing(err error) *source.Failure {
+	if refused, ok := errors.AsType[*program.Refused](err); ok {
+		return &source.Failure{Reason: refused.Error(), Remedy: program.Remedy, Unreadable: true}
+	}
+	return &source.Failure{Reason: "there is no program " + s.command[0] + " in PATH", Remedy: "install it, or correct command in the contract", Unreadable: true}
 }
 
 // reasonOf is why a program can't be started, without its path.

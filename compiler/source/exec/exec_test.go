@@ -28,15 +28,16 @@ const canary = "c4nary-83hd02kd7f"
 // TestMain is a program of the protocol when it is run as one: MODE DIRECTORY.
 func TestMain(m *testing.M) {
 	if os.Getenv("VICTORGEN_EXEC_TEST") != "" && len(os.Args) == 3 {
-		program(os.Args[1], os.Args[2])
+		speak(os.Args[1], os.Args[2])
 		return
 	}
 	os.Setenv("VICTORGEN_EXEC_TEST", "yes")
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // by default the race detector lets each program end a second later
 	os.Exit(m.Run())
 }
 
-// program keeps each value in a file of a directory. Its mode is what is wrong with it.
-func program(mode, dir string) {
+// speak keeps each value in a file of a directory. Its mode is what is wrong with it.
+func speak(mode, dir string) {
 	say := func(v any) {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -226,7 +227,7 @@ func TestSource(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T) *sourcetest.Store {
 		dir := t.TempDir()
 		return &sourcetest.Store{
-			Open: func() source.Source { return New([]string{os.Args[0], "good", dir}) },
+			Open: func() source.Source { return New([]string{os.Args[0], "good", dir}, "") },
 			Put: func(input string, v []byte) {
 				if err := os.WriteFile(filepath.Join(dir, strings.ToLower(input)), v, 0o600); err != nil {
 					t.Fatal(err)
@@ -268,7 +269,7 @@ func TestWrong(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			s := New([]string{os.Args[0], mode, t.TempDir()})
+			s := New([]string{os.Args[0], mode, t.TempDir()}, "")
 			ref := source.Ref{Input: "A", Remote: plan.Remote{Name: "a"}}
 			a := s.Read(ctx, []source.Ref{ref})[0]
 			var f *source.Failure
@@ -297,7 +298,7 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ref := source.Ref{Input: "A", Remote: plan.Remote{Name: "a"}}
-	reader := New([]string{os.Args[0], "reader", dir})
+	reader := New([]string{os.Args[0], "reader", dir}, "")
 	if a := reader.Prove(t.Context(), []source.Ref{ref})[0]; a.Err == nil || !strings.Contains(a.Err.Error(), "can't tell what it has without reading it") {
 		t.Errorf("prove: %v", a.Err)
 	}
@@ -312,11 +313,11 @@ func TestLimits(t *testing.T) {
 	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
 		t.Error("something was written")
 	}
-	lingers := New([]string{os.Args[0], "lingers", dir})
+	lingers := New([]string{os.Args[0], "lingers", dir}, "")
 	if a, err := lingers.Create(t.Context(), ref, value.New([]byte("v"))); err != nil || string(a.Value.Reveal()) != "v" {
 		t.Errorf("a program that does not end: %v", err)
 	}
-	if names, err := New([]string{os.Args[0], "good", dir}).List(t.Context()); err != nil || len(names) != 1 || names[0].Name != "a" {
+	if names, err := New([]string{os.Args[0], "good", dir}, "").List(t.Context()); err != nil || len(names) != 1 || names[0].Name != "a" {
 		t.Errorf("list: %v, %v", names, err)
 	}
 }
@@ -329,10 +330,41 @@ func TestStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for program, want := range map[string]string{"no-such-program-here": "there is no program no-such-program-here in PATH", plain: "can't be started: permission denied"} {
-		a := New([]string{program}).Read(t.Context(), []source.Ref{{Input: "A"}})[0]
+		a := New([]string{program}, "").Read(t.Context(), []source.Ref{{Input: "A"}})[0]
 		var f *source.Failure
 		if !errors.As(a.Err, &f) || !strings.Contains(f.Reason, want) || !f.Unreadable {
 			t.Errorf("%s: %v", program, a.Err)
 		}
+	}
+}
+
+// TestTree: what PATH finds in the working tree of a contract is not run, and neither is
+// what it starts by name from there; what is run is found once.
+func TestTree(t *testing.T) {
+	tree, bin, data := t.TempDir(), t.TempDir(), t.TempDir()
+	text := "#!/bin/sh\nhelper\necho '{\"protocol\":1,\"can\":[\"read\"]}'\nread -r line\necho '{\"id\":1,\"answers\":[{\"state\":\"absent\"}]}'\n"
+	ran := filepath.Join(data, "ran")
+	for file, text := range map[string]string{filepath.Join(tree, "mine"): text, filepath.Join(bin, "yours"): text, filepath.Join(tree, "helper"): "#!/bin/sh\n> " + ran + "\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", tree+":"+bin+":"+os.Getenv("PATH"))
+	ref := []source.Ref{{Input: "A"}}
+	for _, command := range []string{"mine", filepath.Join(tree, "mine")} {
+		a := New([]string{command}, tree).Read(t.Context(), ref)[0]
+		if f, ok := errors.AsType[*source.Failure](a.Err); !ok || !strings.Contains(f.Reason, filepath.Join(tree, "mine")+" is not run: it lies in the working tree") || !f.Unreadable {
+			t.Errorf("%s: %v", command, a.Err)
+		}
+	}
+	s := New([]string{"yours"}, tree)
+	for range 2 {
+		if a := s.Read(t.Context(), ref)[0]; !errors.Is(a.Err, source.ErrAbsent) {
+			t.Errorf("%v", a.Err)
+		}
+		t.Setenv("PATH", "/usr/bin:/bin")
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("a program of the tree was run")
 	}
 }

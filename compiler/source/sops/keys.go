@@ -54,7 +54,7 @@ var safeName = map[string]*lazy.Regexp{
 // error is a *[source.Failure], for a file with keys of a kind that is not known
 // here: where sops would go for these nobody can tell.
 func Endpoints(s plan.Source) ([]Endpoint, error) {
-	f, err := New(s).load()
+	f, err := New(s, "").load()
 	if err != nil || f.text == nil {
 		return nil, nil // which whoever reads the file will tell
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/internal/program"
 )
 
 // The first release that has all that is used here: `sops set --value-stdin`.
@@ -25,7 +26,7 @@ var install = fmt.Sprintf("install sops %d.%d or later: https://getsops.io", min
 
 // run runs sops on f and returns what it printed.
 func (s *Source) run(ctx context.Context, f encrypted, stdin []byte, args ...string) ([]byte, error) {
-	out, err := program(ctx, stdin, args...)
+	out, err := s.program(ctx, stdin, args...)
 	if err != nil {
 		return nil, s.explain(ctx, f, err)
 	}
@@ -34,8 +35,13 @@ func (s *Source) run(ctx context.Context, f encrypted, stdin []byte, args ...str
 
 // program runs sops and returns what it printed, which may be plaintext. It
 // kills sops, and all that sops has started, when ctx ends.
-func program(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "sops", args...)
+func (s *Source) program(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
+	path, err := program.Find("sops", s.tree)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Args[0] = "sops"
 	// Releases before 3.9 take "decrypt" for the name of a file to edit.
 	cmd.Env = append(os.Environ(), "EDITOR=false", "SOPS_DISABLE_VERSION_CHECK=true")
 	cmd.Stdin = bytes.NewReader(stdin)
@@ -46,7 +52,7 @@ func program(ctx context.Context, stdin []byte, args ...string) ([]byte, error) 
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	err := cmd.Run()
+	err = cmd.Run()
 	if out.full { // of which sops may have died
 		err = errFull
 	}
@@ -84,6 +90,9 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 	if errors.Is(err, exec.ErrNotFound) {
 		return &source.Failure{Reason: "there is no program sops in PATH", Remedy: install, Unreadable: true}
 	}
+	if refused, ok := errors.AsType[*program.Refused](err); ok {
+		return &source.Failure{Reason: refused.Error(), Remedy: program.Remedy, Unreadable: true}
+	}
 	code := 0
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		code = exit.ExitCode()
@@ -113,7 +122,7 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 			Remedy: "put it back as sops has written it, as with git restore; or, if it is right as it is: sops edit --ignore-mac " + s.file,
 		}
 	}
-	if version := outdated(ctx); version != "" {
+	if version := s.outdated(ctx); version != "" {
 		return &source.Failure{Reason: "sops is too old: " + version, Remedy: install, Unreadable: true}
 	}
 	return &source.Failure{Reason: "sops has failed: " + err.Error(), Remedy: "to see why: " + s.byHand(), Unreadable: true}
@@ -150,8 +159,8 @@ func lockedKey() string {
 func (s *Source) byHand() string { return "sops decrypt --output /dev/null " + s.file }
 
 // outdated returns the version of sops if it is one that is too old.
-func outdated(ctx context.Context) string {
-	out, _ := program(ctx, nil, "--version")
+func (s *Source) outdated(ctx context.Context) string {
+	out, _ := s.program(ctx, nil, "--version")
 	var major, minor int
 	if n, _ := fmt.Sscanf(string(out), "sops %d.%d", &major, &minor); n < 2 || major > minMajor || major == minMajor && minor >= minMinor {
 		return ""

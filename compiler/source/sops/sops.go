@@ -31,6 +31,7 @@ import (
 // what.
 type Source struct {
 	file string
+	tree string // in which no sops is run
 }
 
 var (
@@ -38,8 +39,9 @@ var (
 	_ source.Keeper = (*Source)(nil)
 )
 
-// New returns the source of the file of s, which is absolute.
-func New(s plan.Source) *Source { return &Source{file: s.File} }
+// New returns the source of the file of s, which is absolute. No sops is run that lies in
+// tree, the working tree that the file is in.
+func New(s plan.Source, tree string) *Source { return &Source{file: s.File, tree: tree} }
 
 // Read implements source.Source. One run of sops reads all refs.
 func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {

@@ -102,7 +102,7 @@ func (f *fixture) hang() (arrived, dead <-chan struct{}) {
 	return a, d
 }
 
-func (f *fixture) source() *Source { return New(plan.Source{File: f.file}) }
+func (f *fixture) source() *Source { return New(plan.Source{File: f.file}, "") }
 
 func (f *fixture) ref(remote string) source.Ref {
 	name, property, _ := strings.Cut(remote, "#")
@@ -450,7 +450,7 @@ func TestWrite(t *testing.T) {
 			}
 			f.fault(test.fault)
 			before := f.text()
-			a, err := New(plan.Source{File: link}).Create(t.Context(), f.ref(test.remote), value.New([]byte("hunter2")))
+			a, err := New(plan.Source{File: link}, "").Create(t.Context(), f.ref(test.remote), value.New([]byte("hunter2")))
 			got := string(a.Value.Reveal())
 			if err != nil {
 				got = strings.ReplaceAll(err.Error(), link, "FILE")

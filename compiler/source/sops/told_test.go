@@ -20,7 +20,7 @@ func TestPlainLeaf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]bool{"token_unencrypted": true, "sealed": false, "port": true, "object": true, "mixed": false, "empty": false, "none": false} {
-		a := New(plan.Source{File: file}).Prove(t.Context(), []source.Ref{{Input: key, Remote: plan.Remote{Name: key}}})[0]
+		a := New(plan.Source{File: file}, "").Prove(t.Context(), []source.Ref{{Input: key, Remote: plan.Remote{Name: key}}})[0]
 		if got := a.Plain != ""; got != want || strings.Contains(a.Plain, "c4nary") {
 			t.Errorf("%s: %q", key, a.Plain)
 		}
@@ -36,7 +36,7 @@ func TestStale(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	New(plan.Source{File: filepath.Join(dir, "s.yaml")}).Read(t.Context(), []source.Ref{{Input: "A", Remote: plan.Remote{Name: "a"}}})
+	New(plan.Source{File: filepath.Join(dir, "s.yaml")}, "").Read(t.Context(), []source.Ref{{Input: "A", Remote: plan.Remote{Name: "a"}}})
 	for name, stays := range map[string]bool{"s.yaml": true, ".s.yaml1234": false, ".s.yaml.bak": true} {
 		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != stays {
 			t.Errorf("%s: %v", name, err)
@@ -62,7 +62,7 @@ func TestKeysOfWhich(t *testing.T) {
 		if err := os.WriteFile(key, []byte(k), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		a := New(plan.Source{File: file}).Read(t.Context(), []source.Ref{{Input: "A", Remote: plan.Remote{Name: "a"}}})[0]
+		a := New(plan.Source{File: file}, "").Read(t.Context(), []source.Ref{{Input: "A", Remote: plan.Remote{Name: "a"}}})[0]
 		f, ok := a.Err.(*source.Failure)
 		if !ok {
 			t.Fatalf("%v", a.Err)

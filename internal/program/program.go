@@ -1,0 +1,199 @@
+// Package program finds the programs that are started by name. PATH may lead into a
+// working tree, as with PATH=$PWD/tools:$PATH, and what is in there is somebody's
+// proposal; so entries of PATH that do are no part of it, for this process and for all
+// that it starts, and neither are those that depend on the working directory.
+//
+// A name and a working tree come in, an absolute path goes out. Nothing is run.
+package program
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Refused is a program that is there, and is not run.
+type Refused struct {
+	Path string // where it was found
+	Why  string
+}
+
+// Remedy is what to do about a program that is refused.
+const Remedy = "install it in a directory of PATH that is not in a working tree, and that others can't write"
+
+func (r *Refused) Error() string { return r.Path + " is not run: " + r.Why }
+
+// guarded is what was done to PATH.
+var guarded struct {
+	sync.Mutex
+	seen    [2]string  // the last PATH, and the last tree
+	removed []*Refused // the entries that are gone, each once
+}
+
+// Guard takes those entries out of the PATH of this process that are relative or lie in
+// tree, also by way of links, or that others may exchange. For libraries start programs,
+// too, such as those of clouds to log in, and programs start others.
+func Guard(tree string) {
+	guarded.Lock()
+	defer guarded.Unlock()
+	path, ok := os.LookupEnv("PATH")
+	if !ok || guarded.seen == [2]string{path, tree} {
+		return
+	}
+	root := identity(tree)
+	var stays []string
+	for _, dir := range filepath.SplitList(path) {
+		if _, refused := follow(dir, root); refused == nil {
+			stays = append(stays, dir)
+		} else if refused.Path = dir; !slices.ContainsFunc(guarded.removed, func(r *Refused) bool { return *r == *refused }) {
+			guarded.removed = append(guarded.removed, refused)
+		}
+	}
+	if len(stays) == 0 { // for to be empty means the working directory
+		stays = []string{"/usr/bin", "/bin"}
+	}
+	if kept := strings.Join(stays, string(os.PathListSeparator)); kept != path {
+		os.Setenv("PATH", kept)
+		path = kept
+	}
+	guarded.seen = [2]string{path, tree}
+}
+
+// Find returns the path, without links, of the program that a name means in PATH, or
+// that an absolute path is. The error is exec.ErrNotFound, or a [*Refused] where the only
+// ones there are lie in tree, or are such that others may write them. Calls [Guard].
+func Find(name, tree string) (string, error) {
+	Guard(tree)
+	root := identity(tree)
+	if strings.ContainsRune(name, filepath.Separator) {
+		real, refused := judge(name, root)
+		if refused != nil {
+			return "", refused
+		}
+		return real, nil
+	}
+	var first *Refused
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		at := filepath.Join(dir, name)
+		if !executable(at) {
+			continue
+		}
+		real, refused := judge(at, root)
+		if refused == nil {
+			return real, nil
+		}
+		if first == nil {
+			first = refused
+		}
+	}
+	guarded.Lock()
+	defer guarded.Unlock()
+	for _, r := range guarded.removed {
+		if at := filepath.Join(r.Path, name); first == nil && executable(at) {
+			first = &Refused{at, r.Why}
+		}
+	}
+	if first != nil {
+		return "", first
+	}
+	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+}
+
+func executable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// judge follows the path of a program, and refuses one that anybody may write.
+func judge(path string, tree fs.FileInfo) (real string, refused *Refused) {
+	if real, refused = follow(path, tree); refused != nil {
+		return "", refused
+	}
+	if info, err := os.Lstat(real); err == nil && info.Mode()&0o002 != 0 {
+		return "", &Refused{path, "anybody on this machine may write " + real}
+	}
+	return real, nil
+}
+
+// identity is what tells a tree, whatever it is called; nil is none. The root of the file
+// system holds the system itself.
+func identity(tree string) fs.FileInfo {
+	if tree == "" || filepath.Clean(tree) == filepath.Dir(tree) {
+		return nil
+	}
+	info, _ := os.Stat(tree)
+	return info
+}
+
+// follow takes a path a step at a time, through all links, and returns where it ends. It
+// is refused if a step lies in the tree, be it only a link there that leads out again;
+// and if one is in a directory that anybody may write, and is neither root's nor ours.
+// (A group that may write is the business of who made it; and there are machines on which
+// anybody may write /usr/local/bin: https://github.com/rui314/setup-mold/issues/10.)
+// What is not there, or can't be seen, is for whoever uses it to complain of.
+func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
+	if !filepath.IsAbs(path) {
+		return "", &Refused{path, "what it means depends on the working directory, where anybody could have put something"}
+	}
+	at, todo := "/", strings.Split(path, "/")
+	for links := 0; len(todo) > 0; {
+		parent, err := os.Lstat(at)
+		if err != nil {
+			return filepath.Join(at, filepath.Join(todo...)), nil
+		}
+		step := todo[0]
+		todo = todo[1:]
+		switch step {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at)
+			continue
+		}
+		if within(parent, tree) {
+			return "", inTree(path, at)
+		}
+		next := filepath.Join(at, step)
+		info, err := os.Lstat(next)
+		if err != nil {
+			return filepath.Join(next, filepath.Join(todo...)), nil
+		}
+		if parent.Mode()&0o002 != 0 && !trusted(info) {
+			return "", &Refused{path, fmt.Sprintf("anybody on this machine may write %s, and %s is somebody else's", at, next)}
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		target, err := os.Readlink(next)
+		if links++; err != nil || links > 40 { // as many as Linux follows: path_resolution(7)
+			return filepath.Join(next, filepath.Join(todo...)), nil
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		todo = append(strings.Split(target, "/"), todo...)
+	}
+	if info, err := os.Lstat(at); err == nil && within(info, tree) {
+		return "", inTree(path, at)
+	}
+	return at, nil
+}
+
+func within(dir, tree fs.FileInfo) bool { return tree != nil && os.SameFile(dir, tree) }
+
+func inTree(path, tree string) *Refused {
+	return &Refused{path, "it lies in the working tree " + tree + ", where whoever proposes a change says what it is"}
+}
+
+// trusted reports whether a file is root's or ours.
+func trusted(info fs.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (s.Uid == 0 || int(s.Uid) == os.Geteuid())
+}
