@@ -1,13 +1,18 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // The version of vals, which reads some 35 stores.
@@ -64,6 +69,83 @@ func TestExecPass(t *testing.T) {
 	if by := conform(t, env, nil, "victorgen-source-pass"); len(by["ok"]) < 15 {
 		t.Errorf("%v", by)
 	}
+
+	// What people type has no line break more than they typed, and what pass keeps of a
+	// file has one less.
+	for name, c := range map[string]struct{ flag, in, want string }{
+		"typed": {"--echo", "p4ss-typed\n", "p4ss-typed"}, "lines": {"--multiline", "a\n\nb\n\n", "a\n\nb\n"}, "raw": {"--multiline", "p4ss-raw", "p4ss-raw"},
+	} {
+		cmd := exec.Command("pass", "insert", c.flag, name)
+		cmd.Env, cmd.Stdin = append(os.Environ(), env...), strings.NewReader(c.in)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if got := speak(t, env, nil, "read", name, ""); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+
+	// One that is killed while it creates leaves no lock.
+	stuck := t.TempDir()
+	started := filepath.Join(stuck, "started")
+	if err := os.WriteFile(filepath.Join(stuck, "pass"), []byte("#!/bin/sh\n> "+started+"\nexec sleep 600\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	speak(t, append(slices.Clone(env), "PATH="+stuck+":"+os.Getenv("PATH")), func() bool { _, err := os.Stat(started); return err == nil }, "create", "key", "first")
+	if got := speak(t, env, nil, "create", "key", "second"); got != "second" {
+		t.Errorf("after one that was killed: %q", got)
+	}
+}
+
+// speak makes one request of the program for pass, and returns the value that it answers.
+// If it is told when to, it kills the program and all that it has started.
+func speak(t *testing.T, env []string, kill func() bool, method, name, value string) string {
+	t.Helper()
+	path, err := filepath.Abs("../docs/exec/victorgen-source-pass")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := map[string]any{"id": 1, "method": method, "refs": []map[string]string{{"input": "A", "name": name}}}
+	if value != "" {
+		request["value"] = []byte(value)
+	}
+	line, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Dir, cmd.Env, cmd.Stdin = "/", append(os.Environ(), env...), bytes.NewReader(append(line, '\n'))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if kill != nil {
+		for !kill() && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+		cmd.Wait()
+		return ""
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%s: %v\n%s", method, err, out.String())
+	}
+	_, answer, _ := strings.Cut(out.String(), "\n")
+	var response struct {
+		Answers []struct {
+			State string
+			Value []byte
+		}
+	}
+	if err := json.Unmarshal([]byte(answer), &response); err != nil || len(response.Answers) != 1 || response.Answers[0].State != "present" {
+		t.Fatalf("%v\n%s", err, answer)
+	}
+	return string(response.Answers[0].Value)
 }
 
 // testExecKubectl: the program for Secrets of a cluster does so, too.
