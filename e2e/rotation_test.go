@@ -27,29 +27,19 @@ type rotated struct {
 	dir       string
 }
 
-// keptFor is how long the key before counts: long enough for what is to happen in
-// that time, and short enough to wait for its end.
-const keptFor = "40s"
+// How long the key before counts: longer than any test takes, and over at once. The time
+// ends when the contract says so, however long the machine takes for what comes before.
+const (
+	forLong  = "24h"
+	forShort = "1s"
+)
 
 // newRotated writes the contract of the team, which delivers as it is told.
 func newRotated(t *testing.T, c *cluster, namespace, environment string) *rotated {
 	c.namespace(t, namespace)
 	r := &rotated{t, c, namespace, t.TempDir()}
 	for name, text := range map[string]string{
-		"cue.mod/module.cue": "module: \"test.example/rotation@v0\"\nlanguage: version: \"v0.15.0\"\n",
-		"contract.cue": `package tokens
-
-import "github.com/victor-ai/victorgen/schema"
-
-schema.#Environment
-
-inputs: JWT_SECRET: schema.#Generated & {generate: {kind: "bytes", keepPrevious: "` + keptFor + `"}}
-secrets: tokens: keys: {
-	"jwt": input: "JWT_SECRET"
-	"jwt-previous": {input: "JWT_SECRET", previous: true}
-	"all": template: "{{.JWT_SECRET}}{{with .JWT_SECRET.previous}},{{.}}{{end}}"
-}
-`,
+		"cue.mod/module.cue":     "module: \"test.example/rotation@v0\"\nlanguage: version: \"v0.15.0\"\n",
 		"envs/test/env.cue":      "package tokens\n\nenvironment: \"test\"\nnamespace: \"" + namespace + "\"\n" + environment,
 		"cert.pem":               string(c.certificate),
 		"k8s/kustomization.yaml": "resources: [api.yaml]\nnamespace: " + namespace + "\n",
@@ -74,7 +64,29 @@ spec:
 			t.Fatal(err)
 		}
 	}
+	r.keepFor(forLong)
 	return r
+}
+
+// keepFor writes the contract, by which the key before counts that long.
+func (r *rotated) keepFor(long string) {
+	r.Helper()
+	text := `package tokens
+
+import "github.com/victor-ai/victorgen/schema"
+
+schema.#Environment
+
+inputs: JWT_SECRET: schema.#Generated & {generate: {kind: "bytes", keepPrevious: "` + long + `"}}
+secrets: tokens: keys: {
+	"jwt": input: "JWT_SECRET"
+	"jwt-previous": {input: "JWT_SECRET", previous: true}
+	"all": template: "{{.JWT_SECRET}}{{with .JWT_SECRET.previous}},{{.}}{{end}}"
+}
+`
+	if err := os.WriteFile(filepath.Join(r.dir, "contract.cue"), []byte(text), 0o644); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // run runs a verb for the environment, and returns what it said.
@@ -127,9 +139,10 @@ func (r *rotated) verifies(message string, mac []byte) bool {
 	return single
 }
 
-// over waits until a build would drop the key before.
+// over has the time of the key before end, and waits until a build would drop it.
 func (r *rotated) over() {
 	r.Helper()
+	r.keepFor(forShort)
 	await(r, "the end of the overlap", func() error {
 		out, errs, code := victorgen(r, r.dir, nil, "build", "envs/test", "--check")
 		if code != 1 || !strings.Contains(errs, "a build drops the previous value of JWT_SECRET, whose time is over") {
@@ -222,6 +235,7 @@ delivery: {kind: "external", refreshPolicy: "OnChange"}
 	}
 
 	// Rotated twice within the time, the operator fetches both times.
+	r.keepFor(forLong)
 	r.run("rotate", "JWT_SECRET")
 	r.deploy(3)
 	second := r.token("of the second key")
