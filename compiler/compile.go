@@ -54,6 +54,8 @@ type Options struct {
 	// Module is what CUE sees in the place of the module on disk, whose directory need
 	// not be there; nil is that on disk.
 	Module *Module
+
+	loader bool // a test's: everything is loaded by CUE's loader, the schema too
 }
 
 // Module is a module in memory.

@@ -263,16 +263,17 @@ func ModuleRoot(dir string) (string, bool) {
 // touches the network.
 func (c *compilation) loadInstance() *build.Instance {
 	m := c.module
-	moduleFile := m.files["cue.mod/module.cue"].content
-	if known := c.options.Shared.schemaFor(moduleFile); known != nil {
-		if inst := m.instance(true); inst.Err == nil && replaceStubs(inst, known, map[*build.Instance]bool{}) {
+	if _, version := m.plainModule(); version != "" && !c.options.loader {
+		if inst := m.plainInstance(); inst != nil {
+			return inst
+		}
+		m.sources = nil
+		if inst := m.instance(true); inst.Err == nil && replaceStubs(inst, knownSchema(version), map[*build.Instance]bool{}) {
 			return inst
 		}
 		m.sources = nil
 	}
-	inst := m.instance(false)
-	c.options.Shared.keepSchema(moduleFile, inst)
-	return inst
+	return m.instance(false)
 }
 
 // instance loads it, with stubs in the place of the schema or without.
@@ -331,7 +332,9 @@ func (m *module) parse(name string, src any, cfg parser.Config) (*ast.File, erro
 		return f, err
 	}
 	source, ours := len(m.sources), schema.Contains(name) // of which nobody is told where
-	m.sources = append(m.sources, name)
+	if !ours {
+		m.sources = append(m.sources, name)
+	}
 	isForbidden := func(d ast.Decl) bool {
 		a, ok := d.(*ast.Attribute)
 		return ok && forbidden[a.Name()] != ""

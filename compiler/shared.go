@@ -13,21 +13,18 @@ import (
 
 // Shared is what the compilations of a run have in common, as far as it does not
 // depend on the environment: the files of contracts as they were when they were first
-// read, the schema as CUE has parsed it, and what has been tried of it. It grows with
+// read, and what has been tried of them. It grows with
 // the contracts and not with the environments. A nil one shares nothing.
 type Shared struct {
-	mu      sync.Mutex
-	modules map[string]*sharedModule
-	// schemas are the schema and its kit, by import path, for modules of the same
-	// module.cue, for that says which language they are in. Nobody changes them any more.
-	schemas  map[string]map[string]*build.Instance
+	mu       sync.Mutex
+	modules  map[string]*sharedModule
 	patterns sync.Map // compiled, by their text
 	good     sync.Map // what [compilation.checkGenerate] has found to be so
 }
 
 // NewShared returns what a run has in common before it has compiled anything.
 func NewShared() *Shared {
-	return &Shared{modules: map[string]*sharedModule{}, schemas: map[string]map[string]*build.Instance{}}
+	return &Shared{modules: map[string]*sharedModule{}}
 }
 
 // sharedModule is what is shared of one module.
@@ -71,44 +68,6 @@ func (s *Shared) module(dir string) *sharedModule {
 		s.modules[dir] = &sharedModule{files: map[string]*file{}, lists: map[string][]string{}, strange: sync.OnceValue(func() []Strange { return StrangeSchema(dir) })}
 	}
 	return s.modules[dir]
-}
-
-// schemaFor returns the schema for modules of such a module.cue; nil if it is not
-// parsed yet.
-func (s *Shared) schemaFor(moduleFile []byte) map[string]*build.Instance {
-	if s == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.schemas[string(moduleFile)]
-}
-
-// keepSchema keeps what inst imports of the schema, if that is more than there is.
-func (s *Shared) keepSchema(moduleFile []byte, inst *build.Instance) {
-	if s == nil || inst.Err != nil {
-		return
-	}
-	found := map[string]*build.Instance{}
-	var look func(*build.Instance, map[*build.Instance]bool)
-	look = func(in *build.Instance, seen map[*build.Instance]bool) {
-		for _, i := range in.Imports {
-			if seen[i] {
-				continue
-			}
-			seen[i] = true
-			if ofSchema(i) {
-				found[i.ImportPath] = i
-			}
-			look(i, seen)
-		}
-	}
-	look(inst, map[*build.Instance]bool{})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(found) > len(s.schemas[string(moduleFile)]) {
-		s.schemas[string(moduleFile)] = found
-	}
 }
 
 // ofSchema reports whether all of a package is in the directory of the schema.

@@ -1,0 +1,198 @@
+package compiler
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+	cuemodule "cuelang.org/go/mod/module"
+
+	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/schema"
+)
+
+// Almost every environment is plain: a module.cue with a name and a version of the
+// language, files of one package that are CUE, and imports of the schema and of CUE's
+// own packages. What CUE's loader makes of such a one is put together here, at a
+// tenth of what the loader takes. Of anything else, and of all that is wrong, CUE's
+// loader says what it is.
+
+// plainVersion matches the versions of the language that a plain module may name.
+var plainVersion = lazy.MustCompile(`^v0\.([1-9][0-9]?)\.(0|[1-9][0-9]{0,2})$`)
+
+// firstVersion is the version of the language from which on module.cue has the form of
+// today.
+const firstVersion = "v0.9.0"
+
+// plainModule returns the module's name, with its major version, and the version of
+// the language, of a module.cue that says nothing else; two empty ones of another.
+func (m *module) plainModule() (name, version string) {
+	f := m.files["cue.mod/module.cue"]
+	if f == nil || f.syntax == nil || !isPlain(f.content) {
+		return "", ""
+	}
+	text := func(d ast.Decl, label string) string {
+		field, ok := d.(*ast.Field)
+		if !ok || len(field.Attrs) > 0 || field.Constraint != token.ILLEGAL || field.Alias != nil {
+			return ""
+		}
+		if id, ok := field.Label.(*ast.Ident); !ok || id.Name != label {
+			return ""
+		}
+		lit, ok := field.Value.(*ast.BasicLit)
+		if !ok || lit.Kind != token.STRING {
+			return ""
+		}
+		s, _ := strconv.Unquote(lit.Value)
+		return s
+	}
+	if decls := f.syntax.Decls; len(decls) == 2 {
+		name = text(decls[0], "module")
+		if field, ok := decls[1].(*ast.Field); ok && len(field.Attrs) == 0 && field.Constraint == token.ILLEGAL && field.Alias == nil {
+			id, ok := field.Label.(*ast.Ident)
+			if body, is := field.Value.(*ast.StructLit); ok && is && id.Name == "language" && len(body.Elts) == 1 {
+				version = text(body.Elts[0], "version")
+			}
+		}
+	}
+	if !strings.Contains(name, "@") {
+		name += "@v0"
+	}
+	base, _, _ := strings.Cut(name, "@")
+	number := func(v string) int { // by which versions sort
+		n := plainVersion.FindStringSubmatch(v)
+		if n == nil {
+			return 0
+		}
+		minor, _ := strconv.Atoi(n[1])
+		patch, _ := strconv.Atoi(n[2])
+		return minor*1000 + patch
+	}
+	if v := number(version); v < number(firstVersion) || v > number(cue.LanguageVersion()) ||
+		cuemodule.CheckPath(name) != nil || strings.HasPrefix(schema.ImportPath+"/", base+"/") {
+		return "", ""
+	}
+	return name, version
+}
+
+// isPlain reports whether content is text as it stands.
+func isPlain(content []byte) bool {
+	return utf8.Valid(content) && !bytes.HasPrefix(content, []byte("\ufeff"))
+}
+
+// plainInstance returns what CUE's loader would make of the environment; nil if it is
+// not plain.
+func (m *module) plainInstance() *build.Instance {
+	name, version := m.plainModule()
+	if name == "" || slices.Contains(m.env, "cue.mod") {
+		return nil
+	}
+	env := path.Join(append([]string{"."}, m.env...)...)
+	pkg := ""
+	var files []string
+	for rel, f := range m.files {
+		dir := path.Dir(rel)
+		switch {
+		case f.schema, rel == "cue.mod/module.cue":
+			continue
+		case dir != "." && dir != env && !strings.HasPrefix(env, dir+"/"), // which somebody imports
+			f.err != nil || f.bad != nil || !isPlain(f.content),
+			strings.HasSuffix(rel, "_test.cue"), strings.HasSuffix(rel, "_tool.cue"):
+			return nil
+		case dir == env:
+			if p := f.syntax.PackageName(); p == "" || p == "_" || pkg != "" && p != pkg {
+				return nil
+			} else {
+				pkg = p
+			}
+		}
+		files = append(files, rel)
+	}
+	if pkg == "" {
+		return nil
+	}
+	// Those of directories above come first.
+	slices.SortFunc(files, func(a, b string) int {
+		return cmp.Or(cmp.Compare(strings.Count(a, "/"), strings.Count(b, "/")), cmp.Compare(m.virtual(a), m.virtual(b)))
+	})
+	inst := build.NewContext().NewInstance(path.Join(append([]string{m.mount}, m.as...)...), importNothing)
+	inst.Root, inst.Module, inst.DisplayPath = m.mount, name, "."
+	known := knownSchema(version)
+	for _, rel := range files {
+		f := m.files[rel]
+		if f.syntax.PackageName() != pkg {
+			continue
+		}
+		for spec := range f.syntax.ImportSpecs() {
+			p, err := strconv.Unquote(spec.Path.Value)
+			first, _, _ := strings.Cut(p, "/")
+			switch own := known[p]; {
+			case err != nil || p == "" || strings.ContainsAny(p, ":@"):
+				return nil
+			case own != nil && !slices.Contains(inst.Imports, own):
+				inst.Imports = append(inst.Imports, own)
+			case own == nil && strings.Contains(first, "."):
+				return nil
+			}
+		}
+		syntax, err := m.parse(filepath.Join(m.dir, filepath.FromSlash(rel)), f.content, parser.NewConfig(parser.ParseComments, parser.Version(version)))
+		if err != nil || inst.AddSyntax(syntax) != nil {
+			return nil
+		}
+	}
+	imported := ast.ParseImportPath(name)
+	if len(m.as) > 0 {
+		imported.Path += "/" + path.Join(m.as...)
+	}
+	imported.Qualifier = pkg
+	inst.ImportPath = imported.String()
+	if inst.Complete() != nil || inst.Err != nil || inst.ResolutionErr != nil {
+		return nil
+	}
+	return inst
+}
+
+func importNothing(token.Pos, string) *build.Instance { return nil }
+
+// schemas are what knownSchema has parsed, by the version of the language.
+var schemas sync.Map
+
+// knownSchema returns the schema and its kit, by import path, as CUE's loader would
+// load them for a module in a version of the language. Nobody changes them any more.
+func knownSchema(version string) map[string]*build.Instance {
+	once, _ := schemas.LoadOrStore(version, sync.OnceValue(func() map[string]*build.Instance {
+		all := map[string]*build.Instance{}
+		bc := build.NewContext()
+		files := schema.Files()
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			p := path.Join(schema.ImportPath, path.Dir(name))
+			if all[p] == nil {
+				all[p] = bc.NewInstance("/"+path.Join(schema.Dir, path.Dir(name)), importNothing)
+				all[p].ImportPath, all[p].CanonicalID, all[p].DisplayPath = p, p, p
+			}
+			f, err := new(module).parse("/"+path.Join(schema.Dir, name), files[name], parser.NewConfig(parser.ParseComments, parser.Version(version)))
+			if err == nil && all[p].AddSyntax(f) == nil {
+				continue
+			}
+			panic(fmt.Sprintf("the schema is embedded, and is no CUE: %v", err))
+		}
+		for _, inst := range all {
+			inst.Complete()
+		}
+		return all
+	}))
+	return once.(func() map[string]*build.Instance)()
+}
