@@ -309,18 +309,18 @@ const views = {
 				tile(due.filter(d => urgency(d.t) === "soon").length, "due in 30 days", "calendar", "warn"),
 				tile(distinct.filter(f => f.severity === "error").length, "errors", "findings", "bad"),
 				tile(distinct.filter(f => f.severity !== "error").length, "warnings", "findings", "warn")));
-			const t = table("All environments", ["Environment", "Namespace", "Delivery", "Values from", "Inputs", "Secrets", "Workloads", "Oldest value", "Next due", "Findings"], {class: "wide"});
+			const t = table("All environments", ["Environment", "Delivery", "Values from", "Inputs", "Secrets", "Workloads", "Oldest value", "Next due", "Findings"], {class: "wide"});
 			const kinds = list => [...new Set(list)].join(", ");
 			const found = es.filter(e => matches(text(e.label, e.namespace, e.directory, e.sources.map(s => [s.kind, s.place]))));
 			fill(t.body, found, e => {
 				const errors = e.findings.filter(f => f.severity === "error").length, warnings = e.findings.length - errors;
 				const counts = h("td", null, errors ? [badge("error", plural(errors, "error")), " "] : "", warnings ? badge("warning", plural(warnings, "warning")) : "", !errors && !warnings ? badge("ok", "none") : "");
-				const name = h("th", {scope: "row"}, e.known ? link(["map", e.label], e.label) : e.label, h("small", null, e.directory));
-				if (!e.known) return h("tr", null, name, h("td", {colspan: 8}, "Nothing is known of it before its errors are mended."), counts);
+				const name = h("th", {scope: "row"}, e.known ? link(["map", e.label], e.label) : e.label, h("small", null, e.directory), e.namespace && e.namespace !== e.environment ? h("small", null, `namespace ${e.namespace}`) : "");
+				if (!e.known) return h("tr", null, name, h("td", {colspan: 7}, "Nothing is known of it before its errors are mended."), counts);
 				const next = e.dates.find(d => d.kind !== "rotation begins"), t = next && Date.parse(next.at);
 				const changes = e.inputs.filter(i => i.changed && i.class !== "setting").map(i => Date.parse(i.changed));
 				const by = c => e.inputs.filter(i => i.class === c).length;
-				return h("tr", null, name, h("td", null, e.namespace),
+				return h("tr", null, name,
 					h("td", null, kinds(e.secrets.map(s => s.delivery)), e.cluster ? h("small", null, "in " + e.cluster) : "", e.built ? "" : h("small", null, "not built yet")),
 					h("td", null, kinds(e.sources.filter(s => e.inputs.some(i => i.source === s.name)).map(s => s.kind))),
 					h("td", null, String(e.inputs.length), h("small", null, ["required", "optional", "generated", "setting"].filter(by).map(c => `${by(c)} ${c}`).join(", "))),
@@ -369,14 +369,15 @@ const views = {
 					const s = sourceOf(e, i), d = due(e, i), u = d && urgency(d);
 					const age = i.changed ? span(made - Date.parse(i.changed)) : "";
 					const whole = [i.class, stateWords[i.state], s && `from ${s.kind}`, age && `${age} old`, d && `${dueOf(e).get(i.name).kind} ${away(d)}`].filter(Boolean).join(", ");
+					const name = `${r.name} in ${e.label}: `;
 					return h(`td.state.${i.state}${is(e, i) ? "" : ".dim"}`, null, link(["map", e.label, "input", i.name], compact
-						? [h(`span.glyph.${i.state}`, {"aria-hidden": true}, glyphs[i.state]), h("span.letter", {"aria-hidden": true}, i.class[0].toUpperCase()), u && u !== "later" ? h(`span.dot.${u}`) : ""]
-						: [h("span.line", null, h(`span.glyph.${i.state}`, {"aria-hidden": true}, glyphs[i.state]), h("b", null, stateWords[i.state]), age ? h("span.age", null, age) : ""),
+						? [h("span.hidden", null, name + whole), h(`span.glyph.${i.state}`, {"aria-hidden": true}, glyphs[i.state]), h("span.letter", {"aria-hidden": true}, i.class[0].toUpperCase()), u && u !== "later" ? h(`span.dot.${u}`) : ""]
+						: [h("span.hidden", null, name), h("span.line", null, h(`span.glyph.${i.state}`, {"aria-hidden": true}, glyphs[i.state]), h("b", null, stateWords[i.state]), age ? h("span.age", null, age) : ""),
 							h("small", null, i.class, s ? ` \u00b7 ${s.kind}` : ""), u && u !== "later" ? badge(u, `${dueOf(e).get(i.name).kind} ${away(d)}`) : ""],
-						{tabindex: "-1", "aria-label": `${r.name} in ${e.label}: ${whole}`, title: compact ? `${r.name} in ${e.label}: ${whole}` : null}));
+						{tabindex: "-1", title: compact ? name + whole : null}));
 				})), compact ? 40 : 60);
 			roving(t.table);
-			into.append(h("p.legend", null, Object.entries(stateWords).map(([k, w]) => [h(`span.glyph.${k}`, {"aria-hidden": true}, glyphs[k]), ` ${w} `]), compact ? "R required, O optional, G generated, S setting. " : "", "Arrow keys go from cell to cell, and Enter follows one on the map."), t.wrap);
+			into.append(h("p.legend", null, Object.entries(stateWords).map(([k, w]) => [h(`span.glyph.${k}`, {"aria-hidden": true}, glyphs[k]), ` ${w} `]), compact ? "R required, O optional, G generated, S setting. " : "", h("span.hint", null, "Arrow keys go from cell to cell, and Enter follows one on the map.")), t.wrap);
 		},
 	},
 
@@ -489,7 +490,7 @@ const views = {
 				matches(text(f.code, f.severity, f.message, f.hint, (f.positions || []).map(p => p.file), f.envs.length < 20 ? f.envs.map(e => e.label) : "")));
 			status(`${found.length} of ${plural(findings.length, "finding")}`);
 			if (!found.length) { into.append(nothing(findings.length ? "No finding is like that." : "Nothing is wrong.")); return; }
-			const t = table("Findings", ["Severity", "Code", "What is wrong, and what to do", "Where", "Environments"]);
+			const t = table("All findings", ["Severity", "Code", "What is wrong, and what to do", "Where", "Environments"]);
 			fill(t.body, found, f => h("tr", null, h("td", null, badge(f.severity)), h("td", null, h("code", null, f.code)),
 				h("td.what", null, f.message, f.hint ? h("p.fix", null, f.hint) : "", report.codes[f.code] ? h("details", null, h("summary", null, `About ${f.code}`), h("p", null, report.codes[f.code])) : ""),
 				h("td", null, (f.positions || []).map(p => h("div", null, h("code", null, `${p.file}:${p.line}`)))),
@@ -732,7 +733,10 @@ function render(name, rest) {
 function show(focus) {
 	const [name, rest] = route();
 	unfinished = [];
-	for (const [n, s] of Object.entries(sections)) s.hidden = n !== name;
+	for (const [n, s] of Object.entries(sections)) {
+		s.hidden = n !== name;
+		if (s.hidden) s.lastElementChild.replaceChildren();
+	}
 	for (const a of $("views").children) {
 		if (a.dataset.view === name) a.setAttribute("aria-current", "page");
 		else a.removeAttribute("aria-current");
