@@ -45,7 +45,7 @@ func Find(patterns ...string) ([]string, error) {
 		}
 		info, err := os.Stat(root)
 		if err != nil {
-			return nil, absent(pattern + ": no such environment")
+			return nil, absent(pattern + ": no such environment" + near(pattern, root))
 		}
 		if !info.IsDir() {
 			return nil, fmt.Errorf("%s is a file; name the directory of an environment, such as envs/production", pattern)
@@ -77,6 +77,30 @@ func Find(patterns ...string) ([]string, error) {
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs), nil
+}
+
+// near says which directory beside the one that is not there may be meant.
+func near(pattern, root string) string {
+	entries, err := os.ReadDir(filepath.Dir(root))
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		if info, err := os.Stat(filepath.Join(filepath.Dir(root), e.Name())); err == nil && info.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	pattern, deep := strings.CutSuffix(filepath.ToSlash(pattern), "/...")
+	name := plan.Nearest(path.Base(pattern), names)
+	if name == "" {
+		return ""
+	}
+	name = path.Dir(pattern) + "/" + name
+	if deep {
+		name += "/..."
+	}
+	return fmt.Sprintf("; did you mean %q?", strings.TrimPrefix(name, "./"))
 }
 
 // ErrAbsent is what an error of [Find] is if there is just no such environment.

@@ -27,7 +27,7 @@ func applyCommand() *cobra.Command {
 	o := &applyOptions{}
 	cmd := &cobra.Command{
 		Use:   "apply ENV...",
-		Short: "Write the Secrets of environments to a cluster, without a tree",
+		Short: "Write Secrets to a cluster, without a tree",
 		Long: `Apply resolves the inputs of each environment, makes the generated ones that are
 missing, and writes the Secrets themselves to the cluster of a kubeconfig, for
 teams without GitOps and for local clusters. How the contract delivers them
@@ -57,7 +57,7 @@ read; in that of the server, the API server says what it would refuse.`,
 			}
 			return environments(cmd, args)
 		},
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.skipValidation {
 				fmt.Fprintln(cmd.ErrOrStderr(), "VALIDATION IS SKIPPED: values that are placeholders, weak or against the contract are applied all the same")
@@ -80,7 +80,7 @@ read; in that of the server, the API server says what it would refuse.`,
 	f.BoolVar(&o.skipValidation, "skip-validation", false, "apply values that are placeholders, weak or against the contract, with a warning")
 	check(cmd, func() error {
 		if f.Changed("dry-run") && !slices.Contains(dryRuns, o.DryRun) {
-			return fmt.Errorf("--dry-run takes client or server, not %q", o.DryRun)
+			return notOne("--dry-run", "client or server", dryRuns, o.DryRun)
 		}
 		return nil
 	})

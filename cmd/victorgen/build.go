@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,7 +71,7 @@ fails leaves the old tree as it was.`,
   victorgen build envs/production --rule-tests rules.test.yaml
   promtool test rules rules.test.yaml`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.check && o.dryRun {
 				return usageError{errors.New("--check and --dry-run exclude each other")}
@@ -217,7 +216,7 @@ func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
 	}
 	fmt.Fprintf(w, "%s: %s %s (%s: %s sealed, %d kept%s, %d left out)\n", r.name(), verb, p.rel(r.Tree),
 		plural(secrets, "secret"), plural(counts[emit.Sealed], "key"), counts[emit.Kept], referenced, counts[emit.LeftOut])
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	tw := newTable(w)
 	defer tw.Flush()
 	for _, m := range r.Generated {
 		fmt.Fprintf(tw, "  generated\t%s\n", m)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,15 +26,10 @@ import (
 func certCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
-		Short: "Fetch the certificate that secrets are sealed for, or say what one is",
+		Short: "Fetch or inspect sealing certificates",
 		Example: `  victorgen cert fetch envs/production
   victorgen cert inspect envs/production`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("cert has no verb %q: it is fetch or inspect", args[0])}
-			}
-			return nil
-		},
+		Args: verbsAlone,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(certFetchCommand(), certInspectCommand())
@@ -70,7 +64,7 @@ else sees of the cluster.`,
   victorgen cert fetch envs/production --context prod-eu
   victorgen cert fetch ./envs/... --dry-run   # is there a newer one?`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
 			defer cancel()
@@ -135,10 +129,8 @@ asked. A FILE is shown by itself.`,
   victorgen cert inspect envs/production --context prod-eu   # is it the cluster's own?
   victorgen cert inspect ./envs/... -o json
   victorgen cert inspect sealing-cert.pem`,
-		Args: environments,
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveDefault
-		},
+		Args:              environments,
+		ValidArgsFunction: completeCertificates,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			now := time.Now()
 			asks := cmd.Flags().Changed("context") || cmd.Flags().Changed("kubeconfig")
@@ -351,7 +343,7 @@ func inspectText(w io.Writer, p *printer, r *result) {
 }
 
 func certificateText(w io.Writer, c certificateStory, withSealed bool) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	tw := newTable(w)
 	defer tw.Flush()
 	if c.NotAfter != nil {
 		fmt.Fprintf(tw, "  subject\t%s\n", cmp.Or(c.Subject, "none"))
@@ -433,7 +425,7 @@ func fetchText(w io.Writer, p *printer, r *result) {
 	}
 	for _, f := range r.Fetched {
 		fmt.Fprintf(w, "%s: %s %s\n", r.name(), f.State, p.rel(f.File))
-		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		tw := newTable(w)
 		fmt.Fprintf(tw, "  from\tService %s of cluster %s\n", f.Controller, f.Cluster)
 		is := "has"
 		if f.State != unchanged {

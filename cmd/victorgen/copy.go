@@ -32,7 +32,7 @@ func copyCommand() *cobra.Command {
 	o := &copyOptions{}
 	cmd := &cobra.Command{
 		Use:   "copy ENV --from SOURCE|KIND|ENV2 [INPUT...]",
-		Short: "Copy values from one source to another",
+		Short: "Copy values between sources or environments",
 		Long: `Copy reads inputs of an environment at one place and stores them where the contract
 says that they live: all that are there, or those that are named. It reads them back
 and compares before it says that they are copied.
@@ -203,7 +203,7 @@ func (o *copyOptions) place(cmd *cobra.Command, r *result, where string) (p *pla
 		for _, src := range r.plan.Sources {
 			known = append(known, src.Name)
 		}
-		r.Diagnostics.Errorf(plan.CodeNotSet, nil, plan.DidYouMean(where, append(known, plan.SourceKinds...), "the sources are "+plan.And(known)+"; the kinds are "+strings.Join(plan.SourceKinds, ", ")),
+		r.Diagnostics.Errorf(plan.CodeNotSet, nil, plan.DidYouMean(where, slices.Concat(known, plan.SourceKinds, environmentsBelow(where)), "the sources are "+plan.And(known)+"; the kinds are "+strings.Join(plan.SourceKinds, ", ")),
 			"%s is neither a source of the contract, nor a kind of source, nor an environment", where)
 		return nil, false
 	}

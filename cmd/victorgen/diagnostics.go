@@ -18,6 +18,7 @@ import (
 type printer struct {
 	w     *screen
 	color bool
+	width int // of the terminal; 0 if it is none
 	wd    string
 }
 
@@ -30,7 +31,7 @@ func newPrinter(w io.Writer) *printer {
 	if !ok {
 		s = newScreen(w)
 	}
-	return &printer{w: s, color: isTerminal(w) && os.Getenv("NO_COLOR") == "", wd: wd}
+	return &printer{w: s, color: s.colored(), width: widthOf(s), wd: wd}
 }
 
 // finding is a diagnostic and the environments that have it. Environments
@@ -141,7 +142,8 @@ func (p *printer) one(f finding, several bool) {
 	}
 	p.paint("1", where)
 	p.paint(tone, string(f.Severity)+" "+string(f.Code))
-	fmt.Fprintf(p.w, ": %s\n", inLine(f.Message+in))
+	begun := utf8.RuneCountInString(where + string(f.Severity) + " " + string(f.Code))
+	fmt.Fprintln(p.w, fold(": "+inLine(f.Message+in), begun, 4, p.width))
 	if len(f.Pos) > 0 && !f.Mask {
 		p.source(f.Pos[0], tone)
 	}
@@ -153,7 +155,7 @@ func (p *printer) one(f finding, several bool) {
 	if f.Hint != "" {
 		fmt.Fprint(p.w, "    ")
 		p.paint("36", "hint:")
-		fmt.Fprintf(p.w, " %s\n", inLine(f.Hint))
+		fmt.Fprintln(p.w, fold(" "+inLine(f.Hint), len("    hint:"), len("    hint: "), p.width))
 	}
 }
 

@@ -34,7 +34,7 @@ func diffCommand() *cobra.Command {
 	var exitCode bool
 	cmd := &cobra.Command{
 		Use:   "diff ENV...",
-		Short: "Say in words what a change does: whom it trusts first, then values",
+		Short: "Say in words what a change does",
 		Long: `Diff compares the contract and the tree of environments with those of a Git
 revision: what is committed in HEAD, or --from. A revision that ends in ... is the
 last commit that it has in common with HEAD. --from takes a directory, too, such as
@@ -65,7 +65,7 @@ the comment that it wrote before. -o github prints annotations.`,
   victorgen diff envs/production --from v1.4.0 --exit-code && echo 'nothing differs'
   victorgen diff envs/production --from ./before                # a directory`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			results, err := o.run(cmd, args)
 			if err != nil {

@@ -40,7 +40,7 @@ page, and let CI look whether it is up to date.`,
   victorgen docs ./envs/... --output SECRETS.md
   victorgen docs ./envs/... --output SECRETS.md && git diff --exit-code SECRETS.md   # in CI`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, patterns []string) error {
 			dirs, err := compiler.Find(patterns...)
 			if err != nil {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +25,7 @@ func explainCommand() *cobra.Command {
 	var workloads workloadOptions
 	cmd := &cobra.Command{
 		Use:   "explain ENV [INPUT|SECRET...] | --permissions ENV | CODE",
-		Short: "Say where a value comes from and all places it goes to",
+		Short: "Say where a value comes from and goes to, or what a code means",
 		Long: `Explain tells of an input where it is declared, where its value comes from, what
 the value must be, and all keys of all secrets that are made from it; of a
 secret, what each of its keys is made from. Without a name it lists all inputs;
@@ -121,31 +120,6 @@ func explainPermissions(w io.Writer, p *plan.Plan, format string) error {
 	return nil
 }
 
-// completeExplain completes a code or an environment, then the names in it.
-func completeExplain(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-	var names []string
-	switch {
-	case len(args) == 0 && strings.HasPrefix(word, "VG"):
-		for _, c := range plan.Codes() {
-			names = append(names, string(c))
-		}
-	case len(args) == 0:
-		return nil, cobra.ShellCompDirectiveFilterDirs
-	default:
-		p, _ := compiler.Compile(args[0], compiler.Options{})
-		if p == nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		for _, in := range p.Inputs {
-			names = append(names, in.Name+"\t"+in.Description)
-		}
-		for _, s := range p.Secrets {
-			names = append(names, s.Name+"\tsecret")
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
 func explainCodes(w io.Writer, codes []string, format string) error {
 	type explanation struct {
 		Code string `json:"code"`
@@ -155,7 +129,11 @@ func explainCodes(w io.Writer, codes []string, format string) error {
 	for _, arg := range codes {
 		text, ok := plan.Explain(plan.Code(arg))
 		if !ok {
-			return usageError{fmt.Errorf("there is no code %q; codes look like VG1205", arg)}
+			var all []string
+			for _, c := range plan.Codes() {
+				all = append(all, string(c))
+			}
+			return usageError{fmt.Errorf("there is no code %q; %s", arg, plan.DidYouMean(arg, all, "codes look like VG1205"))}
 		}
 		all = append(all, explanation{arg, text})
 	}
@@ -264,7 +242,7 @@ func explain(w io.Writer, pr *printer, r *result, used map[string]map[string][]w
 			Secrets     []secretStory `json:"secrets,omitempty"`
 		}{1, p.Environment, inputs, secrets})
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	tw := newTable(w)
 	defer tw.Flush()
 	if all {
 		fmt.Fprintln(tw, "INPUT\tCLASS\tFROM\tGOES TO")

@@ -33,7 +33,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-const gallery = "../../examples/gallery"
+const galleryDir = "../../examples/gallery"
 
 // galleryApps are the environments of the gallery. e2e checks their values with
 // programs of others; here they are checked with what Go has.
@@ -89,12 +89,12 @@ func copyGallery(t testing.TB) string {
 		t.Fatal(err)
 	}
 	for _, pattern := range []string{"*.cue", "*.pem", "cue.mod/*.cue", "envs/*/*.cue", "k8s/*/*.yaml"} {
-		files, err := filepath.Glob(filepath.Join(gallery, pattern))
+		files, err := filepath.Glob(filepath.Join(galleryDir, pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no %s in the gallery", pattern)
 		}
 		for _, file := range files {
-			rel, err := filepath.Rel(gallery, file)
+			rel, err := filepath.Rel(galleryDir, file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +125,7 @@ func copyGallery(t testing.TB) string {
 // values; builds it again, which changes nothing; and rotates parents, of which
 // all that is made becomes new, and nothing else.
 func TestGallery(t *testing.T) {
-	dirs, err := os.ReadDir(filepath.Join(gallery, "envs"))
+	dirs, err := os.ReadDir(filepath.Join(galleryDir, "envs"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +402,7 @@ func TestGalleryChangedByHand(t *testing.T) {
 
 // TestGalleryReadme runs the commands of the gallery's README.
 func TestGalleryReadme(t *testing.T) {
-	all := blocks(t, gallery+"/README.md", "sh")
+	all := blocks(t, galleryDir+"/README.md", "sh")
 	if len(all) != 1 {
 		t.Fatalf("the README has %d sh blocks", len(all))
 	}

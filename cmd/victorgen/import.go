@@ -40,17 +40,12 @@ type importOptions struct {
 func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import",
-		Short: "Write the contract of what is there, store its values, and prove that nothing changes",
+		Short: "Write a contract from what you have, and prove that nothing changes",
 		Long: `Import reads what an application has now, writes the contract that a person would
 have written, puts the values into their source, and proves that both together
 make what was read, byte for byte. It writes over nothing that is there without
 --force, and what was interrupted is taken up again by the same command.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("import takes env, manifests or cluster, not %q", args[0])}
-			}
-			return nil
-		},
+		Args: verbsAlone,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(importEnvCommand(), importManifestsCommand(), importClusterCommand())
@@ -270,7 +265,7 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	namespaceFlag(cmd, &o.namespace)
 	f.Lookup("namespace").Usage = "namespace of the environment; by default that of most Secrets, or the name of the application"
 	f.StringVar(&o.source, "source", "", "where the values go: a source of the contract by its name, or KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
-	cmd.RegisterFlagCompletionFunc("into", completeDirs)
+	cmd.RegisterFlagCompletionFunc("into", completeEnvironment)
 	cmd.RegisterFlagCompletionFunc("source", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return append(sourceNames(o.into), plan.SourceKinds...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	})
@@ -466,7 +461,7 @@ func startModule(cmd *cobra.Command, module string, existing bool, kind string) 
 				module = rel
 			}
 		}
-		return initModule(cmd, module, false)
+		return initModule(cmd, module, initOptions{})
 	}
 	if kind != "" && kind != plan.Env && kind != plan.Files {
 		return nil

@@ -13,10 +13,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/examples/gallery"
 	"github.com/victor-ai/victorgen/internal/git"
 	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/internal/safefile"
@@ -29,9 +32,10 @@ import (
 var start embed.FS
 
 func initCommand() *cobra.Command {
+	var o initOptions
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
-		Short: "Start a new module, or renew the schema of one",
+		Short: "Start a new module, or renew its schema",
 		Long: `Init writes a CUE module that works: a contract, one environment, the schema for
 editors and cue vet, a policy to start from, a .gitignore that keeps .secrets.* out
 of Git, a configuration for pre-commit, and what gitleaks and detect-secrets need so
@@ -41,18 +45,52 @@ directory.
 Files that exist are left alone, but for the schema, which is renewed, and
 .gitignore, to which missing lines are added; what to add to an allow-list that
 exists, it says. Files in cue.mod that CUE would
-take for a part of the schema are removed.`,
-		Example: "  victorgen init\n  victorgen init deploy/secrets",
-		Args:    argsOf(cobra.MaximumNArgs(1)),
+take for a part of the schema are removed.
+
+With --from gallery/NAME the contract is that of an application of the gallery, such
+as gallery/supabase. With --demo-certificate there is a certificate to seal for, so
+that a build needs no cluster. No cluster can open what is sealed for it: vet and
+build warn of it until cert fetch has replaced it.`,
+		Example: `  victorgen init
+  victorgen init deploy/secrets
+  victorgen init shop --demo-certificate
+  victorgen init supabase --from gallery/supabase`,
+		Args:              argsOf(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return initModule(cmd, dir, true)
+			o.contract = true
+			return initModule(cmd, dir, o)
 		},
 	}
+	cmd.Flags().StringVar(&o.from, "from", "", "start from the contract of an application: gallery/NAME, and NAME is one of "+strings.Join(gallery.Names(), ", "))
+	cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(fromGallery(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().BoolVar(&o.demo, "demo-certificate", false, "write a certificate for trying, so that a build needs no cluster")
+	check(cmd, func() error {
+		if o.from != "" && !slices.Contains(fromGallery(), o.from) {
+			return notOne("--from", "one of "+strings.Join(fromGallery(), ", "), fromGallery(), o.from)
+		}
+		return nil
+	})
 	return cmd
+}
+
+// initOptions are how a module begins.
+type initOptions struct {
+	contract bool   // with a contract and an environment
+	from     string // gallery/NAME
+	demo     bool   // with a certificate for trying
+}
+
+// fromGallery are what init --from takes.
+func fromGallery() (names []string) {
+	for _, name := range gallery.Names() {
+		names = append(names, "gallery/"+name)
+	}
+	return names
 }
 
 var notName = lazy.MustCompile(`[^a-z0-9]+`)
@@ -62,9 +100,8 @@ func appOf(dir string) string {
 	return cmp.Or(strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(dir)), ""), "0123456789"), "app")
 }
 
-// initModule starts a module in dir; contract says whether with a contract and an
-// environment to begin with.
-func initModule(cmd *cobra.Command, dir string, contract bool) error {
+// initModule starts a module in dir.
+func initModule(cmd *cobra.Command, dir string, o initOptions) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -76,7 +113,10 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 
 	_, err = os.Stat(filepath.Join(abs, "cue.mod", "module.cue"))
 	existing := err == nil // a module that has its own contract somewhere
-	var lacking []string   // what files lack that are left alone
+	if existing && (o.from != "" || o.demo) {
+		return usageError{fmt.Errorf("%s is a module already; --from and --demo-certificate are for new ones", dir)}
+	}
+	var lacking []string // what files lack that are left alone
 	last := func() error { return nil }
 	err = fs.WalkDir(start, "start", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -102,7 +142,12 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 		case "module.cue":
 			name = "cue.mod/module.cue"
 		}
-		if existing && strings.HasSuffix(name, ".cue") || !contract && (name == "contract.cue" || strings.HasPrefix(name, "envs/")) {
+		if name == "contract.cue" && o.from != "" {
+			if content, err = gallery.Contract(strings.TrimPrefix(o.from, "gallery/"), app); err != nil {
+				return err
+			}
+		}
+		if existing && strings.HasSuffix(name, ".cue") || !o.contract && (name == "contract.cue" || strings.HasPrefix(name, "envs/")) {
 			return nil
 		}
 		if name == "cue.mod/module.cue" { // it is what makes a module: if this is interrupted, it begins anew
@@ -143,6 +188,15 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 		}
 		say(what, file)
 	}
+	if o.demo {
+		pem, err := sealing.Demo(time.Now())
+		if err != nil {
+			return err
+		}
+		if err := createFile(abs, "envs/dev/sealing-cert.pem", pem, say); err != nil {
+			return err
+		}
+	}
 	if err := last(); err != nil {
 		return err
 	}
@@ -155,9 +209,13 @@ func initModule(cmd *cobra.Command, dir string, contract bool) error {
 				"move .pre-commit-config.yaml, .gitleaks.toml and .detect-secrets.baseline there, or add them to those that are there\n")
 		}
 	}
-	if !existing && contract {
-		fmt.Fprintf(cmd.ErrOrStderr(), "next: fetch the cluster's certificate, then build:\n"+
-			"  cd %s\n  victorgen cert fetch envs/dev\n  victorgen vet ./envs/...\n  victorgen build envs/dev\n", dir)
+	if !existing && o.contract {
+		next := []string{"cd " + dir, "victorgen cert fetch envs/dev", "victorgen vet ./envs/...", "victorgen build envs/dev"}
+		title := "fetch the cluster's certificate, then build"
+		if o.demo {
+			next, title = slices.Delete(next, 1, 2), "build; no cluster can open what is sealed for the demo certificate, so victorgen cert fetch envs/dev comes before the first commit"
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "next: %s:\n  %s\n", title, strings.Join(next, "\n  "))
 	}
 	return nil
 }

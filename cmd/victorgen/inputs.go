@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,9 +45,9 @@ func partly(p *plan.Plan, in plan.Input) (why, hint string) {
 // completeInputs completes an environment, and then those of its inputs that a verb
 // takes.
 func completeInputs(takes func(*plan.Plan, plan.Input) bool) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 0 {
-			return nil, cobra.ShellCompDirectiveFilterDirs
+			return completeEnvironment(cmd, args, word)
 		}
 		p, _ := compiler.Compile(args[0], compiler.Options{})
 		if p == nil {
@@ -54,7 +55,7 @@ func completeInputs(takes func(*plan.Plan, plan.Input) bool) func(*cobra.Command
 		}
 		var names []string
 		for _, in := range p.Inputs {
-			if !slices.Contains(args[1:], in.Name) && in.PreviousOf() == "" && takes(p, in) {
+			if !slices.Contains(args[1:], in.Name) && in.PreviousOf() == "" && takes(p, in) && strings.HasPrefix(in.Name, word) {
 				names = append(names, in.Name+"\t"+in.Description)
 			}
 		}

@@ -30,7 +30,7 @@ func listCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "list ENV...",
-		Short: "List environments, or those that a change can concern",
+		Short: "List environments, or those that a change concerns",
 		Long: `List prints environments, a line each: the name and the directory.
 
 With --changed-since it prints those alone that differ from what they were in a
@@ -48,7 +48,7 @@ Argo Workflows, so that many machines can build a fleet:
   victorgen list ./envs/... --changed-since origin/main
   victorgen list ./envs/... --changed-since origin/main... -o json`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("changed-since") {
 				dirs, err := compiler.Find(args...)

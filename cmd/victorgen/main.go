@@ -116,6 +116,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
+	mode := root.PersistentFlags().Lookup("color").Value.(*colorMode)
+	out.color, errs.color = mode, mode
 	code := execute(ctx, root, errs)
 	if err := out.close(); err != nil {
 		// Who closes a pipe, as head does, has seen enough and need not be told.
@@ -179,18 +181,23 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed,
 		Version:       vg.Version().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown verb %q", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          verbsAlone,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(noFlag)
+	root.SetHelpCommand(helpCommand())
+	root.PersistentFlags().Var(&colorMode{"auto"}, "color", "color of messages: auto, always or never; auto is on a terminal where NO_COLOR is not set")
+	root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colorModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(applyCommand(), buildCommand(), certCommand(), copyCommand(), diffCommand(), docsCommand(), explainCommand(), generateCommand(), importCommand(), initCommand(), listCommand(), recoverCommand(), reportCommand(), rotateCommand(), scanCommand(), setCommand(), sourceCommand(), templateCommand(),
 		verifyCommand(), versionCommand(), vetCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = verbsAlone, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+	groupVerbs(root)
 	return root
 }
 
@@ -222,7 +229,7 @@ func outputFlag(cmd *cobra.Command, format *string, more ...string) {
 	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	check(cmd, func() error {
 		if !slices.Contains(formats, *format) {
-			return fmt.Errorf("-o takes %s, not %q", list, *format)
+			return notOne("-o", list, formats, *format)
 		}
 		return nil
 	})
@@ -246,7 +253,7 @@ func noFormat(cmd *cobra.Command, name string, value *string) {
 // ciFormats are those that a service for CI shows beside the lines of a contract.
 var ciFormats = []string{"sarif", "github", "gitlab"}
 
-// completeDirs completes the names of environments.
+// completeDirs completes directories.
 func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }

@@ -37,7 +37,7 @@ func recoverCommand() *cobra.Command {
 	o := &recoverOptions{}
 	cmd := &cobra.Command{
 		Use:   "recover ENV [INPUT...]",
-		Short: "Bring values that a source has lost back from the cluster",
+		Short: "Bring lost values back from the cluster",
 		Long: `Recover reads what the Secrets of an environment hold in the cluster, and writes
 to its source the inputs that the source does not have, or those that are named.
 It asks before it writes, and prints names and places, never a value.

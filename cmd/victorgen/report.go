@@ -52,7 +52,7 @@ same, unless nothing is known of any environment.`,
   victorgen report envs/production --html report.html --live --context prod-eu
   victorgen report ./envs/... --html - --values > report.html`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE:              o.run,
 	}
 	asksNoSource(cmd)

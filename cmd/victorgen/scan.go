@@ -25,7 +25,7 @@ func scanCommand() *cobra.Command {
 	o := &scanOptions{}
 	cmd := &cobra.Command{
 		Use:   "scan ENV... [-- PATH...]",
-		Short: "Find the values of environments in files, in what is staged and in commits",
+		Short: "Find real values in files and commits",
 		Long: `Scan reads the values of the secret inputs from the sources of the environments,
 and looks for them in files: as plain text, base64 (wherever in it they begin, with
 or without padding, in both alphabets), hex, URL-escaped and JSON-escaped, and the
@@ -58,10 +58,10 @@ file. --history searches the lines and messages that each commit of a range adds
 			return environments(cmd, nil)
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-			if cmd.ArgsLenAtDash() >= 0 {
+			if n := cmd.ArgsLenAtDash(); n >= 0 && n < len(args) { // cobra adds one dash at the end
 				return nil, cobra.ShellCompDirectiveDefault
 			}
-			return completeDirs(cmd, args, toComplete)
+			return completeEnvironments(cmd, args, toComplete)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
+	"text/tabwriter"
 	"unicode"
 	"unicode/utf8"
 
@@ -34,6 +36,7 @@ type screen struct {
 	hashes  int    // that the line ends in
 	partial []byte // the beginning of a character
 	err     error
+	color   *colorMode // nil is auto
 }
 
 func newScreen(w io.Writer) *screen { return &screen{w: w, blank: true} }
@@ -149,6 +152,88 @@ func raw(w io.Writer, text string) error {
 	}
 	_, err := io.WriteString(w, text)
 	return err
+}
+
+// colored reports whether what is written to s may have colours.
+func (s *screen) colored() bool {
+	if s.color != nil && s.color.mode != "auto" {
+		return s.color.mode == "always"
+	}
+	return isTerminal(s) && os.Getenv("NO_COLOR") == ""
+}
+
+// widthOf is the width of the terminal that w is, in characters, or 0.
+func widthOf(w io.Writer) int {
+	if s, ok := w.(*screen); ok {
+		w = s.w
+	}
+	if !isTerminal(w) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(w.(*os.File).Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// fold breaks text at spaces so that no line is wider than width, as far as words
+// allow. The first line begins at a column, and the others are indented. A width of less
+// than 40 is none that one can fold for.
+func fold(text string, column, indent, width int) string {
+	if width < 40 {
+		return text
+	}
+	var b strings.Builder
+	for i, word := range strings.Split(text, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+n > width && column > indent:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
+}
+
+// table aligns cells, which have tabs between them, in columns, and folds the last
+// column where the terminal ends. It is written by Flush.
+type table struct {
+	*tabwriter.Writer
+	w     io.Writer
+	lines bytes.Buffer
+}
+
+func newTable(w io.Writer) *table {
+	t := &table{w: w}
+	t.Writer = tabwriter.NewWriter(&t.lines, 0, 0, 2, ' ', 0)
+	return t
+}
+
+// Flush writes the table.
+func (t *table) Flush() error {
+	t.Writer.Flush()
+	width := widthOf(t.w)
+	for line := range strings.Lines(t.lines.String()) {
+		line := strings.TrimSuffix(line, "\n")
+		if width > 0 && utf8.RuneCountInString(line) > width {
+			last := strings.LastIndex(strings.TrimRight(line, " "), "  ") + 2 // where the last column begins
+			if column := utf8.RuneCountInString(line[:last]); column < width/2 {
+				line = line[:last] + fold(line[last:], column, column, width)
+			}
+		}
+		if _, err := io.WriteString(t.w, line+"\n"); err != nil {
+			return err
+		}
+	}
+	t.lines.Reset()
+	return nil
 }
 
 // isTerminal reports whether somebody looks at what is written to w.

@@ -145,3 +145,35 @@ func TestClosedPipe(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestFold(t *testing.T) {
+	for _, tt := range []struct {
+		text                  string
+		column, indent, width int
+		want                  string
+	}{
+		{": a word and another", 0, 4, 0, ": a word and another"},  // no terminal
+		{": a word and another", 0, 4, 10, ": a word and another"}, // or one that is too small for it
+		{strings.Repeat("word ", 9) + "end", 5, 4, 40, "word word word word word word word\n    word word end"},
+		{"to " + strings.Repeat("x", 60) + " be", 0, 4, 40, "to " + strings.Repeat("x", 60) + "\n    be"}, // what has no space stays whole
+		{strings.Repeat("ü", 30) + " " + strings.Repeat("ü", 9), 0, 4, 40, strings.Repeat("ü", 30) + " " + strings.Repeat("ü", 9)},
+		{"", 3, 4, 40, ""},
+	} {
+		if got := fold(tt.text, tt.column, tt.indent, tt.width); got != tt.want {
+			t.Errorf("fold(%q, %d, %d, %d) = %q, want %q", tt.text, tt.column, tt.indent, tt.width, got, tt.want)
+		}
+	}
+}
+
+// TestVerbGroups: each verb stands in a group, so that the help lists it by what one is
+// doing, and is told in few words.
+func TestVerbGroups(t *testing.T) {
+	for _, verb := range newRoot().Commands() {
+		if !verb.Hidden && verb.GroupID == "" {
+			t.Errorf("%s is in no group of verbGroups", verb.Name())
+		}
+		if len(verb.Short) > 72 {
+			t.Errorf("%s is told in %d characters", verb.Name(), len(verb.Short))
+		}
+	}
+}

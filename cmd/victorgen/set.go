@@ -36,7 +36,7 @@ func setCommand() *cobra.Command {
 	o := &setOptions{}
 	cmd := &cobra.Command{
 		Use:   "set ENV INPUT... | ENV --missing",
-		Short: "Store values of inputs at their sources",
+		Short: "Store values at their sources",
 		Long: `Set stores the value of an input where the contract says that it lives. On a
 terminal it asks for the value, twice, and does not show it; else it reads a file or
 standard input. A value is never an argument.

@@ -158,3 +158,46 @@ func hidden(t *testing.T, terminal *os.File) {
 	}
 	t.Fatal("the terminal shows what is typed")
 }
+
+// TestTerminal: on a terminal messages have colors and end where it ends, and so do
+// tables; nothing of a word is lost by it.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	dir := copyExample(t)
+	run := func(width int, env []string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command("victorgen", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), append(env, "TERM=xterm")...)
+		terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: uint16(width)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var screen bytes.Buffer
+		io.Copy(&screen, terminal) // which ends with an error, as terminals do
+		cmd.Wait()
+		return strings.ReplaceAll(screen.String(), "\r\n", "\n")
+	}
+	words := func(screen string) string { return strings.Join(strings.Fields(screen), " ") }
+	wide := run(400, []string{"NO_COLOR=1"}, "vet", "envs/dev")
+	narrow := run(60, []string{"NO_COLOR=1"}, "vet", "envs/dev")
+	if words(wide) != words(narrow) || !strings.Contains(narrow, "VG1413") || strings.Contains(narrow, "\x1b[1;33m") {
+		t.Errorf("wide:\n%s\nnarrow:\n%s", wide, narrow)
+	}
+	for _, args := range [][]string{{"vet", "envs/dev"}, {"explain", "envs/production", "DB_PASSWORD"}} {
+		for line := range strings.Lines(run(60, []string{"NO_COLOR=1"}, args...)) {
+			if i := strings.LastIndexByte(line, '\r'); i >= 0 { // what showed how far it was
+				line = line[i:]
+			}
+			if n := len(strings.TrimSpace(line)); n > 60 && strings.Contains(strings.TrimSpace(line), " ") && !strings.HasPrefix(line, "    \t") {
+				t.Errorf("%v: %d characters in %q", args, n, line)
+			}
+		}
+	}
+	if colored := run(400, []string{"NO_COLOR="}, "vet", "envs/dev"); !strings.Contains(colored, "\x1b[1;33m") {
+		t.Errorf("no color:\n%s", colored)
+	}
+	if plain := run(400, []string{"NO_COLOR="}, "vet", "envs/dev", "--color", "never"); strings.Contains(plain, "\x1b[1;33m") {
+		t.Errorf("color:\n%s", plain)
+	}
+}

@@ -15,15 +15,10 @@ import (
 func sourceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "source",
-		Short: "Help to write a source of kind exec",
+		Short: "Check a program that is a source",
 		Long: `A source of kind exec is a program that speaks JSON lines: docs/exec.md is its manual.
 Source helps those who write one.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("source takes test, not %q", args[0])}
-			}
-			return nil
-		},
+		Args: verbsAlone,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(sourceTestCommand())

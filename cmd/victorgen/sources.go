@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -53,7 +52,7 @@ func kindFlag(cmd *cobra.Command, kind *string) {
 			*kind = ""
 		}
 		if *kind != "" && !slices.Contains(plan.SourceKinds, *kind) {
-			return fmt.Errorf("--source takes one of %s, not %q", kinds, *kind)
+			return notOne("--source", "one of "+kinds, plan.SourceKinds, *kind)
 		}
 		return nil
 	})

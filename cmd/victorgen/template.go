@@ -22,7 +22,7 @@ func templateCommand() *cobra.Command {
 	var kind, output string
 	cmd := &cobra.Command{
 		Use:   "template ENV",
-		Short: "Print a commented dotenv template of an environment",
+		Short: "Print a commented dotenv file to fill in",
 		Long: `Template prints a dotenv file with a line for each input that the environment
 reads from its environment variables or its dotenv file: what is required, what
 is optional, and what is generated where it is missing. Inputs that live elsewhere
@@ -37,7 +37,7 @@ not name yet are added at its end, as comments.`,
   # the same for an environment whose inputs live in a cloud
   victorgen template envs/production-aws --source env --output .secrets.production-aws`,
 		Args:              argsOf(cobra.ExactArgs(1)),
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := compileOne(cmd, args[0], compiler.Options{Source: kind})
 			if err != nil {

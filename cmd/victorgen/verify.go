@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +24,7 @@ func verifyCommand() *cobra.Command {
 	o := &verifyOptions{}
 	cmd := &cobra.Command{
 		Use:   "verify ENV...",
-		Short: "Judge a live cluster, or what the sources hold",
+		Short: "Judge a live cluster, or the sources",
 		Long: `Verify judges a live cluster against the contract: whether each Secret is there,
 with the keys, the type and the labels that it should have; whether its values
 satisfy their inputs, and are no placeholder, not weak and not older than their
@@ -56,7 +55,7 @@ judges presence and age: no right to read or decrypt a value is needed then.`,
 			}
 			return environments(cmd, args)
 		},
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.verify(cmd, args)
 		},
@@ -142,7 +141,7 @@ func (o *verifyOptions) text(w io.Writer, r *result, now time.Time) {
 		}
 	}
 	fmt.Fprintf(w, "%s: %s in %s (%s: %s)\n", r.name(), verdictOn(r), r.Verified.Cluster, plural(len(r.Verified.Secrets), "secret"), strings.Join(parts, ", "))
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	tw := newTable(w)
 	defer tw.Flush()
 	if !o.detailed {
 		fmt.Fprintln(tw, "  SECRET\tTYPE\tKEYS\tDELIVERY\tVERDICT")
@@ -208,7 +207,7 @@ func verifyText(w io.Writer, _ *printer, r *result) {
 		}
 	}
 	fmt.Fprintf(w, "%s: %s (%s: %s)\n", r.name(), verdictOn(r), plural(len(r.Inputs), "input"), strings.Join(parts, ", "))
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	tw := newTable(w)
 	defer tw.Flush()
 	fmt.Fprintln(tw, "  INPUT\tCLASS\tSTATE\tAGE\tMAX AGE\tFROM")
 	for _, in := range r.Inputs {

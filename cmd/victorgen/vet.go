@@ -24,7 +24,7 @@ func vetCommand() *cobra.Command {
 	var v vetting
 	cmd := &cobra.Command{
 		Use:   "vet ENV...",
-		Short: "Check contracts and environments, without values and without network",
+		Short: "Check contracts, without values or network",
 		Long: `Vet compiles environments and reports everything that is wrong with them. It
 also renders the kustomizations of the Git work tree that include a tree, and warns
 of what they change so that it does not unseal, or is not found; of manifests that
@@ -45,7 +45,7 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
   victorgen vet envs/production --workloads k8s/production
   helm template shop charts/shop | victorgen vet envs/production --workloads -`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dirs, err := compiler.Find(args...)
 			if err != nil {

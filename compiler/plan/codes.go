@@ -143,6 +143,7 @@ const (
 	CodeCertificateMany    Code = "VG3004"
 	CodeCertificateEnds    Code = "VG3005"
 	CodeCertificateSwapped Code = "VG3006"
+	CodeCertificateDemo    Code = "VG3007"
 	CodeRender             Code = "VG3101"
 	CodeSecretTooBig       Code = "VG3102"
 	CodeCannotSeal         Code = "VG3103"

@@ -325,6 +325,10 @@ file alone count; names that every shell sets, such as USER or HOME, count with 
 	CodeCertificateMany:    `the file of the sealing certificate holds more than one.`,
 	CodeCertificateEnds: `the sealing certificate ends within 30 days (warning).
 The controller renews its certificate every 30 days and keeps the old keys; fetch the new one.`,
+	CodeCertificateDemo: `the sealing certificate is the one of victorgen init --demo-certificate (warning).
+It lets a first build run without a cluster. Its private key was thrown away when it was made, so nothing that is sealed for it
+can ever be opened, by a cluster or anybody else. ` + "`victorgen cert fetch ENV`" + ` gets that of the cluster, and the next build
+seals all for it.`,
 	CodeCertificateSwapped: `the sealing certificate is not the one that the tree is sealed for.
 Whoever has the key of a certificate can read all that is sealed for it, so another one is not taken for granted: it may
 come with a change that somebody proposes. The lock keeps the fingerprint of each certificate in use. A renewed one is

@@ -5,14 +5,17 @@ import (
 	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"io"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -57,7 +60,7 @@ type Certificate struct {
 // certificate that one can seal with at now. The diagnostics point at pos and
 // have the codes [plan.CodeCertificateRead], [plan.CodeCertificateMany],
 // [plan.CodeCertificateKey] and [plan.CodeCertificateExpired], and as a
-// warning [plan.CodeCertificateEnds]. With an error among them the
+// warning [plan.CodeCertificateEnds] or [plan.CodeCertificateDemo]. With an error among them the
 // certificate is nil.
 func Read(path string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
 	cert, ds := Inspect(path, pos, now)
@@ -169,6 +172,33 @@ func parseCertificate(data []byte, path string, pos []plan.Pos) (*x509.Certifica
 
 func holdsPrivateKey(data []byte) bool { return bytes.Contains(data, []byte("PRIVATE KEY-----")) }
 
+const (
+	demoName    = "victorgen demo certificate"
+	demoSubject = "CN=" + demoName
+	demoLasts   = 10 * 365 * 24 * time.Hour
+)
+
+// Demo makes a certificate for trying, which is marked as such in its subject, and in a
+// comment. Nobody has its private key: what is sealed for it stays closed for good.
+func Demo(now time.Time) ([]byte, error) {
+	key, err := rsa.GenerateKey(rand.Reader, minRSABits)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: demoName}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(demoLasts)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	const note = "# A DEMONSTRATION certificate, to try a build without a cluster. Its private key was\n" +
+		"# thrown away, so no cluster can open what is sealed for it. Replace it: victorgen cert fetch ENV\n"
+	return append([]byte(note), pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der})...), nil
+}
+
 // judge says why nobody should seal with c at now, or soon.
 func (c *Certificate) judge(pos []plan.Pos, now time.Time) plan.Diagnostics {
 	var ds plan.Diagnostics
@@ -188,6 +218,9 @@ func (c *Certificate) judge(pos []plan.Pos, now time.Time) plan.Diagnostics {
 	case now.Before(c.NotBefore):
 		ds.Errorf(plan.CodeCertificateExpired, pos, "check the clock of this machine, or "+hintFetchCert,
 			"the certificate %s is not valid before %s", c.Path, c.NotBefore.UTC().Format(time.RFC3339))
+	case c.Subject == demoSubject:
+		ds.Warnf(plan.CodeCertificateDemo, pos, hintFetchCert,
+			"the certificate %s is for trying: no cluster can open what is sealed for it", c.Path)
 	case c.NotAfter.Sub(now) <= certificateEnds:
 		ds.Warnf(plan.CodeCertificateEnds, pos, hintFetchCert,
 			"the certificate %s ends on %s", c.Path, c.NotAfter.UTC().Format(time.DateOnly))

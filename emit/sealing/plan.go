@@ -42,7 +42,7 @@ func Certificates(p *plan.Plan, now time.Time) (map[string]*Certificate, plan.Di
 	return certificates, ds, expired
 }
 
-// Vet warns of certificates that have ended or are about to. It says
+// Vet warns of certificates that have ended or are about to, or are for trying. It says
 // nothing of those that cannot be read: a first one is fetched after vet.
 func Vet(p *plan.Plan, now time.Time) plan.Diagnostics {
 	var all plan.Diagnostics
@@ -51,7 +51,8 @@ func Vet(p *plan.Plan, now time.Time) plan.Diagnostics {
 		ds = append(ds, more...)
 	}
 	for _, d := range ds {
-		if d.Code == plan.CodeCertificateExpired || d.Code == plan.CodeCertificateEnds {
+		switch d.Code {
+		case plan.CodeCertificateExpired, plan.CodeCertificateEnds, plan.CodeCertificateDemo:
 			d.Severity = plan.Warning
 			all = append(all, d)
 		}

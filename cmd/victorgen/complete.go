@@ -1,0 +1,144 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// completeEnvironments completes environments that are not named yet, and the pattern
+// of all; where there is none, directories.
+func completeEnvironments(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	all := environmentsBelow(word)
+	if len(all) > 1 {
+		if top := commonDirectory(all); top != "" {
+			all = append(all, "./"+top+"/...")
+		} else {
+			all = append(all, "./...")
+		}
+	}
+	all = slices.DeleteFunc(all, func(name string) bool {
+		return slices.Contains(args, name) || !strings.HasPrefix(name, word)
+	})
+	if len(all) == 0 {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return all, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeEnvironment completes the one environment that a flag or a verb takes.
+func completeEnvironment(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	names, directive := completeEnvironments(cmd, args, word)
+	return slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, "...") }), directive
+}
+
+// environmentsBelow are the environments below the directory that a word begins with,
+// as one writes them from the working directory.
+func environmentsBelow(word string) []string {
+	from := "."
+	if i := strings.LastIndexByte(word, '/'); i > 0 && !strings.HasSuffix(word[:i], "...") {
+		from = word[:i]
+	}
+	dirs, err := compiler.Find(from + "/...")
+	if err != nil {
+		return nil
+	}
+	base, err := filepath.Abs(from)
+	if err != nil {
+		return nil
+	}
+	if resolved, err := filepath.EvalSymlinks(base); err == nil {
+		base = resolved
+	}
+	var all []string
+	for _, dir := range dirs {
+		rel, err := filepath.Rel(base, dir)
+		if err != nil {
+			continue
+		}
+		name := filepath.ToSlash(rel)
+		switch {
+		case from != ".":
+			name = from + "/" + name
+		case strings.HasPrefix(word, "./"):
+			name = "./" + name
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// commonDirectory is the first part of the names, if it is one in all.
+func commonDirectory(names []string) string {
+	top, _, _ := strings.Cut(strings.TrimPrefix(names[0], "./"), "/")
+	for _, name := range names {
+		if !strings.HasPrefix(strings.TrimPrefix(name, "./"), top+"/") {
+			return ""
+		}
+	}
+	return top
+}
+
+func anyInput(plan.Input) bool { return true }
+
+// inputsOf are the inputs of an environment that begin with word and are not named yet.
+func inputsOf(environment string, named []string, word string, want func(plan.Input) bool) (names []string) {
+	p, _ := compiler.Compile(environment, compiler.Options{})
+	if p == nil {
+		return nil
+	}
+	for _, in := range p.Inputs {
+		if want(in) && strings.HasPrefix(in.Name, word) && !slices.Contains(named, in.Name) {
+			names = append(names, in.Name+"\t"+in.Description)
+		}
+	}
+	return names
+}
+
+// completeExplain completes a code or an environment, then the inputs and secrets in it.
+func completeExplain(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if strings.HasPrefix(word, "VG") && (len(args) == 0 || strings.HasPrefix(args[0], "VG")) {
+		var names []string
+		for _, c := range plan.Codes() {
+			text, _ := plan.Explain(c)
+			title, _, _ := strings.Cut(text, "\n")
+			if strings.HasPrefix(string(c), word) && !slices.Contains(args, string(c)) {
+				names = append(names, string(c)+"\t"+title)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	if len(args) == 0 {
+		return completeEnvironment(cmd, args, word)
+	}
+	names := inputsOf(args[0], args[1:], word, anyInput)
+	if p, _ := compiler.Compile(args[0], compiler.Options{}); p != nil {
+		for _, s := range p.Secrets {
+			if strings.HasPrefix(s.Name, word) && !slices.Contains(args, s.Name) {
+				names = append(names, s.Name+"\tsecret")
+			}
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeCertificates completes environments, and files of certificates.
+func completeCertificates(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	names, _ := completeEnvironments(cmd, args, word)
+	files, _ := filepath.Glob(word + "*.pem")
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && !slices.Contains(args, file) {
+			names = append(names, filepath.ToSlash(file))
+		}
+	}
+	if len(names) == 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
