@@ -12,6 +12,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
 )
 
@@ -146,6 +147,7 @@ type run struct {
 	permit  *Permission
 	values  source.Comparison
 	limit   atomic.Bool // compiling one has reached a limit
+	locks   tree.Locks  // of trees that others are asked about
 
 	sameName   map[int][]string    // the directories of others that would write the same tree
 	sameSecret map[string][]string // names of environments, by namespace and name of a Secret

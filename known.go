@@ -25,7 +25,7 @@ func (e *Environment) Known(dir string) func(context.Context, []plan.Input) (map
 	p := e.Plan
 	return func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
 		gone := func(environment string) bool { return !e.run.has(p.Module, environment) }
-		known, ds := tree.KnownInputs(p, inputs, gone, dir, TreeOf(p))
+		known, ds := tree.KnownInputs(p, inputs, gone, &e.run.locks, dir, TreeOf(p))
 		holders := e.leftByOthers(ctx, inputs, gone, dir)
 		for name, k := range known {
 			h := source.Holder{By: local(p.Module, k.File)}

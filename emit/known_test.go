@@ -182,14 +182,17 @@ func TestKnownInputs(t *testing.T) {
 			if test.gone == nil {
 				test.gone = stays
 			}
-			known, ds := tree.KnownInputs(test.p, []plan.Input{in}, test.gone, test.dir)
-			if got := known[test.ask].File != ""; got != test.know || len(ds) > 0 {
-				t.Errorf("known: %v, want %v; %v", got, test.know, ds)
+			others := new(tree.Locks)
+			for _, others := range []*tree.Locks{nil, others, others} { // read once and for all
+				known, ds := tree.KnownInputs(test.p, []plan.Input{in}, test.gone, others, test.dir)
+				if got := known[test.ask].File != ""; got != test.know || len(ds) > 0 {
+					t.Errorf("known: %v, want %v; %v", got, test.know, ds)
+				}
 			}
 		})
 	}
 	broken := write("one/broken", &tree.Tree{Files: map[string][]byte{tree.LockFile: []byte("<<<<<<< HEAD\n")}})
-	if _, ds := tree.KnownInputs(p, p.Inputs, stays, broken); !ds.HasErrors() {
+	if _, ds := tree.KnownInputs(p, p.Inputs, stays, nil, broken); !ds.HasErrors() {
 		t.Error("a lock that cannot be read knows nothing")
 	}
 }
@@ -232,7 +235,7 @@ func TestKnownOptional(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, tree.LockFile), test.tree.Files[tree.LockFile], 0o644); err != nil {
 				t.Fatal(err)
 			}
-			known, ds := tree.KnownInputs(test.p, slices.DeleteFunc(slices.Clone(test.p.Inputs), func(in plan.Input) bool { return !in.MayBeAbsent() }), func(string) bool { return false }, dir)
+			known, ds := tree.KnownInputs(test.p, slices.DeleteFunc(slices.Clone(test.p.Inputs), func(in plan.Input) bool { return !in.MayBeAbsent() }), func(string) bool { return false }, nil, dir)
 			if got := strings.Join(slices.Sorted(maps.Keys(known)), " "); got != test.want || len(ds) > 0 {
 				t.Errorf("known are %q, want %q; %v", got, test.want, ds)
 			}
@@ -287,7 +290,7 @@ func TestOtherLocks(t *testing.T) {
 	writeFiles(t, trees, map[string]string{"other/" + tree.LockFile: "no lock\n"})
 	gone := func(string) bool { t.Error("somebody asks which environments there are"); return false }
 	ask := func(class plan.Class, dir string) bool {
-		_, ds := tree.KnownInputs(p, []plan.Input{{Name: "NEW", Class: class}}, gone, dir)
+		_, ds := tree.KnownInputs(p, []plan.Input{{Name: "NEW", Class: class}}, gone, nil, dir)
 		return ds.HasErrors()
 	}
 	if ask(plan.Optional, own) {
@@ -303,5 +306,16 @@ func TestOtherLocks(t *testing.T) {
 	writeFiles(t, trees, map[string]string{filepath.Base(filepath.Join(trees, ".other.victorgen-new")) + "/" + tree.LockFile: ""})
 	if ask(plan.Generated, own) || ask(plan.Optional, filepath.Join(trees, "new")) {
 		t.Error("a tree that is being written is read")
+	}
+	// What a run has read of another it does not read again.
+	others := new(tree.Locks)
+	elsewhere := *p
+	elsewhere.Environment = "other"
+	for i, content := range []string{string(built.Files[tree.LockFile]), "no lock\n"} {
+		writeFiles(t, trees, map[string]string{"other/" + tree.LockFile: content})
+		_, ds := tree.KnownInputs(&elsewhere, []plan.Input{{Name: "NEW", Class: plan.Generated}}, func(string) bool { return false }, others, filepath.Join(trees, "new"))
+		if ds.HasErrors() {
+			t.Errorf("the lock is read %d times: %v", i+1, ds)
+		}
 	}
 }

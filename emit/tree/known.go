@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -23,8 +24,9 @@ type Known struct {
 // where the tree of p may be. A tree beside them counts where it has taken a
 // generated input from the same place; or, where p has no tree yet, if its
 // environment is gone: p may be what that is called now. gone is asked only of one
-// that knows something. The diagnostics have the code [plan.CodeLockRead].
-func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string) bool, trees ...string) (map[string]Known, plan.Diagnostics) {
+// that knows something. others are what the plans of a run have read already. The
+// diagnostics have the code [plan.CodeLockRead].
+func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string) bool, others *Locks, trees ...string) (map[string]Known, plan.Diagnostics) {
 	var ds plan.Diagnostics
 	known := map[string]Known{}
 	first := true // p has no tree
@@ -34,12 +36,11 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 			return
 		}
 		seen[dir] = true
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return // there is none
+		of := others
+		if own {
+			of = nil
 		}
-		defer root.Close()
-		l, problems := ReadLock(root)
+		l, problems := of.of(dir)
 		ds = append(ds, problems...)
 		if l == nil {
 			return
@@ -75,6 +76,58 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 		}
 	}
 	return known, ds
+}
+
+// Locks keep what a run has read of the locks of others, of which each of a thousand new
+// environments would read a thousand. What the run itself writes meanwhile does not
+// matter: what it generates is there, and nobody asks a lock for it. The zero value is
+// for use; a nil one keeps nothing.
+type Locks struct {
+	byDir sync.Map // *Lock, with as much as KnownInputs asks
+}
+
+// of returns the lock of the tree in dir; nil if there is none.
+func (ls *Locks) of(dir string) (*Lock, plan.Diagnostics) {
+	if ls != nil {
+		if l, ok := ls.byDir.Load(dir); ok {
+			return l.(*Lock), nil
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil // there is none
+	}
+	defer root.Close()
+	l, ds := ReadLock(root)
+	if ls != nil && l != nil && len(ds) == 0 {
+		ls.byDir.Store(dir, l.bare())
+	}
+	return l, ds
+}
+
+// bare is what of the lock [Lock.Knows] and [Lock.hasFrom] ask, with texts that the
+// locks of other environments have, too, in memory once.
+func (l *Lock) bare() *Lock {
+	once := func(s string) string { return unique.Make(s).Value() }
+	bare := &Lock{Version: l.Version, Environment: once(l.Environment), Inputs: map[string]LockedInput{}}
+	for name, in := range l.Inputs {
+		bare.Inputs[once(name)] = LockedInput{Place: once(in.Place), Present: in.Present}
+	}
+	for _, file := range l.Files {
+		bare.Files = append(bare.Files, once(file))
+	}
+	for _, s := range l.Secrets {
+		keys := map[string]LockedKey{}
+		for name, k := range s.Keys {
+			key := LockedKey{Definition: once(k.Definition), Omitted: k.Omitted}
+			if k.Tag != "" {
+				key.Tag = "some"
+			}
+			keys[once(name)] = key
+		}
+		bare.Secrets = append(bare.Secrets, LockedSecret{Namespace: once(s.Namespace), Name: once(s.Name), Keys: keys})
+	}
+	return bare
 }
 
 // hasFrom reports whether the lock has a value of in from the place where p has it.
