@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	"internal/safefile":                 {},
 	"internal/git":                      {"internal/program"},
 	"internal/program":                  {},
+	"internal/fifo":                     {},
 	"internal/offline":                  {"internal/crash", "internal/git"},
 	"internal/crash":                    {},
 	"internal/bench":                    {},

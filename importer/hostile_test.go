@@ -5,12 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/importer"
+	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
 // TestPermit: a contract that is there may be anybody's, and says where values go. No
@@ -53,7 +53,7 @@ func TestOutside(t *testing.T) {
 	write(t, outside, []byte("c4n4ry: of somebody else\n"))
 	for name, make := range map[string]func(string) error{
 		"a link": func(f string) error { return os.Symlink(outside, f) },
-		"a pipe": func(f string) error { return syscall.Mkfifo(f, 0o600) },
+		"a pipe": func(f string) error { return fifo.Make(f) },
 	} {
 		m := module(t, t.TempDir())
 		if err := make(filepath.Join(m, "other.cue")); err != nil {

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/victor-ai/victorgen/fixtures"
 	"github.com/victor-ai/victorgen/internal/awstest"
+	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
 // hostileMark is in every value that the scene of a hostile contract holds, so
@@ -184,7 +184,7 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 		t.Fatal(err)
 	}
 	for _, f := range h.FIFOs {
-		if err := syscall.Mkfifo(filepath.Join(root, f), 0o600); err != nil {
+		if err := fifo.Make(filepath.Join(root, f)); err != nil {
 			t.Fatal(err)
 		}
 	}

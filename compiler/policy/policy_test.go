@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/policy"
+	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
 // shop is an environment with a secret in its own namespace, and one elsewhere.
@@ -214,7 +214,7 @@ func TestPolicyLinks(t *testing.T) {
 	link("gone/a.cue", "nowhere.cue")
 	link("loop.cue", "loop.cue")
 	link("device/a.cue", "/dev/zero")
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "pipe"), 0o700), syscall.Mkfifo(filepath.Join(dir, "pipe/a.cue"), 0o600), os.MkdirAll(filepath.Join(dir, "dir/a.cue"), 0o700)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "pipe"), 0o700), fifo.Make(filepath.Join(dir, "pipe/a.cue")), os.MkdirAll(filepath.Join(dir, "dir/a.cue"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{

@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/emittest"
+	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
 // selfSigned makes a certificate that is valid from a day before Day.
@@ -308,11 +308,11 @@ func TestWriteCertificate(t *testing.T) {
 // into one is read.
 func TestCertificateFromPipe(t *testing.T) {
 	t.Parallel()
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+	pipe := filepath.Join(t.TempDir(), "fifo")
+	if err := fifo.Make(pipe); err != nil {
 		t.Fatal(err)
 	}
-	if _, ds := Read(fifo, nil, time.Now()); !ds.HasErrors() {
+	if _, ds := Read(pipe, nil, time.Now()); !ds.HasErrors() {
 		t.Error("an empty pipe is a certificate")
 	}
 	r, w, err := os.Pipe()

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
 // fakeTree is a tree of an environment with the given files and their lock.
@@ -480,7 +481,7 @@ func TestReadTree(t *testing.T) {
 	put(t, filepath.Dir(outside), "outside/a.yaml", "not ours")
 	for name, prepare := range map[string]func(dir string) error{
 		"link": func(dir string) error { return os.Symlink(outside+"/a.yaml", filepath.Join(dir, "secrets/a.yaml")) },
-		"pipe": func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "secrets/a.yaml"), 0o644) },
+		"pipe": func(dir string) error { return fifo.Make(filepath.Join(dir, "secrets/a.yaml")) },
 		"linked away": func(dir string) error {
 			return errors.Join(os.RemoveAll(filepath.Join(dir, "secrets")), os.Symlink(outside, filepath.Join(dir, "secrets")))
 		},

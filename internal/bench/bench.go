@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -106,16 +104,16 @@ func Clock(f func()) time.Duration {
 // process does at the time.
 func CPU(b *testing.B, f func()) time.Duration {
 	b.Helper()
-	used := func() time.Duration {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			b.Fatal(err)
-		}
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	start, err := used()
+	if err != nil {
+		b.Fatal(err)
 	}
-	start := used()
 	f()
-	return used() - start
+	end, err := used()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return end - start
 }
 
 // Program returns the path of a program that make bench has built.
@@ -148,11 +146,6 @@ func Run(b *testing.B, dir string, stdin []byte, name string, args ...string) Co
 		b.Fatalf("%s %v: %v\n%s", filepath.Base(name), args, err, out)
 	}
 	c.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		c.Memory = uint64(usage.Maxrss)
-		if runtime.GOOS != "darwin" {
-			c.Memory <<= 10 // https://man7.org/linux/man-pages/man2/getrusage.2.html
-		}
-	}
+	c.Memory = resident(cmd.ProcessState)
 	return c
 }

@@ -1,20 +1,17 @@
-//go:build unix
-
 // Package dirlock keeps two processes from writing to one directory, or one
 // file, at once.
 //
 // The lock is an advisory one (flock(2)) on the directory itself, so nothing
 // is left behind in it, and the kernel releases the lock of a process that
-// dies. It holds between goroutines too: each [Lock] has its own descriptor.
-// So a goroutine that locks a directory twice waits for itself.
+// dies. Windows has no lock of a directory: there it is a file, in the directory for temporary
+// files of the user, that goes with who holds it. It holds between goroutines too: each
+// [Lock] has its own descriptor. So a goroutine that locks a directory twice waits for itself.
 package dirlock
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"syscall"
 	"time"
 )
 
@@ -51,29 +48,3 @@ func Lock(ctx context.Context, dir string, waiting ...func()) (unlock func(), er
 
 // errHeld says that it is worth to try again.
 var errHeld = errors.New("held")
-
-// try returns dir, open and locked.
-func try(dir string) (*os.File, error) {
-	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, errors.Unwrap(err) // the caller names the directory
-	}
-	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		d.Close()
-		if err == syscall.EWOULDBLOCK || err == syscall.EINTR {
-			return nil, errHeld
-		}
-		return nil, err
-	}
-	// Whoever held the lock may have put another directory in this place.
-	locked, err := d.Stat()
-	if err != nil {
-		d.Close()
-		return nil, err
-	}
-	if now, err := os.Stat(dir); err != nil || !os.SameFile(locked, now) {
-		d.Close()
-		return nil, errHeld
-	}
-	return d, nil
-}

@@ -3,7 +3,8 @@
 // proposal; so entries of PATH that do are no part of it, for this process and for all
 // that it starts, and neither are those that depend on the working directory.
 //
-// A name and a working tree come in, an absolute path goes out. Nothing is run.
+// A name and a working tree come in, an absolute path goes out. [Run] runs what somebody
+// has made of it, as a program that can be ended with all that it has started.
 package program
 
 import (
@@ -15,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // Refused is a program that is there, and is not run.
@@ -56,7 +56,7 @@ func Guard(tree string) {
 		}
 	}
 	if len(stays) == 0 { // for to be empty means the working directory
-		stays = []string{"/usr/bin", "/bin"}
+		stays = systemPath()
 	}
 	if kept := strings.Join(stays, string(os.PathListSeparator)); kept != path {
 		os.Setenv("PATH", kept)
@@ -71,7 +71,7 @@ func Guard(tree string) {
 func Find(name, tree string) (string, error) {
 	Guard(tree)
 	root := identity(tree)
-	if strings.ContainsRune(name, filepath.Separator) {
+	if filepath.Base(name) != name {
 		real, refused := judge(name, root)
 		if refused != nil {
 			return "", refused
@@ -80,23 +80,27 @@ func Find(name, tree string) (string, error) {
 	}
 	var first *Refused
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-		at := filepath.Join(dir, name)
-		if !executable(at) {
-			continue
-		}
-		real, refused := judge(at, root)
-		if refused == nil {
-			return real, nil
-		}
-		if first == nil {
-			first = refused
+		for _, file := range files(name) {
+			at := filepath.Join(dir, file)
+			if !executable(at) {
+				continue
+			}
+			real, refused := judge(at, root)
+			if refused == nil {
+				return real, nil
+			}
+			if first == nil {
+				first = refused
+			}
 		}
 	}
 	guarded.Lock()
 	defer guarded.Unlock()
 	for _, r := range guarded.removed {
-		if at := filepath.Join(r.Path, name); first == nil && executable(at) {
-			first = &Refused{at, r.Why}
+		for _, file := range files(name) {
+			if at := filepath.Join(r.Path, file); first == nil && executable(at) {
+				first = &Refused{at, r.Why}
+			}
 		}
 	}
 	if first != nil {
@@ -105,17 +109,12 @@ func Find(name, tree string) (string, error) {
 	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }
 
-func executable(file string) bool {
-	info, err := os.Stat(file)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
-}
-
 // judge follows the path of a program, and refuses one that anybody may write.
 func judge(path string, tree fs.FileInfo) (real string, refused *Refused) {
 	if real, refused = follow(path, tree); refused != nil {
 		return "", refused
 	}
-	if info, err := os.Lstat(real); err == nil && info.Mode()&0o002 != 0 {
+	if info, err := os.Lstat(real); err == nil && anybody(info) {
 		return "", &Refused{path, "anybody on this machine may write " + real}
 	}
 	return real, nil
@@ -141,7 +140,7 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 	if !filepath.IsAbs(path) {
 		return "", &Refused{path, "what it means depends on the working directory, where anybody could have put something"}
 	}
-	at, todo := "/", strings.Split(path, "/")
+	at, todo := steps(path)
 	for links := 0; len(todo) > 0; {
 		parent, err := os.Lstat(at)
 		if err != nil {
@@ -164,7 +163,7 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 		if err != nil {
 			return filepath.Join(next, filepath.Join(todo...)), nil
 		}
-		if parent.Mode()&0o002 != 0 && !trusted(info) {
+		if anybody(parent) && !trusted(info) {
 			return "", &Refused{path, fmt.Sprintf("anybody on this machine may write %s, and %s is somebody else's", at, next)}
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
@@ -175,10 +174,11 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 		if links++; err != nil || links > 40 { // as many as Linux follows: path_resolution(7)
 			return filepath.Join(next, filepath.Join(todo...)), nil
 		}
+		more := strings.Split(filepath.ToSlash(target), "/")
 		if filepath.IsAbs(target) {
-			at = "/"
+			at, more = steps(target)
 		}
-		todo = append(strings.Split(target, "/"), todo...)
+		todo = append(more, todo...)
 	}
 	if info, err := os.Lstat(at); err == nil && within(info, tree) {
 		return "", inTree(path, at)
@@ -186,14 +186,14 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 	return at, nil
 }
 
+// steps returns where an absolute path begins, and what leads on from there.
+func steps(path string) (root string, rest []string) {
+	volume := filepath.VolumeName(path)
+	return volume + string(filepath.Separator), strings.Split(filepath.ToSlash(path[len(volume):]), "/")
+}
+
 func within(dir, tree fs.FileInfo) bool { return tree != nil && os.SameFile(dir, tree) }
 
 func inTree(path, tree string) *Refused {
 	return &Refused{path, "it lies in the working tree " + tree + ", where whoever proposes a change says what it is"}
-}
-
-// trusted reports whether a file is root's or ours.
-func trusted(info fs.FileInfo) bool {
-	s, ok := info.Sys().(*syscall.Stat_t)
-	return ok && (s.Uid == 0 || int(s.Uid) == os.Geteuid())
 }

@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package safefile replaces a file so that at every moment, also after a crash,
 // there is either all of the old content or all of the new.
 //
@@ -7,7 +5,7 @@
 // and ends in digits; it is never readable by others before it is in its place.
 // A process that is killed in between leaves that file behind: [Sweep] removes
 // such files, for what they hold may be secret. Whoever replaces the file or reads
-// it sweeps: who writes holds a lock of what is written (flock(2)), which the kernel
+// it sweeps: who writes holds a lock of what is written (flock(2), LockFileEx), which the kernel
 // releases for a process that dies, so that nobody takes away what is not done.
 package safefile
 
@@ -20,8 +18,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"github.com/google/renameio/v2"
 )
 
 // ErrUnsure is what an error wraps if the new content is in place, but the disk
@@ -30,7 +26,7 @@ var ErrUnsure = errors.New("it is in place, but the disk does not confirm that i
 
 // Pending is the new content of a file, which is not in its place yet.
 type Pending struct {
-	*renameio.PendingFile
+	pending
 	lock *os.File // open and locked; nil where there are no such locks
 }
 
@@ -40,12 +36,11 @@ func Create(file string, perm fs.FileMode) (Pending, error) {
 	Sweep(file) // what is left of others is no reason not to write
 	for {
 		// In the same directory: not in the temporary one, which others can see.
-		p, err := renameio.NewPendingFile(file, renameio.WithTempDir(filepath.Dir(file)),
-			renameio.WithPermissions(perm), renameio.WithExistingPermissions())
+		p, err := newPending(file, perm)
 		if err != nil {
 			return Pending{}, err
 		}
-		lock, swept := hold(p.Name(), syscall.LOCK_EX)
+		lock, swept := hold(p.Name(), true)
 		if !swept {
 			return Pending{p, lock}, nil
 		}
@@ -55,13 +50,13 @@ func Create(file string, perm fs.FileMode) (Pending, error) {
 
 // hold locks a new content by a descriptor of its own, which lasts until it is in
 // its place, and tells whether it is gone. The descriptor is nil if it can't be
-// locked.
-func hold(name string, how int) (lock *os.File, gone bool) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+// locked, or if somebody holds it who is not to be waited for.
+func hold(name string, wait bool) (lock *os.File, gone bool) {
+	f, err := openToLock(name)
 	if err != nil {
 		return nil, errors.Is(err, fs.ErrNotExist)
 	}
-	if syscall.Flock(int(f.Fd()), how) != nil {
+	if lockFile(f, wait) != nil {
 		f.Close()
 		return nil, false
 	}
@@ -77,7 +72,7 @@ func hold(name string, how int) (lock *os.File, gone bool) {
 // Cleanup removes the content, unless it is in its place.
 func (p Pending) Cleanup() error {
 	defer p.lock.Close() // of a nil file, that is an error and no more
-	return p.PendingFile.Cleanup()
+	return p.pending.Cleanup()
 }
 
 // Commit puts the content in its place.
@@ -116,20 +111,6 @@ func Overwrite(file string, data []byte, perm fs.FileMode) error {
 	return Replace(file, data, perm)
 }
 
-// SyncDir makes the entries of a directory durable, where the file system
-// knows how to.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
-		return err
-	}
-	return nil
-}
-
 // Sweep removes what killed processes have left of new contents of files. What
 // somebody is writing stays.
 func Sweep(files ...string) {
@@ -144,7 +125,7 @@ func Sweep(files ...string) {
 			if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), ".") || !slices.ContainsFunc(bases, func(base string) bool { return isPending(e.Name(), base) }) {
 				continue
 			}
-			if lock, _ := hold(filepath.Join(dir, e.Name()), syscall.LOCK_EX|syscall.LOCK_NB); lock != nil {
+			if lock, _ := hold(filepath.Join(dir, e.Name()), false); lock != nil {
 				os.Remove(filepath.Join(dir, e.Name()))
 				lock.Close()
 			}

@@ -301,7 +301,7 @@ func (s *Source) read() (*dotenv, error) {
 	case !info.Mode().IsRegular():
 		ds.Errorf(plan.CodeSourceRead, nil, "a dotenv file must be a regular one, or a link to one", "%s is not a regular file", s.file)
 		return nil, ds
-	case info.Mode().Perm()&0o077 != 0:
+	case safefile.ForOthers(info, 0o077):
 		ds.Errorf(plan.CodeFileMode, nil, safefile.HintClose("600", s.file, s.module),
 			"%s has mode %04o, so others than its owner may open it", s.file, info.Mode().Perm())
 		return nil, ds

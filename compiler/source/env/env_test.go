@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/internal/dirlock"
+	"github.com/victor-ai/victorgen/internal/fifo"
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
@@ -314,7 +314,7 @@ func TestReadBadLines(t *testing.T) {
 func TestReadBadFiles(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), ".secrets")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+	if err := fifo.Make(pipe); err != nil {
 		t.Fatal(err)
 	}
 	below := filepath.Join(secrets(t, "", 0o600), ".secrets")

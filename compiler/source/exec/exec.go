@@ -293,17 +293,10 @@ func (s *Source) Run(ctx context.Context, request Request) Run {
 		})
 	})
 	out.answered = sync.OnceFunc(func() { time.AfterFunc(grace, cancel) })
-	// A session of its own has no terminal to ask on, and is a process group that can
-	// be killed as one.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = grace
-	err = cmd.Run()
+	err = program.Run(cmd)
 	stdin.Close()
 	writing.Wait()
-	if cmd.Process != nil {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left behind
-	}
 	if !out.at.IsZero() {
 		run.Lasted = time.Since(out.at)
 		run.Hung = run.Lasted >= grace

@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package files is the source of kind "files": a directory in which each input
 // is a file, as Docker and systemd hand secrets to a program.
 package files
@@ -181,7 +179,7 @@ func (s *Source) each(refs []source.Ref, ask func(*os.Root, source.Ref) source.A
 		switch {
 		case err != nil:
 			answers[i].Err = &source.Failure{Reason: safefile.Reason(err).Error(), Remedy: "it must be a directory that you may read", Unreadable: true}
-		case info.Mode().Perm()&0o022 != 0:
+		case safefile.ForOthers(info, 0o022):
 			answers[i].Err = &source.Failure{
 				Code: plan.CodeFileMode, Remedy: safefile.HintClose("go-w", s.dir, s.module),
 				Reason: fmt.Sprintf("%s has mode %04o, so others than its owner may put files there", s.dir, info.Mode().Perm()),
@@ -256,7 +254,7 @@ func (s *Source) judge(ref source.Ref, info fs.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
 		return &source.Failure{Reason: s.file(ref) + " is not a regular file", Remedy: "it must be a regular file, or a link to one in the directory"}
-	case info.Mode().Perm()&0o077 != 0:
+	case safefile.ForOthers(info, 0o077):
 		return &source.Failure{
 			Code: plan.CodeFileMode, Remedy: safefile.HintClose("600", s.file(ref), s.module),
 			Reason: fmt.Sprintf("%s has mode %04o, so others than its owner may open it", s.file(ref), info.Mode().Perm()),

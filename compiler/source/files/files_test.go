@@ -1,5 +1,3 @@
-//go:build unix
-
 package files
 
 import (
@@ -8,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
 const canary = "canary-7f3d"
@@ -81,7 +79,7 @@ func TestRead(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "DIR"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "PIPE"), 0o600); err != nil {
+	if err := fifo.Make(filepath.Join(dir, "PIPE")); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{

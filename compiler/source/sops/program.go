@@ -47,12 +47,8 @@ func (s *Source) program(ctx context.Context, stdin []byte, args ...string) ([]b
 	cmd.Stdin = bytes.NewReader(stdin)
 	out := &capped{}
 	cmd.Stdout = out
-	// A session of its own has no terminal, where something might wait for a
-	// passphrase, and is a process group, which can be killed as one.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	err = cmd.Run()
+	err = program.Run(cmd)
 	if out.full { // of which sops may have died
 		err = errFull
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +17,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
 // fixture is a directory with a file of the stand-in.
@@ -80,7 +80,7 @@ func (f *fixture) calls() []string {
 func (f *fixture) hang() (arrived, dead <-chan struct{}) {
 	f.Helper()
 	pipe := filepath.Join(f.dir, hangFile)
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+	if err := fifo.Make(pipe); err != nil {
 		f.Fatal(err)
 	}
 	a, d := make(chan struct{}), make(chan struct{})
