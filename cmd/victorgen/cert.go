@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -297,6 +296,13 @@ func inspectEnvironment(r *result, output string, now time.Time) {
 	}
 }
 
+// certificatesDocument is what cert inspect prints of files with -o json.
+type certificatesDocument struct {
+	Certificates []certificateStory `json:"certificates"`
+	Diagnostics  plan.Diagnostics   `json:"diagnostics"`
+	Version      int                `json:"version"`
+}
+
 func inspectFiles(cmd *cobra.Command, files []string, format string, now time.Time) error {
 	var all []certificateStory
 	var ds plan.Diagnostics
@@ -310,9 +316,7 @@ func inspectFiles(cmd *cobra.Command, files []string, format string, now time.Ti
 	p := newPrinter(cmd.ErrOrStderr())
 	r := result{Diagnostics: ds}
 	if format == "json" {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(map[string]any{"version": 1, "certificates": all, "diagnostics": ds}); err != nil {
+		if err := encode(cmd.OutOrStdout(), certificatesDocument{all, ds, 1}); err != nil {
 			return err
 		}
 	} else {

@@ -96,6 +96,9 @@ func victorgen(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = run(t.Context(), args, &out, &errs)
+	if err := conforms(args, out.Bytes()); err != nil {
+		t.Error(err)
+	}
 	return code, out.String(), errs.String()
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -94,16 +93,17 @@ var uses = map[permissions.Use]string{
 	permissions.Push:  ", for the External Secrets Operator to push what is generated in the cluster, beside fetching",
 }
 
+// permissionsDocument is what explain --permissions prints with -o json.
+type permissionsDocument struct {
+	Version     int                  `json:"version"`
+	Environment string               `json:"environment"`
+	Permissions []permissions.Policy `json:"permissions"`
+}
+
 func explainPermissions(w io.Writer, p *plan.Plan, format string) error {
 	policies := permissions.Of(p)
 	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(struct {
-			Version     int                  `json:"version"`
-			Environment string               `json:"environment"`
-			Permissions []permissions.Policy `json:"permissions"`
-		}{1, p.Environment, policies})
+		return encode(w, permissionsDocument{1, p.Environment, policies})
 	}
 	for i, policy := range policies {
 		if i > 0 {
@@ -120,11 +120,18 @@ func explainPermissions(w io.Writer, p *plan.Plan, format string) error {
 	return nil
 }
 
+// codesDocument is what explain prints of codes with -o json.
+type codesDocument struct {
+	Codes   []explanation `json:"codes"`
+	Version int           `json:"version"`
+}
+
+type explanation struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+}
+
 func explainCodes(w io.Writer, codes []string, format string) error {
-	type explanation struct {
-		Code string `json:"code"`
-		Text string `json:"text"`
-	}
 	var all []explanation
 	for _, arg := range codes {
 		text, ok := plan.Explain(plan.Code(arg))
@@ -138,14 +145,20 @@ func explainCodes(w io.Writer, codes []string, format string) error {
 		all = append(all, explanation{arg, text})
 	}
 	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(map[string]any{"version": 1, "codes": all})
+		return encode(w, codesDocument{all, 1})
 	}
 	for _, e := range all {
 		fmt.Fprintf(w, "%s: %s\n", e.Code, e.Text)
 	}
 	return nil
+}
+
+// storyDocument is what explain prints of inputs and secrets with -o json.
+type storyDocument struct {
+	Version     int           `json:"version"`
+	Environment string        `json:"environment"`
+	Inputs      []inputStory  `json:"inputs,omitempty"`
+	Secrets     []secretStory `json:"secrets,omitempty"`
 }
 
 // inputStory is what there is to say of one input.
@@ -233,14 +246,7 @@ func explain(w io.Writer, pr *printer, r *result, used map[string]map[string][]w
 		return encode(w, vg.Document(p, r.grant))
 	}
 	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(struct {
-			Version     int           `json:"version"`
-			Environment string        `json:"environment"`
-			Inputs      []inputStory  `json:"inputs,omitempty"`
-			Secrets     []secretStory `json:"secrets,omitempty"`
-		}{1, p.Environment, inputs, secrets})
+		return encode(w, storyDocument{1, p.Environment, inputs, secrets})
 	}
 	tw := newTable(w)
 	defer tw.Flush()
