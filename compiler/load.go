@@ -305,7 +305,7 @@ func (m *module) instance(stubbed bool) *build.Instance {
 	return load.Instances([]string{"."}, &load.Config{
 		Overlay:    m.overlay(stubbed),
 		ModuleRoot: m.mount,
-		Dir:        path.Join(append([]string{m.mount}, m.as...)...),
+		Dir:        filepath.Join(append([]string{m.mount}, m.as...)...),
 		ParseFile: func(name string, src any, cfg parser.Config) (*ast.File, error) {
 			return m.parse(m.display(name), src, cfg)
 		},

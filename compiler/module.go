@@ -86,13 +86,13 @@ func openModule(root, dir string, o Options) (*module, error) {
 		m.shared = o.Shared.module(root)
 	}
 	// Nobody can have made a directory of this name.
-	m.mount = "/victorgen-" + strings.ToLower(rand.Text())
+	m.mount = filepath.VolumeName(root) + string(filepath.Separator) + "victorgen-" + strings.ToLower(rand.Text())
 	if rel, err := filepath.Rel(root, dir); err == nil && rel != "." {
 		m.env = strings.Split(filepath.ToSlash(rel), "/")
 	}
 	for i, elem := range m.env {
 		if cuemodule.CheckImportPath("x.test/"+elem) != nil || strings.Contains(elem, ":") {
-			elem = fmt.Sprintf("directory-%d-of-%s", i, path.Base(m.mount))
+			elem = fmt.Sprintf("directory-%d-of-%s", i, filepath.Base(m.mount))
 		}
 		m.as = append(m.as, elem)
 	}
@@ -224,16 +224,19 @@ func (m *module) overlay(stubbed bool) map[string]load.Source {
 	all := map[string]load.Source{}
 	for rel, f := range m.files {
 		if f.err == nil && !(stubbed && f.schema) {
-			all[m.mount+"/"+m.virtual(rel)] = load.FromBytes(f.content)
+			all[m.mounted(m.virtual(rel))] = load.FromBytes(f.content)
 		}
 	}
 	if stubbed {
 		for rel, content := range stubs() {
-			all[m.mount+"/"+rel] = load.FromBytes(content)
+			all[m.mounted(rel)] = load.FromBytes(content)
 		}
 	}
 	return all
 }
+
+// mounted is where CUE finds what it calls rel.
+func (m *module) mounted(rel string) string { return filepath.Join(m.mount, filepath.FromSlash(rel)) }
 
 // virtual is how CUE calls what is at rel.
 func (m *module) virtual(rel string) string { return rename(rel, m.env, m.as) }
@@ -250,10 +253,11 @@ func rename(rel string, from, to []string) string {
 // display is the absolute path of what CUE calls name. The schema may have been parsed
 // for another environment.
 func (m *module) display(name string) string {
-	if i := strings.Index(name, "/"+schema.Dir+"/"); i >= 0 {
-		return filepath.Join(m.dir, filepath.FromSlash(name[i+1:]))
+	slashed := filepath.ToSlash(name)
+	if i := strings.Index(slashed, "/"+schema.Dir+"/"); i >= 0 {
+		return filepath.Join(m.dir, filepath.FromSlash(slashed[i+1:]))
 	}
-	if rel, ok := strings.CutPrefix(name, m.mount+"/"); ok {
+	if rel, ok := strings.CutPrefix(slashed, filepath.ToSlash(m.mount)+"/"); ok {
 		return filepath.Join(m.dir, filepath.FromSlash(rename(rel, m.as, m.env)))
 	}
 	return name
