@@ -92,16 +92,18 @@ secrets: app: keys: {"signing-key": input: "SIGNING_KEY", "api-key": input: "API
 	// As JSON.
 	due(3, "files", "manager")
 	out, _ = run(3, "rotate", "./envs/...", "--due", "-o", "json", "--timeout", "20s")
-	var results []struct {
-		Environment string
-		OK          bool
-		Generated   []string
-		Diagnostics []struct{ Code, Severity string }
+	var report struct {
+		Environments []struct {
+			Environment string
+			OK          bool
+			Generated   []string
+			Diagnostics []struct{ Code, Severity string }
+		}
 	}
-	if err := json.Unmarshal([]byte(out), &results); err != nil || len(results) != 3 {
+	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Environments) != 3 {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, r := range results {
+	for _, r := range report.Environments {
 		down := r.Environment == "parameters"
 		if r.OK == down || len(r.Generated) == 0 != down || down && (len(r.Diagnostics) != 1 || r.Diagnostics[0].Code != "VG2101" || r.Diagnostics[0].Severity != "error") {
 			t.Errorf("%+v", r)

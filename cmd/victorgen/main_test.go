@@ -88,14 +88,21 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	lifetime, err := time.ParseDuration(args[1])
 	ts.Check(err)
+	text, err := sealingCertificate(lifetime)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o644))
+}
+
+// sealingCertificate makes one of the fixtures' key that is like no other.
+func sealingCertificate(lifetime time.Duration) ([]byte, error) {
 	block, _ := pem.Decode(fixtures.Key)
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	ts.Check(err)
-	key := parsed.(*rsa.PrivateKey)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.(*rsa.PrivateKey).Public(), key)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), err
 }
 
 // ends waits until the certificate in a file is not valid any more: ends FILE.
