@@ -333,6 +333,7 @@ inputs: {
 // follows, by mouse and by keys, in both themes, without scripts and on paper. Nothing is
 // asked for, and nobody is kept out. With VICTORGEN_UPDATE it takes the pictures of the docs.
 func TestReport(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("chromium is not installed")
 	}

@@ -47,8 +47,8 @@ page, and let CI look whether it is up to date.`,
 				return usageError{err}
 			}
 			if output != "" {
-				if err := replaceable(output, docsMark, "a page of victorgen docs"); err != nil {
-					return usageError{fmt.Errorf("--output %s: %w", output, err)}
+				if err := replaceable("output", output, docsMark, "a page of victorgen docs"); err != nil {
+					return err
 				}
 			}
 			options := optionsOf(cmd, compiler.Options{})
@@ -85,7 +85,7 @@ page, and let CI look whether it is up to date.`,
 				return err
 			}
 			if err := safefile.Overwrite(output, []byte(page), 0o644); err != nil {
-				return fmt.Errorf("cannot write the page to %s: %w", inLine(output), safefile.Reason(err))
+				return fmt.Errorf("cannot write %s: %w", inLine(output), safefile.Reason(err))
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s\n", inLine(output))
 			return err

@@ -97,8 +97,8 @@ func (o *reportOptions) run(cmd *cobra.Command, patterns []string) error {
 		return usageError{err}
 	}
 	if o.html != "" && o.html != "-" {
-		if err := replaceable(o.html, report.PageMark, "a page of victorgen report"); err != nil {
-			return usageError{fmt.Errorf("--html %s: %w", o.html, err)}
+		if err := replaceable("html", o.html, report.PageMark, "a page of victorgen report"); err != nil {
+			return err
 		}
 	}
 	now := time.Now()
@@ -137,7 +137,7 @@ func (o *reportOptions) run(cmd *cobra.Command, patterns []string) error {
 			wrote = fmt.Sprintf("wrote %s (%d kB)\n", inLine(o.html), (len(page)+999)/1000)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot write the page to %s: %w", inLine(o.html), safefile.Reason(err))
+			return fmt.Errorf("cannot write %s: %w", inLine(o.html), safefile.Reason(err))
 		}
 	}
 	switch {
@@ -256,33 +256,35 @@ func reportText(w io.Writer, r *report.Report, wrote string) error {
 	return err
 }
 
-// replaceable says why a file is not to be written, which is another one than what it is
-// to become: somebody has mistaken its name.
-func replaceable(file, mark, what string) error {
+// replaceable says why the file that a flag names is not to be written: it is another one
+// than what it is to become, so somebody has mistaken its name, or it can't be.
+func replaceable(flag, file, mark, what string) error {
+	wrong := func(why string) error { return usageError{fmt.Errorf("--%s %s: %s", flag, inLine(file), why)} }
+	failed := func(err error) error { return fmt.Errorf("cannot write %s: %w", inLine(file), safefile.Reason(err)) }
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if dir, err := os.Stat(filepath.Dir(file)); err != nil || !dir.IsDir() {
-			return fmt.Errorf("there is no directory %s", filepath.Dir(file))
+			return wrong("there is no directory " + filepath.Dir(file))
 		}
 		return nil
 	case err != nil:
-		return safefile.Reason(err)
+		return failed(err)
 	case info.IsDir():
-		return errors.New("it is a directory: name a file in it")
+		return wrong("it is a directory: name a file in it")
 	case !info.Mode().IsRegular():
-		return errors.New("it is not a regular file; - is standard output")
+		return wrong("it is not a regular file")
 	case info.Size() == 0:
 		return nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return safefile.Reason(err)
+		return failed(err)
 	}
 	defer f.Close()
 	head := make([]byte, len(mark))
 	if _, err := io.ReadFull(f, head); err != nil || !bytes.Equal(head, []byte(mark)) {
-		return fmt.Errorf("it is there, and is not %s: name another file, or remove it", what)
+		return wrong("it is there, and is not " + what + ": name another file, or remove it")
 	}
 	return nil
 }
