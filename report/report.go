@@ -280,7 +280,7 @@ func (e *Environment) Held(input, state string, changed *time.Time) {
 	for i := range e.Inputs {
 		if in := &e.Inputs[i]; in.Name == input {
 			in.State = state
-			if changed != nil || state != Unreadable { // of what can't be read now, the lock tells still
+			if changed != nil || state == Absent { // or else the lock tells still, if it does
 				in.Changed = utc(changed)
 			}
 		}

@@ -237,7 +237,10 @@ func TestReport(t *testing.T) {
 	if e := r.Environments[0]; e.Cluster != "kind" || e.Secrets[0].Verdict != "ok" || !slices.Equal(r.Judges, []string{"vet", "verify"}) {
 		t.Errorf("%+v", e)
 	}
-	// A source that was asked tells more than the lock.
+	// A source that was asked tells more than the lock, but for ages that it has not.
+	if got := states(ask(dir+"/envs/production", "--values").Environments[0].Inputs); !strings.Contains(got, "PASSWORD=present+ SENTRY=absent SESSION=present+ STRIPE=present+") {
+		t.Error(got)
+	}
 	if err := os.WriteFile(filepath.Join(dir, ".secrets.production"), []byte("STRIPE=changeme\nSENTRY=https://a1b2c3d4e5f60718@sentry.example/1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
