@@ -128,11 +128,7 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 		}
 		in := &Input{Name: name, Known: k.State == observe.Given, Value: k.Value, Notes: k.Notes, Remote: k.Remote}
 		if k.Remote != nil {
-			in.secret = true
-			in.Class = plan.Required
-			if k.Remote.Base64 {
-				in.Encoding = plan.Base64
-			}
+			in.atSource(k.Name)
 			if other := d.remote(k.Remote); other != nil {
 				sl.bind(other)
 				continue
@@ -146,6 +142,11 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 				in.Optional = true // an example has it, and what runs can do without
 			}
 			d.classify(in, k, variable, sl.secret.From == "variables" && !given, context)
+			if sl.secret.Kind == observe.External && in.Known && in.secret && open(in.Value) && !secretName(k.Name) {
+				text := string(in.Value.Reveal()) // which stands in the manifest
+				sl.key.Literal = &text
+				continue
+			}
 		}
 		if other := d.shared(in); other != nil {
 			sl.bind(other)
@@ -168,6 +169,17 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 }
 
 func (s *slot) bind(in *Input) { s.key.in = in }
+
+// atSource makes an input of what a source has and nobody has read. It is required,
+// whatever it is: a setting that a source has may be absent. But by its name it may be a
+// login or a host, which need not be strong.
+func (in *Input) atSource(name string) {
+	in.secret, in.Class = true, plan.Required
+	if in.Remote.Base64 {
+		in.Encoding = plan.Base64
+	}
+	in.Weak, _ = isSetting(name, value.Value{}, false, false, in.Notes)
+}
 
 func same(in *Input, k *observe.Key) bool {
 	return in.Known == (k.State == observe.Given) && in.Value.Equal(k.Value)

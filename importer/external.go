@@ -50,10 +50,8 @@ func (d *Draft) external(s *Secret, k *Key) {
 		}
 		in := d.remote(&remote)
 		if in == nil {
-			in = &Input{Name: partName(s, part, remote), Class: plan.Required, Remote: &remote, secret: true}
-			if remote.Base64 {
-				in.Encoding = plan.Base64
-			}
+			in = &Input{Name: partName(s, part, remote), Remote: &remote}
+			in.atSource(in.Name)
 			d.Inputs = append(d.Inputs, in)
 		}
 		names[part] = in.Name

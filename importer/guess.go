@@ -129,7 +129,7 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 		return true, ""
 	case publicWord.MatchString(name):
 		return true, "Public, by its name."
-	case settingWord.MatchString(name) && (!known || len(s) < 200):
+	case settingWord.MatchString(name) && (known && len(s) < 200 || !known && !strings.HasSuffix(upper(name), "SERVICE_ACCOUNT")):
 		return true, "No secret, by its name."
 	case known && (email.MatchString(s) || dotted.MatchString(s)):
 		return true, "No secret, by its form."

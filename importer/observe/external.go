@@ -359,7 +359,7 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 		s.Labels, s.Annotations = written(t.Metadata.Labels), written(t.Metadata.Annotations)
 		merged = len(t.Data) == 0 && len(t.TemplateFrom) == 0 || t.MergePolicy == "Merge"
 		for i, from := range t.TemplateFrom {
-			if problem := r.templateFrom(from, namespace, texts); problem != "" {
+			if problem := r.templateFrom(m, from, namespace, texts); problem != "" {
 				bad("write the template under target.template.data", "target.template.templateFrom[%d] %s", i, problem)
 			}
 		}
@@ -391,6 +391,18 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 			if !slices.ContainsFunc(s.Keys, func(o Key) bool { return o.Name == k }) {
 				p := parts[k]
 				s.Keys = append(s.Keys, Key{Name: k, Remote: &p})
+			}
+		}
+	}
+	if !merged {
+		var taken []string
+		whole := false
+		for _, text := range texts {
+			taken, whole = append(taken, named(text)...), whole || goesThroughAll(text)
+		}
+		for _, d := range e.Data {
+			if !whole && !slices.Contains(taken, d.SecretKey) {
+				r.left(m, "%s is read, and no template takes it (target.template.data)", d.SecretKey)
 			}
 		}
 	}
@@ -508,8 +520,14 @@ func (r *reader) asked(m manifest, extracts []extract) (keys map[string]located,
 // within is a property that lies in another one.
 func within(outer, property string) string { return strings.TrimPrefix(outer+"."+property, ".") }
 
-// wholeContext finds an action that goes through all keys that are there.
 var wholeContext = lazy.MustCompile(`[\s({|-](\.|\$)[\s)}|]|\brange\b`)
+
+// goesThroughAll reports whether a template has an action over all keys that are there.
+func goesThroughAll(text string) bool {
+	return slices.ContainsFunc(actions.FindAllString(text, -1), func(a string) bool {
+		return wholeContext.MatchString(references.ReplaceAllString(a, ""))
+	})
+}
 
 // dataFrom adds to parts what dataFrom takes, as far as anybody says which keys these
 // are: the templates of the Secret, or the workloads that use it.
@@ -563,9 +581,7 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 	}
 	names := map[string]bool{}
 	for _, text := range templates {
-		if slices.ContainsFunc(actions.FindAllString(text, -1), func(a string) bool {
-			return wholeContext.MatchString(references.ReplaceAllString(a, ""))
-		}) {
+		if goesThroughAll(text) {
 			bad(one, "it takes all properties of %q (dataFrom.extract), and a template goes through all of them", extracts[0].ref.Key)
 			return ok
 		}
@@ -661,7 +677,7 @@ var (
 )
 
 // templateFrom adds to texts the templates that an ExternalSecret has from elsewhere.
-func (r *reader) templateFrom(t templateFrom, namespace string, texts map[string]string) (problem string) {
+func (r *reader) templateFrom(m manifest, t templateFrom, namespace string, texts map[string]string) (problem string) {
 	if t.Target != "" && t.Target != "Data" {
 		return "makes " + strings.ToLower(t.Target) + " of values"
 	}
@@ -669,6 +685,9 @@ func (r *reader) templateFrom(t templateFrom, namespace string, texts map[string
 	// out. It is read first here, which gives the same unless a value has characters
 	// that YAML reads in its own way.
 	document := func(text string) string {
+		if strings.Contains(text, "{{") {
+			r.left(m, "the operator puts values into a document (templateFrom) before it reads its keys, and a build makes each key as it stands: a value with a quote, a backslash or a # in it would not be broken or cut off any more")
+		}
 		var fields map[string]any
 		if yaml.Unmarshal([]byte(text), &fields) != nil || len(fields) == 0 {
 			return "is not a list of keys before it is executed (templateAs: KeysAndValues)"
