@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"emit/emittest":                     {},
 	"cluster":                           {"emit", "emit/sealing", "emit/tree", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/crash", "internal/safefile", "internal/shape"},
 	"importer":                          {"compiler", "compiler/plan", "compiler/source", "compiler/source/env", "compiler/value", "compiler/value/derive", "emit", "importer/observe", "internal/safefile"},
+	"importer/importertest":             {"compiler/plan", "compiler/source", "compiler/value", "importer", "importer/observe"},
 	"importer/observe":                  {"compiler/plan", "compiler/source/env", "compiler/value", "internal/git", "internal/offline", "internal/safefile"},
 	".": {"compiler", "compiler/plan", "compiler/value", "compiler/source", "compiler/source/env",
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",

@@ -428,7 +428,21 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 		}
 		r.Inputs = append(r.Inputs, place)
 	}
-	return values, ds
+	return values, append(ds, readOnly(p, sources, values)...)
+}
+
+// readOnly are the sources that are to have values and can't be written.
+func readOnly(p *plan.Plan, sources map[string]source.Source, values map[string]value.Value) (ds plan.Diagnostics) {
+	told := map[string]bool{}
+	for _, in := range p.Inputs {
+		_, needs := values[in.Name]
+		if _, writes := sources[in.Source].(source.Writer); needs && !writes && !told[in.Source] {
+			told[in.Source] = true
+			src, _ := p.Source(in.Source)
+			ds.Errorf(plan.CodeImportExists, nil, "name another one with --source; or write the values there by other means, and import again", "source %s can only be read, and %s is to be stored there", src, in.Name)
+		}
+	}
+	return ds
 }
 
 var cueName = lazy.MustCompile(`^[^._].*\.cue$`)

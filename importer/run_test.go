@@ -141,3 +141,29 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("%v %v %+v", ds, entries, r.Files)
 	}
 }
+
+// readOnly is a source that can't be written.
+type readOnly struct{ source.Source }
+
+// TestReadOnly: a source that can't be written is told before anything is.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	m := module(t, t.TempDir())
+	o := optionsOf(m)
+	o.Open = func(p *plan.Plan) map[string]source.Source {
+		sources := open(p)
+		for name, s := range sources {
+			sources[name] = readOnly{s}
+		}
+		return sources
+	}
+	for _, o.DryRun = range []bool{true, false} {
+		_, ds := importer.Run(t.Context(), variables(t, three), o)
+		if len(ds) != 1 || !strings.Contains(ds[0].Message, "can only be read, and A_SECRET is to be stored there") {
+			t.Errorf("%v", ds)
+		}
+	}
+	if entries, _ := os.ReadDir(m); len(entries) != 2 {
+		t.Errorf("it has written: %v", entries)
+	}
+}

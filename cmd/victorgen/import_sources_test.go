@@ -125,3 +125,73 @@ func TestImportAsks(t *testing.T) {
 		})
 	}
 }
+
+// TestImportInto: the values come to the source that --source names, by a kind or by the
+// name that it has in the contract; they are read back, and the same import changes
+// nothing.
+func TestImportInto(t *testing.T) {
+	p := parameterStore(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do := func(want int, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := victorgen(t, append([]string{"import"}, args...)...)
+		if code != want || strings.Contains(stdout+stderr, "c4nary") {
+			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	stored := func(name string) string {
+		if versions := p.Versions[name]; len(versions) > 0 {
+			return versions[len(versions)-1].Value
+		}
+		return ""
+	}
+	write(".env", "API_TOKEN=c4nary-83jd92kf02lsqm\nDB_HOST=db.internal\nSMTP_PASSWORD=\"c4nary = $1 # 'x'\"\n")
+	write("binary.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\ndata: {keyring.gpg: mQD//mJpbmFyeSBrZXlyaW5nIDhkN2Y2Zw==, text: YzRuYXJ5Cm9mIHR3byBsaW5lcwo=}\n")
+	const aws = "aws-ssm,region=us-east-1,prefix=/shop"
+	if out := do(0, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "2 values stored (parameter /shop/") {
+		t.Errorf("it does not say where\n%s", out)
+	}
+	if stored("/shop/api-token") != "c4nary-83jd92kf02lsqm" {
+		t.Error("a value is not stored as it was")
+	}
+	if out := do(0, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "2 values unchanged") || strings.Contains(out, " stored") {
+		t.Errorf("once more changes something\n%s", out)
+	}
+	// What somebody has put there is another value, and stays.
+	p.Put("/shop/api-token", "c4nary-another")
+	if out := do(1, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "API_TOKEN has another value already, in parameter /shop/api-token") || stored("/shop/api-token") != "c4nary-another" {
+		t.Errorf("it is not told, or written over\n%s", out)
+	}
+	// A source of the contract, by its name, and values that no text holds.
+	contract, err := os.ReadFile("contract.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("contract.cue", string(contract)+"\nsources: params: {kind: \"aws-ssm\", region: \"us-east-1\", prefix: \"/params\"}\n")
+	do(0, "manifests", "binary.yaml", "--into", "envs/prod", "--source", "params")
+	found := ""
+	for name := range p.Versions {
+		if strings.HasPrefix(name, "/params/") {
+			found += stored(name) + "\n"
+		}
+	}
+	if !strings.Contains(found, "mQD//mJpbmFyeSBrZXlyaW5nIDhkN2Y2Zw==") || !strings.Contains(found, "c4nary\nof two lines\n") {
+		t.Error("the values are not at the source of that name")
+	}
+	if out := do(1, "env", ".env", "--into", "envs/third", "--source", "parms", "--dry-run"); !strings.Contains(out, `the contract has no source "parms"`) {
+		t.Errorf("a name that is not there\n%s", out)
+	}
+	for _, name := range []string{".secrets.dev", ".secrets.prod"} {
+		if _, err := os.Stat(name); err == nil {
+			t.Errorf("there is a %s", name)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/importer/importertest"
 	"github.com/victor-ai/victorgen/internal/awstest"
 )
 
@@ -467,4 +468,11 @@ func TestRolledBack(t *testing.T) {
 			t.Errorf("values %v: %v", values, a.Err)
 		}
 	}
+}
+
+// TestImport brings what a team has to Secrets Manager.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	importertest.Run(t, plan.AWSSecretsManager, map[string]string{"region": "us-east-1", "prefix": "shop/"}, func(plan.Source) source.Source { return m.open() })
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/importer/importertest"
 )
 
 // open returns a source on s.
@@ -577,4 +578,11 @@ func TestPreviousOfClaims(t *testing.T) {
 	if a := previous(); !errors.Is(a.Err, source.ErrAbsent) {
 		t.Errorf("disabled: %v", a.Err)
 	}
+}
+
+// TestImport brings what a team has to Key Vault.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	importertest.Run(t, plan.AzureKeyVault, map[string]string{"vault": s.http.URL, "prefix": "shop-"}, func(plan.Source) source.Source { return s.open() })
 }

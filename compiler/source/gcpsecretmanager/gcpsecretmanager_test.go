@@ -27,6 +27,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/importer/importertest"
 )
 
 func remote(input string) plan.Remote {
@@ -498,4 +499,11 @@ func TestPreviousDisabled(t *testing.T) {
 	if a := s.open().Previous(t.Context(), refs, true)[0]; !errors.Is(a.Err, source.ErrAbsent) {
 		t.Errorf("%v", a.Err)
 	}
+}
+
+// TestImport brings what a team has to Secret Manager.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	importertest.Run(t, plan.GCPSecretManager, map[string]string{"project": project, "prefix": "shop-"}, func(plan.Source) source.Source { return s.open() })
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/sourcetest"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/importer/importertest"
 )
 
 func TestMain(m *testing.M) {
@@ -545,4 +546,11 @@ func TestPreviousOfProperty(t *testing.T) {
 	if a := previous("app/db#a"); !errors.Is(a.Err, source.ErrAbsent) {
 		t.Errorf("deleted: %v", a.Err)
 	}
+}
+
+// TestImport brings what a team has to Vault.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	importertest.Run(t, plan.Vault, map[string]string{"address": s.URL, "mount": "secret", "prefix": "shop/"}, func(at plan.Source) source.Source { return New(at) })
 }
