@@ -159,3 +159,49 @@ func TestJoinInterrupted(t *testing.T) {
 	same(t, m, "dev", first)
 	same(t, m, "prod", second)
 }
+
+// TestUpAndDown: what an environment does not have any more moves down, and what all have
+// now moves up, in one import.
+func TestUpAndDown(t *testing.T) {
+	t.Parallel()
+	m := module(t, t.TempDir())
+	o := optionsOf(m)
+	const ours, theirs, all = "A_SECRET=pQ8xLm2ZrT5vNc7WyK3d\n", "D_SECRET=hJ4sGf9BtX6mQw1RnV8e\n", "S_SECRET=zE7kYp3DuL5cTa9SoM2i\n"
+	run := func(environment, text string) *importer.Result {
+		t.Helper()
+		o.Environment = environment
+		r, ds := importer.Run(t.Context(), variables(t, text), o)
+		if ds.HasErrors() {
+			t.Fatal(ds)
+		}
+		return r
+	}
+	run("dev", ours+theirs+all)
+	run("prod", ours+all)
+	o.Force = true
+	r := run("prod", theirs+all)
+	seen := map[string]bool{}
+	for _, f := range r.Files {
+		if changed := f.State == "changed"; seen[f.Path] || changed == (f.Path == "envs/prod/env.cue") {
+			t.Errorf("%s: %s", f.Path, f.State)
+		}
+		seen[f.Path] = true
+	}
+	for file, want := range map[string]map[string]bool{
+		"contract.cue":      {"A_SECRET": false, "D_SECRET": true, "S_SECRET": true},
+		"envs/dev/env.cue":  {"A_SECRET": true, "D_SECRET": false, "S_SECRET": false},
+		"envs/prod/env.cue": {"A_SECRET": false, "D_SECRET": false, "S_SECRET": false},
+	} {
+		text, err := os.ReadFile(filepath.Join(m, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, is := range want {
+			if strings.Contains(string(text), name) != is {
+				t.Errorf("%s has %s: %v\n%s", file, name, !is, text)
+			}
+		}
+	}
+	same(t, m, "dev", variables(t, ours+theirs+all))
+	same(t, m, "prod", variables(t, theirs+all))
+}

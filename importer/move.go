@@ -331,6 +331,10 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 	base := func(m modules) (*plan.Plan, plan.Diagnostics) {
 		return inModule(append(slices.Clone(m.contract), stub), o, bare)
 	}
+	stands := func(m modules) bool {
+		p, bad := base(m)
+		return p != nil && !bad.HasErrors()
+	}
 	p, bad := base(m)
 	if p == nil {
 		return &Draft{}, &Result{}, nil, bad
@@ -351,7 +355,7 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 				if !ok {
 					continue
 				}
-				if compiled, bad := base(next); compiled == nil || bad.HasErrors() {
+				if !stands(next) {
 					continue
 				}
 				now, progress = next, true
@@ -375,13 +379,13 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 			nds.Warnf(plan.CodeImportLeft, nil, "read the changes with git diff; what was forgotten here, add and import again",
 				"%s differs from the contract in %s: from there, that has moved to %s", o.Environment, strings.Join(slices.Compact(moved), ", "), strings.Join(m.environments, ", "))
 			nr.Files = slices.Concat(changed(m.below, now.below), changed(m.contract, now.contract), nr.Files)
-			return nd, nr, np, nds
+			return raised(nd, nr, np, nds, o, now, stands, moved)
 		}
 	}
 	if ds.HasErrors() {
 		return d, r, final, ds
 	}
-	return raised(d, r, final, ds, o, m)
+	return raised(d, r, final, ds, o, m, stands, nil)
 }
 
 var comment = lazy.MustCompile(`(?m)^\s*//.*$|\s+`)
@@ -392,8 +396,9 @@ func sameField(a, b compiler.Taken) bool {
 }
 
 // raised moves up what this environment adds to the contract, where all others have
-// the same.
-func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m modules) (*Draft, *Result, *plan.Plan, plan.Diagnostics) {
+// the same, but for what has just moved down. m is the module as it is once all other
+// files of r are written; it has to stand without any of the environments.
+func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m modules, stands func(modules) bool, moved []string) (*Draft, *Result, *plan.Plan, plan.Diagnostics) {
 	var paths [][]string
 	for _, in := range d.Inputs {
 		if in.base == nil {
@@ -411,7 +416,7 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 			}
 		}
 	}
-	own := r.Files[len(r.Files)-1]
+	before, own := r.Files[:len(r.Files)-1], r.Files[len(r.Files)-1]
 	now := m.clone()
 	to := slices.IndexFunc(now.contract, func(f File) bool { return f.Path == contractFile })
 	if to < 0 {
@@ -420,7 +425,7 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 	var up []string
 	for _, path := range paths {
 		rest, taken := compiler.Take(own.text, path...)
-		if len(taken) != 1 {
+		if len(taken) != 1 || slices.Contains(moved, strings.Join(path, ".")) {
 			continue
 		}
 		below, have := slices.Clone(now.below), 0
@@ -442,7 +447,12 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 		if err != nil {
 			continue
 		}
-		now.contract[to].text, now.below, own.text = text, below, rest
+		next := now.clone()
+		next.contract[to].text, next.below = text, below
+		if !stands(next) {
+			continue
+		}
+		now, own.text = next, rest
 		up = append(up, strings.Join(path, "."))
 	}
 	if len(up) == 0 {
@@ -459,7 +469,7 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 		return d, r, p, ds
 	}
 	r.Proof = proof
-	r.Files = slices.Concat(changed(m.contract, now.contract), changed(m.below, now.below), []File{own})
+	r.Files = slices.Concat(before, changed(m.contract, now.contract), changed(m.below, now.below), []File{own})
 	ds.Warnf(plan.CodeImportLeft, nil, "read the changes with git diff", "all environments have the same: it stands in the contract now: %s", strings.Join(up, ", "))
 	return d, r, final, ds
 }

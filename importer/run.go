@@ -97,6 +97,13 @@ const contractFile = "contract.cue"
 func Run(ctx context.Context, observed *observe.Observed, o Options) (*Result, plan.Diagnostics) {
 	r, ds := run(ctx, observed, o)
 	ds.Sort() // the proof says twice what has not changed
+	var files []File
+	for i, f := range r.Files { // one that is written twice, so that others compile in between, is one
+		if !slices.ContainsFunc(r.Files[i+1:], func(later File) bool { return later.Path == f.Path }) {
+			files = append(files, f)
+		}
+	}
+	r.Files = files
 	return r, ds
 }
 
@@ -372,6 +379,9 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 	for i := range r.Files {
 		f := &r.Files[i]
 		old, err := os.ReadFile(filepath.Join(o.Module, filepath.FromSlash(f.Path)))
+		if j := slices.IndexFunc(r.Files[:i], func(first File) bool { return first.Path == f.Path }); j >= 0 && r.Files[j].State != "unchanged" {
+			old = r.Files[j].text // by then
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			f.State = would + "created"
