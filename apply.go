@@ -54,7 +54,9 @@ func (o *ApplyOptions) into(ctx context.Context, a *Applied) {
 		a.Diagnostics.Errorf(plan.CodeClusterRead, nil, "name one with --kubeconfig and --context", "%v", err)
 		return
 	}
-	values, ds := source.Resolve(ctx, a.Plan, a.Sources(o.Cluster.DryRun != ""), source.Options{
+	sources := a.Sources(o.Cluster.DryRun != "")
+	pending := a.pending(ctx, sources, o.Timeout)
+	values, ds := source.Resolve(ctx, a.Plan, sources, source.Options{
 		NoGenerate: o.NoGenerate, Timeout: o.Timeout, MustRead: true, SkipValidation: o.SkipValidation,
 		Known: func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
 			live, ds := client.KnownInputs(ctx, a.Plan, inputs, o.Timeout)
@@ -65,7 +67,7 @@ func (o *ApplyOptions) into(ctx context.Context, a *Applied) {
 			return known, append(ds, more...)
 		},
 	})
-	a.Diagnostics = append(a.Diagnostics, ds...)
+	a.Diagnostics = append(append(a.Diagnostics, pending()...), ds...)
 	a.Generated = Generated(a.Plan, values)
 	a.Compare(values)
 	if ds.HasErrors() {

@@ -125,7 +125,9 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 	if o.Now != nil {
 		ask.Now = o.Now()
 	}
+	pending := b.pending(ctx, sources, o.Timeout)
 	values, more := source.Resolve(ctx, p, sources, ask)
+	b.Diagnostics = append(b.Diagnostics, pending()...)
 	if ds.HasErrors() || more.HasErrors() {
 		b.Diagnostics = append(append(b.Diagnostics, ds...), more...)
 		return

@@ -90,8 +90,10 @@ func Verify(ctx context.Context, dirs []string, o VerifyOptions) iter.Seq[*Verif
 // sources judges what the sources of one environment hold.
 func (o *VerifyOptions) sources(ctx context.Context, v *Verified) {
 	v.Diagnostics = append(v.Diagnostics, source.Elsewhere(v.Plan, o.lookup())...)
-	values, ds := source.Verify(ctx, v.Plan, v.Sources(false), o.NoValues, o.Now, source.Options{Timeout: o.Timeout, Known: v.Known(TreeOf(v.Plan))})
-	v.Diagnostics = append(v.Diagnostics, ds...)
+	sources := v.Sources(false)
+	pending := v.pending(ctx, sources, o.Timeout)
+	values, ds := source.Verify(ctx, v.Plan, sources, o.NoValues, o.Now, source.Options{Timeout: o.Timeout, Known: v.Known(TreeOf(v.Plan))})
+	v.Diagnostics = append(append(v.Diagnostics, pending()...), ds...)
 	v.Inputs = inputStates(v.Plan, values, o.Now)
 	v.Compare(values)
 }

@@ -283,7 +283,9 @@ func (c *compilation) plan(s *spec, pkg string) *plan.Plan {
 	c.partOf = p.PartOf
 	c.useKind(s, c.options.Source)
 	for _, name := range slices.Sorted(maps.Keys(s.Sources)) {
-		c.sources[name] = c.source(name, s.Sources[name])
+		src := c.source(name, s.Sources[name])
+		src.Pending, src.PendingValues = reserved(plan.PendingName, src, s.Sources[name]), reserved(plan.PendingValues, src, s.Sources[name])
+		c.sources[name] = src
 		p.Sources = append(p.Sources, c.sources[name])
 	}
 	for _, name := range c.names {

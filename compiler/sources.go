@@ -256,13 +256,7 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 			"has the remote %q, which can't be read", spec.Remote)
 		return r
 	}
-	r.Name = joinName(from.Prefix, r.Name, kind.Separator)
-	if src.Kind == plan.AWSSSM && strings.Contains(r.Name, "/") && !strings.HasPrefix(r.Name, "arn:") {
-		r.Name = "/" + strings.TrimPrefix(r.Name, "/")
-	}
-	if src.Kind == plan.Vault && r.Property == "" {
-		r.Property = vaultProperty
-	}
+	r = placed(r, kind, from)
 	if src.Kind == plan.Vault {
 		for _, first := range []string{"data", src.Mount} {
 			if strings.HasPrefix(r.Name, first+"/") && (first != "data" || src.Version == "v2") {
@@ -284,7 +278,7 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 			cannot("give it a name, or make it a schema.#Required", "can't be generated under an ARN: AWS gives one to what it creates")
 		}
 	}
-	if plan.Reserved(r.Name) || plan.Reserved(r.Property) {
+	if plan.Reserved(r.Name) || plan.Reserved(r.Property) || r == src.Pending || r == src.PendingValues {
 		cannot("give it another one", "has the remote %q, which is taken: what begins so stands beside an input, as its previous value does", r)
 	}
 	parts := strings.Split(r.Name, "/")
@@ -308,6 +302,34 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 		}
 	}
 	return r
+}
+
+// placed puts the prefix of a source before a name there, and writes both as the
+// service does.
+func placed(r plan.Remote, kind plan.SourceKind, from sourceSpec) plan.Remote {
+	r.Name = joinName(from.Prefix, r.Name, kind.Separator)
+	if kind.Name == plan.AWSSSM && strings.Contains(r.Name, "/") && !strings.HasPrefix(r.Name, "arn:") {
+		r.Name = "/" + strings.TrimPrefix(r.Name, "/")
+	}
+	if kind.Name == plan.Vault && r.Property == "" {
+		r.Property = vaultProperty
+	}
+	return r
+}
+
+// reserved is where victorgen keeps something of its own at src: under the name that
+// an input so called would have. It is no part of an object that can't be written in
+// parts.
+func reserved(name string, src plan.Source, from sourceSpec) plan.Remote {
+	kind, ok := plan.KindOf(src.Kind)
+	if !ok || kind.NamePattern == "" || src.Kind == plan.SOPS && filepath.Ext(src.File) == ".env" {
+		return plan.Remote{}
+	}
+	if !kind.Properties {
+		from.Object = ""
+	}
+	r, _ := parseRemote(defaultRemote(name, src.Kind, from))
+	return placed(r, kind, from)
 }
 
 // defaultRemote is the remote of an input that says none.

@@ -15,6 +15,7 @@ import (
 	"github.com/victor-ai/victorgen/cluster"
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/trust"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
@@ -32,6 +33,9 @@ type result struct {
 	Generated   []string             `json:"generated,omitempty"`
 	Dropped     []string             `json:"dropped,omitempty"`   // inputs whose previous value has had its time
 	RotatedBy   map[string]string    `json:"rotatedBy,omitempty"` // inputs that another environment has at the same place
+	Told        []string             `json:"told,omitempty"`      // inputs of which a command was told
+	WouldRun    []string             `json:"wouldRun,omitempty"`  // that command, of a dry run
+	Ended       []source.Ended       `json:"ended,omitempty"`     // what was pending
 	Inputs      []vg.InputState      `json:"inputs,omitempty"`
 	Changes     []tree.Change        `json:"changes,omitempty"`
 	Report      *emit.Report         `json:"report,omitempty"`
@@ -192,7 +196,7 @@ func exitOf(results []result) error {
 		for _, d := range r.Diagnostics {
 			switch {
 			case d.Severity != plan.Error:
-			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite,
+			case d.Code == plan.CodeSourceRead || d.Code == plan.CodeSourceWrite || d.Code == plan.CodeClusterRead || d.Code == plan.CodeClusterWrite || d.Code == plan.CodeNotTold,
 				d.Code == plan.CodeNoController || d.Code == plan.CodeCrash || d.Code == plan.CodeRevision:
 				code = exitSource
 			case (d.Code == plan.CodeCannotSeal || d.Code == plan.CodePresence) && unread: // for nothing known of before could stand in

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/compiler/value"
 )
 
 func generateCommand() *cobra.Command {
@@ -57,7 +60,7 @@ source, beside builds that may only read it.`,
 				values, ds := source.Generate(ctx, r.plan, r.env.Sources(o.dryRun), source.Options{
 					Timeout: o.timeout, Known: r.env.Known(vg.TreeOf(r.plan)), Renew: o.renew,
 				})
-				r.Diagnostics = append(r.Diagnostics, ds...)
+				r.Diagnostics = append(append(r.Diagnostics, ds...), source.WarnPending(ctx, r.plan, r.env.Sources(o.dryRun), source.Options{Timeout: o.timeout})...)
 				r.Generated, r.values = vg.Generated(r.plan, values), values
 			}, generatedText("nothing is missing"))
 		},
@@ -69,15 +72,23 @@ source, beside builds that may only read it.`,
 	return cmd
 }
 
+// rotateOptions are the flags of rotate.
+type rotateOptions struct {
+	sourceOptions
+	format    string
+	due       bool
+	dryRun    bool
+	resume    bool
+	abort     bool
+	told      bool
+	variables bool
+	limit     time.Duration // of the command
+}
+
 func rotateCommand() *cobra.Command {
-	var o struct {
-		sourceOptions
-		format string
-		due    bool
-		dryRun bool
-	}
+	o := &rotateOptions{}
 	cmd := &cobra.Command{
-		Use:   "rotate ENV INPUT... | ENV... --due",
+		Use:   "rotate ENV INPUT... [-- COMMAND...] | ENV... --due [-- COMMAND...] | ENV... --resume|--abort [-- COMMAND...]",
 		Short: "Generate new values for generated inputs, at their source",
 		Long: `Rotate makes a new value for each generated input that is named, or with --due for
 all whose value is older than rotateAfter, or else maxAge, and stores it at its
@@ -90,45 +101,119 @@ text of a pull request. --due also drops the previous values that have had
 their time (keepPrevious), where it is victorgen that keeps them.
 
 Whatever else knows the old value, such as the database whose password it is, has
-to learn the new one too: victorgen does not tell it.`,
+to learn the new one too: that is what COMMAND is for. The new values are stored as
+pending, beside the current ones; the command runs; and only when it has ended with 0
+they become current, all of the call together. It finds the values in files that
+nobody else can open, INPUT.old and INPUT.new in the directory VICTORGEN_VALUES, which
+is gone afterwards; VICTORGEN_INPUTS has the names, and VICTORGEN_ENVIRONMENT that of
+the environment. What it prints goes to standard error, without the values. It must
+be such that it can be run twice.
+
+If the command fails, or all of it is killed, both values are at the source, and the
+next rotate and each build say what is pending. --resume runs the command (again) and
+makes the new values current; where it is known to have ended, no command is needed.
+--abort runs it with the old and the new values swapped, and takes the new ones back.
+--told says that the other side has been told by other means, and runs nothing.
+What nobody has been told of yet is taken back by the next rotate.`,
 		Example: `  victorgen rotate envs/production DB_PASSWORD
+  victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres.sh
+  victorgen rotate envs/production --resume -- ./tell-postgres.sh
+  victorgen rotate envs/production --abort --told         # the database has the old one
   victorgen rotate envs/production --due --dry-run
   victorgen rotate ./envs/... --due -o markdown > summary.md
   victorgen rotate envs/production --due && victorgen build envs/production`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 || len(args) == 1 && !o.due {
+		Args: func(cmd *cobra.Command, args []string) error {
+			args, command, dash := behindDash(cmd, args)
+			ends := o.resume || o.abort
+			switch {
+			case dash && len(command) == 0:
+				return usageError{errors.New("name the command behind --, as in victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres.sh")}
+			case ends && len(args) == 0:
+				return usageError{errors.New("name an environment")}
+			case !ends && (len(args) == 0 || len(args) == 1 && !o.due):
 				return usageError{errors.New("name an environment, and then either inputs or --due")}
+			case o.resume && o.abort:
+				return usageError{errors.New("write --resume or --abort, not both")}
+			case ends && (o.due || o.dryRun):
+				return usageError{errors.New("--resume and --abort are about what is pending: leave --due and --dry-run out")}
+			case o.told && !ends:
+				return usageError{errors.New("--told is for --resume and --abort")}
+			case o.told && dash:
+				return usageError{errors.New("with --told no command is run: leave one of them out")}
+			case !dash && (o.variables || cmd.Flag("command-timeout").Changed):
+				return usageError{errors.New("--values-in-env and --command-timeout are about a command, which stands behind --")}
+			case o.limit <= 0:
+				return usageError{errors.New("--command-timeout must be more than nothing, as in 30s")}
+			}
+			if dash {
+				if _, err := exec.LookPath(command[0]); err != nil {
+					return usageError{fmt.Errorf("%s can't be run: %w", command[0], errors.Unwrap(err))}
+				}
 			}
 			return nil
 		},
 		ValidArgsFunction: completeInputs(func(_ *plan.Plan, in plan.Input) bool { return in.Class == plan.Generated && !in.NeverRotate }),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, command, _ := behindDash(cmd, args)
 			var names []string
-			if !o.due {
+			if !o.due && !o.resume && !o.abort {
 				args, names = args[:1], args[1:]
 			}
 			var turns source.Turns
+			var alone sync.Mutex // two environments may have one place, where one rotation is pending at a time
 			rotate := func(ctx context.Context, r *result) {
-				sources := r.env.Sources(o.dryRun)
+				var tell source.Tell
+				if len(command) > 0 {
+					tell = (&teller{command: command, environment: r.name(), variables: o.variables, timeout: o.limit, stderr: cmd.ErrOrStderr()}).Tell
+					alone.Lock()
+					defer alone.Unlock()
+				}
+				if o.resume || o.abort {
+					o.end(ctx, r, tell)
+					return
+				}
+				sources := r.env.Sources(o.dryRun && tell == nil)
 				options := source.Options{Timeout: o.timeout}
 				inputs := named(r, names)
 				if r.Diagnostics.HasErrors() {
 					return
 				}
 				if o.due {
-					dropped, ds := source.Forget(ctx, r.plan, sources, options)
+					dropped, ds := source.Forget(ctx, r.plan, r.env.Sources(o.dryRun), options)
 					r.Dropped = dropped
 					r.Diagnostics = append(r.Diagnostics, ds...)
 				}
 				if o.due { // what one source does not tell is no reason to leave the rest
 					inputs, r.RotatedBy = turns.Take(r.plan, due(ctx, r, sources, options))
 				}
-				values, ds := source.Rotate(ctx, r.plan, sources, inputs, options)
+				var values value.Set
+				var ds plan.Diagnostics
+				switch {
+				case tell == nil:
+					values, ds = source.Rotate(ctx, r.plan, sources, inputs, options)
+				case o.dryRun:
+					values, ds = source.RotateTelling(ctx, r.plan, sources, inputs, nil, options)
+					if len(inputs) > 0 && !ds.HasErrors() {
+						r.WouldRun = command
+					}
+				default:
+					values, ds = source.RotateTelling(ctx, r.plan, sources, inputs, func(ctx context.Context, changed []source.Changed) error {
+						err := tell(ctx, changed)
+						if err == nil {
+							r.Told = told(changed)
+						}
+						return err
+					}, options)
+				}
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				r.Generated, r.values = vg.Generated(r.plan, values), values
 			}
+			none := "nothing is due"
+			if o.resume || o.abort {
+				none = "nothing is pending"
+			}
 			if o.format != "markdown" {
-				return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "rotating", rotate, generatedText("nothing is due"))
+				return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "rotating", rotate, generatedText(none))
 			}
 			dirs, err := compiler.Find(args...)
 			if err != nil {
@@ -138,10 +223,53 @@ to learn the new one too: victorgen does not tell it.`,
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&o.due, "due", false, "rotate all generated inputs that are older than their rotateAfter, or maxAge")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be generated")
+	f := cmd.Flags()
+	f.BoolVar(&o.due, "due", false, "rotate all generated inputs that are older than their rotateAfter, or maxAge")
+	f.BoolVar(&o.dryRun, "dry-run", false, "store nothing and run nothing; show what would be generated, and run")
+	f.BoolVar(&o.resume, "resume", false, "finish what is pending: tell the other side the new values, and make them current")
+	f.BoolVar(&o.abort, "abort", false, "take back what is pending: tell the other side the old values, and drop the new ones")
+	f.BoolVar(&o.told, "told", false, "the other side has been told: of --resume the new values, of --abort the old ones")
+	f.BoolVar(&o.variables, "values-in-env", false, "the command has the values in its environment, too, as VICTORGEN_OLD_INPUT and VICTORGEN_NEW_INPUT: others may see them there")
+	f.DurationVar(&o.limit, "command-timeout", 5*time.Minute, "how long the command may take")
 	outputFlag(cmd, &o.format, "markdown")
 	return cmd
+}
+
+// behindDash splits what stands before -- from what stands behind it.
+func behindDash(cmd *cobra.Command, args []string) (before, behind []string, dash bool) {
+	if i := cmd.ArgsLenAtDash(); i >= 0 {
+		return args[:i], args[i:], true
+	}
+	return args, nil, false
+}
+
+// end ends what is pending in an environment.
+func (o *rotateOptions) end(ctx context.Context, r *result, tell source.Tell) {
+	end := source.Resume
+	if o.abort {
+		end = source.Abort
+	}
+	if tell != nil {
+		command := tell
+		tell = func(ctx context.Context, changed []source.Changed) error {
+			err := command(ctx, changed)
+			if err == nil {
+				r.Told = append(r.Told, told(changed)...)
+			}
+			return err
+		}
+	}
+	ended, values, ds := end(ctx, r.plan, r.env.Sources(false), tell, source.Options{Timeout: o.timeout, Told: o.told})
+	r.Ended, r.values = ended, values
+	r.Diagnostics = append(r.Diagnostics, ds...)
+}
+
+// told are the names of what a command was told of.
+func told(changed []source.Changed) (names []string) {
+	for _, c := range changed {
+		names = append(names, c.Input.Name)
+	}
+	return names
 }
 
 // named returns the generated inputs of those names, and says of each other
@@ -193,6 +321,15 @@ func due(ctx context.Context, r *result, sources map[string]source.Source, o sou
 // generatedText prints what was generated, also beside errors: it is stored.
 func generatedText(none string) func(io.Writer, *printer, *result) {
 	return func(w io.Writer, _ *printer, r *result) {
+		if len(r.Told) > 0 {
+			fmt.Fprintf(w, "%s: the command was told of %s\n", r.name(), plan.And(r.Told))
+		}
+		if len(r.WouldRun) > 0 {
+			fmt.Fprintf(w, "%s: would run %s\n", r.name(), strings.Join(r.WouldRun, " "))
+		}
+		for _, e := range r.Ended {
+			fmt.Fprintf(w, "%s: %s\n", r.name(), endedText(e))
+		}
 		for _, m := range r.Generated {
 			fmt.Fprintf(w, "%s: generated %s\n", r.name(), m)
 		}
@@ -202,10 +339,19 @@ func generatedText(none string) func(io.Writer, *printer, *result) {
 		for _, name := range r.Dropped {
 			fmt.Fprintf(w, "%s: dropped the previous value of %s, whose time is over\n", r.name(), name)
 		}
-		if len(r.Generated)+len(r.RotatedBy)+len(r.Dropped) == 0 && r.OK {
+		if len(r.Generated)+len(r.RotatedBy)+len(r.Dropped)+len(r.Ended) == 0 && r.OK {
 			fmt.Fprintf(w, "%s: %s\n", r.name(), none)
 		}
 	}
+}
+
+// endedText says what has become of a rotation that was pending.
+func endedText(e source.Ended) string {
+	since := e.Since.UTC().Format(time.RFC3339)
+	if e.TakenBack {
+		return fmt.Sprintf("took back what was pending of %s since %s: the value before is current", plan.And(e.Inputs), since)
+	}
+	return fmt.Sprintf("finished what was pending of %s since %s: the new value is current", plan.And(e.Inputs), since)
 }
 
 // showRotation prints what was rotated as Markdown.
@@ -241,12 +387,18 @@ func rotationMarkdown(results []result, dryRun bool) string {
 	}
 	out.WriteString(".\n")
 	for _, r := range results {
-		if len(r.Generated)+len(r.RotatedBy)+len(r.Dropped)+len(r.Diagnostics) == 0 {
+		if len(r.Generated)+len(r.RotatedBy)+len(r.Dropped)+len(r.Ended)+len(r.Diagnostics) == 0 {
 			continue
 		}
 		fmt.Fprintf(&out, "\n### %s\n\n", code(r.name()))
 		for _, m := range r.Generated {
 			fmt.Fprintf(&out, "- %s\n", code(clipped(strings.ReplaceAll(m, repositoryOf(r.Directory), ""), 600)))
+		}
+		if len(r.Told) > 0 {
+			fmt.Fprintf(&out, "- the command was told of %s\n", code(plan.And(r.Told)))
+		}
+		for _, e := range r.Ended {
+			fmt.Fprintf(&out, "- %s\n", endedText(e))
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.RotatedBy)) {
 			fmt.Fprintf(&out, "- %s, with %s, which has the same\n", code(name), code(r.RotatedBy[name]))

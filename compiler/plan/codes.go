@@ -133,6 +133,8 @@ const (
 	CodeValueRead        Code = "VG2127"
 	CodePreviousOver     Code = "VG2128"
 	CodePreviousDropped  Code = "VG2129"
+	CodePending          Code = "VG2130"
+	CodeNotTold          Code = "VG2131"
 )
 
 // What the emitter says of certificates, the lock and the tree.

@@ -271,6 +271,15 @@ of a service are nobody's to destroy.`,
 	CodePreviousDropped: `an input is rotated while the value that it had before counts still.
 One previous value is kept, so the one before goes before its time, and what was signed with it is refused from then on. That
 is how a key which somebody has got hold of is taken out of use: rotate it twice.`,
+	CodePending: `a rotation has not ended: a new value is pending at its source, beside the current one.
+"victorgen rotate ENV INPUT -- COMMAND" stores the new value as pending, lets the command tell whatever else knows the value, and
+only then makes it current. If it was killed in between, both values are kept at the source, and so is how far it came. "victorgen
+rotate ENV --resume -- COMMAND" runs the command again and makes the new value current; "--abort -- COMMAND" runs it with the old
+value and the new one swapped, and takes the new one back. --told says that the other side has been told already, and no command
+is needed. Until then a build goes by the current value, whatever the other side has by now.`,
+	CodeNotTold: `the command that is to tell the other side of a new value has failed, or took too long, or was interrupted.
+It may have done its work nonetheless, so the new value is neither dropped nor made current: it is pending (victorgen explain VG2130).
+The command must be one that can be run twice.`,
 	CodeValueRead: `a value that is to be stored can't be read: from a file, from standard input, or from the terminal.
 Nothing was stored. A terminal passes on no more than a line of 4095 characters (fewer on macOS): --from-file and --stdin take all.`,
 	CodeFileMode: `the dotenv file can be read or changed by others than its owner.`,

@@ -59,17 +59,27 @@ func (p *Plan) TakesPrevious(input string) bool {
 	})
 }
 
-// What a source without versions keeps beside the value of an input stands under
-// the input's name with one of these before it, which no input may have: it is a
-// name to all that read dotenv files, too.
+// What victorgen keeps beside the value of an input stands under a name that no
+// input may have: it is a name to all that read dotenv files, too.
 const (
-	PreviousPrefix = "VICTORGEN_PREVIOUS_" // the value before, and when it was replaced
-	pendingPrefix  = "VICTORGEN_PENDING_"  // one that is to come
+	// PreviousPrefix and the name of an input are the value before, and when it was
+	// replaced, at a source without versions.
+	PreviousPrefix = "VICTORGEN_PREVIOUS_"
+	// PendingName says what is pending at a source, how far and since when, and no
+	// value: a rotation that tells somebody else. PendingValues are the values.
+	PendingName   = "VICTORGEN_PENDING"
+	PendingValues = PendingName + "_VALUES"
 )
 
 // Reserved reports whether name, or its last part, is for what is kept beside an
 // input.
 func Reserved(name string) bool {
 	name = strings.ToUpper(name[strings.LastIndexAny(name, "./")+1:])
-	return strings.HasPrefix(name, PreviousPrefix) || strings.HasPrefix(name, pendingPrefix)
+	return strings.HasPrefix(name, PreviousPrefix) || IsPending(name)
+}
+
+// IsPending reports whether name is for what is said and kept of a rotation that is
+// pending.
+func IsPending(name string) bool {
+	return name == PendingName || strings.HasPrefix(name, PendingName+"_")
 }

@@ -175,7 +175,11 @@ type Source struct {
 	Mount      string `json:"mount"`     // vault: path of the KV engine
 	Version    string `json:"version"`   // vault: version of the KV engine, "v1" or "v2"
 	Store      Store  `json:"-"`         // how external delivery reaches it
-	Pos        []Pos  `json:"-"`
+	// Pending and PendingValues are where [PendingName] and [PendingValues] are, if it
+	// has names of its own.
+	Pending       Remote `json:"-"`
+	PendingValues Remote `json:"-"`
+	Pos           []Pos  `json:"-"`
 }
 
 // String names the source for people: `default (aws-ssm)`.

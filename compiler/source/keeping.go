@@ -141,6 +141,9 @@ func (r *resolution) overdue(o Options) {
 
 // listedBeside warns of a previous value that nothing keeps any longer.
 func (r *resolution) listedBeside(src plan.Source, l Listed) {
+	if plan.IsPending(l.Name) {
+		return // see WarnPending
+	}
 	of := strings.TrimPrefix(l.Name, plan.PreviousPrefix)
 	for _, in := range r.plan.Inputs {
 		if in.Source == src.Name && in.KeepsPrevious() > 0 && (in.Name == of || in.Remote.Name == of) {

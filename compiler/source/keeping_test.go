@@ -72,6 +72,8 @@ func (b *beside) Forget(_ context.Context, ref source.Ref, at time.Time) error {
 	return b.stays
 }
 
+func (b *beside) Remove(context.Context, source.Ref) error { return nil }
+
 // replacedBefore is a previous value that was replaced so long ago.
 func replacedBefore(age time.Duration) source.Answer {
 	return source.Answer{Value: value.New([]byte("c4nary-previous-7f3d")), Origin: "before", Changed: now.Add(-age)}

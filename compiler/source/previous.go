@@ -39,6 +39,9 @@ type Keeper interface {
 	// Forget removes the previous value that was replaced at that time. One that
 	// was replaced at another stays, and none is no error.
 	Forget(ctx context.Context, ref Ref, at time.Time) error
+	// Remove removes the value that ref names, as if it had never been there. None is
+	// no error.
+	Remove(ctx context.Context, ref Ref) error
 }
 
 // maxBack is how many versions [Before] looks back behind those that have the

@@ -36,6 +36,9 @@ type Options struct {
 	Known func(context.Context, []plan.Input) (map[string]Holder, plan.Diagnostics)
 	// Renew are the names of inputs of which a value that is known is given up.
 	Renew []string
+	// Told says that whatever else knows a value that is pending has been told, by
+	// other means than a [Tell].
+	Told bool
 	// Belongs vouches that a child, as it is now, was found to belong to its
 	// parents, as they are now. nil vouches for none.
 	Belongs func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool
@@ -169,36 +172,55 @@ func apart(p *plan.Plan, inputs []plan.Input) [][]plan.Input {
 
 // rotate rotates inputs that belong together, or none of them.
 func rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
+	r := toRenew(p, sources, inputs)
+	return r.run(ctx, o, func(ctx context.Context) {
+		if r.free(ctx, o) {
+			r.renew(ctx, o)
+		}
+	})
+}
+
+// renewal is a resolution that makes inputs anew, and all that is made from them.
+type renewal struct {
+	*resolution
+	anew  []plan.Input // all of them
+	below []plan.Input // those that are made from the others
+}
+
+func toRenew(p *plan.Plan, sources map[string]Source, inputs []plan.Input) *renewal {
 	below := descendants(p, inputs)
 	anew := slices.Concat(inputs, below)
 	r := newResolution(p, sources, withParents(p, anew))
 	r.replace, r.unreadable = true, plan.Error
-	return r.run(ctx, o, func(ctx context.Context) {
-		concerned := r.inputs
-		r.inputs = r.inputs[len(anew):] // the other parents
-		r.read(ctx)
-		for _, in := range r.inputs {
-			if r.set[in.Name].State == value.Absent {
-				r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "%s is missing, and what is rotated is made from it", in.Name)
-			}
+	return &renewal{r, anew, below}
+}
+
+// renew makes the values and writes them.
+func (r *renewal) renew(ctx context.Context, o Options) {
+	concerned := r.inputs
+	r.inputs = r.inputs[len(r.anew):] // the other parents
+	r.read(ctx)
+	for _, in := range r.inputs {
+		if r.set[in.Name].State == value.Absent {
+			r.ds.Errorf(plan.CodeMissing, in.Pos, r.remedy(in), "%s is missing, and what is rotated is made from it", in.Name)
 		}
-		r.inputs = concerned
-		r.judgeParents(plan.Error)
-		for _, in := range anew {
-			r.set[in.Name] = value.Resolved{State: value.Absent}
+	}
+	r.inputs = concerned
+	r.judgeParents(plan.Error)
+	for _, in := range r.anew {
+		r.set[in.Name] = value.Resolved{State: value.Absent}
+	}
+	if r.ds.HasErrors() {
+		return
+	}
+	r.again(ctx, r.anew, o)
+	r.generate(ctx, o)
+	for _, in := range r.below {
+		if made := r.set[in.Name]; made.Generated {
+			made.Why = "was made from what is rotated"
+			r.set[in.Name] = made
 		}
-		if r.ds.HasErrors() {
-			return
-		}
-		r.again(ctx, anew, o)
-		r.generate(ctx, o)
-		for _, in := range below {
-			if made := r.set[in.Name]; made.Generated {
-				made.Why = "was made from what is rotated"
-				r.set[in.Name] = made
-			}
-		}
-	})
+	}
 }
 
 // Ages finds out about the inputs of p that are generated and have a maxAge, so
@@ -723,6 +745,9 @@ func (r *resolution) list(ctx context.Context) {
 			}
 		}
 		for _, l := range listed {
+			if l.Name == src.Pending.Name || l.Name == src.PendingValues.Name {
+				continue
+			}
 			if plan.Reserved(l.Name) {
 				r.listedBeside(src, l)
 				continue

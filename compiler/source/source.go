@@ -129,6 +129,9 @@ func (d dryRun) Supersede(ctx context.Context, ref Ref, v value.Value, _ time.Ti
 // Forget implements Keeper.
 func (dryRun) Forget(context.Context, Ref, time.Time) error { return nil }
 
+// Remove implements Keeper.
+func (dryRun) Remove(context.Context, Ref) error { return nil }
+
 func (d dryRun) Previous(ctx context.Context, refs []Ref, values bool) []Answer {
 	return Previous(ctx, d.Source, refs, values)
 }

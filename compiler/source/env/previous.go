@@ -66,3 +66,14 @@ func (s *Source) Forget(ctx context.Context, ref source.Ref, at time.Time) error
 	})
 	return err
 }
+
+// Remove implements source.Keeper.
+func (s *Source) Remove(ctx context.Context, ref source.Ref) error {
+	_, err := s.edit(ctx, func(d *dotenv) (*dotenv, source.Answer, error) {
+		if _, ok := d.values[ref.Input]; !ok {
+			return nil, source.Answer{}, nil
+		}
+		return d.unset(ref.Input), source.Answer{}, nil
+	})
+	return err
+}

@@ -69,9 +69,21 @@ func (s *Source) Forget(ctx context.Context, ref source.Ref, at time.Time) error
 		if a.Err != nil || !a.Changed.Equal(at) {
 			return nil
 		}
-		if err := os.Remove(s.file(beside(ref))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return s.unwritable(err)
-		}
-		return nil
+		return s.remove(beside(ref))
 	})
+}
+
+// Remove implements source.Keeper. A link goes, and what it leads to stays.
+func (s *Source) Remove(ctx context.Context, ref source.Ref) error {
+	if _, err := os.Lstat(s.file(ref)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return s.locked(ctx, func() error { return s.remove(ref) })
+}
+
+func (s *Source) remove(ref source.Ref) error {
+	if err := os.Remove(s.file(ref)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s.unwritable(err)
+	}
+	return nil
 }

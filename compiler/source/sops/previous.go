@@ -111,3 +111,24 @@ func (s *Source) Forget(ctx context.Context, ref source.Ref, at time.Time) error
 		return s.write(ctx, file, f, change{beside(path), value.Value{}})
 	})
 }
+
+// Remove implements source.Keeper.
+func (s *Source) Remove(ctx context.Context, ref source.Ref) error {
+	return s.locked(ctx, func(file string, f encrypted) error {
+		path, err := f.path(ref)
+		if err != nil {
+			return err
+		}
+		if _, ok := f.values[path[0]]; !ok && len(path) == 1 {
+			return nil
+		}
+		_, all, err := s.decrypt(ctx)
+		if err != nil {
+			return err
+		}
+		if errors.Is(s.at(all, path).Err, source.ErrAbsent) {
+			return nil
+		}
+		return s.write(ctx, file, f, change{path, value.Value{}})
+	})
+}
