@@ -140,12 +140,17 @@ type Ended struct {
 	TakenBack bool `json:"takenBack"` // the old values are current; else the new ones are
 }
 
-// How long it takes until a source shows everybody what was written, and until a
-// rotation that says that it is prepared, and says nothing else, was killed.
-var (
-	settled  = time.Second
-	patience = 10 * time.Second
-)
+// settled is how long it takes until a source shows everybody what was written.
+func (o Options) settled() time.Duration {
+	if o.Settled > 0 {
+		return o.Settled
+	}
+	return time.Second
+}
+
+// patience is how long a rotation may say that it is prepared, and say nothing else,
+// before it counts as killed.
+func (o Options) patience() time.Duration { return 10 * o.settled() }
 
 // telling is a rotation that tells somebody else.
 type telling struct {
@@ -154,6 +159,8 @@ type telling struct {
 	pending Pending             // what it says; but for the inputs, which are those of each source
 	at      []string            // the sources that are concerned, sorted
 	changes map[string][]change // by source; parents stand before their children
+	names   map[string][]string // what the entry of a source says, if it was there before
+	gone    bool                // a source has no values of it any longer
 	order   []string            // the names of all inputs, parents before their children
 }
 
@@ -353,7 +360,7 @@ func (t *telling) begin(ctx context.Context) bool {
 	fail := func(src plan.Source, err error) bool {
 		t.failed(src, "nobody was told, and the new values are dropped: what is pending can't be written to", err)
 		t.at = ours
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		before := t.ds
 		t.takeBack(cleanup)
@@ -438,6 +445,9 @@ func (t *telling) entryFor(name string, state State) Pending {
 	for _, c := range t.changes[name] {
 		e.Inputs = append(e.Inputs, c.input.Name)
 	}
+	if names := t.names[name]; names != nil {
+		e.Inputs = names
+	}
 	return e
 }
 
@@ -464,7 +474,7 @@ func (t *telling) acquire(ctx context.Context, src plan.Source) (ok, written boo
 		return false, true, err
 	}
 	// Of two that write at once, the second one wins, and the first one sees it.
-	if err := pause(ctx, settled); err != nil {
+	if err := pause(ctx, t.o.settled()); err != nil {
 		return false, true, err
 	}
 	if err := t.stands(ctx, src, ref, ours); err != nil {
@@ -505,14 +515,14 @@ func (t *telling) freed(ctx context.Context, src plan.Source, names []string) bo
 			return false
 		case e.id != seen.id:
 			first, seen = time.Now(), e
-		case time.Since(first) >= patience:
+		case time.Since(first) >= t.o.patience():
 			left := &telling{resolution: t.resolution, o: t.o, changes: map[string][]change{}}
-			if left.gather(ctx, []Pending{e}); t.ds.HasErrors() {
+			if left.gather(ctx, []Pending{e}, true); t.ds.HasErrors() {
 				return false
 			}
 			return left.takeBack(ctx)
 		}
-		if err := pause(ctx, patience/20); err != nil {
+		if err := pause(ctx, t.o.patience()/20); err != nil {
 			t.failed(src, "what is prepared there did not go on, and can't be taken back:", err)
 			return false
 		}
@@ -713,8 +723,8 @@ func (t *telling) clear(ctx context.Context) bool {
 }
 
 // gather reads the values of a rotation that is pending.
-func (t *telling) gather(ctx context.Context, entries []Pending) {
-	t.pending = entries[0]
+func (t *telling) gather(ctx context.Context, entries []Pending, back bool) {
+	t.pending, t.names = entries[0], map[string][]string{}
 	for _, e := range entries {
 		switch {
 		case e.State == Prepared, e.State == Told && t.pending.State == Started:
@@ -725,6 +735,7 @@ func (t *telling) gather(ctx context.Context, entries []Pending) {
 	found := map[string]change{}
 	for _, e := range entries {
 		src, _ := t.plan.Source(e.Source)
+		t.names[e.Source] = e.Inputs
 		a := Read(ctx, t.sources[e.Source], []Ref{valuesRef(src)})[0]
 		if a.Err != nil && !errors.Is(a.Err, ErrAbsent) {
 			t.failed(src, "what is pending can't be read from", a.Err)
@@ -732,8 +743,9 @@ func (t *telling) gather(ctx context.Context, entries []Pending) {
 		}
 		id, changes, ok := parseValues(a.Value.Reveal())
 		if a.Err != nil || !ok || id != e.id {
-			// They come after prepared, and go before it and told.
-			if t.pending.State == Started && !t.o.Told {
+			// They come after prepared. When they go, all is done but for the entry.
+			t.gone = true
+			if t.pending.State == Started && !(t.o.Told && back) {
 				t.ds.Errorf(plan.CodePending, src.Pos, "find out what the other side has, store it with `victorgen set --replace`, then `victorgen rotate ENV --abort --told`",
 					"%s, and they are not at the source any longer", e.sentence(src))
 			}
@@ -869,7 +881,8 @@ func end(ctx context.Context, p *plan.Plan, sources map[string]Source, tell Tell
 
 // end ends one rotation, and reports whether it has.
 func (t *telling) end(ctx context.Context, entries []Pending, tell Tell, back bool) (done Ended, ok bool) {
-	t.limited(ctx, func(ctx context.Context) { t.gather(ctx, entries) })
+	t.limited(ctx, func(ctx context.Context) { t.gather(ctx, entries, back) })
+	back = back && !(t.gone && t.pending.State == Told) // it is finished
 	if t.ds.HasErrors() {
 		return done, false
 	}

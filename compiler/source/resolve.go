@@ -39,6 +39,9 @@ type Options struct {
 	// Told says that whatever else knows a value that is pending has been told, by
 	// other means than a [Tell].
 	Told bool
+	// Settled is how long it takes until a source shows everybody what was written; 0
+	// is a second.
+	Settled time.Duration
 	// Belongs vouches that a child, as it is now, was found to belong to its
 	// parents, as they are now. nil vouches for none.
 	Belongs func(lockKey value.Value, in plan.Input, child value.Value, parents map[string]value.Value) bool

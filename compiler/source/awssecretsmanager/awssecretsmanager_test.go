@@ -281,6 +281,7 @@ func TestSource(t *testing.T) {
 					Empty:    true, // a secret without a value
 					MaxValue: 65536,
 					OneBack:  true,
+					Slow:     binary, // once more
 					Wire: &sourcetest.Wire{
 						Calls:    func() int { return m.Calls("BatchGetSecretValue", "GetSecretValue") },
 						Throttle: m.Throttle,

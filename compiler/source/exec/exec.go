@@ -115,7 +115,8 @@ const (
 // Source asks a program.
 type Source struct {
 	command []string
-	find    func() (string, error) // where the program is; looked for once
+	find    func() (string, error)             // where the program is; looked for once
+	answers func(context.Context, Request) Run // what a run of it comes to
 }
 
 var (
@@ -128,7 +129,9 @@ var (
 // is asked; and nothing is that lies in the working tree of who proposes the command,
 // whatever PATH says.
 func New(command []string, tree string) *Source {
-	return &Source{command, sync.OnceValues(func() (string, error) { return program.Find(command[0], tree) })}
+	s := &Source{command: command, find: sync.OnceValues(func() (string, error) { return program.Find(command[0], tree) })}
+	s.answers = s.Run
+	return s
 }
 
 // Read implements source.Source, by one run for all refs.
@@ -186,7 +189,7 @@ func (s *Source) ask(ctx context.Context, method string, refs []source.Ref, v *v
 		text := base64.StdEncoding.EncodeToString(v.Reveal())
 		request.Value = &text
 	}
-	run := s.Run(ctx, request)
+	run := s.answers(ctx, request)
 	if run.Err != nil {
 		return source.Failed(refs, run.Err)
 	}

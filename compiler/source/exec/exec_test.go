@@ -126,6 +126,7 @@ func respond(mode string, q Request, dir string, say func(any)) {
 	if err != nil {
 		os.Exit(1)
 	}
+	defer lock.Close()
 	out := Response{ID: q.ID}
 	if q.Method == MethodList {
 		entries, _ := os.ReadDir(dir)
@@ -235,6 +236,14 @@ func TestSource(t *testing.T) {
 			},
 			Remote: func(input string) plan.Remote { return plan.Remote{Name: strings.ToLower(input)} },
 			Ages:   true, Bytes: true, Empty: true, Unlimited: true, MaxValue: 1 << 20, Forgetful: true,
+			Quick: func() source.Source { // no program is started, and else it is the same
+				s := New([]string{"good", dir}, "")
+				s.answers = func(_ context.Context, q Request) (run Run) {
+					respond("good", q, dir, func(said any) { run.Response = said.(Response) })
+					return run
+				}
+				return s
+			},
 		}
 	})
 }

@@ -32,6 +32,8 @@ import (
 type Source struct {
 	file string
 	tree string // in which no sops is run
+	// sops runs it; nil is the program.
+	sops func(ctx context.Context, stdin []byte, args ...string) ([]byte, error)
 }
 
 var (

@@ -104,6 +104,19 @@ func (f *fixture) hang() (arrived, dead <-chan struct{}) {
 
 func (f *fixture) source() *Source { return New(plan.Source{File: f.file}, "") }
 
+// quick is source, with the stand-in as a function and no program.
+func (f *fixture) quick() source.Source {
+	s := f.source()
+	s.sops = func(_ context.Context, stdin []byte, args ...string) ([]byte, error) {
+		var out bytes.Buffer
+		if code := standIn(args, bytes.NewReader(stdin), &out); code != 0 {
+			return nil, fmt.Errorf("exit status %d", code)
+		}
+		return out.Bytes(), nil
+	}
+	return s
+}
+
 func (f *fixture) ref(remote string) source.Ref {
 	name, property, _ := strings.Cut(remote, "#")
 	return source.Ref{Input: "INPUT", Remote: plan.Remote{Name: name, Property: property}}
@@ -150,6 +163,8 @@ func TestSource(t *testing.T) {
 				f := newFixture(t, test.file, map[string]any{})
 				return &sourcetest.Store{
 					Open:   func() source.Source { return f.source() },
+					Quick:  f.quick,
+					Slow:   test.name == "json" || test.name == "property", // once more
 					Remote: test.remote,
 					Put: func(input string, v []byte) {
 						ref := source.Ref{Input: input, Remote: test.remote(input)}

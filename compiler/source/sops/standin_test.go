@@ -25,7 +25,7 @@ import (
 // source uses them. That the real one is like this is shown in e2e.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "sops" {
-		os.Exit(standIn())
+		os.Exit(standIn(os.Args[1:], os.Stdin, os.Stdout))
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -54,10 +54,9 @@ const (
 )
 
 // standIn is the main function of the stand-in.
-func standIn() int {
-	args := os.Args[1:]
+func standIn(args []string, stdin io.Reader, stdout io.Writer) int {
 	if slices.Equal(args, []string{"--version"}) {
-		fmt.Printf("sops %s\n", cmp.Or(os.Getenv("STANDIN_VERSION"), "3.13.3"))
+		fmt.Fprintf(stdout, "sops %s\n", cmp.Or(os.Getenv("STANDIN_VERSION"), "3.13.3"))
 		return 0
 	}
 	var major, minor int
@@ -70,12 +69,12 @@ func standIn() int {
 	}
 	switch {
 	case len(args) == 4 && slices.Equal(args[:3], []string{"decrypt", "--output-type", "json"}):
-		return decrypt(args[3])
+		return decrypt(args, stdout, args[3])
 	case len(args) == 8 && args[0] == "set" && args[1] == "--input-type" && args[3] == "--output-type" && args[4] == args[2] &&
 		args[5] == "--value-stdin" && minor >= 11:
-		return set(args[6], args[2], args[7])
+		return set(args, stdin, args[6], args[2], args[7])
 	case len(args) == 7 && args[0] == "unset" && args[1] == "--input-type" && args[3] == "--output-type" && args[4] == args[2] && minor >= 10:
-		return set(args[5], args[2], args[6])
+		return set(args, stdin, args[5], args[2], args[6])
 	}
 	return say(1, "Incorrect Usage: flag provided but not defined")
 }
@@ -86,9 +85,9 @@ func say(code int, format string, args ...any) int {
 }
 
 // called notes a call and returns what goes wrong with it.
-func called(file string) string {
+func called(file string, args []string) string {
 	dir := filepath.Dir(file)
-	note(file, "%q", os.Args[1:])
+	note(file, "%q", args)
 	if pipe, err := os.OpenFile(filepath.Join(dir, hangFile), os.O_WRONLY, 0); err == nil {
 		child := exec.Command("sleep", "600") // as gpg may be one
 		child.Stdout = pipe
@@ -109,14 +108,14 @@ func note(file, format string, args ...any) {
 	fmt.Fprintf(f, format+"\n", args...)
 }
 
-func decrypt(file string) int {
-	switch fault := called(file); fault {
+func decrypt(args []string, stdout io.Writer, file string) int {
+	switch fault := called(file, args); fault {
 	case "garbage":
-		fmt.Println("hunter2 is no JSON")
+		fmt.Fprintln(stdout, "hunter2 is no JSON")
 		return 0
 	case "flood":
 		for {
-			if _, err := fmt.Println(strings.Repeat("hunter2", 1<<10)); err != nil {
+			if _, err := fmt.Fprintln(stdout, strings.Repeat("hunter2", 1<<10)); err != nil {
 				return 1
 			}
 		}
@@ -126,20 +125,20 @@ func decrypt(file string) int {
 			return code
 		}
 		out, _ := json.MarshalIndent(values, "", "\t")
-		fmt.Println(string(out))
+		fmt.Fprintln(stdout, string(out))
 		return 0
 	}
 }
 
-func set(file, format, index string) int {
-	fault := called(file)
+func set(args []string, stdin io.Reader, file, format, index string) int {
+	fault := called(file, args)
 	values, code := open(file, format, fault)
 	if code != 0 {
 		return code
 	}
-	in, _ := io.ReadAll(os.Stdin)
+	in, _ := io.ReadAll(stdin)
 	var v any
-	if os.Args[1] == "set" && json.Unmarshal(in, &v) != nil {
+	if args[0] == "set" && json.Unmarshal(in, &v) != nil {
 		return say(7, "Value for --set is not valid JSON")
 	}
 	at, path := values, strings.Split(strings.TrimSuffix(strings.TrimPrefix(index, `["`), `"]`), `"]["`)
@@ -152,7 +151,7 @@ func set(file, format, index string) int {
 		at = next
 	}
 	at[path[len(path)-1]] = v
-	if os.Args[1] == "unset" {
+	if args[0] == "unset" {
 		delete(at, path[len(path)-1])
 	}
 	if strings.HasSuffix(path[len(path)-1], "_unencrypted") {

@@ -52,6 +52,11 @@ type Store struct {
 	// Second is how long a second takes by the store's clock, if that tells which of
 	// two versions is the older one.
 	Second time.Duration
+	// Quick opens a source that makes no process for each call, where Open does; nil is
+	// Open.
+	Quick func() source.Source
+	// Slow says that it shall not be killed as often as others are.
+	Slow bool
 	// Wire is what can be made to go wrong, nil if nothing can.
 	Wire *Wire
 }
@@ -108,6 +113,7 @@ func Run(t *testing.T, open func(t *testing.T) *Store) {
 		{"previous, denied", (*checker).previousDenied},
 		{"kept", (*checker).kept},
 		{"kept, in a race", (*checker).keptInRace},
+		{"killed while it tells", (*checker).killedTelling},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(&checker{T: t, Store: open(t)})
