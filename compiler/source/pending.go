@@ -814,18 +814,18 @@ func WarnPending(ctx context.Context, p *plan.Plan, sources map[string]Source, o
 	return ds
 }
 
-// free reports whether none of the inputs that are to be made anew is pending. What
+// free reports whether none of inputs, whose values are to be replaced, is pending. What
 // has been left before anybody was told is taken back.
-func (r *renewal) free(ctx context.Context, o Options) bool {
+func (r *resolution) free(ctx context.Context, inputs []plan.Input, o Options) bool {
 	var names []string
 	var at []string
-	for _, in := range r.anew {
+	for _, in := range inputs {
 		names = append(names, in.Name)
 		if _, ok := r.sources[in.Source].(Writer); ok && !slices.Contains(at, in.Source) {
 			at = append(at, in.Source)
 		}
 	}
-	t := &telling{resolution: r.resolution, o: o}
+	t := &telling{resolution: r, o: o}
 	for _, name := range at {
 		src, _ := r.plan.Source(name)
 		if !t.freed(ctx, src, names) {

@@ -22,7 +22,7 @@ func Peek(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs [
 // Put writes values of inputs of p, by name, to their sources: those that are
 // absent there, and with replace also over what is there. What somebody else has
 // written meanwhile stays, and is an error of the code [plan.CodeHasAnother].
-// Nothing is written in plain text where Git takes it. It returns what was written.
+// Nothing is replaced of which another value is pending, or written in plain text where Git takes it. It returns what was written.
 func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values map[string]value.Value, replace bool, o Options) (value.Set, plan.Diagnostics) {
 	var inputs []plan.Input
 	for _, in := range p.Inputs {
@@ -33,6 +33,9 @@ func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values ma
 	r := newResolution(p, sources, inputs)
 	r.replace = replace
 	return r.run(ctx, o, func(ctx context.Context) {
+		if replace && !r.free(ctx, inputs, o) {
+			return
+		}
 		exposed := map[string]bool{}
 		for _, in := range inputs {
 			if _, asked := exposed[in.Source]; !asked {

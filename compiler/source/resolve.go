@@ -177,7 +177,7 @@ func apart(p *plan.Plan, inputs []plan.Input) [][]plan.Input {
 func rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
 	r := toRenew(p, sources, inputs)
 	return r.run(ctx, o, func(ctx context.Context) {
-		if r.free(ctx, o) {
+		if r.free(ctx, r.anew, o) {
 			r.renew(ctx, o)
 		}
 	})
