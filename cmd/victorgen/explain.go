@@ -90,6 +90,7 @@ var uses = map[permissions.Use]string{
 	permissions.Prove: ", to prove by metadata alone that values are there",
 	permissions.Write: ", to write generated inputs, beside reading",
 	permissions.Fetch: ", for the External Secrets Operator to fetch values",
+	permissions.Tell:  ", to rotate with a command that tells the other side, beside writing",
 	permissions.Push:  ", for the External Secrets Operator to push what is generated in the cluster, beside fetching",
 }
 

@@ -27,6 +27,7 @@ const (
 	Read  Use = "read"  // values: build, verify --source
 	Prove Use = "prove" // existence and age: verify --source --no-values
 	Write Use = "write" // the generated inputs: build, generate, rotate. It comes on top of Read.
+	Tell  Use = "tell"  // what is pending of a rotation that tells the other side: rotate -- COMMAND. It comes on top of Write.
 	// The two of the External Secrets Operator: to fetch what external secrets are
 	// made from, and to push what is generated in the cluster, on top of that.
 	Fetch Use = "fetch"
@@ -61,12 +62,12 @@ func (p Policy) String() string {
 }
 
 // Of returns the policies of all sources of p that hold an input, in the order
-// of the sources and for each in the order Read, Prove, Write. There is none to
+// of the sources and for each in the order Read, Prove, Write, Tell. There is none to
 // write at a source where nothing is generated, or which can't be written.
 func Of(p *plan.Plan) []Policy {
 	var all []Policy
 	for _, s := range p.Sources {
-		uses := []Use{Read, Prove, Write, Fetch, Push}
+		uses := []Use{Read, Prove, Write, Tell, Fetch, Push}
 		if kind, _ := plan.KindOf(s.Kind); kind.Note != "" {
 			uses = []Use{""}
 		}
@@ -74,6 +75,9 @@ func Of(p *plan.Plan) []Policy {
 			if names := namesOf(p, s, use); len(names) > 0 {
 				kept := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !keepsPrevious(p, s, name) })
 				policy := policyOf(s, use, names, kept)
+				if use == Tell {
+					policy = tell(s, names)
+				}
 				policy.Source, policy.Kind, policy.Use = s.Name, s.Kind, use
 				all = append(all, policy)
 			}
@@ -91,7 +95,7 @@ func namesOf(p *plan.Plan, s plan.Source, use Use) []string {
 		inCluster := in.Generate != nil && in.Generate.InCluster
 		concerned := true
 		switch use {
-		case Write: // of version v1, where the lock key may be nonetheless, nothing is
+		case Write, Tell: // of version v1, where the lock key may be nonetheless, nothing is
 			concerned = in.Class == plan.Generated && !inCluster && s.Version != "v1"
 		case Fetch:
 			concerned = external[in.Name]
@@ -101,6 +105,13 @@ func namesOf(p *plan.Plan, s plan.Source, use Use) []string {
 		if concerned && in.Source == s.Name && in.Default == nil {
 			names = append(names, in.Remote.Name)
 		}
+	}
+	if use == Tell && slices.ContainsFunc(p.Inputs, func(in plan.Input) bool {
+		return in.Source == s.Name && in.Class == plan.Generated && in.Name != plan.LockKey && slices.Contains(names, in.Remote.Name)
+	}) {
+		names = []string{s.Pending.Name, s.PendingValues.Name}
+	} else if use == Tell {
+		names = nil // there is nothing that somebody could rotate
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -146,6 +157,29 @@ func policyOf(s plan.Source, use Use, names, kept []string) Policy {
 		return Policy{Note: kind.Note}
 	}
 	return Policy{Note: fmt.Sprintf("What a source of kind %s must allow is not known.", s.Kind)}
+}
+
+// tell returns the policy to read and to write what is pending.
+func tell(s plan.Source, names []string) Policy {
+	p, write := policyOf(s, Read, names, nil), policyOf(s, Write, names, nil)
+	switch {
+	case p.IAM != nil:
+		for _, statement := range write.IAM.Statement {
+			if statement.Sid == "UseKey" && slices.ContainsFunc(p.IAM.Statement, func(other Statement) bool { return other.Sid == statement.Sid }) {
+				i := slices.IndexFunc(p.IAM.Statement, func(other Statement) bool { return other.Sid == statement.Sid })
+				p.IAM.Statement[i].Action = slices.Compact(slices.Sorted(slices.Values(append(p.IAM.Statement[i].Action, statement.Action...))))
+				continue
+			}
+			p.IAM.Statement = append(p.IAM.Statement, statement)
+		}
+	case s.Kind == plan.GCPSecretManager:
+		p.Commands = append(p.Commands, write.Commands...)
+		p.Note = write.Note
+	default: // whoever may write there may read, too
+		p = write
+	}
+	p.Note = strings.TrimSpace(p.Note + " What builds and others say of a rotation that is pending, they read in " + s.Pending.Name + ", which has no value in it.")
+	return p
 }
 
 // withVersions says what it takes besides to find previous values, where versions

@@ -44,7 +44,8 @@ func everything() *plan.Plan {
 			{Name: "vault", Kind: plan.Vault, Mount: "secret", Version: "v2"},
 		},
 	}
-	for _, s := range p.Sources {
+	for i, s := range p.Sources {
+		p.Sources[i].Pending, p.Sources[i].PendingValues = plan.Remote{Name: "shop-victorgen-pending"}, plan.Remote{Name: "shop-victorgen-pending-values"}
 		if s.Name == "unused" {
 			continue
 		}
@@ -138,8 +139,8 @@ func TestIAM(t *testing.T) {
 			}
 		}
 	}
-	if tested != 19 {
-		t.Errorf("%d IAM policies, want 3 for each of 5 sources, and 2 of the operator for 2 of them", tested)
+	if tested != 24 {
+		t.Errorf("%d IAM policies, want 4 for each of 5 sources, and 2 of the operator for 2 of them", tested)
 	}
 }
 
