@@ -70,6 +70,7 @@ func TestParameterStore(t *testing.T) {
 		remote := func(input string) plan.Remote { return plan.Remote{Name: "/" + prefix(t) + "/" + kebab(input)} }
 		return &sourcetest.Store{
 			Open: func() source.Source { return awsssm.New(plan.Source{}) },
+			Slow: true,
 			Put: func(input string, v []byte) {
 				in := &ssm.PutParameterInput{Name: aws.String(remote(input).Name), Value: aws.String(string(v)), Type: types.ParameterTypeSecureString}
 				if len(v) > 4096 {
@@ -91,6 +92,7 @@ func TestSecretsManager(t *testing.T) {
 		remote := func(input string) plan.Remote { return plan.Remote{Name: prefix(t) + "/" + kebab(input)} }
 		return &sourcetest.Store{
 			Open: func() source.Source { return awssecretsmanager.New(plan.Source{}) },
+			Slow: true,
 			Put: func(input string, v []byte) {
 				in := &secretsmanager.CreateSecretInput{Name: aws.String(remote(input).Name)}
 				if strings.Contains(input, "BYTES") {

@@ -57,6 +57,7 @@ func TestCluster(t *testing.T) {
 	t.Run("restart", func(t *testing.T) { testRestart(t, c) })
 	t.Run("overlap sealed", func(t *testing.T) { testOverlapSealed(t, c) })
 	t.Run("overlap external", func(t *testing.T) { testOverlapExternal(t, c) })
+	t.Run("rotated login", func(t *testing.T) { testRotatedLogin(t, c) })
 	t.Run("broken", func(t *testing.T) { testBroken(t, c) })
 }
 

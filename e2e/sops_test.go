@@ -124,6 +124,7 @@ func TestSOPS(t *testing.T) {
 				t.Cleanup(func() { noneShows(t, filepath.Dir(file), "c4nary") })
 				return &sourcetest.Store{
 					Open: func() source.Source { return sops.New(plan.Source{File: file}, "") },
+					Slow: true,
 					Put: func(input string, v []byte) {
 						quoted, err := json.Marshal(string(v))
 						if err != nil {

@@ -92,6 +92,7 @@ func TestVault(t *testing.T) {
 				remote := func(input string) plan.Remote { return plan.Remote{Name: "app/" + kebab(input), Property: "value"} }
 				return &sourcetest.Store{
 					Open: func() source.Source { return vault.New(plan.Source{Mount: mount, Version: version}) },
+					Slow: true,
 					Put: func(input string, v []byte) {
 						properties := map[string]any{"value": string(v)}
 						var err error

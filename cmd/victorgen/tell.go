@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/source"
+	"github.com/victor-ai/victorgen/internal/dirlock"
+	"github.com/victor-ai/victorgen/internal/program"
 )
 
 // teller runs the command that tells whatever else knows a value of the new one. The
@@ -34,14 +36,14 @@ type teller struct {
 
 // Tell implements source.Tell.
 func (t *teller) Tell(ctx context.Context, changed []source.Changed) error {
-	dir, release, err := privateDir()
+	dir, release, err := privateDir(ctx)
 	if err != nil {
 		return fmt.Errorf("a directory for the values can't be made: %v: %w", err, source.ErrNotBegun)
 	}
 	defer release()
 	var names []string
 	out := &redacting{w: t.stderr}
-	env := append(os.Environ(), "VICTORGEN_ENVIRONMENT="+t.environment, "VICTORGEN_VALUES="+dir.Name())
+	env := append(os.Environ(), "VICTORGEN_ENVIRONMENT="+t.environment, "VICTORGEN_VALUES="+dir)
 	for _, c := range changed {
 		names = append(names, c.Input.Name)
 		for _, which := range []struct {
@@ -52,7 +54,7 @@ func (t *teller) Tell(ctx context.Context, changed []source.Changed) error {
 				continue
 			}
 			out.hide(which.v)
-			if err := writeNew(filepath.Join(dir.Name(), c.Input.Name+"."+which.name), which.v); err != nil {
+			if err := writeNew(filepath.Join(dir, c.Input.Name+"."+which.name), which.v); err != nil {
 				return fmt.Errorf("a value can't be written for the command: %v: %w", err, source.ErrNotBegun)
 			}
 			if !t.variables {
@@ -69,16 +71,11 @@ func (t *teller) Tell(ctx context.Context, changed []source.Changed) error {
 	cmd := exec.CommandContext(ctx, t.command[0], t.command[1:]...)
 	cmd.Env = append(env, "VICTORGEN_INPUTS="+strings.Join(names, " "))
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.ExtraFiles = []*os.File{dir} // and with it the lock, for as long as any of its processes lives
-	// A process group of its own ends as one.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace * 2 / 3 // before main gives up
-	if err := cmd.Start(); err != nil {
+	cmd.WaitDelay = grace / 2 // before main gives up
+	err = program.Run(cmd)
+	if err != nil && cmd.Process == nil {
 		return fmt.Errorf("%s can't be started: %v: %w", t.command[0], reasonOf(err), source.ErrNotBegun)
 	}
-	err = cmd.Wait()
-	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left behind
 	out.flush()
 	switch {
 	case err == nil:
@@ -114,48 +111,40 @@ const privatePrefix = "victorgen-values-"
 // privateDir makes a directory that nobody else can open, in memory if the system has a
 // place for that, and locks it, until release removes it. It also removes those that were
 // left by processes that were killed: nobody has a lock on them.
-func privateDir() (dir *os.File, release func(), err error) {
+func privateDir(ctx context.Context) (dir string, release func(), err error) {
 	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()} {
-		if base == "" || !filepath.IsAbs(base) {
+		if !filepath.IsAbs(base) {
 			continue
 		}
 		sweepPrivate(base)
-		var name string
-		if name, err = os.MkdirTemp(base, privatePrefix); err != nil {
+		if dir, err = os.MkdirTemp(base, privatePrefix); err != nil {
 			continue
 		}
-		if dir, err = os.Open(name); err == nil {
-			err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		}
+		unlock, err := dirlock.Lock(ctx, dir)
 		if err != nil {
-			os.RemoveAll(name)
-			continue
+			os.RemoveAll(dir)
+			return "", nil, err
 		}
-		return dir, func() { os.RemoveAll(name); dir.Close() }, nil
+		return dir, func() { os.RemoveAll(dir); unlock() }, nil
 	}
-	return nil, nil, reasonOf(err)
+	return "", nil, reasonOf(err)
 }
 
 // sweepPrivate removes what was left in base. One that was made a moment ago may be
 // locked the next.
 func sweepPrivate(base string) {
+	once, cancel := context.WithCancel(context.Background())
+	cancel() // who has a lock is not waited for
 	left, _ := filepath.Glob(filepath.Join(base, privatePrefix+"*"))
-	for _, name := range left {
-		info, err := os.Lstat(name)
+	for _, dir := range left {
+		info, err := os.Lstat(dir)
 		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < time.Minute {
 			continue
 		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Getuid() {
-			continue
+		if unlock, err := dirlock.Lock(once, dir); err == nil {
+			os.RemoveAll(dir)
+			unlock()
 		}
-		dir, err := os.Open(name)
-		if err != nil {
-			continue
-		}
-		if syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			os.RemoveAll(name)
-		}
-		dir.Close()
 	}
 }
 
