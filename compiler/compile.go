@@ -132,6 +132,9 @@ func (c *compilation) compile(dir string) *plan.Plan {
 		return nil
 	}
 
+	if !c.checkLanguage() {
+		return nil // what else there is to say would be wrong
+	}
 	c.checkSchema()
 	inst := c.loadInstance()
 	c.files = inst.Files

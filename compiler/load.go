@@ -582,6 +582,49 @@ func (m *module) checkFile(f *ast.File) plan.Diagnostics {
 	return ds
 }
 
+// checkLanguage reports a module that says it needs a later language than the embedded one.
+func (c *compilation) checkLanguage() bool {
+	const name = "cue.mod/module.cue"
+	f := c.module.files[name]
+	if f == nil || f.syntax == nil {
+		return true // which is told elsewhere
+	}
+	mark := f.syntax.Decls
+	var at ast.Node
+	for _, label := range []string{"custom", schema.Module, "language"} {
+		var field *ast.Field
+		for _, d := range mark {
+			if d, ok := d.(*ast.Field); ok {
+				if l, _, _ := ast.LabelName(d.Label); l == label {
+					field = d
+				}
+			}
+		}
+		if field == nil {
+			return true
+		}
+		at, mark = field.Value, nil
+		if s, ok := field.Value.(*ast.StructLit); ok {
+			mark = s.Elts
+		}
+	}
+	p := at.Pos()
+	pos := []plan.Pos{c.module.at(filepath.Join(c.module.dir, filepath.FromSlash(name)), p.Line(), p.Column())}
+	lit, _ := at.(*ast.BasicLit)
+	if lit == nil {
+		lit = &ast.BasicLit{}
+	}
+	switch n, err := strconv.Atoi(lit.Value); {
+	case err != nil || n < 1:
+		c.ds.Errorf(plan.CodeSchemaStale, pos, fmt.Sprintf("write a whole number, such as language: %d, or nothing", schema.Language), "this is not a version of victorgen's language")
+	case n > schema.Language:
+		c.ds.Errorf(plan.CodeSchemaStale, pos, "install a later victorgen", "the module needs version %d of victorgen's language, and this victorgen knows version %d", n, schema.Language)
+	default:
+		return true
+	}
+	return false
+}
+
 // checkSchema reports what the module has beside or instead of the embedded
 // schema: CUE and editors would unify it into the language.
 func (c *compilation) checkSchema() {

@@ -15,6 +15,18 @@ import (
 // ImportPath is how a contract imports the schema.
 const ImportPath = "github.com/victor-ai/victorgen/schema"
 
+// Language is the version of the language: of contracts that every victorgen of this
+// version, and later ones, understands. A contract that needs a later one says so in its
+// cue.mod/module.cue, where tools may keep what they like, as
+//
+//	custom: "github.com/victor-ai/victorgen": language: 2
+//
+// What is said there of version 1 is nothing. See docs/compatibility.md.
+const Language = 1
+
+// Module is how that file names victorgen.
+const Module = "github.com/victor-ai/victorgen"
+
 //go:embed *.cue kit/*.cue
 var files embed.FS
 

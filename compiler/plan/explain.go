@@ -41,7 +41,9 @@ minLength: *12 | >=12 may become 20.`,
 	CodeSchemaStale: `what stands where the schema belongs is not the schema of this victorgen.
 CUE unifies all files of a package: one more beside the schema in cue.mod/pkg, or below cue.mod/gen or cue.mod/usr,
 would change the language for editors and cue vet. victorgen itself uses the schema that it was built with and no
-other. ` + "`victorgen init`" + ` in the module renews the copy, and removes what is not of it.`,
+other. ` + "`victorgen init`" + ` in the module renews the copy, and removes what is not of it. Where cue.mod/module.cue says
+custom: "github.com/victor-ai/victorgen": language: N, the module needs version N of the language, and a victorgen
+that knows an earlier one refuses it before it says anything else.`,
 	CodeNotCUE: `a file whose name ends in .cue is not a file of the module that can be read as CUE.
 Of a module the .cue files are read and nothing else: regular files, and links to .cue files in the module. A link
 to anything else, a FIFO, a device and a file without the right to read it are refused, and nothing of them is ever

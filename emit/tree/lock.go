@@ -261,6 +261,9 @@ func (l *Lock) size() int {
 
 const hintLock = "restore " + LockFile + " from Git, or remove it together with the files that it lists and build anew"
 
+// hintLater is what to do about the lock of a later version: it is right as it is.
+const hintLater = "a later victorgen has written it: install that one"
+
 // parseLock reads a lock strictly. file is where it lies, for messages; an
 // empty one stands for a lock that is not in a file.
 func parseLock(data []byte, file string) (*Lock, plan.Diagnostics) {
@@ -286,6 +289,9 @@ func parseLock(data []byte, file string) (*Lock, plan.Diagnostics) {
 		var v struct{ Version int }
 		if err := yaml.Unmarshal(data, &v); err == nil && (v.Version < 1 || v.Version > LockVersion) {
 			problem(1, "it has version %d, and this victorgen reads versions 1 to %d", v.Version, LockVersion)
+			if v.Version > LockVersion {
+				ds[len(ds)-1].Hint = hintLater
+			}
 			return nil, ds
 		}
 		l = new(Lock)
