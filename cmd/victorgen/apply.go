@@ -72,7 +72,7 @@ read; in that of the server, the API server says what it would refuse.`,
 	f.StringVar(&o.DryRun, "dry-run", "", "generate and write nothing; show what would change: client (the default), or server, which also says what it would refuse")
 	f.Lookup("dry-run").NoOptDefVal = cluster.DryRunClient
 	dryRuns := []string{cluster.DryRunClient, cluster.DryRunServer}
-	cmd.RegisterFlagCompletionFunc("dry-run", cobra.FixedCompletions(dryRuns, cobra.ShellCompDirectiveNoFileComp))
+	completes(cmd, "dry-run", cobra.FixedCompletions(dryRuns, cobra.ShellCompDirectiveNoFileComp))
 	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "write Secrets and fields that belong to others, too")
 	f.BoolVar(&o.Prune, "prune", false, "delete the Secrets of the environment that the contract has no more")
 	f.BoolVar(&o.Restart, "restart", false, "restart the workloads that consume a Secret whose data has changed")

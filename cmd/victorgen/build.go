@@ -178,7 +178,7 @@ func writeRuleTests(a *alerts.Set, file string) error {
 // outputDirFlag adds --output to a verb.
 func outputDirFlag(cmd *cobra.Command, dir *string) {
 	cmd.Flags().StringVar(dir, "output", "", "directory of the trees; each environment's is below it (default deploy in the module)")
-	cmd.RegisterFlagCompletionFunc("output", completeDirs)
+	completes(cmd, "output", completeDirs)
 	noFormat(cmd, "output", dir)
 }
 

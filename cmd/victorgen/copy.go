@@ -76,8 +76,8 @@ removed where it came from.`,
 	f.StringVar(&o.to, "to", "", "where to store them, if that is not where the contract says: a source of it, or a kind")
 	f.BoolVar(&o.replace, "replace", false, "write over another value that is there")
 	f.BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be copied")
-	cmd.RegisterFlagCompletionFunc("from", completeFrom)
-	cmd.RegisterFlagCompletionFunc("to", completeTo)
+	completes(cmd, "from", completeFrom)
+	completes(cmd, "to", completeTo)
 	o.sourceOptions.flags(cmd)
 	outputFlag(cmd, &o.format)
 	return cmd

@@ -89,7 +89,7 @@ the comment that it wrote before. -o github prints annotations.`,
 	f.StringVar(&o.from, "from", "HEAD", "the revision, or the directory, to compare with")
 	f.BoolVar(&exitCode, "exit-code", false, "exit 1 if something differs, 0 if nothing does; what is wrong with a contract is 2 then")
 	f.DurationVar(&o.timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take")
-	cmd.RegisterFlagCompletionFunc("from", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	completes(cmd, "from", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return git.Names(cmd.Context(), "."), cobra.ShellCompDirectiveDefault
 	})
 	check(cmd, func() error {

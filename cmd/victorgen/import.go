@@ -203,7 +203,7 @@ ExternalSecrets, SecretStores or workloads, it warns of what it can't tell.`,
 	o.flags(cmd)
 	o.asksFlag(cmd)
 	cmd.Flags().Lookup("namespace").Usage = "namespace that is read, and that of the environment; by default that of the context"
-	cmd.RegisterFlagCompletionFunc("namespace", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	completes(cmd, "namespace", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return namespaceNames(cmd, target), cobra.ShellCompDirectiveNoFileComp
 	})
 	clusterFlags(cmd, &target)
@@ -265,8 +265,8 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	namespaceFlag(cmd, &o.namespace)
 	f.Lookup("namespace").Usage = "namespace of the environment; by default that of most Secrets, or the name of the application"
 	f.StringVar(&o.source, "source", "", "where the values go: a source of the contract by its name, or KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
-	cmd.RegisterFlagCompletionFunc("into", completeEnvironment)
-	cmd.RegisterFlagCompletionFunc("source", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	completes(cmd, "into", completeEnvironment)
+	completes(cmd, "source", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return append(sourceNames(o.into), plan.SourceKinds...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	})
 	f.BoolVar(&o.force, "force", false, "write over a contract, an environment and values that are there")

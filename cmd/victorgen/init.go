@@ -67,7 +67,7 @@ build warn of it until cert fetch has replaced it.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.from, "from", "", "start from the contract of an application: gallery/NAME, and NAME is one of "+strings.Join(gallery.Names(), ", "))
-	cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(fromGallery(), cobra.ShellCompDirectiveNoFileComp))
+	completes(cmd, "from", cobra.FixedCompletions(fromGallery(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().BoolVar(&o.demo, "demo-certificate", false, "write a certificate for trying, so that a build needs no cluster")
 	check(cmd, func() error {
 		if o.from != "" && !slices.Contains(fromGallery(), o.from) {

@@ -70,7 +70,7 @@ Argo Workflows, so that many machines can build a fleet:
 	f := cmd.Flags()
 	f.StringVar(&since, "changed-since", "", "list what differs from this revision, or, if it ends in ..., from what it has in common with HEAD")
 	f.DurationVar(&timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take")
-	cmd.RegisterFlagCompletionFunc("changed-since", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	completes(cmd, "changed-since", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return git.Names(cmd.Context(), "."), cobra.ShellCompDirectiveNoFileComp
 	})
 	check(cmd, func() error {

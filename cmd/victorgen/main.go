@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -112,6 +113,10 @@ type usageError struct{ error }
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out, errs := newScreen(stdout), newScreen(stderr)
+	if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, cobra.ShellCompRequestCmd) }) {
+		completing.Add(1)
+		defer completing.Add(-1)
+	}
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -187,7 +192,7 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed,
 	root.SetFlagErrorFunc(noFlag)
 	root.SetHelpCommand(helpCommand())
 	root.PersistentFlags().Var(&colorMode{"auto"}, "color", "color of messages: auto, always or never; auto is on a terminal where NO_COLOR is not set")
-	root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colorModes, cobra.ShellCompDirectiveNoFileComp))
+	completes(root, "color", cobra.FixedCompletions(colorModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(applyCommand(), buildCommand(), certCommand(), copyCommand(), diffCommand(), docsCommand(), explainCommand(), generateCommand(), importCommand(), initCommand(), listCommand(), recoverCommand(), reportCommand(), rotateCommand(), scanCommand(), setCommand(), sourceCommand(), templateCommand(),
 		verifyCommand(), versionCommand(), vetCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
@@ -226,7 +231,7 @@ func outputFlag(cmd *cobra.Command, format *string, more ...string) {
 	last := len(formats) - 1
 	list := strings.Join(formats[:last], ", ") + " or " + formats[last]
 	cmd.Flags().StringVarP(format, "format", "o", "text", "how to print the result: "+list)
-	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	completes(cmd, "format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	check(cmd, func() error {
 		if !slices.Contains(formats, *format) {
 			return notOne("-o", list, formats, *format)
@@ -252,6 +257,18 @@ func noFormat(cmd *cobra.Command, name string, value *string) {
 
 // ciFormats are those that a service for CI shows beside the lines of a contract.
 var ciFormats = []string{"sarif", "github", "gitlab"}
+
+// completing is how many runs are the shell's, which asks what could stand in a line.
+var completing atomic.Int32
+
+// completes has the shell complete what a flag of cmd takes. cobra keeps that for ever,
+// and all that it refers to: ten thousand runs in one process, as tests have them, would
+// keep the flags of each.
+func completes(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if completing.Load() > 0 {
+		cmd.RegisterFlagCompletionFunc(flag, f)
+	}
+}
 
 // completeDirs completes directories.
 func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -70,7 +70,7 @@ file. --history searches the lines and messages that each commit of a range adds
 	f.BoolVar(&o.staged, "staged", false, "search what would be committed")
 	f.StringVar(&o.history, "history", "", "search what each commit of a `RANGE` adds, as git log takes it: origin/main..HEAD")
 	f.BoolVar(&o.ignoreUnreadable, "ignore-unreadable", false, "a source that cannot be read is a warning: what it holds is not searched for")
-	cmd.RegisterFlagCompletionFunc("history", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	completes(cmd, "history", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return git.Names(cmd.Context(), "."), cobra.ShellCompDirectiveNoFileComp
 	})
 	outputFlag(cmd, &o.format, ciFormats...)

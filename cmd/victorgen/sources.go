@@ -46,7 +46,7 @@ func (o *sourceOptions) flags(cmd *cobra.Command) {
 func kindFlag(cmd *cobra.Command, kind *string) {
 	kinds := strings.Join(plan.SourceKinds, ", ")
 	cmd.Flags().StringVar(kind, "source", "", "kind of the default source, in the place of the contract's: "+kinds)
-	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp))
+	completes(cmd, "source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp))
 	check(cmd, func() error {
 		if *kind == fromContract {
 			*kind = ""
