@@ -314,7 +314,7 @@ func declaredInput(p *plan.Plan, name string) (plan.Input, bool) {
 // due returns the generated inputs whose rotation is due.
 func due(ctx context.Context, r *result, sources map[string]source.Source, o source.Options) []plan.Input {
 	values, ds := source.Ages(ctx, r.plan, sources, o)
-	r.Diagnostics = append(r.Diagnostics, ds...)
+	r.Diagnostics = append(r.Diagnostics, append(ds, source.Ageless(r.plan, values)...)...)
 	return source.Due(r.plan, values, time.Now())
 }
 

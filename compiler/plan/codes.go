@@ -135,6 +135,7 @@ const (
 	CodePreviousDropped  Code = "VG2129"
 	CodePending          Code = "VG2130"
 	CodeNotTold          Code = "VG2131"
+	CodeAgeless          Code = "VG2135"
 )
 
 // What the emitter says of certificates, the lock and the tree.

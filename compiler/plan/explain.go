@@ -239,6 +239,9 @@ Only sources that say when a value last changed can tell. ` + "`victorgen rotate
 It is an error from that day on, and a warning for as long before it as expiryNotice of alerts says, by default 30
 days. Whoever owns the input gets a new value, stores it at its source, and writes the new day into the contract; then
 build and deploy.`,
+	CodeAgeless: `whether a value is due can't be told: its source does not say when it changed.
+Files of kind env and sops keep no times, and neither does a program that tells none. So ` + "`rotate --due`" + ` leaves
+these inputs as they are, whatever maxAge and rotateAfter say. Rotate them by name.`,
 	CodeUnfit: `a value does not belong to the values that it is made from.
 A hash, token, certificate, public key or keystore is checked against its parents. One that does not fit them, is not
 what the contract says now, or ends soon, is made anew by a build, and stored. That is an error where nothing may be
