@@ -36,7 +36,8 @@ With --permissions it prints the least that each source must allow, in the
 language of its service: to read values, to prove by metadata alone that they
 are there, and to write those that are generated.
 
-With a code, such as VG1205, it explains the message that has it.`,
+With a code, such as VG1205, it explains the message that has it: what happened, why
+it is an error, and an example before and after.`,
 		Example: `  victorgen explain envs/production
   victorgen explain envs/production DB_PASSWORD
   victorgen explain envs/production victor-ai-secrets -o json
@@ -128,8 +129,11 @@ type codesDocument struct {
 }
 
 type explanation struct {
-	Code string `json:"code"`
-	Text string `json:"text"`
+	Code   string `json:"code"`
+	Text   string `json:"text"`
+	Why    string `json:"why"`
+	Before string `json:"before"`
+	After  string `json:"after"`
 }
 
 func explainCodes(w io.Writer, codes []string, format string) error {
@@ -143,13 +147,18 @@ func explainCodes(w io.Writer, codes []string, format string) error {
 			}
 			return usageError{fmt.Errorf("there is no code %q; %s", arg, plan.DidYouMean(arg, all, "codes look like VG1205"))}
 		}
-		all = append(all, explanation{arg, text})
+		e, _ := plan.ExampleOf(plan.Code(arg))
+		all = append(all, explanation{arg, text, e.Why, e.Before, e.After})
 	}
 	if format == "json" {
 		return encode(w, codesDocument{all, 1})
 	}
-	for _, e := range all {
-		fmt.Fprintf(w, "%s: %s\n", e.Code, e.Text)
+	for i, e := range all {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		indented := func(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
+		fmt.Fprintf(w, "%s: %s\n\nWhy: %s\n\nBefore:\n%s\n\nAfter:\n%s\n", e.Code, e.Text, e.Why, indented(e.Before), indented(e.After))
 	}
 	return nil
 }

@@ -274,6 +274,8 @@ func codePage() string {
 		if body != "" {
 			fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(plain(body), "\n"))
 		}
+		e, _ := plan.ExampleOf(code)
+		fmt.Fprintf(&b, "\nWhy: %s\n\n```text\n%s\n```\n\nbecomes\n\n```text\n%s\n```\n", plain(e.Why), e.Before, e.After)
 	}
 	return b.String()
 }

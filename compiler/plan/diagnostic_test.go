@@ -204,3 +204,27 @@ func identifiers(t *testing.T, root string) map[string]bool {
 	}
 	return used
 }
+
+// TestExplanations: of each code there is told what happened, why it is an error, and how
+// it looks before and after.
+func TestExplanations(t *testing.T) {
+	t.Parallel()
+	for _, code := range plan.Codes() {
+		text, _ := plan.Explain(code)
+		title, _, _ := strings.Cut(text, "\n")
+		if !strings.HasSuffix(title, ".") && !strings.HasSuffix(title, ":") {
+			t.Errorf("%s: what happened is no sentence: %q", code, title)
+		}
+		e, ok := plan.ExampleOf(code)
+		if !ok || e.Why == "" || e.Before == "" || e.After == "" {
+			t.Errorf("%s has no reason, or no example before and after: %+v", code, e)
+			continue
+		}
+		if !strings.HasSuffix(e.Why, ".") || e.Before == e.After {
+			t.Errorf("%s: %+v", code, e)
+		}
+	}
+	if _, ok := plan.ExampleOf("VG0000"); ok {
+		t.Error("there is an example of a code that there is not")
+	}
+}

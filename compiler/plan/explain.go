@@ -74,8 +74,8 @@ from an optional input may be left out, so it does not count.`,
 	CodeTooBig: `a secret is over 1 MiB by its literals and minimum lengths alone, or its annotations are over 256 KiB together.
 Kubernetes stores no more: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size.`,
 	CodeKeyMadeFrom: `a key must be made from exactly one of input, template and value.`,
-	CodeControl: `a name or a path has a character that does not show itself: a control character, or one that turns the
-direction of text. Nothing is called so on purpose, and what prints or reads it could be made to do something else.`,
+	CodeControl: `a name or a path has an invisible character: a control character, or one that turns the direction of text.
+Nothing is called so on purpose, and what prints or reads it could be made to do something else.`,
 	CodeNoKeys:        `a secret is declared without keys.`,
 	CodeNoCertificate: "sealed delivery needs delivery.certificate, a PEM file.\nThe sealed-secrets controller of the cluster hands it out: `victorgen cert fetch ENV` writes it to the file that\ndelivery.certificate names, `kubeseal --fetch-cert` prints it.",
 	CodeUnknownInput:  `a key, a template or a rule names an input that is not declared under inputs.`,
