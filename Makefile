@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 DEMO    := $(BIN)/demo
 
-.PHONY: all build demo test e2e lint update bench fuzz cover clean
+.PHONY: all build demo test e2e lint site update bench fuzz cover clean
 
 all: build test lint
 
@@ -72,6 +72,12 @@ fuzz: ## each fuzz target for FUZZTIME
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$pkg; \
 		done; done
+
+site: ## the documentation as a searchable site, bin/site; needs Python
+	test -x $(BIN)/mkdocs/bin/mkdocs || { python3 -m venv $(BIN)/mkdocs && $(BIN)/mkdocs/bin/pip install -q --disable-pip-version-check -r site/requirements.txt; }
+	rm -rf $(BIN)/site $(BIN)/site-pages && mkdir -p $(BIN)/site-pages
+	git ls-files -z '*.md' LICENSE action.yml pull-request docs examples schema | tar --null -T - -cf - | tar -xf - -C $(BIN)/site-pages
+	NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=site $(BIN)/mkdocs/bin/mkdocs build --strict --quiet -f site/mkdocs.yml
 
 cover: ## coverage, by function
 	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...
