@@ -129,6 +129,9 @@ var examples = map[Code]Example{
 	CodeValueRead:        {"There is nothing to store.", "$ victorgen set envs/dev KEY --from-file missing.txt", "$ victorgen set envs/dev KEY --from-file key.txt"},
 	CodePreviousOver:     {"What was signed with it is still accepted, longer than the contract says.", "keepPrevious: \"24h\", and a rotation of last week", "$ victorgen rotate ./envs/... --due && victorgen build ./envs/..."},
 	CodePreviousDropped:  {"What the value before has signed is refused from now on.", "$ victorgen rotate envs/production JWT   # twice in a day", "the second rotation after keepPrevious has passed, unless the key is known to others"},
+	CodePending:          {"Two values count until it is known which one the other side has.", "$ victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres   # killed", "$ victorgen rotate envs/production --resume -- ./tell-postgres"},
+	CodeNotTold:          {"The other side may have the old value or the new one, and a build with the wrong one would lock the application out.", "$ victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres   # exits with 1", "$ victorgen rotate envs/production --resume -- ./tell-postgres"},
+	CodeAgeless:          {"A rotation that nobody asks for by name would never happen.", "DB_PASSWORD: {source: \"dotenv\", maxAge: \"720h\"}   # and rotate --due", "$ victorgen rotate envs/dev DB_PASSWORD"},
 	CodePlainText:        {"Whoever reads the repository would have the value.", "unencrypted_suffix: _key in .sops.yaml, and the name api_key", "a name that the rules of the file encrypt"},
 
 	CodeCertificateRead:    {"There is no key to seal with.", "certificate: \"sealing-cert.pem\", and no such file", "$ victorgen cert fetch envs/dev"},
