@@ -327,6 +327,43 @@ func (c *client) start(user, password string) {
 	c.stop = func() { close(done); <-ended }
 }
 
+// TestTellPostgresRoles runs the recipe for a role for each rotation: a client that
+// connects once a second is never refused, whenever it is restarted.
+func TestTellPostgresRoles(t *testing.T) {
+	t.Parallel()
+	page := readDatabasesPage(t)
+	env, log := startPostgres(t)
+	r := newTold(t, page, page.contracts[1], secretOfPassword+"secrets: shop: keys: \"user\": input: \"DB_USER\"\n", sealedShop, env)
+	r.must(`psql -X -q -c 'CREATE ROLE app'`)
+	r.must("victorgen generate envs/production")
+	rotate, build, _ := strings.Cut(strings.TrimSpace(page.commands["tell-postgres-roles.sh"][0]), "\n")
+	r.must(rotate)
+	r.must(build)
+	app := &client{told: r}
+	app.start(r.value("DB_USER"), r.value("DB_PASSWORD"))
+	for range 3 {
+		r.must(rotate)
+		r.must(build)
+		app.stop() // which connects at its start, and so with what was current before
+		app.start(r.value("DB_USER"), r.value("DB_PASSWORD"))
+	}
+	r.fails("victorgen rotate envs/production DB_USER DB_PASSWORD -- sh -c './tell-postgres-roles.sh; exit 1'", "VG2131")
+	r.must("victorgen rotate envs/production --abort -- ./tell-postgres-roles.sh")
+	if err := r.login(r.value("DB_USER"), r.value("DB_PASSWORD")); err != nil {
+		t.Errorf("after what was taken back: %v", err)
+	}
+	app.stop()
+	if len(app.refused) > 0 || app.let < 4 {
+		t.Errorf("the client was let in %d times, and refused %d times: %v", app.let, len(app.refused), app.refused)
+	}
+	if n := strings.TrimSpace(r.must(`psql -X -A -t -c "SELECT count(*) FROM pg_roles WHERE rolname ~ '^[a-z]{16}\$'"`)); n != "2" {
+		t.Errorf("there are %s roles to log in with, not 2", n)
+	}
+	if strings.Contains(log(), r.value("DB_PASSWORD")) {
+		t.Error("the log of the server has a password")
+	}
+}
+
 // testRotatedLogin: a client of PostgreSQL connects once a second, through rotations that
 // tell the server, builds, what is applied, and the restarts that follow from it. While
 // it runs it is never refused: without a connection it is no longer than it takes to
