@@ -230,7 +230,7 @@ func TestFetch(t *testing.T) {
 		"another":               {good, expired, false, "", true},
 		"the same":              {good, append([]byte("note to self\n"), good...), false, "", false},
 		"dry run":               {good, expired, true, "", false},
-		"dry run, a wrong file": {good, []byte("TOKEN=tok-c4nary\n"), true, "error VG5203: FILE is no certificate, so it is not replaced", false},
+		"dry run, a wrong file": {good, []byte("TOKEN=tok-c4nary\n"), true, "error VG5203: FILE is not a certificate, so it is not replaced", false},
 		"soon at its end":       {fixture(t, "ends-soon"), expired, false, "warning VG3005: Service sealed-secrets in security: the certificate /v1/cert.pem ends on", true},
 		"HTML":                  {[]byte("<html>c4nary</html>"), expired, false, useless + "/v1/cert.pem is not a PEM file", false},
 		"nothing":               {nil, expired, false, useless + "/v1/cert.pem is empty", false},
@@ -241,7 +241,7 @@ func TestFetch(t *testing.T) {
 		"two":                   {two, good, false, useless + "/v1/cert.pem holds 2 PEM blocks", false},
 		"truncated":             {fixture(t, "truncated"), good, false, useless + "/v1/cert.pem is truncated or damaged", false},
 		"a private key":         {key, good, false, useless + "/v1/cert.pem holds a PRIVATE KEY", false},
-		"where no file can be":  {good, []byte("TOKEN=tok-c4nary\n"), false, "error VG5203: FILE is no certificate, so it is not replaced", false},
+		"where no file can be":  {good, []byte("TOKEN=tok-c4nary\n"), false, "error VG5203: FILE is not a certificate, so it is not replaced", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

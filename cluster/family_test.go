@@ -86,7 +86,7 @@ func TestVerifyFamilies(t *testing.T) {
 				"13, 21, 22, 31: STORE (key \"store\" of secret apps/app in kind, with CERT of secret apps/tls, KEY of secret apps/tls and PASSWORD of secret db/copy) does not fit PASSWORD\n", bad: "app"},
 		"another key": {change: func(_ *plan.Plan, _, tls, _ map[string]value.Value) {
 			tls["key"] = value.New([]byte("c4nary"))
-		}, want: ""}, // it is no base64, and cannot be taken back
+		}, want: ""}, // it is not valid base64, and cannot be taken back
 		"a password that is not there": {change: func(_ *plan.Plan, app, _, db map[string]value.Value) {
 			delete(app, "password")
 			delete(db, "password")

@@ -104,7 +104,7 @@ func (c *Client) ask(ctx context.Context, controller plan.Controller, certificat
 	text, err := c.SealingCertificate(ctx, controller)
 	block, _ := pem.Decode(text)
 	if err == nil && block == nil {
-		err = errors.New("what it answers is no certificate")
+		err = errors.New("its answer is not a certificate")
 	}
 	for _, cert := range certificates {
 		if cert.Unknown, cert.OwnUnknown = err, err; err != nil {

@@ -289,7 +289,7 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 		"no certificate": {
 			change: func(objects map[string]string) { objects[certPath] = "hello" },
 			check: func(s *State) bool {
-				return s.Certificates[0].Unknown.Error() == "what it answers is no certificate" && s.Certificates[0].Newest == ""
+				return s.Certificates[0].Unknown.Error() == "its answer is not a certificate" && s.Certificates[0].Newest == ""
 			},
 		},
 		"another certificate": {

@@ -347,7 +347,7 @@ func (j *judgement) data() {
 			what = fmt.Sprint(hidden, " keys")
 		}
 		j.ds.Errorf(plan.CodeKeyUndeclared, j.Pos, fmt.Sprintf("declare it in the contract, or take it out of the Secret; `kubectl describe secret -n %s %s` shows the names, which could be values", j.Namespace, j.Name),
-			"%s has %s that nobody has declared", j, what)
+			"%s has %s that the contract does not declare", j, what)
 	}
 }
 

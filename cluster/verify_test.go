@@ -253,7 +253,7 @@ func TestVerify(t *testing.T) {
 		},
 		"key undeclared": {
 			state: func(s *State) { set(sealed(s), "extra", canaries["token"]); set(sealed(s), "more", "x") },
-			want:  `error VG5103: secret apps/sealed in kind has 2 keys that nobody has declared`, line: 10,
+			want:  `error VG5103: secret apps/sealed in kind has 2 keys that the contract does not declare`, line: 10,
 		},
 		"others have keys in it": {
 			plan:  func(p *plan.Plan) { p.Secrets[1].Delivery.CreationPolicy = "Merge" },

@@ -52,7 +52,7 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 	if s.Runbook != "" {
 		if u, err := url.Parse(s.Runbook); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("alerts", "runbook")), "write https://HOST/PATH#{alert}",
-				"alerts.runbook is no URL")
+				"alerts.runbook is not a valid URL")
 		}
 	}
 	return a

@@ -244,7 +244,7 @@ func (c *compilation) checkParent(in plan.Input, r role) {
 			"%s is made from %s, which is %s: what is made from others needs a secret that is always there", in.Name, name, article(parent.Class))
 	case parent.Generate != nil && parent.Generate.InCluster:
 		c.ds.Errorf(plan.CodeGenerate, both, "take inCluster away there",
-			"%s is made from %s, which nobody but the operator in the cluster knows", in.Name, name)
+			"%s is made from %s, which only the operator in the cluster knows", in.Name, name)
 	case in.Generate.Kind == plan.Time: // of a password, a time would tell a little
 		is := "somebody provides"
 		if parent.Generate != nil {

@@ -83,7 +83,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		re, size, err := c.options.Shared.pattern(spec.Pattern)
 		if err != nil {
 			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "see https://github.com/google/re2/wiki/Syntax",
-				"pattern of %s is no regular expression: %s", name, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+				"pattern of %s is not a valid regular expression: %s", name, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		}
 		if size > maxProgram {
 			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "write smaller counts, and use minLength and maxLength",
@@ -136,7 +136,7 @@ func (c *compilation) checkDates(in *plan.Input, spec inputSpec) {
 				"input %s says rotateAfter and is %s: victorgen rotates what it generates", in.Name, in.Class)
 		case spec.MaxAge == "":
 			c.ds.Errorf(plan.CodeMisplaced, at("rotateAfter"), "add the age at which somebody is to be told, as maxAge",
-				"input %s says rotateAfter without maxAge: nobody would learn that it was not rotated", in.Name)
+				"input %s says rotateAfter without maxAge: nothing would report that it was not rotated", in.Name)
 		case in.MaxAge > 0 && d >= in.MaxAge:
 			c.ds.Errorf(plan.CodeConstraint, at("rotateAfter"), "leave time in between for a run of `victorgen rotate --due`, a build and a deployment",
 				"rotateAfter of %s is %s, which is not less than its maxAge, %s", in.Name, spec.RotateAfter, spec.MaxAge)
@@ -154,7 +154,7 @@ func (c *compilation) checkDates(in *plan.Input, spec inputSpec) {
 		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "say maxAge, and rotateAfter",
 			"input %s says expires and is generated: that is for values that somebody provides", in.Name)
 	case in.Default != nil:
-		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "take expires away", "input %s says expires and has a default, which nobody renews at a source", in.Name)
+		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "take expires away", "input %s says expires and has a default, which is not renewed at a source", in.Name)
 	}
 }
 

@@ -663,7 +663,7 @@ func StrangeSchema(root string) []Strange {
 		want, ours := files[rel]
 		switch {
 		case !ours:
-			all = append(all, Strange{rel, path.Base(rel) + " is no part of the schema of this victorgen", false})
+			all = append(all, Strange{rel, path.Base(rel) + " is not part of the schema of this victorgen", false})
 		case !d.Type().IsRegular():
 			all = append(all, Strange{rel, "the module's copy of the schema is not a regular file", true})
 		default:

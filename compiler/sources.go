@@ -119,7 +119,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 		if u, err := url.Parse(link); (field == "address" && link != "" || strings.Contains(link, "/")) &&
 			(err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil) {
 			c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, field)), "write https://HOST, without a user",
-				"%s of source %s is no URL", field, name)
+				"%s of source %s is not a valid URL", field, name)
 		}
 	}
 	switch s.Kind {

@@ -21,7 +21,7 @@ func (c *compilation) workloads(s *workloadsSpec, secrets []plan.Secret) *plan.W
 	for i, pattern := range s.OtherSecrets {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
 			c.ds.Errorf(plan.CodeWorkloads, last(c.ix.set("workloads", "otherSecrets", strconv.Itoa(i))), "write a name, or a pattern such as regcred-*",
-				"%q is no name of a Secret", pattern)
+				"%q is not a valid name of a Secret", pattern)
 		}
 	}
 	for _, r := range s.References {

@@ -228,7 +228,7 @@ func testVerify(t *testing.T, c *cluster) {
 
 	t.Run("a key is added", func(t *testing.T) {
 		patch("app", "extra", token)
-		red(t, `error VG5103: secret verify/app in e2e has a key that nobody has declared`)
+		red(t, `error VG5103: secret verify/app in e2e has a key that the contract does not declare`)
 		patch("app", "extra", "")
 	})
 	green("app without the key")

@@ -42,7 +42,7 @@ func Properties(ctx context.Context, o Options, s observe.Source, r observe.Remo
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(object.Value.Reveal(), &fields) != nil || fields == nil { // its error may quote the object
-		ds.Errorf(plan.CodeImportRead, nil, "write the key under data, without extract", "what stands at %s of %s %s is no JSON object, so nothing can be taken of it (dataFrom.extract)", where, s.Existing, s.Store)
+		ds.Errorf(plan.CodeImportRead, nil, "write the key under data, without extract", "what stands at %s of %s %s is not a JSON object, so nothing can be taken of it (dataFrom.extract)", where, s.Existing, s.Store)
 		return nil, ds
 	}
 	for _, name := range sorted(fields) {

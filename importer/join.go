@@ -346,7 +346,7 @@ func contracts(module string) (files, below []File, environments []string, err e
 		case err != nil:
 			return err
 		case !info.Mode().IsRegular() || info.Size() > maxContract:
-			return fmt.Errorf("%s is no regular file, or has more than %d MiB", rel, maxContract>>20)
+			return fmt.Errorf("%s is not a regular file, or has more than %d MiB", rel, maxContract>>20)
 		case len(files) > 2000:
 			return errors.New("it has more than 2000 CUE files")
 		}

@@ -280,7 +280,7 @@ func TestVerifyCluster(t *testing.T) {
 			stdout: []string{"SealedSecret delivered  unknown"},
 			stderr: []string{
 				"error VG5001: not allowed in cluster kind: to get secrets victor-ai-secrets in namespace victor-ai", "`access: readers`",
-				`error VG5103: secret victor-ai/grafana-credentials in kind has a key that nobody has declared`, // is judged all the same
+				`error VG5103: secret victor-ai/grafana-credentials in kind has a key that the contract does not declare`, // is judged all the same
 			},
 		},
 		"another certificate": {
@@ -321,7 +321,7 @@ func TestVerifyCluster(t *testing.T) {
 			args:   []string{"-o", "github"},
 			change: func(c *fakeCluster) { c.secret = set(app, "extra", "x") },
 			code:   1,
-			stdout: []string{"::error file=", "contract.cue,line=", ",title=VG5103::secret victor-ai/victor-ai-secrets in kind has a key that nobody has declared [production]%0Ahint: "},
+			stdout: []string{"::error file=", "contract.cue,line=", ",title=VG5103::secret victor-ai/victor-ai-secrets in kind has a key that the contract does not declare [production]%0Ahint: "},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -156,7 +156,7 @@ func TestImportClusterNamed(t *testing.T) {
 		"of a controller":      {[]string{"queue", "db"}, 1, []string{"error VG6001: Secret shop/queue: it is not imported, for it belongs to RabbitmqCluster"}},
 		"a token":              {[]string{"default-token-x7"}, 1, []string{"error VG6001: Secret shop/default-token-x7: it is not imported, for the token controller fills it"}},
 		"no such namespace":    {[]string{"-n", "nowhere"}, 1, []string{"error VG6001: there is no namespace nowhere in cluster test"}},
-		"an empty one":         {[]string{"-n", "bare"}, 1, []string{"error VG6001: there is no object of Kubernetes"}},
+		"an empty one":         {[]string{"-n", "bare"}, 1, []string{"error VG6001: there is no Kubernetes object"}},
 		"no name of one":       {[]string{"-n", "No"}, 2, []string{`--namespace "No" is not a name that Kubernetes accepts`}},
 		"no such context":      {[]string{"--context", "gone"}, 3, []string{`no cluster: context "gone" does not exist`, "hint: name one with --context or --kubeconfig"}},
 		"no such kubeconfig":   {[]string{"--kubeconfig", "/nowhere"}, 3, []string{"the kubeconfig /nowhere can't be read"}},

@@ -19,7 +19,7 @@ func Explain(c Code) (string, bool) {
 func Codes() []Code { return slices.Sorted(maps.Keys(explanations)) }
 
 var explanations = map[Code]string{
-	CodeSyntax: `a CUE file does not parse, or is no part of one package.
+	CodeSyntax: `a CUE file does not parse, or does not belong to the package.
 The message is CUE's own. See https://cuelang.org/docs/reference/spec/.`,
 	CodeNotAModule: `the directory is in no CUE module.
 An environment lies in a module: a directory with cue.mod/module.cue. ` + "`victorgen init`" + ` starts one.`,
@@ -143,14 +143,14 @@ where nothing can be written without the danger to overwrite something.`,
 	CodeAddress: `a credential would go to an address that only the contract gives.
 Anybody may propose a contract, so its word is not enough. The process environment must name the same address
 (VAULT_ADDR, AZURE_KEY_VAULT), or --allow ADDRESS, or a policy under allow: addresses. That also holds for the
-addresses that an encrypted file gives for its keys, to which sops would go. ` + "`vet`" + ` asks nobody, and warns.`,
-	CodeCommand: `a contract says to run a program, and nobody but the contract allows it.
+addresses that an encrypted file gives for its keys, to which sops would go. ` + "`vet`" + ` connects to nothing, and warns.`,
+	CodeCommand: `a contract says to run a program, and only the contract allows it.
 A source of kind exec is a program that runs with your rights. Anybody may propose a contract, so it is run only if
 ` + "`--allow 'exec:COMMAND'`" + ` or a policy (allow: commands) has the same words. Verbs that ask no source warn of it.`,
 	CodeAuthority: `a certificate that only the contract names would vouch for the server that a credential goes to.
 Whoever has its key, and is on the way there, could read the credential and the values. VAULT_CACERT, VAULT_CACERT_BYTES or
 VAULT_CAPATH of the process environment must have the same certificate, or this machine must trust it, or a policy must
-allow its SHA-256 under allow: certificates. ` + "`vet`" + ` asks nobody, and warns.`,
+allow its SHA-256 under allow: certificates. ` + "`vet`" + ` connects to nothing, and warns.`,
 	CodePlainHTTP: `an address in the contract has plain http, and is not on this machine.
 Whoever is on the way could read the credential and the values. Use https. Where nobody else can be on the way, allow
 it by name: --allow http://HOST, or in a policy.`,
@@ -161,7 +161,7 @@ Files of sources and certificates lie in the Git work tree, or in the module whe
 What is generated would be committed in plain text, or Git or CUE would read it. Keep it elsewhere.`,
 	CodePolicy: `an environment is against a policy.
 A policy, which --policy or VICTORGEN_POLICY names, is CUE that the plan of each environment must unify with; the
-message is the policy's own. ` + "`victorgen explain ENV -o json`" + ` prints the plan. Nobody was asked anything.`,
+message is the policy's own. ` + "`victorgen explain ENV -o json`" + ` prints the plan. Nothing was contacted.`,
 	CodePolicyRead: `a policy can't be read or is not one, and nothing is done without it.
 A policy is a .cue file, or a directory of them, that begins with ` + "`package policy`" + `. It has no attributes, and
 imports only the schema and the packages of CUE.`,
@@ -333,7 +333,7 @@ say; take out of each what is for others; rotate what several have; remove .secr
 The process environment wins: in every environment of the run, whosever the value is. ` + "`environment: false`" + ` at the source lets the
 file alone count; names that every shell sets, such as USER or HOME, count with ` + "`environment: true`" + ` alone.`,
 
-	CodeCertificateRead:    "the sealing certificate can't be read, or is no PEM certificate.\n`victorgen cert fetch ENV` gets it from the cluster, as `kubeseal --fetch-cert` does.",
+	CodeCertificateRead:    "the sealing certificate can't be read, or is not a PEM certificate.\n`victorgen cert fetch ENV` gets it from the cluster, as `kubeseal --fetch-cert` does.",
 	CodeCertificateExpired: `the sealing certificate is past its validity, or not yet in it.`,
 	CodeCertificateKey:     `the sealing certificate has no RSA key of 2048 bits or more.`,
 	CodeCertificateMany:    `the file of the sealing certificate holds more than one.`,

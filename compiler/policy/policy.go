@@ -161,7 +161,7 @@ func read(name string) (text []byte, problem string) {
 	case err == nil && filepath.Ext(real) != ".cue":
 		return nil, "is not a .cue file"
 	case err == nil && !info.Mode().IsRegular():
-		return nil, fmt.Sprintf("can't be read: %s is no regular file", at)
+		return nil, fmt.Sprintf("can't be read: %s is not a regular file", at)
 	case err == nil && info.Size() > maxSize:
 		return nil, fmt.Sprintf("can't be read: %s is larger than %d MiB", at, maxSize>>20)
 	case err == nil:

@@ -219,7 +219,7 @@ func TestPolicyLinks(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"mount": "", "mount/policy.cue": "", "to-mount": "", "secrets": "is a link to what is not a .cue file", "file.cue": "is a link to what is not a .cue file",
-		"gone": "can't be read", "loop.cue": "can't be read", "device": "is a link to what is not a .cue file", "pipe": "is no regular file", "dir": "is no regular file",
+		"gone": "can't be read", "loop.cue": "can't be read", "device": "is a link to what is not a .cue file", "pipe": "is not a regular file", "dir": "is not a regular file",
 	} {
 		p, ds := policy.Load(filepath.Join(dir, name), time.Minute)
 		if got := told(ds); (p != nil) != (want == "") || !strings.Contains(got, want) || strings.Contains(got, "c4nary") {

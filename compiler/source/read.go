@@ -120,7 +120,7 @@ func lookup(object []byte, property string) (json.RawMessage, error) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(object, &fields) != nil || fields == nil {
 		return nil, &Failure{
-			Code: plan.CodeValueEncoding, Reason: "what stands there is no JSON object, so it has no property " + property,
+			Code: plan.CodeValueEncoding, Reason: "what is stored there is not a JSON object, so it has no property " + property,
 			Remedy: "take #" + property + " from its remote, or store a JSON object",
 		}
 	}

@@ -38,7 +38,7 @@ func answered(a source.Answer) string {
 func TestSelect(t *testing.T) {
 	t.Parallel()
 	noObject := func(property string) string {
-		return "what stands there is no JSON object, so it has no property " + property
+		return "what is stored there is not a JSON object, so it has no property " + property
 	}
 	noInteger := "its property a is a number that is not an integer in digits, which readers of JSON write in different ways"
 	twice := "what stands there is JSON that has a property twice, so it is not clear what its property "
@@ -163,7 +163,7 @@ func TestRead(t *testing.T) {
 	for _, a := range source.Read(t.Context(), s, refs) {
 		got = append(got, answered(a))
 	}
-	want := []string{"u", "k", "p", "old", "e", "f", "k", "absent", "what stands there is no JSON object, so it has no property x", "e"}
+	want := []string{"u", "k", "p", "old", "e", "f", "k", "absent", "what is stored there is not a JSON object, so it has no property x", "e"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got)\n%s", diff)
 	}

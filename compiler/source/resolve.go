@@ -631,7 +631,7 @@ func (r *resolution) check(in plan.Input, o Options) {
 						ds[i].Hint = "it " + stray + ", and is valid without: take that away at the source, or write trim: true at the input; " + ds[i].Hint
 					}
 				}
-				r.ds.Warnf(plan.CodeStrayEnds, in.Pos, "take that away at the source, if it is no part of the value; trim: true at the input takes white space away",
+				r.ds.Warnf(plan.CodeStrayEnds, in.Pos, "take that away at the source, if it is not part of the value; trim: true at the input takes white space away",
 					"%s %s (from %s)", in.Name, stray, got.Origin)
 			}
 			for i := range ds {
@@ -769,7 +769,7 @@ func (r *resolution) list(ctx context.Context) {
 			}
 			if meant := plan.Nearest(l.Name, absent); meant != "" {
 				in, _ := r.plan.Input(meant)
-				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "rename it there, or remove it", "%s in %s is no input; did you mean %s?", l.Name, l.Origin, meant)
+				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "rename it there, or remove it", "%s in %s is not an input; did you mean %s?", l.Name, l.Origin, meant)
 			}
 		}
 	}

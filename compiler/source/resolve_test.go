@@ -214,7 +214,7 @@ func TestResolve(t *testing.T) {
 				"A": "absent", "B": "absent", "C": "absent", "MINTED": "absent"},
 			say: []string{
 				"1 warning VG2006: PATTERN does not match its pattern (from v:PATTERN); it must match ^sk-",
-				"2 error VG2010: ENCODED is no base64 (from v:ENCODED); store it as `base64` prints it, or take encoding from the contract",
+				"2 error VG2010: ENCODED is not valid base64 (from v:ENCODED); store it as `base64` prints it, or take encoding from the contract",
 				"50 warning VG2003: rule r is broken: none of A, B, C is set; set one of them or more: why",
 			},
 		},
@@ -399,7 +399,7 @@ func TestResolve(t *testing.T) {
 			vault: &vault{store: store{values: map[string]string{"ANTROPIC_API_KEY": canary, "OPENAI_API_KEY": "o", "OPENAI_APIKEY": "o", "DB_HOST": canary, "SOMETHING_ELSE": "x"}}},
 			want:  map[string]string{"ANTHROPIC_API_KEY": "absent", "OPENAI_API_KEY": "o from v:OPENAI_API_KEY", "DB_HOST": "db from the contract"},
 			say: []string{
-				"1 warning VG2105: ANTROPIC_API_KEY in v:ANTROPIC_API_KEY is no input; did you mean ANTHROPIC_API_KEY?; rename it there, or remove it",
+				"1 warning VG2105: ANTROPIC_API_KEY in v:ANTROPIC_API_KEY is not an input; did you mean ANTHROPIC_API_KEY?; rename it there, or remove it",
 				"3 warning VG2105: DB_HOST in v:DB_HOST is ignored: the contract sets it; to change it, change its default in the environment or the contract",
 			},
 		},

@@ -158,7 +158,7 @@ func (c *check) address(s plan.Source, file string, to service, address string) 
 	}
 	what := cmp.Or(strings.Join(named, ", "), to.variables[0]+" is not set")
 	c.report(s, "if it is yours: set "+to.variables[0]+" to it, or --allow "+address+", or let a policy allow it",
-		"source %s: %s says to send %s to %s; %s, and nobody else allows it", s.Name, where, to.credential, address, what)
+		"source %s: %s says to send %s to %s; %s, and nothing else allows it", s.Name, where, to.credential, address, what)
 }
 
 // sops judges where sops would go for the keys of a file.
@@ -215,7 +215,7 @@ func (c *check) command(s plan.Source) {
 		report = c.ds.Warnf
 	}
 	report(plan.CodeCommand, s.Pos, fmt.Sprintf("if it is yours: --allow 'exec:%s', or let a policy allow it: allow: commands: [%q]", command, command),
-		"source %s says to run `%s`, and nobody but the contract allows it", s.Name, command)
+		"source %s says to run `%s`, and only the contract allows it", s.Name, command)
 }
 
 // report adds an error, or a warning if nobody is asked.

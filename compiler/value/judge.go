@@ -45,7 +45,7 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	switch {
 	case in.Encoding == plan.Base64 && (unwrap(s) == "" || !isBase64(unwrap(s))):
 		ds.Errorf(plan.CodeValueEncoding, in.Pos, "store it as `base64` prints it, or take encoding from the contract",
-			"%s is no base64", in.Name)
+			"%s is not valid base64", in.Name)
 		return ds
 	case in.Encoding != "" && in.Encoding != plan.Base64 && in.Encoding != plan.Binary:
 		// A contract can't ask for it unless this is behind the schema.
@@ -97,7 +97,7 @@ func Encode(in plan.Input, v Value) Value {
 }
 
 // Decode returns the value of in that a source holds as v: the bytes, if the
-// input is encoded. What is no base64, of which Judge tells, it returns as is.
+// input is encoded. What is not valid base64, of which Judge tells, it returns as is.
 func Decode(in plan.Input, v Value) Value {
 	if in.Encoding == plan.Base64 {
 		if b, err := base64.StdEncoding.Strict().DecodeString(unwrap(string(v.Reveal()))); err == nil {

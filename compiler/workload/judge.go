@@ -157,7 +157,7 @@ func (j *judgement) reference(ref Reference) {
 		for _, k := range keys {
 			if !variableName.MatchString(k.Name) {
 				j.ds.Warnf(plan.CodeVariableName, at, "name the key as the variable, or take it one by one with valueFrom",
-					"%s takes all keys of secret %s for variables, and %q is no name of one: it is left out", ref, id, k.Name)
+					"%s takes all keys of secret %s for variables, and %q is not a valid name for one: it is left out", ref, id, k.Name)
 			}
 		}
 	}
@@ -220,7 +220,7 @@ func (j *judgement) missing(ref Reference) {
 		}
 	}
 	hint := plan.DidYouMean(ref.Secret, near, "add it to the contract; or name it in workloads.otherSecrets if somebody else makes it")
-	j.ds.Errorf(plan.CodeNoSecret, []plan.Pos{ref.Pos}, hint, "%s asks for secret %s/%s, which nobody makes", ref, shown(namespace), shown(ref.Secret))
+	j.ds.Errorf(plan.CodeNoSecret, []plan.Pos{ref.Pos}, hint, "%s asks for secret %s/%s, which nothing creates", ref, shown(namespace), shown(ref.Secret))
 }
 
 // absence reports a reference to what may not be there.

@@ -132,7 +132,7 @@ func (rs *Renderings) Read(ctx context.Context, p *plan.Plan, paths []string, st
 			r.set.Files++
 			before := len(r.ds)
 			if r.documents(stdinName, stdin); len(r.ds) == before && !slices.ContainsFunc(r.objects, func(o object) bool { return o.stdin }) {
-				r.ds.Errorf(plan.CodeWorkloadRead, nil, "what was to write it may have failed", "standard input has no object of Kubernetes")
+				r.ds.Errorf(plan.CodeWorkloadRead, nil, "what was to write it may have failed", "standard input has no Kubernetes object")
 			}
 			continue
 		}
@@ -151,7 +151,7 @@ func (rs *Renderings) Read(ctx context.Context, p *plan.Plan, paths []string, st
 		if len(paths) == 0 {
 			pos = p.Workloads.Pos
 		}
-		r.ds.Errorf(plan.CodeWorkloadRead, pos, "name manifests", "there is no object of Kubernetes in %s", count(r.set.Files, "file"))
+		r.ds.Errorf(plan.CodeWorkloadRead, pos, "name manifests", "there is no Kubernetes object in %s", count(r.set.Files, "file"))
 	}
 	r.ds.Sort()
 	return r.set, r.ds

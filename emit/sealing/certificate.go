@@ -276,7 +276,7 @@ func CheckReplaceable(path string, pos []plan.Pos) plan.Diagnostics {
 		ds.Errorf(plan.CodeCertificateWrite, pos, "keep the key elsewhere, and not in Git: whoever has it can read every secret sealed for it",
 			"%s holds a PRIVATE KEY, so it is not replaced", path)
 	case len(bytes.TrimSpace(data)) > 0 && !bytes.Contains(data, []byte("-----BEGIN "+certificateBlock+"-----")):
-		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "%s is no certificate, so it is not replaced", path)
+		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "%s is not a certificate, so it is not replaced", path)
 	}
 	return ds
 }

@@ -217,7 +217,7 @@ func TestWriteCertificate(t *testing.T) {
 		"two":                         {concat(first, second), ""},
 		"a truncated one":             {first[:100], ""},
 		"empty":                       {[]byte("\n"), ""},
-		"dotenv":                      {[]byte("TOKEN=tok-c4nary\n"), "FILE is no certificate, so it is not replaced"},
+		"dotenv":                      {[]byte("TOKEN=tok-c4nary\n"), "FILE is not a certificate, so it is not replaced"},
 		"key":                         {keyPEM, "FILE holds a PRIVATE KEY, so it is not replaced"},
 		"certificate and private key": {concat(first, keyPEM), "FILE holds a PRIVATE KEY, so it is not replaced"},
 		"huge":                        {bytes.Repeat([]byte{'a'}, maxCertificateFile+1), "what FILE holds cannot be read, so it is not replaced: the file is too large"},

@@ -112,7 +112,7 @@ func (t *Tree) ownedIn(dir string) (map[string]bool, plan.Diagnostics) {
 	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
 		for at := name; at != "."; at = path.Dir(at) {
 			info, err := root.Lstat(at)
-			if err != nil { // not there, or below what is no directory, which comes next
+			if err != nil { // not there, or below what is not a directory, which comes next
 				continue
 			}
 			if at == name && owned[name] && !info.IsDir() || at != name && info.IsDir() {

@@ -274,7 +274,7 @@ var helmTemplate = lazy.MustCompile(`\{\{-?\s*(\.Values|\.Release|\.Chart|includ
 func (r *reader) object(js []byte, pos plan.Pos) {
 	m := manifest{json: js, pos: pos}
 	if json.Unmarshal(js, &m) != nil || m.Kind == "" {
-		return // nothing, or something that is no object of Kubernetes, such as values of Helm
+		return // nothing, or something that is no Kubernetes object, such as values of Helm
 	}
 	r.objects++
 	group, _, _ := strings.Cut(m.APIVersion, "/")
@@ -566,7 +566,7 @@ func (r *reader) finish() {
 	if len(o.Secrets) == 0 && !r.ds.HasErrors() && !r.silent {
 		what := "there is no Secret, and nothing that one is made from"
 		if r.objects == 0 {
-			what = "there is no object of Kubernetes"
+			what = "there is no Kubernetes object"
 		}
 		r.ds.Errorf(plan.CodeImportRead, nil, "name manifests of Secrets, SealedSecrets or ExternalSecrets, or a kustomization", "%s", what)
 	}

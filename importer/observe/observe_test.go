@@ -29,7 +29,7 @@ func TestRefused(t *testing.T) {
 		"a list":                     {secret("data: [" + canary + "]\n"), "it is not a valid Secret"},
 		"SOPS":                       {secret("stringData: {a: " + canary + "}\nsops: {mac: x}\n"), "it is encrypted by SOPS"},
 		"a template of Helm":         {secret("stringData: {a: {{ .Values.a }}, b: " + canary + "}\n"), "is a template of Helm"},
-		"nothing":                    {"a: " + canary + "\n", "there is no object of Kubernetes"},
+		"nothing":                    {"a: " + canary + "\n", "there is no Kubernetes object"},
 		"no Secret":                  {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + canary + "}\n", "there is no Secret"},
 		"an old SealedSecret":        {"apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: a}\nspec: {data: " + canary + "}\n", "of the old form"},
 		"no store":                   {es + "data: [{secretKey: a, remoteRef: {key: a}}]\n", "is not among what was read"},

@@ -87,7 +87,7 @@ func Staged(ctx context.Context, root string, p Patch) error {
 // message.
 func History(ctx context.Context, root, commits string, p Patch) error {
 	if commits == "" || strings.HasPrefix(commits, "-") {
-		return &Problem{fmt.Sprintf("%q is no range of commits", commits), "write one as git log takes it, such as origin/main..HEAD, or HEAD for all before it"}
+		return &Problem{fmt.Sprintf("%q is not a range of commits", commits), "write one as git log takes it, such as origin/main..HEAD, or HEAD for all before it"}
 	}
 	if _, err := look(ctx, root, "rev-list", "--max-count=1", "--end-of-options", commits, "--"); err != nil {
 		if _, ok := errors.AsType[*Problem](err); ok || ctx.Err() != nil {

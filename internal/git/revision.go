@@ -81,7 +81,7 @@ const hintShallow = "this clone is shallow: `git fetch --unshallow`, or `fetch-d
 // commit returns the hash of a commit by its name.
 func (r *Revision) commit(ctx context.Context, name string, shallow bool) (string, error) {
 	if name == "" || strings.HasPrefix(name, "-") || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return "", &Problem{fmt.Sprintf("%q is no name of a revision", name), "write HEAD, a branch such as origin/main, a tag or a commit"}
+		return "", &Problem{fmt.Sprintf("%q is not a revision", name), "write HEAD, a branch such as origin/main, a tag or a commit"}
 	}
 	commit, err := look(ctx, r.Root, "rev-parse", "--verify", "--quiet", name+"^{commit}")
 	if err == nil {

@@ -307,7 +307,7 @@ func (s *Server) update(q Request, r *http.Request, live runtime.Object) (runtim
 	manager := r.URL.Query().Get("fieldManager")
 	var body map[string]any
 	if err := json.Unmarshal(q.Body, &body); err != nil {
-		return nil, apierrors.NewBadRequest("the body is no JSON: " + string(q.Body))
+		return nil, apierrors.NewBadRequest("the body is not JSON: " + string(q.Body))
 	}
 	switch {
 	case q.Verb == "create":
@@ -433,7 +433,7 @@ func (s *Server) list(q Request, selector string) (runtime.Object, error) {
 func (s *Server) delete(q Request, live runtime.Object) (runtime.Object, error) {
 	var o metav1.DeleteOptions
 	if err := json.Unmarshal(q.Body, &o); err != nil {
-		return nil, apierrors.NewBadRequest("the body is no JSON")
+		return nil, apierrors.NewBadRequest("the body is not JSON")
 	}
 	accessor, err := meta.Accessor(live)
 	if err != nil {

@@ -221,7 +221,7 @@ func Explain(file string, err error) (reason, hint string) {
 		case link && err != nil:
 			return "it does not exist, for " + at + " is a dangling link: " + leads(at) + ", to which it leads, does not exist", hintMend
 		case err == nil && !info.IsDir() && at != file:
-			return "it does not exist, for " + at + " is no directory", ""
+			return "it does not exist, for " + at + " is not a directory", ""
 		}
 		break
 	}

@@ -27,7 +27,7 @@ import (
 //
 // What the file says is what POSIX sh, Docker Compose, Node's dotenv and
 // python-dotenv agree on; see parse. A file that does not exist has no values.
-// One that others than its owner may open, that is no regular file or has a
+// One that others than its owner may open, that is not a regular file or has a
 // line on which they do not agree is an error for all inputs, also for those in
 // the environment.
 //

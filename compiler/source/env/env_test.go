@@ -328,7 +328,7 @@ func TestReadBadFiles(t *testing.T) {
 		"others search": {secrets(t, "A="+canary, 0o601), plan.CodeFileMode, "mode 0601"},
 		"directory":     {t.TempDir(), plan.CodeSourceRead, "is not a regular file"},
 		"pipe":          {pipe, plan.CodeSourceRead, "is not a regular file"},
-		"below a file":  {below, plan.CodeSourceRead, "is no directory"},
+		"below a file":  {below, plan.CodeSourceRead, "is not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -715,7 +715,7 @@ func TestResolve(t *testing.T) {
 	}
 	file := secrets(t, "MINTD=x\n", 0o600)
 	set, ds := resolve(file)
-	if len(ds) != 1 || ds[0].Message != "MINTD in .secrets:1 is no input; did you mean MINTED?" {
+	if len(ds) != 1 || ds[0].Message != "MINTD in .secrets:1 is not an input; did you mean MINTED?" {
 		t.Errorf("got %v", ds)
 	}
 	if got := set["MINTED"]; !got.Generated || got.Origin != ".secrets:2" || content(t, file) != "MINTD=x\nMINTED='"+string(got.Value.Reveal())+"'\n" {

@@ -445,7 +445,7 @@ func TestWrite(t *testing.T) {
 		{"quotes", `a"b\c`, "", "hunter2", false},
 		{"in JSON", "json#a", "", "there", true},
 		{"new in JSON", "json#b", "", "json is no object there, so it has no property b", true},
-		{"in text", "text#a", "", "what stands there is no JSON object, so it has no property a", true},
+		{"in text", "text#a", "", "what is stored there is not a JSON object, so it has no property a", true},
 		{"in a list", "object#list.a", "", "list is no object there, so it has no property a", true},
 		{"bracket", "a[b", "", "sops set can't name a key with [ in it", true},
 		{"not encrypted", "new_unencrypted", "", "sops would leave it in plain text, by the rules that FILE was encrypted with", true},

@@ -110,7 +110,7 @@ func kept() (string, error) {
 func unusable(err error) *source.Failure {
 	reason := source.Line(err.Error())
 	if link := (*url.Error)(nil); errors.As(err, &link) {
-		reason = "one of the addresses is no URL" // which may have a password in it
+		reason = "one of the addresses is not a valid URL" // which may have a password in it
 	}
 	return &source.Failure{
 		Reason: "the settings of Vault's client can't be used: " + reason,

@@ -161,7 +161,7 @@ func (s *kv2) read(ctx context.Context, r plan.Remote) (source.Answer, int) {
 	}
 	if json.Unmarshal(data, &secret) != nil || secret.Metadata.Version == 0 {
 		a.Err = &source.Failure{
-			Reason: "what stands there is no secret of a KV engine of version v2",
+			Reason: "what is stored there is not a secret of a KV engine of version v2",
 			Remedy: "look at mount and version of the source",
 		}
 		return a, 0

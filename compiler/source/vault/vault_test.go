@@ -212,7 +212,7 @@ func TestWrongEngine(t *testing.T) {
 		s := newServer(t)
 		s.put("kv", "data/db", `{"data":{"value":"c4nary"}}`)
 		kv := New(plan.Source{Address: s.URL, Mount: "kv", Version: "v2"})
-		want := "stop: what stands there is no secret of a KV engine of version v2; look at mount and version of the source"
+		want := "stop: what is stored there is not a secret of a KV engine of version v2; look at mount and version of the source"
 		if got := read(t.Context(), kv, "db#value"); got != want {
 			t.Error(got)
 		}
@@ -305,7 +305,7 @@ func TestBadAnswers(t *testing.T) {
 		"no such page":    {404, "<html>c4nary</html>", strange},
 		"another service": {404, `{"message":"c4nary"}`, strange},
 		"nothing":         {200, "", strange},
-		"no object":       {200, `{"data":["c4nary"]}`, "stop: what stands there is no secret of a KV engine of version v2; look at mount and version of the source"},
+		"no object":       {200, `{"data":["c4nary"]}`, "stop: what is stored there is not a secret of a KV engine of version v2; look at mount and version of the source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -468,7 +468,7 @@ func TestSettings(t *testing.T) {
 		"of the contract":        {s.URL, map[string]string{"VAULT_ADDR": "http://127.0.0.1:1"}, "", "v"},
 		"of the environment":     {"", map[string]string{"VAULT_ADDR": s.URL}, "", "v"},
 		"of an agent":            {"", map[string]string{"VAULT_AGENT_ADDR": s.URL}, "", "v"},
-		"no URL":                 {"", map[string]string{"VAULT_ADDR": "http://u:c4nary@host:c4nary"}, "", fmt.Sprintf(unused, "one of the addresses is no URL")},
+		"no URL":                 {"", map[string]string{"VAULT_ADDR": "http://u:c4nary@host:c4nary"}, "", fmt.Sprintf(unused, "one of the addresses is not a valid URL")},
 		"bad number":             {s.URL, map[string]string{"VAULT_MAX_RETRIES": "many"}, "", fmt.Sprintf(unused, `strconv.ParseUint: parsing "many": invalid syntax`)},
 		"no such file":           {s.URL, map[string]string{"VAULT_CACERT": file}, "", fmt.Sprintf(unused, "Error loading CA File: open "+file+": no such file or directory")},
 		"no token":               {s.URL, map[string]string{"VAULT_TOKEN": ""}, "", login},

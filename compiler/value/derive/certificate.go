@@ -100,7 +100,7 @@ func flawsCertificate(g plan.Generate) (flaws []Flaw) {
 			bad = u.Host == "" || strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII })
 		}
 		if bad {
-			flaws = append(flaws, Flaw{[]string{"sans", strconv.Itoa(i)}, fmt.Sprintf("is for %q, which is no name that a certificate can have", name),
+			flaws = append(flaws, Flaw{[]string{"sans", strconv.Itoa(i)}, fmt.Sprintf("is for %q, which is not a name that a certificate can have", name),
 				"write a host name in ASCII (xn-- for others), an IP address, an e-mail address or a URL"})
 		}
 	}
