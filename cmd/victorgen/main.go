@@ -195,6 +195,9 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed,
 	completes(root, "color", cobra.FixedCompletions(colorModes, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(applyCommand(), buildCommand(), certCommand(), copyCommand(), diffCommand(), docsCommand(), explainCommand(), generateCommand(), importCommand(), initCommand(), listCommand(), recoverCommand(), reportCommand(), rotateCommand(), scanCommand(), setCommand(), sourceCommand(), templateCommand(),
 		verifyCommand(), versionCommand(), vetCommand())
+	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "kubectl-victorgen" { // as a plugin of kubectl
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl victorgen"}
+	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
