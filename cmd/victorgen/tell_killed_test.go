@@ -50,7 +50,7 @@ func TestTellKilled(t *testing.T) {
 				}
 				return strings.TrimSpace(text)
 			}
-			tell := []string{"--", "sh", "-c", `cat "$VICTORGEN_VALUES/PASSWORD.new" > known.half && mv known.half known`}
+			tell := []string{"--", "sh", "-c", `cat "$VICTORGEN_VALUES/PASSWORD.new" > known.$$ && mv known.$$ known`, dir}
 			must("generate", "envs/dev")
 			begun := time.Now()
 			must(append([]string{"rotate", "envs/dev", "PASSWORD"}, tell...)...)
@@ -64,7 +64,9 @@ func TestTellKilled(t *testing.T) {
 				time.Sleep(took * time.Duration(i+1) / (kills + 1))
 				cmd.Process.Kill()
 				cmd.Wait()
-				time.Sleep(50 * time.Millisecond) // for the command, which is killed by nobody
+				for running(dir) { // the command is killed by nobody
+					time.Sleep(10 * time.Millisecond)
+				}
 				end, wants := "--resume", ""
 				if i%2 == 1 {
 					end, wants = "--abort", before
@@ -84,4 +86,15 @@ func TestTellKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// running reports whether a process has an argument.
+func running(argument string) bool {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, line := range lines {
+		if b, err := os.ReadFile(line); err == nil && strings.Contains(string(b), argument) {
+			return true
+		}
+	}
+	return false
 }
