@@ -29,11 +29,9 @@ func TestCrash(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			root := newRoot()
+			root := newRoot(&out, &out)
 			root.AddCommand(&cobra.Command{Use: "fault", RunE: func(cmd *cobra.Command, _ []string) error { return f(cmd) }})
 			root.SetArgs([]string{"fault"})
-			root.SetOut(&out)
-			root.SetErr(&out)
 			if code := execute(t.Context(), root, &out); code != exitSource {
 				t.Errorf("exit %d", code)
 			}

@@ -134,7 +134,7 @@ func TestHostile(t *testing.T) {
 	for _, v := range hostileVerbs {
 		covered[strings.Fields(v)[0]] = true
 	}
-	for _, cmd := range newRoot().Commands() {
+	for _, cmd := range newRoot(io.Discard, io.Discard).Commands() {
 		if !covered[cmd.Name()] {
 			t.Errorf("no hostile contract meets the verb %s: add it to hostileVerbs", cmd.Name())
 		}

@@ -117,10 +117,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		completing.Add(1)
 		defer completing.Add(-1)
 	}
-	root := newRoot()
+	root := newRoot(out, errs)
 	root.SetArgs(args)
-	root.SetOut(out)
-	root.SetErr(errs)
 	mode := root.PersistentFlags().Lookup("color").Value.(*colorMode)
 	out.color, errs.color = mode, mode
 	code := execute(ctx, root, errs)
@@ -164,7 +162,8 @@ func execute(ctx context.Context, root *cobra.Command, stderr io.Writer) int {
 	return exitFindings
 }
 
-func newRoot() *cobra.Command {
+// newRoot returns the command, which prints its results to out and all else to errs.
+func newRoot(out, errs io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "victorgen",
 		Short: "Compile a contract of secrets into a kustomize tree",
@@ -198,8 +197,10 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 a source or a cluster failed,
 	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "kubectl-victorgen" { // as a plugin of kubectl
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl victorgen"}
 	}
+	root.SetOut(out)
+	root.SetErr(errs)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.InitDefaultCompletionCmd()
+	root.InitDefaultCompletionCmd() // which keeps out
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
 			c.Args, c.RunE = verbsAlone, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }

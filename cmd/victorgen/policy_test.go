@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"maps"
 	"net/http/httptest"
 	"os"
@@ -65,7 +66,7 @@ func verbs(cmd *cobra.Command) (all []string) {
 // TestPolicyMeetsEachVerb: no verb asks a source, a cluster or a program, or writes
 // anything, for an environment that is against a policy, or where one can't be read.
 func TestPolicyMeetsEachVerb(t *testing.T) {
-	for _, verb := range verbs(newRoot()) {
+	for _, verb := range verbs(newRoot(io.Discard, io.Discard)) {
 		if len(verbLines[verb]) == 0 && withoutPolicy[verb] == "" {
 			t.Errorf("nobody looks how %s meets a policy: add it to verbLines", verb)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"path"
 	"regexp"
@@ -42,7 +43,7 @@ func TestReference(t *testing.T) {
 // commandPages are a page for each command, by cobra's own generator, with headings
 // that begin at the first level.
 func commandPages(t *testing.T) map[string]string {
-	root := newRoot()
+	root := newRoot(io.Discard, io.Discard)
 	root.InitDefaultCompletionCmd()
 	pages := map[string]string{}
 	headings := strings.NewReplacer("### SEE ALSO", "## See also", "\n### ", "\n## ", "\t - ", ": ")

@@ -297,7 +297,7 @@ func (p fieldComments) describe(s *jsonschema.Schema, t reflect.Type) {
 
 // TestSchemasAreOfVerbs: each verb that has -o json has a schema, and each schema a verb.
 func TestSchemasAreOfVerbs(t *testing.T) {
-	root, named := newRoot(), map[string]bool{"environments": true}
+	root, named := newRoot(io.Discard, io.Discard), map[string]bool{"environments": true}
 	for verb, names := range printedBy {
 		if cmd, _, err := root.Find([]string{verb}); err != nil || cmd == root {
 			t.Errorf("there is no verb %s", verb)

@@ -92,9 +92,8 @@ func TestScreenColors(t *testing.T) {
 func TestCompletionScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		var direct, got bytes.Buffer
-		root := newRoot()
+		root := newRoot(&direct, io.Discard)
 		root.SetArgs([]string{"completion", shell})
-		root.SetOut(&direct)
 		if err := root.Execute(); err != nil || direct.Len() == 0 {
 			t.Fatal(err)
 		}
@@ -168,7 +167,7 @@ func TestFold(t *testing.T) {
 // TestVerbGroups: each verb stands in a group, so that the help lists it by what one is
 // doing, and is told in few words.
 func TestVerbGroups(t *testing.T) {
-	for _, verb := range newRoot().Commands() {
+	for _, verb := range newRoot(io.Discard, io.Discard).Commands() {
 		if !verb.Hidden && verb.GroupID == "" {
 			t.Errorf("%s is in no group of verbGroups", verb.Name())
 		}
