@@ -55,7 +55,7 @@ func (o *ApplyOptions) into(ctx context.Context, a *Applied) {
 		return
 	}
 	sources := a.Sources(o.Cluster.DryRun != "")
-	pending := a.pending(ctx, sources, o.Timeout)
+	pending := a.pending(ctx, sources, a.Plan.Unread(), o.Timeout)
 	values, ds := source.Resolve(ctx, a.Plan, sources, source.Options{
 		NoGenerate: o.NoGenerate, Timeout: o.Timeout, MustRead: true, SkipValidation: o.SkipValidation,
 		Known: func(ctx context.Context, inputs []plan.Input) (map[string]source.Holder, plan.Diagnostics) {

@@ -125,7 +125,7 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 	if o.Now != nil {
 		ask.Now = o.Now()
 	}
-	pending := b.pending(ctx, sources, o.Timeout)
+	pending := b.pending(ctx, sources, b.Plan.Unread(), o.Timeout)
 	values, more := source.Resolve(ctx, p, sources, ask)
 	b.Diagnostics = append(b.Diagnostics, pending()...)
 	if ds.HasErrors() || more.HasErrors() {

@@ -91,7 +91,10 @@ func Verify(ctx context.Context, dirs []string, o VerifyOptions) iter.Seq[*Verif
 func (o *VerifyOptions) sources(ctx context.Context, v *Verified) {
 	v.Diagnostics = append(v.Diagnostics, source.Elsewhere(v.Plan, o.lookup())...)
 	sources := v.Sources(false)
-	pending := v.pending(ctx, sources, o.Timeout)
+	pending := func() plan.Diagnostics { return nil }
+	if !o.NoValues { // what is pending takes a right to read, too
+		pending = v.pending(ctx, sources, nil, o.Timeout)
+	}
 	values, ds := source.Verify(ctx, v.Plan, sources, o.NoValues, o.Now, source.Options{Timeout: o.Timeout, Known: v.Known(TreeOf(v.Plan))})
 	v.Diagnostics = append(append(v.Diagnostics, pending()...), ds...)
 	v.Inputs = inputStates(v.Plan, values, o.Now)

@@ -99,12 +99,12 @@ func (e *Environment) Sources(dryRun bool) map[string]source.Source {
 	return sources
 }
 
-// pending asks what is pending at sources, while others ask them for values, and
-// returns what waits for the answer.
-func (e *Environment) pending(ctx context.Context, sources map[string]source.Source, timeout time.Duration) (wait func() plan.Diagnostics) {
+// pending asks what is pending at sources, while others ask them for values but for
+// those of the inputs in unread, and returns what waits for the answer.
+func (e *Environment) pending(ctx context.Context, sources map[string]source.Source, unread map[string]bool, timeout time.Duration) (wait func() plan.Diagnostics) {
 	var g crash.Group
 	var ds plan.Diagnostics
-	g.Go(func() { ds = source.WarnPending(ctx, e.Plan, sources, source.Options{Timeout: timeout}) })
+	g.Go(func() { ds = source.WarnPending(ctx, e.Plan, sources, unread, source.Options{Timeout: timeout}) })
 	return func() plan.Diagnostics {
 		g.Wait()
 		return ds

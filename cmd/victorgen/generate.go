@@ -60,7 +60,7 @@ source, beside builds that may only read it.`,
 				values, ds := source.Generate(ctx, r.plan, r.env.Sources(o.dryRun), source.Options{
 					Timeout: o.timeout, Known: r.env.Known(vg.TreeOf(r.plan)), Renew: o.renew,
 				})
-				r.Diagnostics = append(append(r.Diagnostics, ds...), source.WarnPending(ctx, r.plan, r.env.Sources(o.dryRun), source.Options{Timeout: o.timeout})...)
+				r.Diagnostics = append(append(r.Diagnostics, ds...), source.WarnPending(ctx, r.plan, r.env.Sources(o.dryRun), nil, source.Options{Timeout: o.timeout})...)
 				r.Generated, r.values = vg.Generated(r.plan, values), values
 			}, generatedText("nothing is missing"))
 		},

@@ -771,14 +771,15 @@ func (t *telling) gather(ctx context.Context, entries []Pending, back bool) {
 }
 
 // Entries returns what is pending at the sources of p. Of a source that can't be asked,
-// or is not what victorgen writes, nothing is known.
-func Entries(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (all []Pending, problems map[string]error) {
+// or is not what victorgen writes, nothing is known; nor of one of whose generated
+// inputs all are in unread, for nothing is read there.
+func Entries(ctx context.Context, p *plan.Plan, sources map[string]Source, unread map[string]bool, o Options) (all []Pending, problems map[string]error) {
 	r := newResolution(p, sources, nil)
 	t := &telling{resolution: r, o: o}
 	var asked []plan.Source
 	for _, src := range p.Sources {
 		if _, ok := sources[src.Name].(Writer); ok && slices.ContainsFunc(p.Inputs, func(in plan.Input) bool {
-			return in.Source == src.Name && in.Class == plan.Generated && !inCluster(in) && in.Name != plan.LockKey
+			return in.Source == src.Name && in.Class == plan.Generated && !inCluster(in) && in.Name != plan.LockKey && !unread[in.Name]
 		}) {
 			asked = append(asked, src)
 		}
@@ -803,10 +804,11 @@ func Entries(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opt
 	return all, problems
 }
 
-// WarnPending warns of what is pending at the sources of p. A source that can't be
-// asked has nothing to say: what needs it says so.
-func WarnPending(ctx context.Context, p *plan.Plan, sources map[string]Source, o Options) (ds plan.Diagnostics) {
-	all, _ := Entries(ctx, p, sources, o)
+// WarnPending warns of what is pending at the sources of p, if something beside the
+// inputs in unread is read there: who may only tell what there is would be refused. A
+// source that can't be asked has nothing to say: what needs it says so.
+func WarnPending(ctx context.Context, p *plan.Plan, sources map[string]Source, unread map[string]bool, o Options) (ds plan.Diagnostics) {
+	all, _ := Entries(ctx, p, sources, unread, o)
 	for _, e := range all {
 		src, _ := p.Source(e.Source)
 		ds.Warnf(plan.CodePending, src.Pos, e.remedy(p), "%s", e.sentence(src))
@@ -849,7 +851,7 @@ func Abort(ctx context.Context, p *plan.Plan, sources map[string]Source, tell Te
 }
 
 func end(ctx context.Context, p *plan.Plan, sources map[string]Source, tell Tell, back bool, o Options) (ended []Ended, set value.Set, ds plan.Diagnostics) {
-	all, problems := Entries(ctx, p, sources, o)
+	all, problems := Entries(ctx, p, sources, nil, o)
 	set = value.Set{}
 	for _, name := range slices.Sorted(maps.Keys(problems)) {
 		src, _ := p.Source(name)
