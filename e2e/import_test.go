@@ -96,7 +96,7 @@ func testImportLive(t *testing.T, c *cluster) {
 	put("json", corev1.SecretTypeOpaque, map[string]string{"config.json": `{"db":{"password":"p4ss-83jd92kf02ls","port":5432}}` + "\n"}, nil)
 	put("many", corev1.SecretTypeOpaque, map[string]string{"a.b-c_d": "m1-83jd92kf02lsq", "UPPER": "m2-92kf02ls83jdq", "url": "postgresql://shop:p4ss-83jd92kf02ls@db.internal:5432/shop?sslmode=require"}, nil)
 	put("large", corev1.SecretTypeOpaque, map[string]string{"blob": strings.Repeat("0123456789abcdef\n", 30_000)}, nil)
-	seal(t, c, namespace, "sealed", map[string]string{"SMTP_PASSWORD": "smtp-72jd93kf01lsq"}, values)
+	sealed := seal(t, c, namespace, "sealed", map[string]string{"SMTP_PASSWORD": "smtp-72jd93kf01lsq", "SMTP_USER": "mailer"}, values)
 	client := ssm.NewFromConfig(awsConfig(t))
 	if _, err := client.PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/legacy/api-token"), Value: aws.String("tok-fetched-92jf83kd"), Type: types.ParameterTypeSecureString}); err != nil {
 		t.Fatal(err)
@@ -234,6 +234,37 @@ spec:
 			}
 		}
 	}
+
+	// Of a SealedSecret in Git nobody can tell the values but the controller, and who may
+	// read what that has made of it.
+	dir = t.TempDir()
+	run = importing(t, c, dir, values)
+	if err := os.WriteFile(filepath.Join(dir, "sealed.yaml"), sealed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out = run(0, "import", "manifests", "sealed.yaml", "--from-cluster", "--into", "envs/live"); !strings.Contains(out, "proved: 2 keys equal to what was read, 0 unknown, 0 not") {
+		t.Errorf("import --from-cluster says\n%s", out)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "envs/live/sealing-cert.pem"), c.certificate, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(0, "build", filepath.Join(dir, "envs/live"))
+	was, err := secrets.Get(t.Context(), "sealed", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := objects(t, string(sealed))[0]
+	if err := errors.Join(c.resource(t, old).Delete(t.Context(), old.GetName(), metav1.DeleteOptions{}), secrets.Delete(t.Context(), "sealed", metav1.DeleteOptions{})); err != nil {
+		t.Fatal(err)
+	}
+	c.apply(t, kustomized(t, filepath.Join(dir, "deploy/live")))
+	await(t, "the Secret that is sealed anew", func() error {
+		is, err := secrets.Get(t.Context(), "sealed", metav1.GetOptions{})
+		if err == nil && (is.UID == was.UID || is.Type != was.Type || !cmp.Equal(texts(is), texts(was))) {
+			err = errors.New("it is another, or still the old one")
+		}
+		return err
+	})
 }
 
 // dataOf is what Secrets hold, by name, with what tells that they are the same objects.
@@ -249,8 +280,9 @@ func dataOf(list *corev1.SecretList) map[string][]string {
 	return all
 }
 
-// seal lets kubeseal seal a Secret, applies it, and waits for the controller.
-func seal(t *testing.T, c *cluster, namespace, name string, data map[string]string, values map[string]bool) {
+// seal lets kubeseal seal a Secret, applies it, and waits for the controller. It returns
+// the manifest.
+func seal(t *testing.T, c *cluster, namespace, name string, data map[string]string, values map[string]bool) []byte {
 	t.Helper()
 	s := corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}, StringData: data}
 	for _, v := range data {
@@ -272,6 +304,7 @@ func seal(t *testing.T, c *cluster, namespace, name string, data map[string]stri
 		_, err := c.core.CoreV1().Secrets(namespace).Get(t.Context(), name, metav1.GetOptions{})
 		return err
 	})
+	return out
 }
 
 // pair is a certificate with its key, in PEM.

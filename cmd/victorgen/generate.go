@@ -154,6 +154,7 @@ What nobody has been told of yet is taken back by the next rotate.`,
 		},
 		ValidArgsFunction: completeInputs(func(_ *plan.Plan, in plan.Input) bool { return in.Class == plan.Generated && !in.NeverRotate }),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			sweepPrivate()
 			args, command, _ := behindDash(cmd, args)
 			var names []string
 			if !o.due && !o.resume && !o.abort {

@@ -108,15 +108,16 @@ func writeNew(name string, b []byte) error {
 // privatePrefix begins the names of the directories that values stand in for a command.
 const privatePrefix = "victorgen-values-"
 
-// privateDir makes a directory that nobody else can open, in memory if the system has a
-// place for that, and locks it, until release removes it. It also removes those that were
-// left by processes that were killed: nobody has a lock on them.
+// privateBases are where [privateDir] makes a directory: in memory, if the system has a
+// place for that.
+func privateBases() []string {
+	return slices.DeleteFunc([]string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()}, func(base string) bool { return !filepath.IsAbs(base) })
+}
+
+// privateDir makes a directory that nobody else can open, and locks it, until release
+// removes it.
 func privateDir(ctx context.Context) (dir string, release func(), err error) {
-	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()} {
-		if !filepath.IsAbs(base) {
-			continue
-		}
-		sweepPrivate(base)
+	for _, base := range privateBases() {
 		if dir, err = os.MkdirTemp(base, privatePrefix); err != nil {
 			continue
 		}
@@ -130,12 +131,16 @@ func privateDir(ctx context.Context) (dir string, release func(), err error) {
 	return "", nil, reasonOf(err)
 }
 
-// sweepPrivate removes what was left in base. One that was made a moment ago may be
-// locked the next.
-func sweepPrivate(base string) {
+// sweepPrivate removes the private directories of processes that were killed: nobody has
+// a lock on them. One that was made a moment ago may be locked the next.
+func sweepPrivate() {
 	once, cancel := context.WithCancel(context.Background())
 	cancel() // who has a lock is not waited for
-	left, _ := filepath.Glob(filepath.Join(base, privatePrefix+"*"))
+	var left []string
+	for _, base := range privateBases() {
+		dirs, _ := filepath.Glob(filepath.Join(base, privatePrefix+"*"))
+		left = append(left, dirs...)
+	}
 	for _, dir := range left {
 		info, err := os.Lstat(dir)
 		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < time.Minute {
