@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -37,6 +38,22 @@ func (f *Failure) Error() string { return f.Reason }
 
 // Is implements the contract of errors.Is.
 func (f *Failure) Is(target error) bool { return target == ErrUnreadable && f.Unreadable }
+
+// remedyOf is what a failure says to do; otherwise, if it does not, or err is none.
+func remedyOf(err error, otherwise string) string {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return cmp.Or(f.Remedy, otherwise)
+	}
+	return otherwise
+}
+
+// codeOf is the code of a failure; otherwise, if it has none, or err is none.
+func codeOf(err error, otherwise plan.Code) plan.Code {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return cmp.Or(f.Code, otherwise)
+	}
+	return otherwise
+}
 
 // Network explains err if no answer came from the service at all: no such
 // host, nobody who listens, no trust in a certificate, no time left. It returns

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,18 +74,11 @@ func (r *resolution) previous(ctx context.Context, o Options) {
 					continue // what can be told without a right to read is not this
 				}
 				src, _ := r.plan.Source(b.source)
-				code, remedy := plan.CodeSourceRead, ""
-				if f, ok := errors.AsType[*Failure](a.Err); ok {
-					remedy = f.Remedy
-					if f.Code != "" {
-						code = f.Code
-					}
-				}
 				if own, ok := errors.AsType[plan.Diagnostics](a.Err); ok {
 					r.ds = append(r.ds, own...)
 					continue
 				}
-				r.ds.Errorf(code, q.of.Pos, remedy, "cannot read the previous value of %s from source %s: %v", refOf(q.of), src, a.Err)
+				r.ds.Errorf(codeOf(a.Err, plan.CodeSourceRead), q.of.Pos, remedyOf(a.Err, ""), "cannot read the previous value of %s from source %s: %v", refOf(q.of), src, a.Err)
 			}
 		}
 	}
@@ -117,10 +111,7 @@ func (r *resolution) forget(ctx context.Context) (dropped []string) {
 		}
 		if err := r.sources[in.Source].(Keeper).Forget(ctx, refOf(in), at); err != nil {
 			src, _ := r.plan.Source(in.Source)
-			hint := "it counts no longer, and whoever can read the source has it"
-			if f, ok := errors.AsType[*Failure](err); ok && f.Remedy != "" {
-				hint = f.Remedy
-			}
+			hint := remedyOf(err, "it counts no longer, and whoever can read the source has it")
 			r.ds.Warnf(plan.CodePreviousOver, in.Pos, hint, "the previous value of %s has had its time and can't be removed from source %s: %v", in.Name, src, err)
 			continue
 		}
@@ -141,9 +132,6 @@ func (r *resolution) overdue(o Options) {
 
 // listedBeside warns of a previous value that nothing keeps any longer.
 func (r *resolution) listedBeside(src plan.Source, l Listed) {
-	if plan.IsPending(l.Name) {
-		return // see WarnPending
-	}
 	of := strings.TrimPrefix(l.Name, plan.PreviousPrefix)
 	for _, in := range r.plan.Inputs {
 		if in.Source == src.Name && in.KeepsPrevious() > 0 && (in.Name == of || in.Remote.Name == of) {
@@ -176,14 +164,22 @@ func Forget(ctx context.Context, p *plan.Plan, sources map[string]Source, o Opti
 // again warns of inputs that are rotated while the value that they had before
 // counts still: the one before that is kept no longer.
 func (r *resolution) again(ctx context.Context, inputs []plan.Input, o Options) {
+	at := map[string][]plan.Input{}
 	for _, in := range inputs {
-		if in.KeepsPrevious() == 0 || r.sources[in.Source] == nil {
-			continue
+		if in.KeepsPrevious() > 0 && r.sources[in.Source] != nil {
+			at[in.Source] = append(at[in.Source], in)
 		}
-		a := Previous(ctx, r.sources[in.Source], []Ref{refOf(in)}, true)[0]
-		if a.Err == nil && !r.ended(in, a.Changed, o) {
-			r.ds.Warnf(plan.CodePreviousDropped, in.Pos, "what was made with it is refused from the next build on; if it is known to somebody who must not have it, that is as it should be",
-				"%s is rotated again while the value before counts: that is dropped, %s before its time", in.Name, plan.Age(a.Changed.Add(in.KeepsPrevious()).Sub(r.now(o))))
+	}
+	for _, name := range slices.Sorted(maps.Keys(at)) {
+		var refs []Ref
+		for _, in := range at[name] {
+			refs = append(refs, refOf(in))
+		}
+		for i, a := range Previous(ctx, r.sources[name], refs, true) {
+			if in := at[name][i]; a.Err == nil && !r.ended(in, a.Changed, o) {
+				r.ds.Warnf(plan.CodePreviousDropped, in.Pos, "what was made with it is refused from the next build on; if it is known to somebody who must not have it, that is as it should be",
+					"%s is rotated again while the value before counts: that is dropped, %s before its time", in.Name, plan.Age(a.Changed.Add(in.KeepsPrevious()).Sub(r.now(o))))
+			}
 		}
 	}
 }

@@ -569,15 +569,11 @@ func (t *telling) failed(src plan.Source, what string, err error) {
 		t.ds = append(t.ds, own...)
 		return
 	}
-	code, remedy := plan.CodeSourceWrite, ""
-	if f, ok := errors.AsType[*Failure](err); ok {
-		remedy = f.Remedy
-		code = cmp.Or(f.Code, code)
-	}
+	code := codeOf(err, plan.CodeSourceWrite)
 	if errors.Is(err, error(errOvertaken)) {
 		code = plan.CodePending
 	}
-	t.ds.Errorf(code, src.Pos, remedy, "%s source %s: %v", what, src, err)
+	t.ds.Errorf(code, src.Pos, remedyOf(err, ""), "%s source %s: %v", what, src, err)
 }
 
 // mark notes at all sources how far t is, where nobody else has taken its place.
@@ -770,10 +766,10 @@ func (t *telling) gather(ctx context.Context, entries []Pending, back bool) {
 	slices.Sort(t.at)
 }
 
-// Entries returns what is pending at the sources of p. Of a source that can't be asked,
+// entries returns what is pending at the sources of p. Of a source that can't be asked,
 // or is not what victorgen writes, nothing is known; nor of one of whose generated
 // inputs all are in unread, for nothing is read there.
-func Entries(ctx context.Context, p *plan.Plan, sources map[string]Source, unread map[string]bool, o Options) (all []Pending, problems map[string]error) {
+func entries(ctx context.Context, p *plan.Plan, sources map[string]Source, unread map[string]bool, o Options) (all []Pending, problems map[string]error) {
 	r := newResolution(p, sources, nil)
 	t := &telling{resolution: r, o: o}
 	var asked []plan.Source
@@ -808,7 +804,7 @@ func Entries(ctx context.Context, p *plan.Plan, sources map[string]Source, unrea
 // inputs in unread is read there: who may only tell what there is would be refused. A
 // source that can't be asked has nothing to say: what needs it says so.
 func WarnPending(ctx context.Context, p *plan.Plan, sources map[string]Source, unread map[string]bool, o Options) (ds plan.Diagnostics) {
-	all, _ := Entries(ctx, p, sources, unread, o)
+	all, _ := entries(ctx, p, sources, unread, o)
 	for _, e := range all {
 		src, _ := p.Source(e.Source)
 		ds.Warnf(plan.CodePending, src.Pos, e.remedy(p), "%s", e.sentence(src))
@@ -851,7 +847,7 @@ func Abort(ctx context.Context, p *plan.Plan, sources map[string]Source, tell Te
 }
 
 func end(ctx context.Context, p *plan.Plan, sources map[string]Source, tell Tell, back bool, o Options) (ended []Ended, set value.Set, ds plan.Diagnostics) {
-	all, problems := Entries(ctx, p, sources, nil, o)
+	all, problems := entries(ctx, p, sources, nil, o)
 	set = value.Set{}
 	for _, name := range slices.Sorted(maps.Keys(problems)) {
 		src, _ := p.Source(name)

@@ -48,16 +48,11 @@ func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values ma
 			a, err := r.write(ctx, in, v, replace)
 			src, _ := p.Source(in.Source)
 			var own plan.Diagnostics
-			var f *Failure
 			switch {
 			case errors.As(err, &own):
 				r.ds = append(r.ds, own...)
 			case err != nil:
-				hint := r.remedy(in)
-				if errors.As(err, &f) && f.Remedy != "" {
-					hint = f.Remedy
-				}
-				r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint, "%s cannot be written to source %s: %v", refOf(in), src, err)
+				r.ds.Errorf(plan.CodeSourceWrite, in.Pos, remedyOf(err, r.remedy(in)), "%s cannot be written to source %s: %v", refOf(in), src, err)
 			case !a.Value.Equal(v):
 				r.ds.Errorf(plan.CodeHasAnother, in.Pos, "look at who has written it", "source %s has another value of %s by now, which stays", src, in.Name)
 			default:

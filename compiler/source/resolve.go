@@ -748,8 +748,8 @@ func (r *resolution) list(ctx context.Context) {
 			}
 		}
 		for _, l := range listed {
-			if l.Name == src.Pending.Name || l.Name == src.PendingValues.Name {
-				continue
+			if plan.IsPending(l.Name) || l.Name == src.Pending.Name || l.Name == src.PendingValues.Name {
+				continue // see WarnPending
 			}
 			if plan.Reserved(l.Name) {
 				r.listedBeside(src, l)
@@ -900,11 +900,8 @@ func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, 
 		return
 	}
 	src, _ := r.plan.Source(in.Source)
-	hint := r.remedy(in)
-	var f *Failure
-	if errors.As(err, &f) && f.Remedy != "" {
-		hint = f.Remedy
-	}
+	hint := remedyOf(err, r.remedy(in))
+	f, _ := errors.AsType[*Failure](err)
 	var own plan.Diagnostics
 	switch {
 	case in.Name == plan.LockKey && ctx.Err() == nil && !r.replace:
