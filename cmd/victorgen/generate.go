@@ -57,10 +57,11 @@ source, beside builds that may only read it.`,
 				if r.Diagnostics.HasErrors() {
 					return
 				}
-				values, ds := source.Generate(ctx, r.plan, r.env.Sources(o.dryRun), source.Options{
+				sources := r.env.Sources(o.dryRun)
+				values, ds := source.Generate(ctx, r.plan, sources, source.Options{
 					Timeout: o.timeout, Known: r.env.Known(vg.TreeOf(r.plan)), Renew: o.renew,
 				})
-				r.Diagnostics = append(append(r.Diagnostics, ds...), source.WarnPending(ctx, r.plan, r.env.Sources(o.dryRun), nil, source.Options{Timeout: o.timeout})...)
+				r.Diagnostics = append(append(r.Diagnostics, ds...), source.WarnPending(ctx, r.plan, sources, nil, source.Options{Timeout: o.timeout})...)
 				r.Generated, r.values = vg.Generated(r.plan, values), values
 			}, generatedText("nothing is missing"))
 		},
@@ -165,7 +166,14 @@ What nobody has been told of yet is taken back by the next rotate.`,
 			rotate := func(ctx context.Context, r *result) {
 				var tell source.Tell
 				if len(command) > 0 {
-					tell = (&teller{command: command, environment: r.name(), variables: o.variables, timeout: o.limit, stderr: cmd.ErrOrStderr()}).Tell
+					run := &teller{command: command, environment: r.name(), variables: o.variables, timeout: o.limit, stderr: cmd.ErrOrStderr()}
+					tell = func(ctx context.Context, changed []source.Changed) error {
+						err := run.Tell(ctx, changed)
+						if err == nil {
+							r.Told = append(r.Told, told(changed)...)
+						}
+						return err
+					}
 					alone.Lock()
 					defer alone.Unlock()
 				}
@@ -183,8 +191,7 @@ What nobody has been told of yet is taken back by the next rotate.`,
 					dropped, ds := source.Forget(ctx, r.plan, r.env.Sources(o.dryRun), options)
 					r.Dropped = dropped
 					r.Diagnostics = append(r.Diagnostics, ds...)
-				}
-				if o.due { // what one source does not tell is no reason to leave the rest
+					// What one source does not tell is no reason to leave the rest.
 					inputs, r.RotatedBy = turns.Take(r.plan, due(ctx, r, sources, options))
 				}
 				var values value.Set
@@ -198,13 +205,7 @@ What nobody has been told of yet is taken back by the next rotate.`,
 						r.WouldRun = command
 					}
 				default:
-					values, ds = source.RotateTelling(ctx, r.plan, sources, inputs, func(ctx context.Context, changed []source.Changed) error {
-						err := tell(ctx, changed)
-						if err == nil {
-							r.Told = told(changed)
-						}
-						return err
-					}, options)
+					values, ds = source.RotateTelling(ctx, r.plan, sources, inputs, tell, options)
 				}
 				r.Diagnostics = append(r.Diagnostics, ds...)
 				r.Generated, r.values = vg.Generated(r.plan, values), values
@@ -249,16 +250,6 @@ func (o *rotateOptions) end(ctx context.Context, r *result, tell source.Tell) {
 	end := source.Resume
 	if o.abort {
 		end = source.Abort
-	}
-	if tell != nil {
-		command := tell
-		tell = func(ctx context.Context, changed []source.Changed) error {
-			err := command(ctx, changed)
-			if err == nil {
-				r.Told = append(r.Told, told(changed)...)
-			}
-			return err
-		}
 	}
 	ended, values, ds := end(ctx, r.plan, r.env.Sources(false), tell, source.Options{Timeout: o.timeout, Told: o.told})
 	r.Ended, r.values = ended, values

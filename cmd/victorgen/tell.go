@@ -15,12 +15,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/internal/dirlock"
 	"github.com/victor-ai/victorgen/internal/program"
+	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
 // teller runs the command that tells whatever else knows a value of the new one. The
@@ -74,7 +74,7 @@ func (t *teller) Tell(ctx context.Context, changed []source.Changed) error {
 	cmd.WaitDelay = grace / 2 // before main gives up
 	err = program.Run(cmd)
 	if err != nil && cmd.Process == nil {
-		return fmt.Errorf("%s can't be started: %v: %w", t.command[0], reasonOf(err), source.ErrNotBegun)
+		return fmt.Errorf("%s can't be started: %v: %w", t.command[0], safefile.Reason(err), source.ErrNotBegun)
 	}
 	out.flush()
 	switch {
@@ -88,18 +88,10 @@ func (t *teller) Tell(ctx context.Context, changed []source.Changed) error {
 	return fmt.Errorf("%s has failed (%v)", t.command[0], err)
 }
 
-// reasonOf is an error of the operating system, without the path.
-func reasonOf(err error) error {
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
-	}
-	return err
-}
-
 func writeNew(name string, b []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return reasonOf(err)
+		return safefile.Reason(err)
 	}
 	_, err = f.Write(b)
 	return errors.Join(err, f.Close())
@@ -128,7 +120,7 @@ func privateDir(ctx context.Context) (dir string, release func(), err error) {
 		}
 		return dir, func() { os.RemoveAll(dir); unlock() }, nil
 	}
-	return "", nil, reasonOf(err)
+	return "", nil, safefile.Reason(err)
 }
 
 // sweepPrivate removes the private directories of processes that were killed: nobody has
