@@ -30,7 +30,7 @@ func fleet(n int) *report.Report {
 	var es []*report.Environment
 	for i := range n {
 		name := fmt.Sprintf("customer-%03d", i)
-		e := report.NotKnown(name, "/work/envs/"+name, "/work")
+		e := report.NotKnown(name, "/module/envs/"+name, "/module")
 		e.Known, e.PartOf, e.Namespace, e.Built = true, "fleet", name, true
 		e.Sources = []report.Source{{Name: "default", Kind: plan.AWSSSM, Place: "eu-central-1"}}
 		for j := range n {
@@ -61,7 +61,7 @@ func fleet(n int) *report.Report {
 			})
 		}
 		e.Judge("vet", plan.Diagnostics{{
-			Code: plan.CodeClusterWide, Severity: plan.Warning, Message: "something to look at in " + name, Pos: []plan.Pos{{File: "/work/contract.cue", Line: 1, Column: 1}},
+			Code: plan.CodeClusterWide, Severity: plan.Warning, Message: "something to look at in " + name, Pos: []plan.Pos{{File: "/module/contract.cue", Line: 1, Column: 1}},
 		}})
 		es = append(es, e)
 	}
@@ -146,8 +146,8 @@ func TestSummary(t *testing.T) {
 
 // TestJudge: what two verbs have found is told once, with paths as the module has them.
 func TestJudge(t *testing.T) {
-	e := report.NotKnown("", "/work/envs/dev", "/work")
-	d := plan.Diagnostic{Code: plan.CodeSyntax, Severity: plan.Error, Message: "look at /work/envs/dev/env.cue", Pos: []plan.Pos{{File: "/work/envs/dev/env.cue", Line: 2, Column: 3}, {File: "/elsewhere.cue", Line: 1, Column: 1}, {}}}
+	e := report.NotKnown("", "/module/envs/dev", "/module")
+	d := plan.Diagnostic{Code: plan.CodeSyntax, Severity: plan.Error, Message: "look at /module/envs/dev/env.cue", Pos: []plan.Pos{{File: "/module/envs/dev/env.cue", Line: 2, Column: 3}, {File: "/elsewhere.cue", Line: 1, Column: 1}, {}}}
 	e.Judge("vet", plan.Diagnostics{d})
 	e.Judge("verify", plan.Diagnostics{d, {Code: plan.CodeSyntax, Severity: plan.Warning, Message: "another"}})
 	want := []report.Finding{
