@@ -69,7 +69,9 @@ function goDuration(s) {
 
 // away says how far a day is from when the page was made.
 const away = t => t < made ? `${span(made - t)} ago` : `in ${span(t - made)}`;
+const isDue = d => d.kind !== "rotation begins"; // from when it may be done, and need not be
 const urgency = t => t <= made ? "overdue" : t - made < 30 * day ? "soon" : "later";
+const urgencyOf = d => !isDue(d) && Date.parse(d.at) <= made ? "soon" : urgency(Date.parse(d.at));
 
 const words = s => s.toLowerCase().split(/[\s,]+/).filter(Boolean);
 let filter = {q: [], env: []};
@@ -91,6 +93,11 @@ function memo(f) {
 const bare = name => name.replace(/\.previous$/, "");
 const sourceOf = (e, input) => e.sources.find(s => s.name === input.source);
 const idOf = s => `${s.namespace}/${s.name}`;
+const within = o => (o.namespace ? `${o.namespace}/` : "");
+const workloadOf = c => within(c) + c.object;
+const readerOf = r => `${r.kind} ${within(r)}${r.name}`;
+const askedFor = (e, c, u) => `${c.namespace || e.namespace}/${u.secret}`;
+const push = (lists, key, x) => { if (lists.has(key)) lists.get(key).push(x); else lists.set(key, [x]); };
 
 // linksOf are the edges of an environment, both ways.
 const linksOf = memo(e => {
@@ -112,70 +119,61 @@ const linksOf = memo(e => {
 		for (const k of s.keys) for (const i of k.inputs || []) link(nodes.get(`input:${bare(i)}`), to);
 	}
 	(e.consumers || []).forEach(c => {
-		const to = node("workload", (c.namespace ? c.namespace + "/" : "") + c.object, c);
-		for (const u of c.uses) link(nodes.get(`secret:${c.namespace || e.namespace}/${u.secret}`), to);
+		const to = node("workload", workloadOf(c), c);
+		for (const u of c.uses) link(nodes.get(`secret:${askedFor(e, c, u)}`), to);
 	});
 	return nodes;
 });
 
+// walk is where one comes to from a start, itself among it.
+function walk(start, next) {
+	const all = new Set([start]), todo = [start];
+	while (todo.length) for (const n of next(todo.pop())) if (!all.has(n)) { all.add(n); todo.push(n); }
+	return all;
+}
+
 // reach are all nodes that lead to a node, or that it leads to. Between inputs and
 // workloads only those keys count that lead from the one to the other.
 function reach(e, from) {
-	const found = new Set([from]);
-	for (const way of ["up", "down"]) {
-		const next = [from];
-		while (next.length) {
-			for (const n of next.pop()[way]) {
-				if (found.has(n)) continue;
-				found.add(n);
-				next.push(n);
-			}
-		}
-	}
-	if (from.kind === "input" || from.kind === "workload") {
-		const pairs = chains(e);
-		const linked = from.kind === "input"
-			? new Set(pairs.filter(p => lineage(e, from.id).has(p.input)).map(p => p.workload))
-			: new Set(pairs.filter(p => p.workload === from.id).flatMap(p => [...ancestry(e, p.input)]));
-		const other = from.kind === "input" ? "workload" : "input";
-		for (const n of found) if (n.kind === other && n !== from && !linked.has(n.id)) found.delete(n);
-		if (other === "input") {
-			const sources = new Set([...found].filter(n => n.kind === "input").map(n => n.of.source));
-			for (const n of found) if (n.kind === "source" && !sources.has(n.id)) found.delete(n);
-		}
+	const found = new Set([...walk(from, n => n.up), ...walk(from, n => n.down)]);
+	const keep = (kind, ids) => { for (const n of found) if (n.kind === kind && !ids.has(n.id)) found.delete(n); };
+	if (from.kind === "input") {
+		const names = lineage(e, from.id);
+		keep("workload", new Set(chains(e).filter(p => names.has(p.input)).map(p => p.workload)));
+	} else if (from.kind === "workload") {
+		keep("input", new Set(chains(e).filter(p => p.workload === from.id).flatMap(p => [...ancestry(e, p.input)])));
+		keep("source", new Set([...found].filter(n => n.kind === "input").map(n => n.of.source)));
 	}
 	return found;
 }
 
-const walk = (e, start, next) => {
-	const all = new Set([start]), todo = [start];
-	while (todo.length) for (const n of next(todo.pop())) if (!all.has(n)) { all.add(n); todo.push(n); }
-	return all;
-};
 const childrenOf = memo(e => {
 	const by = new Map();
-	for (const i of e.inputs) for (const p of i.declaration.madeFrom || []) by.set(p, [...by.get(p) || [], i.name]);
+	for (const i of e.inputs) for (const p of i.declaration.madeFrom || []) push(by, p, i.name);
 	return by;
 });
 const inputsOf = memo(e => new Map(e.inputs.map(i => [i.name, i])));
-const lineage = (e, name) => walk(e, name, n => childrenOf(e).get(n) || []);
-const ancestry = (e, name) => walk(e, name, n => (inputsOf(e).get(n) || {declaration: {}}).declaration.madeFrom || []);
+const lineage = (e, name) => walk(name, n => childrenOf(e).get(n) || []);
+const ancestry = (e, name) => walk(name, n => (inputsOf(e).get(n) || {declaration: {}}).declaration.madeFrom || []);
+
+const usesBySecret = memo(e => {
+	const by = new Map();
+	for (const c of e.consumers || []) for (const u of c.uses) push(by, askedFor(e, c, u), {c, u});
+	return by;
+});
+
+// usesOf are the places that ask for a secret, or for a key of it.
+const usesOf = (e, secret, key) => (usesBySecret(e).get(idOf(secret)) || []).filter(({u}) => !key || !u.key || u.key === key);
 
 // chains are the ways of an environment from an input to whoever consumes it.
 const chains = memo(e => {
-	const all = [], uses = new Map();
-	for (const c of e.consumers || []) {
-		for (const u of c.uses) {
-			const id = `${c.namespace || e.namespace}/${u.secret}`;
-			uses.set(id, [...uses.get(id) || [], {c, u}]);
-		}
-	}
+	const all = [];
 	for (const s of e.secrets) {
 		for (const k of s.keys) {
-			const by = (uses.get(idOf(s)) || []).filter(({u}) => !u.key || u.key === k.name);
+			const by = usesOf(e, s, k.name);
 			for (const i of k.inputs && k.inputs.length ? k.inputs : [""]) {
 				for (const {c, u} of by.length ? by : [{}]) {
-					all.push({input: bare(i), secret: s, key: k, consumer: c, use: u, workload: c && (c.namespace ? c.namespace + "/" : "") + c.object});
+					all.push({input: bare(i), secret: s, key: k, consumer: c, use: u, workload: c && workloadOf(c)});
 				}
 			}
 		}
@@ -185,7 +183,7 @@ const chains = memo(e => {
 
 const dueOf = memo(e => {
 	const by = new Map();
-	for (const d of e.dates) if (d.kind !== "rotation begins" && !by.has(d.of)) by.set(d.of, d);
+	for (const d of e.dates) if (isDue(d) && !by.has(d.of)) by.set(d.of, d);
 	return by;
 });
 
@@ -297,14 +295,14 @@ const views = {
 		title: "Overview",
 		show(into) {
 			const es = shownEnvs(), all = es.flatMap(e => e.findings);
-			const due = dates.filter(d => d.kind !== "rotation begins" && d.envs.some(e => es.includes(e)));
+			const due = dates.filter(d => isDue(d) && d.envs.some(e => es.includes(e)));
 			const tile = (n, what, to, kind) => link([to], [h("strong", null, n.toLocaleString("en")), h("span", null, what)], {class: "tile " + (n ? kind || "" : "")});
 			const distinct = findings.filter(f => f.envs.some(e => es.includes(e)));
 			into.append(h("div.tiles", null,
 				tile(es.length, es.length === 1 ? "environment" : "environments", "matrix"),
 				tile(new Set(es.flatMap(e => e.inputs.map(i => i.name))).size, "inputs", "matrix"),
 				tile(es.reduce((n, e) => n + e.secrets.length, 0), "secrets", "map"),
-				tile(new Set(es.flatMap(e => (e.consumers || []).map(c => (c.namespace || "") + c.object))).size, "workloads", "map"),
+				tile(new Set(es.flatMap(e => (e.consumers || []).map(workloadOf))).size, "workloads", "map"),
 				tile(due.filter(d => d.t <= made).length, "overdue", "calendar", "bad"),
 				tile(due.filter(d => urgency(d.t) === "soon").length, "due in 30 days", "calendar", "warn"),
 				tile(distinct.filter(f => f.severity === "error").length, "errors", "findings", "bad"),
@@ -317,7 +315,7 @@ const views = {
 				const counts = h("td", null, errors ? [badge("error", plural(errors, "error")), " "] : "", warnings ? badge("warning", plural(warnings, "warning")) : "", !errors && !warnings ? badge("ok", "none") : "");
 				const name = h("th", {scope: "row"}, e.known ? link(["map", e.label], e.label) : e.label, h("small", null, e.directory), e.namespace && e.namespace !== e.environment ? h("small", null, `namespace ${e.namespace}`) : "");
 				if (!e.known) return h("tr", null, name, h("td", {colspan: 7}, "Nothing is known of it before its errors are mended."), counts);
-				const next = e.dates.find(d => d.kind !== "rotation begins"), t = next && Date.parse(next.at);
+				const next = e.dates.find(isDue), t = next && Date.parse(next.at);
 				const changes = e.inputs.filter(i => i.changed && i.class !== "setting").map(i => Date.parse(i.changed));
 				const by = c => e.inputs.filter(i => i.class === c).length;
 				return h("tr", null, name,
@@ -470,7 +468,7 @@ const views = {
 			if (!shown.length) { into.append(nothing("No input has a maxAge, a rotateAfter or a day on which it expires, or nobody knows how old it is; and no certificate ends.")); return; }
 			const t = table("What is due", ["Day", "When", "What", "Of", "Owner", "Environments"]);
 			fill(t.body, shown, d => {
-				const u = d.kind === "rotation begins" && d.t <= made ? "soon" : urgency(d.t), e = d.envs[0], i = inputsOf(e).get(d.of);
+				const u = urgencyOf(d), e = d.envs[0], i = inputsOf(e).get(d.of);
 				return h("tr", null, h("td.day", null, date(d.t)), h("td", null, badge(u, away(d.t))), h("td", null, d.kind), h("td", null, i ? nodeLink(e, "input", d.of) : d.of), h("td", null, i ? i.declaration.owner || "" : ""), h("td", null, envList(d.envs)));
 			}, 150);
 			into.append(t.wrap);
@@ -562,7 +560,7 @@ function differences(a, b) {
 	}
 	each(a.consumers || [], b.consumers || [], c => c.object, [["asks for", c => [...new Set(c.uses.map(u => u.secret + (u.key ? ` ${u.key}` : "")))].sort().join(", ")]], "workload ");
 	each(a.rules, b.rules, r => r.name, [["kind", r => r.kind], ["inputs", r => r.inputs.join(", ")]], "rule ");
-	each(a.readers, b.readers, r => `${r.kind} ${r.namespace ? r.namespace + "/" : ""}${r.name}`, [], "reader ");
+	each(a.readers, b.readers, readerOf, [], "reader ");
 	return all;
 }
 const variants = new Map();
@@ -583,7 +581,7 @@ function nodeNote(e, n, selected) {
 		return keys.length > 3 ? `${keys.slice(0, 3).join(", ")} and ${keys.length - 3} more` : keys.join(", ");
 	}
 	case "workload": {
-		const ways = chains(e).filter(c => c.workload === n.id && lineage(e, selected.id).has(c.input));
+		const names = lineage(e, selected.id), ways = chains(e).filter(c => c.workload === n.id && names.has(c.input));
 		return [...new Set(ways.map(c => c.use.where).filter(Boolean))].slice(0, 3).join("; ");
 	}
 	}
@@ -602,8 +600,7 @@ function nodeNote(e, n, selected) {
 function about(e, n) {
 	const rows = [], row = (what, ...value) => { if (value.flat(Infinity).some(v => v !== undefined && v !== null && v !== "")) rows.push(h("dt", null, what), h("dd", null, value)); };
 	const lines = list => list.map(l => h("div", null, l));
-	const use = ({c, u}) => [nodeLink(e, "workload", (c.namespace ? c.namespace + "/" : "") + c.object, c.object), u.where ? `, ${u.where}` : "", u.optional ? " (may be absent)" : "", h("small", null, `${u.position.file}:${u.position.line}`)];
-	const usesOf = (secret, key) => chainsTo(e, secret, key);
+	const use = ({c, u}) => [nodeLink(e, "workload", workloadOf(c), c.object), u.where ? `, ${u.where}` : "", u.optional ? " (may be absent)" : "", h("small", null, `${u.position.file}:${u.position.line}`)];
 	if (n.kind === "input") {
 		const i = n.of, d = i.declaration, s = sourceOf(e, i);
 		row("Class", i.class);
@@ -615,13 +612,13 @@ function about(e, n) {
 		row("Must be", d.mustBe);
 		row("Rotation", d.neverRotate ? "never" : "", d.maxAge ? `due after ${goDuration(d.maxAge)}` : "", d.rotateAfter ? `${d.maxAge ? ", " : ""}by rotate --due after ${goDuration(d.rotateAfter)}` : "");
 		row("Value before", d.keepPrevious ? `counts for ${goDuration(d.keepPrevious)} after a rotation` : "");
-		row("Dates", lines(e.dates.filter(x => x.of === i.name).map(x => [badge(x.kind === "rotation begins" && Date.parse(x.at) <= made ? "soon" : urgency(Date.parse(x.at)), away(Date.parse(x.at))), ` ${x.kind}, ${date(x.at)}`])));
+		row("Dates", lines(e.dates.filter(x => x.of === i.name).map(x => [badge(urgencyOf(x), away(Date.parse(x.at))), ` ${x.kind}, ${date(x.at)}`])));
 		row("Owner", d.owner);
 		row("Where to get it", d.docs ? outside(d.docs) : "");
 		row("Deprecated", d.deprecated);
 		const places = e.secrets.flatMap(sec => sec.keys.filter(k => (k.inputs || []).some(x => bare(x) === i.name)).map(k => ({sec, k})));
 		row("Goes to", lines(places.map(({sec, k}) => [nodeLink(e, "secret", idOf(sec), sec.name), " ", h("code", null, k.name), k.by === "input" ? "" : ` (${k.by})`])));
-		row("Used by", lines(places.flatMap(({sec, k}) => usesOf(sec, k.name)).map(use)));
+		row("Used by", lines(places.flatMap(({sec, k}) => usesOf(e, sec, k.name)).map(use)));
 		row("Rules", lines(e.rules.filter(r => r.inputs.includes(i.name)).map(r => `${r.name} (${r.kind})${r.description ? ": " + r.description : ""}`)));
 		row("Elsewhere", lines(envs.filter(o => o !== e && o.known && inputsOf(o).has(i.name)).slice(0, 12).map(o => [nodeLink(o, "input", i.name, o.label), ` ${inputsOf(o).get(i.name).class}, ${stateWords[inputsOf(o).get(i.name).state]}`])));
 	} else if (n.kind === "secret") {
@@ -631,8 +628,8 @@ function about(e, n) {
 		row("Delivery", s.delivery, s.certificate ? [" for ", h("code", null, s.certificate)] : "");
 		row("In the cluster", s.verdict);
 		row("Keys", lines(s.keys.map(k => [h("code", null, k.name), ` ${k.by === "value" ? "a literal" : k.by} `, (k.inputs || []).map((i, x) => [x ? ", " : "", nodeLink(e, "input", bare(i), i)]), h("small", null, `${stateWords[k.state] || k.state}${k.changed ? `, changed ${date(k.changed)}` : ""}`)])));
-		row("Used by", lines(chainsTo(e, s).map(use)));
-		row("Readers", lines(e.readers.map(r => `${r.kind} ${r.namespace ? r.namespace + "/" : ""}${r.name}`)));
+		row("Used by", lines(usesOf(e, s).map(use)));
+		row("Readers", lines(e.readers.map(readerOf)));
 	} else if (n.kind === "source") {
 		row("Kind", n.of.kind);
 		row("Place", n.of.place ? h("code", null, n.of.place) : "");
@@ -640,20 +637,11 @@ function about(e, n) {
 		row("States", lines(Object.keys(stateWords).map(s => [e.inputs.filter(i => i.source === n.of.name && i.state === s).length, s]).filter(([c]) => c).map(([c, s]) => `${c} ${stateWords[s]}`)));
 	} else {
 		row("Namespace", n.of.namespace || e.namespace);
-		row("Asks for", lines(n.of.uses.map(u => [nodeLink(e, "secret", `${n.of.namespace || e.namespace}/${u.secret}`, u.secret), " ", u.key ? h("code", null, u.key) : "all keys", u.where ? ` in ${u.where}` : "", u.optional ? " (may be absent)" : "", h("small", null, `${u.position.file}:${u.position.line}`)])));
+		row("Asks for", lines(n.of.uses.map(u => [nodeLink(e, "secret", askedFor(e, n.of, u), u.secret), " ", u.key ? h("code", null, u.key) : "all keys", u.where ? ` in ${u.where}` : "", u.optional ? " (may be absent)" : "", h("small", null, `${u.position.file}:${u.position.line}`)])));
 	}
 	const word = new RegExp(`(^|[^A-Za-z0-9_-])${(n.kind === "secret" ? n.of.name : n.id).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}($|[^A-Za-z0-9_-])`);
 	row("Findings", lines(e.findings.filter(f => word.test(f.message)).map(f => [badge(f.severity), " ", link(["findings", f.code], f.code), " ", f.message])));
 	return [h("p.kind", null, n.kind), h("h3", null, nodeName(e, n)), n.kind === "input" && n.of.declaration.description ? h("p", null, n.of.declaration.description) : "", h("dl", null, rows)];
-}
-
-function chainsTo(e, secret, key) {
-	const found = [];
-	for (const c of e.consumers || []) {
-		if ((c.namespace || e.namespace) !== secret.namespace) continue;
-		for (const u of c.uses) if (u.secret === secret.name && (!key || !u.key || u.key === key)) found.push({c, u});
-	}
-	return found;
 }
 
 // ---- keys
