@@ -105,7 +105,7 @@ const most = 200
 
 func (r *Report) summary() *summary {
 	s := &summary{}
-	var inputs, dates, findings grouped
+	inputs, dates, findings := grouped{}, grouped{}, grouped{}
 	for _, e := range r.Environments {
 		row := summaryRow{Environment: e}
 		row.Errors, row.Warnings = e.Counts()
@@ -163,13 +163,10 @@ func (f findingRow) key() string { return string(f.Code) + "\x00" + f.Message }
 type grouped map[string][]string
 
 // add reports whether it is the first that has it.
-func (g *grouped) add(key, name string) bool {
-	if *g == nil {
-		*g = grouped{}
-	}
-	names := (*g)[key]
+func (g grouped) add(key, name string) bool {
+	names := g[key]
 	if !slices.Contains(names, name) {
-		(*g)[key] = append(names, name)
+		g[key] = append(names, name)
 	}
 	return len(names) == 0
 }
