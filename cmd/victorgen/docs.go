@@ -85,7 +85,7 @@ page, and let CI look whether it is up to date.`,
 				return err
 			}
 			if err := safefile.Overwrite(output, []byte(page), 0o644); err != nil {
-				return fmt.Errorf("cannot write %s: %w", inLine(output), safefile.Reason(err))
+				return cannotWrite(output, err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s\n", inLine(output))
 			return err

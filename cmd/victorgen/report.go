@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -137,7 +136,7 @@ func (o *reportOptions) run(cmd *cobra.Command, patterns []string) error {
 			wrote = fmt.Sprintf("wrote %s (%d kB)\n", inLine(o.html), (len(page)+999)/1000)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot write %s: %w", inLine(o.html), safefile.Reason(err))
+			return cannotWrite(o.html, err)
 		}
 	}
 	switch {
@@ -205,8 +204,12 @@ func (o *reportOptions) verify(cmd *cobra.Command, dirs []string, by string, opt
 	pr := newProgress(cmd.ErrOrStderr(), "verifying", len(dirs))
 	defer pr.clear()
 	options.Watch = pr.watch
+	number := map[string]int{}
+	for i, r := range rs {
+		number[r.Directory] = i
+	}
 	add := func(directory string, ds plan.Diagnostics) {
-		if i := slices.IndexFunc(rs, func(r result) bool { return r.Directory == directory }); i >= 0 {
+		if i, ok := number[directory]; ok {
 			rs[i].Diagnostics = append(rs[i].Diagnostics, ds...)
 			told[i].Judge(by, ds)
 		}
@@ -214,8 +217,8 @@ func (o *reportOptions) verify(cmd *cobra.Command, dirs []string, by string, opt
 	options.Late = add
 	for v := range vg.Verify(cmd.Context(), dirs, options) {
 		add(v.Directory, v.Diagnostics)
-		i := slices.IndexFunc(rs, func(r result) bool { return r.Directory == v.Directory })
-		if i < 0 {
+		i, ok := number[v.Directory]
+		if !ok {
 			continue
 		}
 		if v.Report != nil {
@@ -229,7 +232,7 @@ func (o *reportOptions) verify(cmd *cobra.Command, dirs []string, by string, opt
 
 // reportText prints a line for each environment.
 func reportText(w io.Writer, r *report.Report, wrote string) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	tw := newTable(w)
 	fmt.Fprintln(tw, "ENVIRONMENT\tINPUTS\tSECRETS\tWORKLOADS\tNEXT DUE\tFINDINGS")
 	for _, e := range r.Environments {
 		found := "none"
@@ -260,7 +263,6 @@ func reportText(w io.Writer, r *report.Report, wrote string) error {
 // than what it is to become, so somebody has mistaken its name, or it can't be.
 func replaceable(flag, file, mark, what string) error {
 	wrong := func(why string) error { return usageError{fmt.Errorf("--%s %s: %s", flag, inLine(file), why)} }
-	failed := func(err error) error { return fmt.Errorf("cannot write %s: %w", inLine(file), safefile.Reason(err)) }
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -269,7 +271,7 @@ func replaceable(flag, file, mark, what string) error {
 		}
 		return nil
 	case err != nil:
-		return failed(err)
+		return cannotWrite(file, err)
 	case info.IsDir():
 		return wrong("it is a directory: name a file in it")
 	case !info.Mode().IsRegular():
@@ -279,7 +281,7 @@ func replaceable(flag, file, mark, what string) error {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return failed(err)
+		return cannotWrite(file, err)
 	}
 	defer f.Close()
 	head := make([]byte, len(mark))
@@ -287,4 +289,8 @@ func replaceable(flag, file, mark, what string) error {
 		return wrong("it is there, and is not " + what + ": name another file, or remove it")
 	}
 	return nil
+}
+
+func cannotWrite(file string, err error) error {
+	return fmt.Errorf("cannot write %s: %w", inLine(file), safefile.Reason(err))
 }
