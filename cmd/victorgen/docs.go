@@ -77,7 +77,6 @@ page, and let CI look whether it is up to date.`,
 			}
 			page := docsMark
 			for _, module := range slices.Sorted(maps.Keys(pages)) {
-				report.New(time.Time{}, nil, pages[module])
 				page += docsOf(pages[module])
 			}
 			if output == "" {
@@ -170,18 +169,14 @@ func (d *docsPage) inputs() {
 	}
 	d.line("%s\n%s", head, rule)
 	for _, name := range names {
-		class := func(e *report.Environment, in report.Input) string { return string(in.Class) }
 		row := fmt.Sprintf("| %s | %s |", code(name), d.ofInput(name, func(_ *report.Environment, in report.Input) string { return prose(in.Declaration.Description) }))
 		if columns {
 			for _, e := range d.es {
-				cell := ""
-				if in, ok := inputIn(e, name); ok {
-					cell = string(in.Class)
-				}
-				row += " " + cell + " |"
+				in, _ := inputIn(e, name)
+				row += " " + string(in.Class) + " |"
 			}
 		} else {
-			row += " " + d.ofInput(name, class) + " |"
+			row += " " + d.ofInput(name, classOf) + " |"
 		}
 		d.line("%s", row)
 	}
@@ -200,13 +195,13 @@ func (d *docsPage) input(name string) {
 		d.line("%s\n", text)
 	}
 	for _, fact := range []struct{ what, text string }{
-		{"Class", d.ofInput(name, func(_ *report.Environment, in report.Input) string { return string(in.Class) })},
+		{"Class", d.ofInput(name, classOf)},
 		{"Comes from", d.ofInput(name, func(e *report.Environment, in report.Input) string {
-			i := slices.IndexFunc(e.Sources, func(s report.Source) bool { return s.Name == in.Source })
-			if i < 0 {
+			s, ok := first(e.Sources, func(s report.Source) bool { return s.Name == in.Source })
+			if !ok {
 				return "the contract"
 			}
-			return strings.TrimSpace(prose(e.Sources[i].Kind) + " " + code(cmp.Or(in.Remote, e.Sources[i].Place)))
+			return strings.TrimSpace(prose(s.Kind) + " " + code(cmp.Or(in.Remote, s.Place)))
 		})},
 		{"Where to get it", declared(func(c *report.Declaration) string { return autolink(c.Docs) })},
 		{"Generated as", declared(func(c *report.Declaration) string { return prose(c.Generated) })},
@@ -226,9 +221,7 @@ func (d *docsPage) input(name string) {
 		{"Deprecated", declared(func(c *report.Declaration) string { return prose(c.Deprecated) })},
 		{"Goes to", d.ofInput(name, func(e *report.Environment, _ report.Input) string { return strings.Join(goesToKeys(e, name), ", ") })},
 		{"Used by", d.ofInput(name, func(e *report.Environment, _ report.Input) string {
-			return strings.Join(usersOf(e, func(k report.Key) bool {
-				return slices.Contains(k.Inputs, name) || slices.Contains(k.Inputs, name+plan.PreviousSuffix)
-			}, ""), ", ")
+			return strings.Join(usersOf(e, func(k report.Key) bool { return madeFrom(k, name) }, ""), ", ")
 		})},
 	} {
 		if fact.text != "" {
@@ -242,11 +235,7 @@ func (d *docsPage) secrets() {
 	d.line("\n## Secrets")
 	for _, name := range names {
 		secret := func(e *report.Environment) (report.Secret, bool) {
-			i := slices.IndexFunc(e.Secrets, func(s report.Secret) bool { return s.Name == name })
-			if i < 0 {
-				return report.Secret{}, false
-			}
-			return e.Secrets[i], true
+			return first(e.Secrets, func(s report.Secret) bool { return s.Name == name })
 		}
 		of := func(f func(*report.Environment, report.Secret) string) string {
 			return d.per(func(e *report.Environment) (string, bool) {
@@ -264,17 +253,10 @@ func (d *docsPage) secrets() {
 		d.line("\n| key | made from | used by |\n|---|---|---|")
 		keys := namesOf(d.es, func(e *report.Environment) []report.Key { s, _ := secret(e); return s.Keys }, func(k report.Key) string { return k.Name })
 		for _, key := range keys {
-			in := func(s report.Secret) (report.Key, bool) {
-				i := slices.IndexFunc(s.Keys, func(k report.Key) bool { return k.Name == key })
-				if i < 0 {
-					return report.Key{}, false
-				}
-				return s.Keys[i], true
-			}
 			perKey := func(f func(*report.Environment, report.Secret, report.Key) string) string {
 				return d.per(func(e *report.Environment) (string, bool) {
 					s, _ := secret(e)
-					k, ok := in(s)
+					k, ok := first(s.Keys, func(k report.Key) bool { return k.Name == key })
 					if !ok {
 						return "", false
 					}
@@ -303,18 +285,19 @@ func (d *docsPage) rules() {
 	}
 	d.line("\n## Rules\n\n| rule | what it demands | of | environments |\n|---|---|---|---|")
 	for _, name := range names {
+		is := func(r report.Rule) bool { return r.Name == name }
 		of := func(f func(report.Rule) string) string {
 			return d.per(func(e *report.Environment) (string, bool) {
-				i := slices.IndexFunc(e.Rules, func(r report.Rule) bool { return r.Name == name })
-				if i < 0 {
+				r, ok := first(e.Rules, is)
+				if !ok {
 					return "", false
 				}
-				return f(e.Rules[i]), true
+				return f(r), true
 			})
 		}
 		var in []string
 		for _, e := range d.es {
-			if slices.ContainsFunc(e.Rules, func(r report.Rule) bool { return r.Name == name }) {
+			if slices.ContainsFunc(e.Rules, is) {
 				in = append(in, code(e.Environment))
 			}
 		}
@@ -365,6 +348,17 @@ func (d *docsPage) ofInput(name string, f func(*report.Environment, report.Input
 	})
 }
 
+func classOf(_ *report.Environment, in report.Input) string { return string(in.Class) }
+
+// first returns the first that is what is asked for.
+func first[T any](all []T, is func(T) bool) (one T, ok bool) {
+	i := slices.IndexFunc(all, is)
+	if i < 0 {
+		return one, false
+	}
+	return all[i], true
+}
+
 func inputIn(e *report.Environment, name string) (report.Input, bool) {
 	i, ok := slices.BinarySearchFunc(e.Inputs, name, func(in report.Input, name string) int { return cmp.Compare(in.Name, name) })
 	if !ok {
@@ -384,11 +378,16 @@ func namesOf[T any](es []*report.Environment, all func(*report.Environment) []T,
 	return slices.Sorted(maps.Keys(names))
 }
 
+// madeFrom reports whether a key is made from an input, or from its value before.
+func madeFrom(k report.Key, input string) bool {
+	return slices.Contains(k.Inputs, input) || slices.Contains(k.Inputs, input+plan.PreviousSuffix)
+}
+
 // goesToKeys are the keys that are made from an input.
 func goesToKeys(e *report.Environment, input string) (all []string) {
 	for _, s := range e.Secrets {
 		for _, k := range s.Keys {
-			if slices.Contains(k.Inputs, input) || slices.Contains(k.Inputs, input+plan.PreviousSuffix) {
+			if madeFrom(k, input) {
 				all = append(all, code(s.Name)+" "+code(k.Name))
 			}
 		}
