@@ -62,11 +62,8 @@ var printedBy = map[string][]string{
 }
 
 func schemaOf(name string) (*jsonschema.Schema, error) {
-	dateTime := func(more ...string) *jsonschema.Schema {
-		return &jsonschema.Schema{Types: append(more, "string"), Format: "date-time"}
-	}
 	s, err := jsonschema.ForType(documents[name].of, &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
-		reflect.TypeFor[time.Time]():       dateTime(),
+		reflect.TypeFor[time.Time]():       {Types: []string{"string"}, Format: "date-time"},
 		reflect.TypeFor[json.RawMessage](): {},
 	}})
 	if err != nil {
@@ -200,8 +197,8 @@ func TestConforms(t *testing.T) {
 	}
 }
 
-// fieldComments is what comments say of the types of this module, TYPE, and of their fields,
-// TYPE.FIELD, where TYPE is PACKAGE.NAME.
+// fieldComments is what comments say of the fields of this module's types, by
+// PACKAGE.TYPE.FIELD.
 type fieldComments map[string]string
 
 // comments reads those of the packages whose types are printed.
