@@ -59,12 +59,13 @@ type site struct {
 	asked    []string // of the server
 	sent     []string // by the browser
 	troubles []string // what the console of the browser says
-
-	begun bool
 }
 
 func startSite(t *testing.T) *site {
 	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Fatal("chromium is not installed")
+	}
 	s := &site{t: t}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -88,7 +89,9 @@ func startSite(t *testing.T) *site {
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
 	s.ctx = ctx
-	s.do() // it lasts as long as this context
+	if _, err := chromedp.Run(ctx, chromedp.Steps()); err != nil { // it lasts as long as this context
+		t.Fatal(err)
+	}
 	s.do(func(_ context.Context, t *chromedp.Target) (none chromedp.Void, err error) {
 		listen(s, t, network.RequestWillBeSent, func(e network.EventRequestWillBeSent) {
 			if !strings.HasPrefix(e.Request.URL, "data:") { // which is in the page
@@ -139,13 +142,8 @@ func call[P, R any](command cdp.Command[P, R], params P) chromedp.Action[chromed
 // ask does something in the browser of which something comes.
 func ask[T any](s *site, action chromedp.Action[T]) T {
 	s.t.Helper()
-	ctx := s.ctx
-	if s.begun {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(s.ctx, time.Minute)
-		defer cancel()
-	}
-	s.begun = true
+	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	defer cancel()
 	result, err := chromedp.Run(ctx, action)
 	if err != nil {
 		shown, _ := chromedp.Run(s.ctx, chromedp.Text(chromedp.CSS("main")))
@@ -188,6 +186,12 @@ func (s *site) look(view string) {
 func (s *site) click(selector string) {
 	s.t.Helper()
 	s.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// theme shows the page in light or in dark.
+func (s *site) theme(name string) {
+	s.t.Helper()
+	eval[chromedp.Void](s, fmt.Sprintf(`if (document.documentElement.dataset.theme !== %q) document.getElementById("theme").click()`, name))
 }
 
 // search writes into one of the two fields of the search.
@@ -334,9 +338,6 @@ inputs: {
 // asked for, and nobody is kept out. With VICTORGEN_UPDATE it takes the pictures of the docs.
 func TestReport(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Fatal("chromium is not installed")
-	}
 	source := axe(t)
 	plain, troubled := demo(t, false), demo(t, true)
 	s := startSite(t)
@@ -446,13 +447,10 @@ func TestReport(t *testing.T) {
 		})
 		s.t = t
 	}
-	theme := func(name string) {
-		eval[chromedp.Void](s, fmt.Sprintf(`if (document.documentElement.dataset.theme !== %q) document.getElementById("theme").click()`, name))
-	}
 	part("axe", func(t *testing.T) {
 		s.open(plain, "")
 		for _, name := range []string{"light", "dark"} {
-			theme(name)
+			s.theme(name)
 			for _, view := range []string{"overview", "matrix", "map/production", "map/production/input/DB_PASSWORD", "calendar", "findings", "compare/dev/production"} {
 				s.look(view)
 				s.violations(source)
@@ -464,7 +462,7 @@ func TestReport(t *testing.T) {
 		s.look("overview")
 		s.lacks("#view-overview", "broken", "Nothing is known of it before its errors are mended.")
 		s.violations(source)
-		theme("light")
+		s.theme("light")
 		s.violations(source)
 		s.do(chromedp.EmulateViewport(390, 800)) // a telephone
 		for _, view := range []string{"overview", "map/production/input/DB_PASSWORD"} {
@@ -625,7 +623,7 @@ func (s *site) pictures(html []byte) {
 		{"overview", "overview", "light"}, {"map", "map/production/input/DB_PASSWORD", "light"}, {"matrix-dark", "matrix", "dark"}, {"calendar", "calendar", "light"},
 	} {
 		s.open(html, p.view)
-		eval[chromedp.Void](s, fmt.Sprintf(`if (document.documentElement.dataset.theme !== %q) document.getElementById("theme").click()`, p.theme))
+		s.theme(p.theme)
 		eval[chromedp.Void](s, "document.activeElement.blur(); new Promise(done => setTimeout(done, 300))")
 		png := ask(s, chromedp.CaptureScreenshot())
 		if err := os.WriteFile("../docs/images/report-"+p.file+".png", png, 0o644); err != nil {

@@ -64,19 +64,6 @@ func TestSite(t *testing.T) {
 	}
 
 	s := startSite(t)
-	asks := func() {
-		t.Helper()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, sent := range s.sent {
-			if !strings.HasPrefix(sent, server.URL) && !strings.HasPrefix(sent, "blob:"+server.URL) && sent != "about:blank" {
-				t.Errorf("somebody else is asked for %s", sent)
-			}
-		}
-		for _, trouble := range s.troubles {
-			t.Errorf("the console says: %s", trouble)
-		}
-	}
 	s.do(chromedp.Navigate(server.URL+"/index.html"), chromedp.WaitVisible(chromedp.CSS("h1")))
 	if title := s.text("h1"); !strings.HasPrefix(title, "victorgen") {
 		t.Errorf("the first page is %q", title)
@@ -98,7 +85,16 @@ func TestSite(t *testing.T) {
 	if title := s.text("h1"); !strings.HasPrefix(title, "victorgen build") {
 		t.Errorf("the page of build is %q", title)
 	}
-	asks()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sent := range s.sent {
+		if !strings.HasPrefix(sent, server.URL) && !strings.HasPrefix(sent, "blob:"+server.URL) && sent != "about:blank" {
+			t.Errorf("somebody else is asked for %s", sent)
+		}
+	}
+	for _, trouble := range s.troubles {
+		t.Errorf("the console says: %s", trouble)
+	}
 }
 
 // readPage notes the anchors of a page of HTML, and returns its links, and what it loads.
