@@ -232,8 +232,7 @@ func environments(cmd *cobra.Command, args []string) error {
 // every verb has.
 func outputFlag(cmd *cobra.Command, format *string, more ...string) {
 	formats := append([]string{"text", "json"}, more...)
-	last := len(formats) - 1
-	list := strings.Join(formats[:last], ", ") + " or " + formats[last]
+	list := plan.Or(formats)
 	cmd.Flags().StringVarP(format, "format", "o", "text", "how to print the result: "+list)
 	completes(cmd, "format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	check(cmd, func() error {

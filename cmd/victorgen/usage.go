@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,11 +53,7 @@ func verbsAlone(cmd *cobra.Command, args []string) error {
 	}
 	otherwise := ""
 	if cmd.HasParent() {
-		first, last := verbs[:len(verbs)-1], verbs[len(verbs)-1]
-		otherwise = cmd.Name() + " takes " + last
-		if len(first) > 0 {
-			otherwise = cmd.Name() + " takes " + strings.Join(first, ", ") + " or " + last
-		}
+		otherwise = cmd.Name() + " takes " + plan.Or(verbs)
 	}
 	return usageError{errors.New(with(fmt.Sprintf("unknown verb %q", args[0]), plan.DidYouMean(args[0], verbs, otherwise)))}
 }
@@ -135,11 +132,9 @@ func (m *colorMode) String() string { return m.mode }
 func (m *colorMode) Type() string   { return "WHEN" }
 
 func (m *colorMode) Set(mode string) error {
-	for _, known := range colorModes {
-		if mode == known {
-			m.mode = mode
-			return nil
-		}
+	if !slices.Contains(colorModes, mode) {
+		return errors.New(with("it takes "+plan.Or(colorModes), plan.DidYouMean(mode, colorModes, "")))
 	}
-	return errors.New(with("it takes auto, always or never", plan.DidYouMean(mode, colorModes, "")))
+	m.mode = mode
+	return nil
 }

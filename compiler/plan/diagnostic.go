@@ -118,11 +118,16 @@ func DidYouMean(word string, candidates []string, otherwise string) string {
 }
 
 // And lists words in a sentence: "a, b and c".
-func And(words []string) string {
+func And(words []string) string { return sentence(words, " and ") }
+
+// Or lists words in a sentence: "a, b or c".
+func Or(words []string) string { return sentence(words, " or ") }
+
+func sentence(words []string, last string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
-	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+	return strings.Join(words[:len(words)-1], ", ") + last + words[len(words)-1]
 }
 
 // distance is the optimal string alignment distance between a and b, or limit
