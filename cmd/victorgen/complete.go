@@ -45,20 +45,17 @@ func environmentsBelow(word string) []string {
 	if i := strings.LastIndexByte(word, '/'); i > 0 && !strings.HasSuffix(word[:i], "...") {
 		from = word[:i]
 	}
+	base, err := compiler.Find(from) // as those below it are written
+	if err != nil {
+		return nil
+	}
 	dirs, err := compiler.Find(from + "/...")
 	if err != nil {
 		return nil
 	}
-	base, err := filepath.Abs(from)
-	if err != nil {
-		return nil
-	}
-	if resolved, err := filepath.EvalSymlinks(base); err == nil {
-		base = resolved
-	}
 	var all []string
 	for _, dir := range dirs {
-		rel, err := filepath.Rel(base, dir)
+		rel, err := filepath.Rel(base[0], dir)
 		if err != nil {
 			continue
 		}
@@ -85,14 +82,23 @@ func commonDirectory(names []string) string {
 	return top
 }
 
-func anyInput(plan.Input) bool { return true }
-
-// inputsOf are the inputs of an environment that begin with word and are not named yet.
-func inputsOf(environment string, named []string, word string, want func(plan.Input) bool) (names []string) {
-	p, _ := compiler.Compile(environment, compiler.Options{})
-	if p == nil {
-		return nil
+// completeInputs completes an environment, and then those of its inputs that a verb
+// takes.
+func completeInputs(takes func(*plan.Plan, plan.Input) bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return completeEnvironment(cmd, args, word)
+		}
+		p, _ := compiler.Compile(args[0], compiler.Options{})
+		if p == nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return inputsOf(p, args[1:], word, func(in plan.Input) bool { return in.PreviousOf() == "" && takes(p, in) }), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// inputsOf are the inputs of a plan that begin with word and are not named yet.
+func inputsOf(p *plan.Plan, named []string, word string, want func(plan.Input) bool) (names []string) {
 	for _, in := range p.Inputs {
 		if want(in) && strings.HasPrefix(in.Name, word) && !slices.Contains(named, in.Name) {
 			names = append(names, in.Name+"\t"+in.Description)
@@ -117,12 +123,14 @@ func completeExplain(cmd *cobra.Command, args []string, word string) ([]string, 
 	if len(args) == 0 {
 		return completeEnvironment(cmd, args, word)
 	}
-	names := inputsOf(args[0], args[1:], word, anyInput)
-	if p, _ := compiler.Compile(args[0], compiler.Options{}); p != nil {
-		for _, s := range p.Secrets {
-			if strings.HasPrefix(s.Name, word) && !slices.Contains(args, s.Name) {
-				names = append(names, s.Name+"\tsecret")
-			}
+	p, _ := compiler.Compile(args[0], compiler.Options{})
+	if p == nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names := inputsOf(p, args[1:], word, func(plan.Input) bool { return true })
+	for _, s := range p.Secrets {
+		if strings.HasPrefix(s.Name, word) && !slices.Contains(args, s.Name) {
+			names = append(names, s.Name+"\tsecret")
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

@@ -284,12 +284,11 @@ func completeFrom(cmd *cobra.Command, args []string, word string) ([]string, cob
 	if len(args) == 0 {
 		return names, directive
 	}
-	above := filepath.Dir(filepath.Clean(args[0]))
-	own, _ := filepath.Abs(args[0])
-	others, _ := compiler.Find(filepath.Join(above, "..."))
-	for _, dir := range others {
-		if dir != own && filepath.Dir(dir) == filepath.Dir(own) {
-			names = append(names, filepath.Join(above, filepath.Base(dir))+"\tenvironment")
+	own := filepath.Clean(args[0])
+	above := filepath.Dir(own)
+	for _, name := range environmentsBelow(above + "/") {
+		if name = filepath.Clean(name); name != own && filepath.Dir(name) == above {
+			names = append(names, name+"\tenvironment")
 		}
 	}
 	return names, directive

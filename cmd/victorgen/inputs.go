@@ -3,10 +3,6 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -40,27 +36,6 @@ func partly(p *plan.Plan, in plan.Input) (why, hint string) {
 		return fmt.Sprintf("%s is %s at its source, and a part or a version of something is not written", in.Name, in.Remote), "set it there yourself"
 	}
 	return "", ""
-}
-
-// completeInputs completes an environment, and then those of its inputs that a verb
-// takes.
-func completeInputs(takes func(*plan.Plan, plan.Input) bool) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-		if len(args) == 0 {
-			return completeEnvironment(cmd, args, word)
-		}
-		p, _ := compiler.Compile(args[0], compiler.Options{})
-		if p == nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		var names []string
-		for _, in := range p.Inputs {
-			if !slices.Contains(args[1:], in.Name) && in.PreviousOf() == "" && takes(p, in) && strings.HasPrefix(in.Name, word) {
-				names = append(names, in.Name+"\t"+in.Description)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }
 
 // isWritable is what set and copy take.
