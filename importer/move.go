@@ -352,10 +352,7 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 		for _, one := range moves {
 			for _, way := range one {
 				next, ok := now.down(way)
-				if !ok {
-					continue
-				}
-				if !stands(next) {
+				if !ok || !stands(next) {
 					continue
 				}
 				now, progress = next, true

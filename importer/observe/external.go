@@ -393,8 +393,7 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 				s.Keys = append(s.Keys, Key{Name: k, Remote: &p})
 			}
 		}
-	}
-	if !merged {
+	} else {
 		var taken []string
 		whole := false
 		for _, text := range texts {
