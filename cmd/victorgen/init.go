@@ -67,11 +67,12 @@ build warn of it until cert fetch has replaced it.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.from, "from", "", "start from the contract of an application: gallery/NAME, and NAME is one of "+strings.Join(gallery.Names(), ", "))
-	completes(cmd, "from", cobra.FixedCompletions(fromGallery(), cobra.ShellCompDirectiveNoFileComp))
+	known := fromGallery()
+	completes(cmd, "from", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().BoolVar(&o.demo, "demo-certificate", false, "write a certificate for trying, so that a build needs no cluster")
 	check(cmd, func() error {
-		if o.from != "" && !slices.Contains(fromGallery(), o.from) {
-			return notOne("--from", "one of "+strings.Join(fromGallery(), ", "), fromGallery(), o.from)
+		if o.from != "" && !slices.Contains(known, o.from) {
+			return notOne("--from", "one of "+strings.Join(known, ", "), known, o.from)
 		}
 		return nil
 	})

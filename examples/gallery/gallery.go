@@ -5,7 +5,6 @@ package gallery
 import (
 	"embed"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/victor-ai/victorgen/internal/lazy"
@@ -24,7 +23,7 @@ func Names() []string {
 	for _, d := range dirs {
 		names = append(names, d.Name())
 	}
-	return slices.Sorted(slices.Values(names))
+	return names
 }
 
 var (
