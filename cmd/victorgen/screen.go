@@ -164,13 +164,11 @@ func (s *screen) colored() bool {
 
 // widthOf is the width of the terminal that w is, in characters, or 0.
 func widthOf(w io.Writer) int {
-	if s, ok := w.(*screen); ok {
-		w = s.w
-	}
-	if !isTerminal(w) {
+	f, ok := terminal(w)
+	if !ok {
 		return 0
 	}
-	width, _, err := term.GetSize(int(w.(*os.File).Fd()))
+	width, _, err := term.GetSize(int(f.Fd()))
 	if err != nil {
 		return 0
 	}
@@ -238,9 +236,15 @@ func (t *table) Flush() error {
 
 // isTerminal reports whether somebody looks at what is written to w.
 func isTerminal(w io.Writer) bool {
+	_, ok := terminal(w)
+	return ok
+}
+
+// terminal is the terminal that w is, if it is one.
+func terminal(w io.Writer) (*os.File, bool) {
 	if s, ok := w.(*screen); ok {
 		w = s.w
 	}
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	return f, ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
