@@ -41,6 +41,16 @@ spec:
   dataFrom: [{extract: {key: /shop/odd, conversionStrategy: Unicode}}]
 `
 
+// imported runs import, and returns what it says, which has no value in it.
+func imported(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := victorgen(t, append([]string{"import"}, args...)...)
+	if code != want || strings.Contains(stdout+stderr, "c4nary") {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	return stdout + stderr
+}
+
 // TestImportAsks: what dataFrom.extract takes is what the source has, if it may be
 // asked: of one name in several objects the last counts, rules give other names, and no
 // value is shown or kept.
@@ -51,17 +61,11 @@ func TestImportAsks(t *testing.T) {
 	p.Put("/shop/odd", `{"a b":"c4nary-o"}`)
 	dir := t.TempDir()
 	manifest := filepath.Join(dir, "tree.yaml")
-	if err := os.WriteFile(manifest, []byte(askedTree), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, manifest, askedTree)
 	t.Chdir(dir)
 	do := func(want int, args ...string) string {
 		t.Helper()
-		code, stdout, stderr := victorgen(t, append([]string{"import", "manifests", manifest, "--into", "envs/prod"}, args...)...)
-		if code != want || strings.Contains(stdout+stderr, "c4nary") {
-			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
-		}
-		return stdout + stderr
+		return imported(t, want, append([]string{"manifests", manifest, "--into", "envs/prod"}, args...)...)
 	}
 	out := do(1, "--dry-run")
 	if strings.Count(out, "--ask-sources") < 3 || p.Calls("GetParameters") > 0 {
@@ -94,9 +98,7 @@ func TestImportAsks(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "c4nary-token")
 	t.Setenv("VAULT_ADDR", "")
 	evil := filepath.Join(dir, "evil.yaml")
-	if err := os.WriteFile(evil, []byte(strings.ReplaceAll(askedTree, "aws: {service: ParameterStore, region: us-east-1}", `vault: {server: "https://vault.evil.test", path: secret}`)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, evil, strings.ReplaceAll(askedTree, "aws: {service: ParameterStore, region: us-east-1}", `vault: {server: "https://vault.evil.test", path: secret}`))
 	code, stdout, stderr := victorgen(t, "import", "manifests", evil, "--ask-sources", "--dry-run")
 	if code != 1 || !strings.Contains(stderr, "VG1401: SecretStore parameters: the contract says to send the token of Vault") || strings.Contains(stderr, "there is no Secret") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
@@ -133,41 +135,27 @@ func TestImportInto(t *testing.T) {
 	p := parameterStore(t)
 	dir := t.TempDir()
 	t.Chdir(dir)
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	do := func(want int, args ...string) string {
-		t.Helper()
-		code, stdout, stderr := victorgen(t, append([]string{"import"}, args...)...)
-		if code != want || strings.Contains(stdout+stderr, "c4nary") {
-			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
-		}
-		return stdout + stderr
-	}
 	stored := func(name string) string {
 		if versions := p.Versions[name]; len(versions) > 0 {
 			return versions[len(versions)-1].Value
 		}
 		return ""
 	}
-	write(".env", "API_TOKEN=c4nary-83jd92kf02lsqm\nDB_HOST=db.internal\nSMTP_PASSWORD=\"c4nary = $1 # 'x'\"\n")
-	write("binary.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\ndata: {keyring.gpg: mQD//mJpbmFyeSBrZXlyaW5nIDhkN2Y2Zw==, text: YzRuYXJ5Cm9mIHR3byBsaW5lcwo=}\n")
+	writeFile(t, ".env", "API_TOKEN=c4nary-83jd92kf02lsqm\nDB_HOST=db.internal\nSMTP_PASSWORD=\"c4nary = $1 # 'x'\"\n")
+	writeFile(t, "binary.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\ndata: {keyring.gpg: mQD//mJpbmFyeSBrZXlyaW5nIDhkN2Y2Zw==, text: YzRuYXJ5Cm9mIHR3byBsaW5lcwo=}\n")
 	const aws = "aws-ssm,region=us-east-1,prefix=/shop"
-	if out := do(0, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "2 values stored (parameter /shop/") {
+	if out := imported(t, 0, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "2 values stored (parameter /shop/") {
 		t.Errorf("it does not say where\n%s", out)
 	}
 	if stored("/shop/api-token") != "c4nary-83jd92kf02lsqm" {
 		t.Error("a value is not stored as it was")
 	}
-	if out := do(0, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "2 values unchanged") || strings.Contains(out, " stored") {
+	if out := imported(t, 0, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "2 values unchanged") || strings.Contains(out, " stored") {
 		t.Errorf("once more changes something\n%s", out)
 	}
 	// What somebody has put there is another value, and stays.
 	p.Put("/shop/api-token", "c4nary-another")
-	if out := do(1, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "API_TOKEN has another value already, in parameter /shop/api-token") || stored("/shop/api-token") != "c4nary-another" {
+	if out := imported(t, 1, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "API_TOKEN has another value already, in parameter /shop/api-token") || stored("/shop/api-token") != "c4nary-another" {
 		t.Errorf("it is not told, or written over\n%s", out)
 	}
 	// A source of the contract, by its name, and values that no text holds.
@@ -175,8 +163,8 @@ func TestImportInto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write("contract.cue", string(contract)+"\nsources: params: {kind: \"aws-ssm\", region: \"us-east-1\", prefix: \"/params\"}\n")
-	do(0, "manifests", "binary.yaml", "--into", "envs/prod", "--source", "params")
+	writeFile(t, "contract.cue", string(contract)+"\nsources: params: {kind: \"aws-ssm\", region: \"us-east-1\", prefix: \"/params\"}\n")
+	imported(t, 0, "manifests", "binary.yaml", "--into", "envs/prod", "--source", "params")
 	found := ""
 	for name := range p.Versions {
 		if strings.HasPrefix(name, "/params/") {
@@ -186,7 +174,7 @@ func TestImportInto(t *testing.T) {
 	if !strings.Contains(found, "mQD//mJpbmFyeSBrZXlyaW5nIDhkN2Y2Zw==") || !strings.Contains(found, "c4nary\nof two lines\n") {
 		t.Error("the values are not at the source of that name")
 	}
-	if out := do(1, "env", ".env", "--into", "envs/third", "--source", "parms", "--dry-run"); !strings.Contains(out, `the contract has no source "parms"`) {
+	if out := imported(t, 1, "env", ".env", "--into", "envs/third", "--source", "parms", "--dry-run"); !strings.Contains(out, `the contract has no source "parms"`) {
 		t.Errorf("a name that is not there\n%s", out)
 	}
 	for _, name := range []string{".secrets.dev", ".secrets.prod"} {
