@@ -195,6 +195,7 @@ type internet struct {
 	proxy, plain   *httptest.Server
 	authority, own *x509.Certificate // what the machine trusts, and the attacker's
 	keys           map[*x509.Certificate]*ecdsa.PrivateKey
+	open           sync.WaitGroup // connections and what serves them
 	mu             sync.Mutex
 	got            map[string][]string // requests by host, with their headers and bodies
 }
@@ -203,9 +204,8 @@ func newInternet(t *testing.T) *internet {
 	t.Helper()
 	n := &internet{keys: map[*x509.Certificate]*ecdsa.PrivateKey{}, got: map[string][]string{}}
 	n.authority, n.own = n.certify(t, "machine", nil), n.certify(t, "attacker", nil)
-	n.plain = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.answer(w, r, r.Host) }))
-	t.Cleanup(n.plain.Close)
-	n.proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	n.plain = n.serve(t, func(w http.ResponseWriter, r *http.Request) { n.answer(w, r, r.Host) })
+	n.proxy = n.serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
 			n.answer(w, r, r.Host)
 			return
@@ -235,9 +235,29 @@ func newInternet(t *testing.T) *internet {
 			}
 		}
 		server.Serve(&once{conn: inner, closed: closed})
-	}))
-	t.Cleanup(n.proxy.Close)
+	})
 	return n
+}
+
+// serve starts a server whose connections are counted until all of them is over, also of
+// one that its handler has taken.
+func (n *internet) serve(t *testing.T, handle http.HandlerFunc) *httptest.Server {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.open.Add(1)
+		defer n.open.Done()
+		handle(w, r)
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			n.open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			n.open.Done()
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
 }
 
 // once is a listener with one connection.
@@ -323,8 +343,10 @@ func (n *internet) answer(w http.ResponseWriter, r *http.Request, host string) {
 }
 
 // sent returns the hosts that somebody has turned to, and those that were sent a
-// credential, since the last call.
+// credential, since the last call. Those who did have ended: what they have sent is waited
+// for, or it would count as the next one's.
 func (n *internet) sent() (asked, told []string) {
+	n.open.Wait()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for host, requests := range n.got {
