@@ -53,6 +53,7 @@ var arrows = map[string][]string{
 	"internal/crash":                    {},
 	"internal/bench":                    {},
 	"internal/bench/table":              {"internal/bench"},
+	"internal/release":                  {},
 	"internal/shape":                    {},
 	"internal/limit":                    {"internal/crash"},
 	"internal/lazy":                     {},
@@ -91,6 +92,9 @@ var onlyIn = map[string][]string{
 	"cuelang.org/go": {"compiler", "compiler/policy"},
 	// A panic in a bare goroutine would end the process, and print its value.
 	"golang.org/x/sync": {"internal/crash"},
+	// Nothing of a release is in the program.
+	"github.com/google/licensecheck": {"internal/release"},
+	"github.com/spdx/tools-golang":   {"internal/release"},
 }
 
 // vague are names that say nothing of what a package is for.
