@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 DEMO    := $(BIN)/demo
 
-.PHONY: all build demo test e2e lint site update bench fuzz cover clean
+.PHONY: all build demo test e2e lint site update bench fuzz cover release-snapshot release-files image-tool image clean
 
 all: build test lint
 
@@ -35,8 +35,8 @@ e2e: ## the tests against real programs, which it installs into e2e/.cache, and 
 lint: ## gofmt, go vet (for Windows and macOS, too), staticcheck, cue fmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w .'; exit 1; }
 	$(GO) vet ./...
-	GOOS=windows CGO_ENABLED=0 $(GO) vet ./...
-	GOOS=darwin CGO_ENABLED=0 $(GO) vet ./...
+	GOOS=windows CGO_ENABLED=0 $(GO) vet -trimpath ./... # as a release is built, which then need not compile it all again
+	GOOS=darwin CGO_ENABLED=0 $(GO) vet -trimpath ./...
 	$(GO) tool staticcheck ./...
 	$(GO) tool cue fmt --check ./schema/... && $(GO) tool cue fmt --check --files examples
 
@@ -78,6 +78,37 @@ site: ## the documentation as a searchable site, bin/site; needs Python
 	rm -rf $(BIN)/site $(BIN)/site-pages && mkdir -p $(BIN)/site-pages
 	git ls-files -z '*.md' LICENSE action.yml pull-request docs examples schema | tar --null -T - -cf - | tar -xf - -C $(BIN)/site-pages
 	NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=site $(BIN)/mkdocs/bin/mkdocs build --strict --quiet -f site/mkdocs.yml
+
+# v2.17.0 needs a module that the proxy does not serve.
+GORELEASER      := github.com/goreleaser/goreleaser/v2@v2.16.0
+RELEASE_SYSTEMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+RELEASE_FILES   := $(CURDIR)/$(BIN)/release-files
+RELEASEFLAGS    ?= --snapshot --skip=sign
+# It wants to know a remote, and a clone need not have one.
+release-snapshot: ## what a release holds, bin/dist, but for what is signed and published: docs/install.md
+	test -x $(BIN)/goreleaser || GOBIN=$(CURDIR)/$(BIN) GOFLAGS= $(GO) install $(GORELEASER)
+	GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=remote.origin.url GIT_CONFIG_VALUE_0=https://github.com/victor-ai/victorgen \
+		$(BIN)/goreleaser release --clean $(RELEASEFLAGS)
+
+release-files: ## what a release holds beside the program, bin/release-files: manual pages, completions, licences
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/release-tool ./internal/release
+	rm -rf $(RELEASE_FILES) && mkdir -p $(RELEASE_FILES)
+	VICTORGEN_MAN=$(RELEASE_FILES) VICTORGEN_VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) CGO_ENABLED=0 $(GO) test -trimpath -count=1 -run TestManPages ./cmd/victorgen
+	cp -R $(RELEASE_FILES)/man $(RELEASE_FILES)/man-gz && gzip -9n $(RELEASE_FILES)/man-gz/*
+	$(BIN)/release-tool licenses $(RELEASE_FILES)/THIRD-PARTY-LICENSES.txt $(RELEASE_SYSTEMS)
+
+KO                := github.com/google/ko@v0.18.1
+VERSION           ?= $(shell git describe --tags --always)
+COMMIT            := $(shell git rev-parse HEAD)
+DATE              := $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+export KO_DOCKER_REPO ?= ghcr.io/victor-ai/victorgen
+image-tool:
+	@test -x $(BIN)/ko || GOBIN=$(CURDIR)/$(BIN) GOFLAGS= $(GO) install $(KO)
+
+image: image-tool ## the image of the program alone, pushed to KO_DOCKER_REPO; prints its name and digest
+	@VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+		$(BIN)/ko build --bare --platform=linux/amd64,linux/arm64 --image-user=65532:65532 --tags=$(VERSION) ./cmd/victorgen
 
 cover: ## coverage, by function
 	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...
