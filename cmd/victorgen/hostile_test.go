@@ -154,15 +154,35 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Setenv(name, v)
 	}
+	certificates, err := filepath.Abs("../../fixtures/certificates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What --history and --staged search is where the command runs. It isn't the
+	// repository of the project, whose history makes each search longer.
+	t.Chdir(repositoryOfValues(t))
 	for i, h := range cases {
 		if raceDetector && i%10 != 0 { // all of them run without it, and the paths through the program are the same ones
 			continue
 		}
-		t.Run(h.Name, func(t *testing.T) { t.Parallel(); runHostile(t, h) })
+		t.Run(h.Name, func(t *testing.T) { t.Parallel(); runHostile(t, h, certificates) })
 	}
 }
 
-func runHostile(t *testing.T, h fixtures.Hostile) {
+// repositoryOfValues makes a repository of Git that has the values of the cases'
+// sources in a commit and in what is staged, and returns where it is.
+func repositoryOfValues(t *testing.T) string {
+	dir := t.TempDir()
+	runGit(t, dir, "init", "-q")
+	writeFile(t, filepath.Join(dir, "committed.txt"), "password: "+hostileCanary("ssm")+"\n")
+	runGit(t, dir, "add", ".")
+	runGit(t, dir, "commit", "-qm", "a value")
+	writeFile(t, filepath.Join(dir, "staged.txt"), "password: "+hostileCanary("db")+"\n")
+	runGit(t, dir, "add", ".")
+	return dir
+}
+
+func runHostile(t *testing.T, h fixtures.Hostile, certificates string) {
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +197,7 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 	if _, ok := h.Files["repo/.secrets.test"]; !ok { // both are where values may be
 		h.Files["repo/.secrets.test"] = h.Files["repo/.secrets"]
 	}
-	err = h.Write(root, "../../fixtures/certificates", map[string]string{
+	err = h.Write(root, certificates, map[string]string{
 		"EVIL": server.URL, "REPO": repo, "BESIDE": filepath.Join(root, "beside"), "TOKEN": hostileCanary("beside"),
 	})
 	if err != nil {
@@ -207,7 +227,7 @@ func runHostile(t *testing.T, h fixtures.Hostile) {
 	for name, content := range fixtures.HostileDefaults {
 		writeFile(t, filepath.Join(honest, strings.TrimPrefix(name, "repo/")), content)
 	}
-	writeFile(t, filepath.Join(honest, "good.pem"), string(read(t, "../../fixtures/certificates/good.pem")))
+	writeFile(t, filepath.Join(honest, "good.pem"), string(read(t, filepath.Join(certificates, "good.pem"))))
 	replace := strings.NewReplacer("HONEST", honest, "ENV", filepath.Join(repo, "envs", "test"), "ALL", filepath.Join(repo, "envs")+"/...",
 		"KUBECONFIG", api.Kubeconfig(t), "REPO", repo, "RULES", filepath.Join(t.TempDir(), "rules.yaml"))
 

@@ -60,13 +60,7 @@ secrets: app: {
 	} {
 		writeFile(t, filepath.Join(root, file), text)
 	}
-	git := func(args ...string) {
-		t.Helper()
-		cmd := exec.Command("git", append([]string{"-C", root, "-c", "user.name=a", "-c", "user.email=a@a.example", "-c", "commit.gpgsign=false"}, args...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
+	git := func(args ...string) { t.Helper(); runGit(t, root, args...) }
 	git("init", "-q")
 	module := filepath.Join(root, "secrets")
 	policy := []string{"--policy", filepath.Join(module, "policy")}
@@ -207,6 +201,15 @@ secrets: app: {
 	// Without a revision, all are listed.
 	if code, out, errs := victorgen(t, "list", all); code != 0 || strings.Count(out, "\n") != 3 {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+}
+
+// runGit runs Git in a directory.
+func runGit(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@a.example", "-c", "commit.gpgsign=false"}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
 	}
 }
 
