@@ -54,6 +54,8 @@ type Options struct {
 	// Module is what CUE sees in the place of the module on disk, whose directory need
 	// not be there; nil is that on disk.
 	Module *Module
+	// Cache keeps plans from one run to the next; nil keeps none.
+	Cache *Cache
 
 	loader bool // a test's: everything is loaded by CUE's loader, the schema too
 }
@@ -71,6 +73,12 @@ type Module struct {
 // CUE can't be told to stop. If it reaches a limit Compile says so and returns,
 // while the work goes on behind it: the process should end soon then.
 func Compile(dir string, o Options) (*plan.Plan, plan.Diagnostics) {
+	e, cached := o.Cache.entry(dir, o)
+	if cached {
+		if p, ds, ok := o.Cache.load(e, o); ok {
+			return p, ds
+		}
+	}
 	return within(cmp.Or(o.Timeout, DefaultTimeout), limit.Memory, dir, func() (*plan.Plan, plan.Diagnostics) {
 		c := &compilation{options: o, defaultSource: "default"}
 		p := c.compile(dir)
@@ -83,6 +91,9 @@ func Compile(dir string, o Options) (*plan.Plan, plan.Diagnostics) {
 			own.Source = ""
 			p.Own, _ = Compile(dir, own) // nil if the contract's own sources are wrong, which this run does not need
 		}
+		if cached {
+			o.Cache.store(e, c.sights(), p, c.ds)
+		}
 		return p, c.ds
 	})
 }
@@ -93,6 +104,7 @@ type compilation struct {
 	dir           string // absolute
 	root          string
 	files         []*ast.File
+	looked        []sight // beside what the module has read
 	ix            *index
 	ds            plan.Diagnostics
 	module        *module

@@ -631,17 +631,19 @@ func (c *compilation) checkSchema() {
 	if root, ok := ModuleRoot(c.root); c.options.Module != nil && (!ok || root != c.root) {
 		return // what lies on disk is no module yet, and becomes one
 	}
-	strange := c.module.strange
-	if c.module.shared != nil {
-		strange = c.module.shared.strange
-	}
-	for _, f := range strange() {
+	for _, f := range c.module.strange() {
 		c.ds.Errorf(plan.CodeSchemaStale, []plan.Pos{{File: filepath.Join(c.module.dir, filepath.FromSlash(f.Path)), Line: 1, Column: 1}},
 			"run `victorgen init` in the module: it renews the schema, and removes what is not of it", "%s", f.Why)
 	}
 }
 
-func (m *module) strange() []Strange { return StrangeSchema(m.dir) }
+// strange is what [StrangeSchema] says of the module.
+func (m *module) strange() []Strange {
+	if m.shared != nil {
+		return m.shared.strange()
+	}
+	return StrangeSchema(m.dir)
+}
 
 // Strange is a file that stands where only the embedded schema may.
 type Strange struct {

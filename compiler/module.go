@@ -48,6 +48,9 @@ type module struct {
 	seen   map[string]bool   // the directories whose files are loaded
 	memory map[string][]byte // what there is, by rel, where no root is
 
+	lists   map[string][]string // what list has returned
+	modules map[string]bool     // what isModule has
+
 	sources []string      // what CUE has parsed, in its order; see placeAttribute
 	shared  *sharedModule // with other environments; nil if nothing is
 }
@@ -60,9 +63,10 @@ type file struct {
 	bad     error     // why it does not parse
 	schema  bool      // embedded
 
-	once struct{ lines, checks sync.Once } // for what follows, made when asked for
-	text []string                          // the lines of the content
-	ds   plan.Diagnostics                  // what checkFile says
+	once   struct{ lines, checks, sum sync.Once } // for what follows, made when asked for
+	text   []string                               // the lines of the content
+	ds     plan.Diagnostics                       // what checkFile says
+	digest string                                 // see sum
 }
 
 // lines are those of the content.
@@ -76,7 +80,7 @@ func (f *file) lines() []string {
 func openModule(root, dir string, o Options) (*module, error) {
 	var m *module
 	if o.Module != nil {
-		m = &module{dir: root, memory: o.Module.Files, files: map[string]*file{}, seen: map[string]bool{}}
+		m = &module{dir: root, memory: o.Module.Files, files: map[string]*file{}, seen: map[string]bool{}, lists: map[string][]string{}, modules: map[string]bool{}}
 	} else {
 		var err error
 		if m, err = newModule(root); err != nil {
@@ -87,17 +91,12 @@ func openModule(root, dir string, o Options) (*module, error) {
 	}
 	// Nobody can have made a directory of this name.
 	m.mount = filepath.VolumeName(root) + string(filepath.Separator) + "victorgen-" + strings.ToLower(rand.Text())
-	if rel, err := filepath.Rel(root, dir); err == nil && rel != "." {
-		m.env = strings.Split(filepath.ToSlash(rel), "/")
-	}
+	m.enter(dir)
 	for i, elem := range m.env {
 		if cuemodule.CheckImportPath("x.test/"+elem) != nil || strings.Contains(elem, ":") {
 			elem = fmt.Sprintf("directory-%d-of-%s", i, filepath.Base(m.mount))
 		}
 		m.as = append(m.as, elem)
-	}
-	for name, content := range schema.Files() {
-		m.files[path.Join(schema.Dir, name)] = &file{content: content, schema: true, syntax: &ast.File{}} // nobody looks into it but CUE
 	}
 	if f := m.load("cue.mod/module.cue"); f.syntax != nil {
 		for _, d := range f.syntax.Decls {
@@ -115,13 +114,23 @@ func openModule(root, dir string, o Options) (*module, error) {
 	return m, nil
 }
 
+// enter makes m the module of the environment in dir, with the schema.
+func (m *module) enter(dir string) {
+	if rel, err := filepath.Rel(m.dir, dir); err == nil && rel != "." {
+		m.env = strings.Split(filepath.ToSlash(rel), "/")
+	}
+	for name, content := range schema.Files() {
+		m.files[path.Join(schema.Dir, name)] = &file{content: content, schema: true, syntax: &ast.File{}} // only CUE looks into it
+	}
+}
+
 // newModule is a module of which nothing is read yet.
 func newModule(dir string) (*module, error) {
 	r, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &module{dir: dir, root: r, files: map[string]*file{}, seen: map[string]bool{}}, nil
+	return &module{dir: dir, root: r, files: map[string]*file{}, seen: map[string]bool{}, lists: map[string][]string{}, modules: map[string]bool{}}, nil
 }
 
 // loadPackage loads the files in rel and above, up to base, for CUE makes a
@@ -172,14 +181,16 @@ func (m *module) isModule(rel string) bool {
 		return m.memory[file] != nil
 	}
 	_, err := m.root.Lstat(filepath.FromSlash(file))
-	return err == nil
+	m.modules[rel] = err == nil
+	return m.modules[rel]
 }
 
 // list returns the names of the .cue files in the directory at rel.
-func (m *module) list(rel string) []string {
+func (m *module) list(rel string) (names []string) {
 	if OfSchema(rel) {
 		return nil
 	}
+	defer func() { m.lists[rel] = names }()
 	if m.shared == nil || m.own(rel) {
 		return m.readList(rel)
 	}
@@ -320,6 +331,23 @@ func (m *module) load(rel string) *file {
 			m.shared.files[rel] = f
 		}
 	}
+	m.files[rel] = f
+	return f
+}
+
+// reload returns the file at rel, which was CUE once: it is not parsed again.
+func (m *module) reload(rel string) *file {
+	f := &file{syntax: &ast.File{}}
+	if m.shared != nil && !m.own(path.Dir(rel)) {
+		m.shared.mu.Lock()
+		defer m.shared.mu.Unlock()
+		if again := m.shared.again[rel]; again != nil {
+			m.files[rel] = again
+			return again
+		}
+		m.shared.again[rel] = f
+	}
+	f.content, f.err = m.read(rel)
 	m.files[rel] = f
 	return f
 }

@@ -31,6 +31,7 @@ func NewShared() *Shared {
 type sharedModule struct {
 	mu      sync.Mutex
 	files   map[string]*file
+	again   map[string]*file    // what reload has read
 	lists   map[string][]string // the names of the .cue files, by directory
 	strange func() []Strange
 }
@@ -65,7 +66,7 @@ func (s *Shared) module(dir string) *sharedModule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.modules[dir] == nil {
-		s.modules[dir] = &sharedModule{files: map[string]*file{}, lists: map[string][]string{}, strange: sync.OnceValue(func() []Strange { return StrangeSchema(dir) })}
+		s.modules[dir] = &sharedModule{files: map[string]*file{}, again: map[string]*file{}, lists: map[string][]string{}, strange: sync.OnceValue(func() []Strange { return StrangeSchema(dir) })}
 	}
 	return s.modules[dir]
 }

@@ -5,11 +5,8 @@ import (
 	"cmp"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -214,9 +211,8 @@ func (c *compilation) shared(src *plan.Source) {
 	if c.options.Module != nil {
 		return // an environment that is not there yet gets a file of its own
 	}
-	_, own := os.Lstat(src.File)
-	info, err := os.Stat(src.Shared) // a directory of that name is something else
-	if src.FromShared = errors.Is(own, fs.ErrNotExist) && err == nil && !info.IsDir(); src.FromShared {
+	// A directory of that name is something else.
+	if src.FromShared = c.look(seenLink, src.File) == lookAbsent && c.look(seenPath, src.Shared) == lookFile; src.FromShared {
 		c.ds.Warnf(plan.CodeSharedFile, src.Pos,
 			fmt.Sprintf("cp %[1]s %[1]s.%[2]s, take out what is for others, and `victorgen rotate` what they know; remove %[1]s when each has its own", secretsFile, c.environment),
 			"environment %s has no %s.%s, so %s is read, and written, which each environment without a file of its own shares", c.environment, secretsFile, c.environment, secretsFile)

@@ -240,6 +240,15 @@ func checkNoCanary(t *testing.T, dir, printed string) {
 			places[file] = content
 		}
 	}
+	plans, err := filepath.Glob(filepath.Join(os.Getenv(cacheVariable), "plans", "*"))
+	if err != nil || len(plans) == 0 {
+		t.Errorf("the cache has no plans: %v", err)
+	}
+	for _, file := range plans {
+		if content, err := os.ReadFile(file); err == nil { // another test may be about to rename it
+			places[file] = string(content)
+		}
+	}
 	for place, content := range places {
 		for _, found := range shown(values, content) {
 			t.Errorf("%s shows %s", place, found)

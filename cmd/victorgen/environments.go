@@ -84,6 +84,7 @@ func (r *result) fail(err error) {
 // optionsOf are those of a verb, by its flags.
 func optionsOf(cmd *cobra.Command, o compiler.Options) vg.Options {
 	all := vg.Options{Compile: o, Allow: allowedBy(cmd), Policies: policiesOf(cmd), Asks: asks(cmd)}
+	all.Compile.Cache = plans()
 	if d, err := cmd.Flags().GetDuration("timeout"); err == nil {
 		all.Timeout = d
 		if o.Timeout == 0 {

@@ -41,6 +41,13 @@ type tests struct{ *testing.M }
 
 func (t tests) Run() int {
 	heap.Use(1 << 30) // they run thousands of commands
+	cache, err := os.MkdirTemp("", "victorgen-cache-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(cache)
+	os.Setenv(cacheVariable, cache) // in this process and in those that it starts
 	return t.M.Run()
 }
 
@@ -150,6 +157,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"certificate": certificate, "ends": ends},
 		Setup: func(e *testscript.Env) error {
+			e.Setenv(cacheVariable, os.Getenv(cacheVariable))
 			e.Setenv("KUBECONFIG", apiServer(t, filepath.Join(e.WorkDir, "controller.pem")).Kubeconfig(t))
 			for _, c := range certificates {
 				b, err := os.ReadFile(c)

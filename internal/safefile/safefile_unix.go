@@ -49,3 +49,14 @@ func SyncDir(dir string) error {
 // ForOthers reports whether a file lets others than its owner do what mode says: 0o022 is
 // to write, 0o077 is anything.
 func ForOthers(info fs.FileInfo, mode fs.FileMode) bool { return info.Mode().Perm()&mode != 0 }
+
+// Private reports whether dir is a directory, and no link to one, of the user's that
+// only the user may look into.
+func Private(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || ForOthers(info, 0o077) {
+		return false
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(s.Uid) == os.Geteuid()
+}

@@ -77,3 +77,10 @@ func SyncDir(string) error { return nil }
 // no mode tells here: who may do what stands in access control lists, and these are
 // not looked at.
 func ForOthers(fs.FileInfo, fs.FileMode) bool { return false }
+
+// Private reports whether dir is a directory, and no link to one. Whose it is stands in
+// access control lists, as for ForOthers.
+func Private(dir string) bool {
+	info, err := os.Lstat(dir)
+	return err == nil && info.IsDir()
+}
