@@ -4,6 +4,7 @@ package emit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io/fs"
 	"os"
@@ -29,10 +30,40 @@ type Overlays struct {
 	root      string // links resolved: the Git work tree of the module, or else the module
 	module    string // links resolved
 	byDir     map[string]*overlay
-	manifests []string // of the module: files that may be a Kubernetes object
-	cut       bool     // there are more files than are looked at
+	includers []includer // sorted by entry
+	manifests []manifest // of the module: files that may be a Kubernetes object
+	cut       bool       // there are more files than are looked at
 
-	listed map[string][]string // what the locks in the module list, by directory
+	// What the environments of a run, of which there may be thousands, ask alike.
+	beside map[string]*candidates // by the directory of the trees
+	listed map[string][]string    // what the locks in the module list, by directory
+	left   int                    // bytes of manifests of all of them that may still be read
+}
+
+// includer says that the kustomization in dir includes what is at entry, a path with
+// its links resolved.
+type includer struct{ entry, dir string }
+
+// manifest is a file that may have Kubernetes objects in it.
+type manifest struct {
+	file string
+	read bool // what follows is known
+	ours bool // victorgen has written it
+	made []made
+}
+
+// made is a Secret that an object makes.
+type made struct {
+	kind string
+	id   tree.SecretID
+	line int
+}
+
+// candidates are manifests in which a Secret may be made a second time, by their
+// number: of all environments, and of those that a directory or a file is named after.
+type candidates struct {
+	all   []int
+	named map[string][]int
 }
 
 // overlay is one kustomization.
@@ -51,15 +82,19 @@ type overlay struct {
 // The bounds of what is looked at. A repository that has more is part of something
 // else, and to walk all of that takes too long.
 const (
-	maxEntries = 100_000
-	maxWalk    = 3 * time.Second
+	maxEntries   = 100_000
+	maxWalk      = 3 * time.Second
+	maxManifests = 64 << 20 // bytes
 )
 
 // FindOverlays reads the kustomizations in the Git work tree of a module, an
 // absolute path, or of the module where there is no Git. It passes by what is
 // hidden and what package managers have put there.
 func FindOverlays(module string) *Overlays {
-	o := &Overlays{module: real(module), byDir: map[string]*overlay{}, listed: map[string][]string{}}
+	o := &Overlays{
+		module: real(module), byDir: map[string]*overlay{}, left: maxManifests,
+		beside: map[string]*candidates{}, listed: map[string][]string{},
+	}
 	o.root = git.WorkTree(o.module)
 	left, start := maxEntries, time.Now()
 	walk := func(top string, take func(file, name string), skip string) {
@@ -84,13 +119,26 @@ func FindOverlays(module string) *Overlays {
 	}
 	walk(o.module, func(file, name string) {
 		if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" || ext == ".json" {
-			o.manifests = append(o.manifests, file)
+			o.manifests = append(o.manifests, manifest{file: file})
 		}
 	}, "")
 	if o.root != o.module {
 		walk(o.root, func(string, string) {}, o.module)
 	}
+	for dir, k := range o.byDir {
+		for _, entry := range slices.Concat(k.Resources, k.Components) {
+			o.includers = append(o.includers, includer{real(filepath.Join(dir, filepath.FromSlash(entry))), dir}) // that of a URL is nowhere
+		}
+	}
+	slices.SortFunc(o.includers, func(a, b includer) int {
+		return cmp.Or(comparePaths(a.entry, b.entry), cmp.Compare(a.dir, b.dir))
+	})
 	return o
+}
+
+// comparePaths orders paths so that what is below a directory follows it at once.
+func comparePaths(a, b string) int {
+	return slices.Compare(strings.Split(a, string(filepath.Separator)), strings.Split(b, string(filepath.Separator)))
 }
 
 func (o *Overlays) read(file string) {
@@ -125,6 +173,7 @@ func (o *Overlays) Check(ctx context.Context, p *plan.Plan, at string) plan.Diag
 			"only %d files and directories of %s are looked at for kustomizations that include trees, and it has more", maxEntries, o.root)
 	}
 	own := treeObjects(at)
+	includes := o.including(at)
 	var dirs []string
 	for dir, k := range o.byDir {
 		switch {
@@ -134,7 +183,7 @@ func (o *Overlays) Check(ctx context.Context, p *plan.Plan, at string) plan.Diag
 				ds.Warnf(plan.CodeNotRendered, []plan.Pos{{File: k.file, Line: 1, Column: 1}}, "`kustomize build` in its directory says what is wrong",
 					"this kustomization can't be read, so whether it includes the tree of environment %q, and what it changes, is not known", p.Environment)
 			}
-		case k.Kind != types.ComponentKind && o.includes(dir, at, map[string]bool{}):
+		case k.Kind != types.ComponentKind && includes[dir]:
 			dirs = append(dirs, dir)
 		}
 	}
@@ -145,7 +194,7 @@ func (o *Overlays) Check(ctx context.Context, p *plan.Plan, at string) plan.Diag
 			ds = append(ds, o.compare(ctx, p, dir, own, told)...)
 		}
 	}
-	ds = append(ds, o.beside(p, at, own, told)...)
+	ds = append(ds, o.twice(p, at, own, told)...)
 	ds.Sort()
 	return ds
 }
@@ -316,45 +365,87 @@ func (k *overlay) scalar(field string) string {
 	return ""
 }
 
-// beside reports the manifests in the module, but for those of trees, that make a
+// twice reports the manifests in the module, but for those of trees, that make a
 // Secret that the tree makes, too. Those in a directory or a file that is named
 // after another environment are for that one.
-func (o *Overlays) beside(p *plan.Plan, dir string, own []object, told map[string]bool) plan.Diagnostics {
+func (o *Overlays) twice(p *plan.Plan, dir string, own []object, told map[string]bool) plan.Diagnostics {
 	var ds plan.Diagnostics
-	made := map[tree.SecretID]bool{}
+	ids := map[tree.SecretID]bool{}
 	for _, x := range own {
 		if id, ok := x.secret(); ok {
-			made[id] = true
+			ids[id] = true
 		}
 	}
-	if len(made) == 0 {
+	if len(ids) == 0 {
 		return nil
 	}
-	others := tree.Trees(filepath.Dir(dir), func(string) bool { return false })
-	delete(others, p.Environment)
-	left := 64 << 20 // bytes to read
-	for _, file := range o.manifests {
-		rel, err := filepath.Rel(o.module, strings.TrimSuffix(file, filepath.Ext(file)))
-		if err != nil || slices.ContainsFunc(strings.Split(rel, string(filepath.Separator)), func(part string) bool { return others[part] != "" }) {
+	c := o.candidates(filepath.Dir(dir))
+	left := maxManifests // of those of this environment
+	for n, i := range slices.Concat(c.all, c.named[p.Environment]) {
+		m := &o.manifests[i]
+		if n < len(c.all) {
+			m.look(&o.left)
+		} else {
+			m.look(&left)
+		}
+		if len(m.made) == 0 || m.ours && (within(m.file, real(dir)) || o.inTree(m.file)) {
 			continue
 		}
-		text, err := offline.ReadFile(file)
-		if left -= len(text); left < 0 {
-			break
-		}
-		if err != nil || tree.IsOurs(text) && (within(file, real(dir)) || o.inTree(file)) || !bytes.Contains(text, []byte("Secret")) {
-			continue
-		}
-		for _, x := range objectsOf(text) {
-			for id := range made {
-				if other, ok := x.secret(); ok && other.Name == id.Name && (other.Namespace == "" || other.Namespace == id.Namespace) && !told[id.String()] {
-					ds.Warnf(plan.CodeMadeTwice, []plan.Pos{{File: file, Line: x.line, Column: 1}}, hintTwice,
+		for _, x := range m.made {
+			for id := range ids {
+				if x.id.Name == id.Name && (x.id.Namespace == "" || x.id.Namespace == id.Namespace) && !told[id.String()] {
+					ds.Warnf(plan.CodeMadeTwice, []plan.Pos{{File: m.file, Line: x.line, Column: 1}}, hintTwice,
 						"this %s makes Secret %s, and so does environment %q: each overwrites the other, or fails", x.kind, id, p.Environment)
 				}
 			}
 		}
 	}
 	return ds
+}
+
+// candidates sorts the manifests by the environments, with trees in the directory
+// trees, that a directory or a file is named after. One that two are named after is
+// neither's.
+func (o *Overlays) candidates(trees string) *candidates {
+	if c := o.beside[trees]; c != nil {
+		return c
+	}
+	c := &candidates{named: map[string][]int{}}
+	o.beside[trees] = c
+	environments := tree.Trees(trees, func(string) bool { return false })
+	for i, m := range o.manifests {
+		rel, err := filepath.Rel(o.module, strings.TrimSuffix(m.file, filepath.Ext(m.file)))
+		if err != nil {
+			continue
+		}
+		parts := slices.DeleteFunc(strings.Split(rel, string(filepath.Separator)), func(part string) bool { return environments[part] == "" })
+		slices.Sort(parts)
+		switch parts = slices.Compact(parts); len(parts) {
+		case 0:
+			c.all = append(c.all, i)
+		case 1:
+			c.named[parts[0]] = append(c.named[parts[0]], i)
+		}
+	}
+	return c
+}
+
+// look reads which Secrets a manifest makes, once, and so many bytes and no more.
+func (m *manifest) look(left *int) {
+	if m.read || *left < 0 {
+		return
+	}
+	m.read = true
+	text, err := offline.ReadFile(m.file)
+	if *left -= len(text); err != nil || *left < 0 || !bytes.Contains(text, []byte("Secret")) {
+		return
+	}
+	m.ours = tree.IsOurs(text)
+	for _, x := range objectsOf(text) {
+		if id, ok := x.secret(); ok {
+			m.made = append(m.made, made{x.kind, id, x.line})
+		}
+	}
 }
 
 // inTree reports whether a lock above file lists it: it is of a tree, and no copy of
@@ -378,18 +469,24 @@ func (o *Overlays) inTree(file string) bool {
 	return false
 }
 
-// includes reports whether the kustomization in dir includes the tree or a file
-// of it.
-func (o *Overlays) includes(dir, at string, seen map[string]bool) bool {
-	k, ok := o.byDir[dir]
-	if !ok || seen[dir] {
-		return false
+// including are the directories of the kustomizations that include the tree at a path
+// or a file of it, directly or by way of others.
+func (o *Overlays) including(at string) map[string]bool {
+	found := map[string]bool{}
+	add := func(entry string, below bool) (news []string) {
+		i, _ := slices.BinarySearchFunc(o.includers, entry, func(x includer, entry string) int { return comparePaths(x.entry, entry) })
+		for ; i < len(o.includers) && (o.includers[i].entry == entry || below && within(o.includers[i].entry, entry)); i++ {
+			if dir := o.includers[i].dir; !found[dir] {
+				found[dir] = true
+				news = append(news, dir)
+			}
+		}
+		return news
 	}
-	seen[dir] = true
-	return slices.ContainsFunc(slices.Concat(k.Resources, k.Components), func(entry string) bool {
-		path := real(filepath.Join(dir, filepath.FromSlash(entry))) // that of a URL is nowhere
-		return within(path, at) || o.includes(path, at, seen)
-	})
+	for todo := add(at, true); len(todo) > 0; todo = todo[1:] {
+		todo = append(todo, add(todo[0], false)...)
+	}
+	return found
 }
 
 // within reports whether path is dir or below it.
