@@ -17,7 +17,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // ErrUnsure is what an error wraps if the new content is in place, but the disk
@@ -120,17 +122,48 @@ func Sweep(files ...string) {
 		wanted[filepath.Clean(dir)] = append(wanted[filepath.Clean(dir)], base)
 	}
 	for dir, bases := range wanted {
-		entries, _ := os.ReadDir(dir) // of one that can't be read, nothing is known
-		for _, e := range entries {
-			if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), ".") || !slices.ContainsFunc(bases, func(base string) bool { return isPending(e.Name(), base) }) {
+		for _, name := range hidden(dir) {
+			if !slices.ContainsFunc(bases, func(base string) bool { return isPending(name, base) }) {
 				continue
 			}
-			if lock, _ := hold(filepath.Join(dir, e.Name()), false); lock != nil {
-				os.Remove(filepath.Join(dir, e.Name()))
+			if lock, _ := hold(filepath.Join(dir, name), false); lock != nil {
+				os.Remove(filepath.Join(dir, name))
 				lock.Close()
 			}
 		}
 	}
+}
+
+// listing is what hidden has found in a directory that changed last at a time.
+type listing struct {
+	changed time.Time
+	names   []string
+}
+
+// listings are those of directories, which a thousand environments may have in common.
+var listings sync.Map
+
+// hidden are the regular files of a directory that may be new contents: those whose
+// names begin with a dot and end in a digit. Of a directory that can't be read there
+// are none.
+func hidden(dir string) (names []string) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil
+	}
+	if l, ok := listings.Load(dir); ok && l.(listing).changed.Equal(info.ModTime()) {
+		return l.(listing).names
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if name := e.Name(); e.Type().IsRegular() && name[0] == '.' && '0' <= name[len(name)-1] && name[len(name)-1] <= '9' {
+			names = append(names, name)
+		}
+	}
+	if time.Since(info.ModTime()) > time.Second { // a change now would be seen by its time
+		listings.Store(dir, listing{info.ModTime(), names})
+	}
+	return names
 }
 
 // isPending reports whether name is one that [os.CreateTemp] makes for a new
