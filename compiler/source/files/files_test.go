@@ -35,11 +35,12 @@ func TestSource(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			Remote:   func(input string) plan.Remote { return plan.Remote{Name: strings.ToLower(input)} },
-			Ages:     true,
-			Bytes:    true,
-			Empty:    true,
-			MaxValue: maxValue,
+			Remote:     func(input string) plan.Remote { return plan.Remote{Name: strings.ToLower(input)} },
+			Exhaustive: true, // of those that keep previous values
+			Ages:       true,
+			Bytes:      true,
+			Empty:      true,
+			MaxValue:   maxValue,
 		}
 	})
 }

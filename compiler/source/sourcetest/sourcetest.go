@@ -57,6 +57,11 @@ type Store struct {
 	Quick func() source.Source
 	// Slow says that it shall not be killed as often as others are.
 	Slow bool
+	// Exhaustive says that what ends a rotation is killed at each of its points, and
+	// not at some. What is asked of a source then is the same for all that have
+	// versions, and for all that keep previous values themselves: one of each is
+	// enough, the quickest.
+	Exhaustive bool
 	// Wire is what can be made to go wrong, nil if nothing can.
 	Wire *Wire
 }

@@ -61,6 +61,7 @@ func TestSource(t *testing.T) {
 					},
 					Remote: func(input string) plan.Remote { return plan.Remote{Name: name(input), Property: "value"} },
 					Batch:  1, Ages: version == "v2", Empty: true, MaxValue: 1 << 20, Unlimited: true, ReadOnly: version == "v1", Forgetful: version == "v1",
+					Exhaustive: mount == "secret", // of those that have versions
 				}
 				data := mount + "/"
 				if version == "v2" {
