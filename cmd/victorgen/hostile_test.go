@@ -26,6 +26,7 @@ import (
 	"github.com/victor-ai/victorgen/fixtures"
 	"github.com/victor-ai/victorgen/internal/awstest"
 	"github.com/victor-ai/victorgen/internal/fifo"
+	"github.com/victor-ai/victorgen/internal/sample"
 )
 
 // hostileMark is in every value that the scene of a hostile contract holds, so
@@ -62,6 +63,13 @@ var hostileVerbs = []string{
 	"import env REPO/.secrets --into REPO/envs/next --dry-run -o json", "import env REPO/.secrets --into REPO/envs/next",
 	"import cluster -n apps --kubeconfig KUBECONFIG --into REPO/envs/next --dry-run -o json", "import manifests REPO --from-cluster --kubeconfig KUBECONFIG --into REPO/envs/next --dry-run",
 	"cert fetch ENV --kubeconfig KUBECONFIG", "init REPO", "source test -- false", "version",
+}
+
+// makesAnother reports whether a command line makes an environment beside that of the
+// contract. These take as long as half of all others, and read of a contract what its
+// environments share: where not all is tried, each fifth contract gets them.
+func makesAnother(line string) bool {
+	return strings.HasPrefix(line, "import ") && strings.Contains(line, "--into REPO/envs/next")
 }
 
 // recorder is a server that answers nothing of use and keeps what it is sent.
@@ -165,7 +173,11 @@ func TestHostile(t *testing.T) {
 		if raceDetector && i%10 != 0 { // all of them run without it, and the paths through the program are the same ones
 			continue
 		}
-		t.Run(h.Name, func(t *testing.T) { t.Parallel(); runHostile(t, h, certificates) })
+		lines := hostileVerbs
+		if i%sample.Every(5) != 0 {
+			lines = slices.DeleteFunc(slices.Clone(lines), makesAnother)
+		}
+		t.Run(h.Name, func(t *testing.T) { t.Parallel(); runHostile(t, h, certificates, lines) })
 	}
 }
 
@@ -182,7 +194,7 @@ func repositoryOfValues(t *testing.T) string {
 	return dir
 }
 
-func runHostile(t *testing.T, h fixtures.Hostile, certificates string) {
+func runHostile(t *testing.T, h fixtures.Hostile, certificates string, lines []string) {
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +244,7 @@ func runHostile(t *testing.T, h fixtures.Hostile, certificates string) {
 		"KUBECONFIG", api.Kubeconfig(t), "REPO", repo, "RULES", filepath.Join(t.TempDir(), "rules.yaml"))
 
 	results := map[string][]string{} // what came of each command line, by that
-	lines := append(slices.Clone(h.Verbs), hostileVerbs...)
+	lines = slices.Concat(h.Verbs, lines)
 	if len(h.Only) > 0 {
 		lines = h.Only
 	}
