@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"compiler/value":                    {"compiler/plan"},
 	"compiler/value/derive":             {"compiler/plan", "compiler/value"},
 	"compiler/permissions":              {"compiler/plan"},
-	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/lazy", "internal/limit"},
+	"compiler":                          {"schema", "compiler/plan", "compiler/value", "compiler/value/derive", "internal/lazy", "internal/limit", "internal/safefile"},
 	"compiler/policy":                   {"schema", "compiler/plan", "internal/limit", "internal/safefile"},
 	"compiler/workload":                 {"compiler/plan", "internal/git", "internal/offline", "internal/safefile"},
 	"compiler/trust":                    {"compiler/plan", "compiler/source/sops", "internal/git"},
@@ -57,6 +57,7 @@ var arrows = map[string][]string{
 	"internal/sample":                   {},
 	"internal/shape":                    {},
 	"internal/limit":                    {"internal/crash"},
+	"internal/buildid":                  {},
 	"internal/lazy":                     {},
 	"internal/heap":                     {},
 	"internal/snapshot":                 {"internal/git"},
@@ -78,7 +79,7 @@ var arrows = map[string][]string{
 		"compiler/source/awsssm", "compiler/source/awssecretsmanager", "compiler/source/azurekeyvault", "compiler/source/gcpsecretmanager", "compiler/source/vault",
 		"compiler/source/sops", "compiler/source/files", "compiler/source/exec", "compiler/trust", "compiler/policy", "compiler/workload", "emit", "emit/sealing", "emit/tree", "cluster", "internal/dirlock", "internal/crash", "internal/git", "internal/program"},
 	"cmd/victorgen": {".", "schema", "compiler", "compiler/plan", "compiler/value", "compiler/value/derive", "compiler/source", "compiler/source/env", "compiler/source/exec",
-		"compiler/trust", "compiler/policy", "compiler/workload", "emit", "emit/alerts", "emit/sealing", "emit/tree", "cluster", "internal/dirlock", "internal/safefile", "internal/git", "internal/program", "internal/snapshot", "internal/crash", "internal/heap", "compiler/permissions", "review", "report", "importer", "importer/observe", "scan", "examples/gallery"},
+		"compiler/trust", "compiler/policy", "compiler/workload", "emit", "emit/alerts", "emit/sealing", "emit/tree", "cluster", "internal/buildid", "internal/dirlock", "internal/safefile", "internal/git", "internal/program", "internal/snapshot", "internal/crash", "internal/heap", "compiler/permissions", "review", "report", "importer", "importer/observe", "scan", "examples/gallery"},
 }
 
 // anybodys are the packages of this module that stand below all, and that each other

@@ -53,6 +53,8 @@ This is written by ` + "`make bench`" + `. What processes take is CPU, in user a
 a row says otherwise; a peer is measured in turns with it, in the same run. The ratios hold elsewhere, the times are
 those of one machine: %s.
 
+A process finds no plan in its cache ([build.md](build.md)), unless nothing has changed in what it is about.
+
 %s`
 
 // read returns the rows in the order in which they came; of two about the same, the later.
