@@ -27,8 +27,8 @@ import (
 // to make it: the files by their SHA-256, the names in the directories, what was not
 // there. It counts for the same build of victorgen with the same options, in the same
 // directory, once all of that is seen to be the same again. Only plans without errors
-// are kept, and none of a contract with a line that looks like a secret. A plan has no
-// value of an input in it.
+// are kept, from the second time on that they come out, and none of a contract with a
+// line that looks like a secret. A plan has no value of an input in it.
 //
 // A cache that can't be read or written is an empty one. A nil Cache is one, too. It
 // may be used concurrently, by several processes.
@@ -62,7 +62,7 @@ type kept struct {
 	Of          string   // which plan it is
 	Environment []string // the variables that CUE reads
 	Sights      []sight
-	Plan        *plan.Plan
+	Plan        *plan.Plan   // nil if it was compiled once
 	Sources     []keptSource // in the place of those of the plan
 	Diagnostics plan.Diagnostics
 }
@@ -212,22 +212,28 @@ func (c *Cache) entry(dir string, o Options) (e entry, ok bool) {
 	return e, true
 }
 
-// load returns the plan that is kept, and its warnings, if it is the one that
-// compiling would make.
-func (c *Cache) load(e entry, o Options) (*plan.Plan, plan.Diagnostics, bool) {
+// read returns what is kept, of this build and for this environment of the process.
+func (c *Cache) read(e entry) (k kept, ok bool) {
 	if !safefile.Private(c.dir) {
-		return nil, nil, false
+		return k, false
 	}
 	content, err := os.ReadFile(e.file)
 	if err != nil {
-		return nil, nil, false
+		return k, false
 	}
 	sum, body, _ := bytes.Cut(content, []byte("\n"))
-	if s := sha256.Sum256(body); hex.EncodeToString(s[:]) != string(sum) { // it was cut off, say
-		return nil, nil, false
+	if string(sum) != fmt.Sprintf("%x", sha256.Sum256(body)) { // it was cut off, say
+		return k, false
 	}
-	var k kept
-	if json.Unmarshal(body, &k) != nil || k.Plan == nil || k.Build != c.build || k.Of != e.of || !slices.Equal(k.Environment, e.environment) {
+	ok = json.Unmarshal(body, &k) == nil && k.Build == c.build && k.Of == e.of && slices.Equal(k.Environment, e.environment)
+	return k, ok
+}
+
+// load returns the plan that is kept, and its warnings, if it is the one that
+// compiling would make.
+func (c *Cache) load(e entry, o Options) (*plan.Plan, plan.Diagnostics, bool) {
+	k, ok := c.read(e)
+	if !ok || k.Plan == nil {
 		return nil, nil, false
 	}
 	m, err := newModule(e.root)
@@ -258,15 +264,20 @@ func (c *Cache) load(e entry, o Options) (*plan.Plan, plan.Diagnostics, bool) {
 	return k.Plan, k.Diagnostics, true
 }
 
-// store keeps a plan, and what there is to say of it, if they are to be kept.
+// store keeps a plan, and what there is to say of it, if they are to be kept. The first
+// time it keeps only what was seen: much that is compiled once changes before it is
+// compiled again, as in a job that begins with nothing.
 func (c *Cache) store(e entry, sights []sight, p *plan.Plan, ds plan.Diagnostics) {
 	if p == nil || ds.HasErrors() || slices.ContainsFunc(ds, func(d plan.Diagnostic) bool { return d.Mask }) {
 		return
 	}
-	k := kept{Build: c.build, Of: e.of, Environment: e.environment, Sights: sights, Plan: new(*p), Diagnostics: ds}
-	k.Plan.Sources = nil
-	for _, s := range p.Sources {
-		k.Sources = append(k.Sources, keptSource(s))
+	k := kept{Build: c.build, Of: e.of, Environment: e.environment, Sights: sights}
+	if before, ok := c.read(e); ok && slices.Equal(before.Sights, sights) {
+		k.Plan, k.Diagnostics = new(*p), ds
+		k.Plan.Sources = nil
+		for _, s := range p.Sources {
+			k.Sources = append(k.Sources, keptSource(s))
+		}
 	}
 	body, err := json.Marshal(k)
 	if err != nil || bytes.Contains(body, []byte(`\ufffd`)) { // JSON has no bytes that are not text
@@ -276,14 +287,13 @@ func (c *Cache) store(e entry, sights []sight, p *plan.Plan, ds plan.Diagnostics
 		return
 	}
 	c.trim()
-	sum := sha256.Sum256(body)
 	// The sum tells what was cut off: nothing needs to be durable here.
 	f, err := os.CreateTemp(c.dir, "new-*")
 	if err != nil {
 		return
 	}
 	defer os.Remove(f.Name())
-	_, err = fmt.Fprintf(f, "%x\n%s", sum, body)
+	_, err = fmt.Fprintf(f, "%x\n%s", sha256.Sum256(body), body)
 	if errors.Join(err, f.Close()) == nil {
 		os.Rename(f.Name(), e.file)
 	}

@@ -65,7 +65,7 @@ func TestCache(t *testing.T) {
 		for _, dir := range dirs {
 			g.Go(func() {
 				want := compiledWith(dir, o)
-				for _, o.Cache = range []*Cache{c, c} {
+				for _, o.Cache = range []*Cache{c, c, c} { // which is empty, has what was seen, has the plan
 					for _, o.Shared = range []*Shared{nil, shared} {
 						if diff := cmp.Diff(want, compiledWith(dir, o), byText); diff != "" {
 							t.Errorf("%s, %+v: the cache makes a difference (-without +with):\n%s", dir, o, diff)
@@ -175,8 +175,11 @@ func TestCacheChanges(t *testing.T) {
 			defer os.Unsetenv("CUE_OF_TESTS")
 			place := filepath.Join(t.TempDir(), "plans")
 			o.Cache = NewCache(place, build)
-			first := compiledWith(dir, o)
-			if first.Plan == nil || !o.Cache.keeps(dir, o) {
+			compiledWith(dir, o)
+			if o.Cache.keeps(dir, o) {
+				t.Error("what was compiled once is kept")
+			}
+			if first := compiledWith(dir, o); first.Plan == nil || !o.Cache.keeps(dir, o) {
 				t.Fatalf("what is to be changed is not kept: %v", first.Diagnostics)
 			}
 			e, _ := o.Cache.entry(dir, o)
@@ -210,7 +213,7 @@ func TestCacheChanges(t *testing.T) {
 			}
 			without := o
 			without.Cache = nil
-			for range 2 {
+			for range 3 {
 				if diff := cmp.Diff(compiledWith(dir, without), compiledWith(dir, o), byText); diff != "" {
 					t.Errorf("the cache makes a difference (-without +with):\n%s", diff)
 				}
@@ -276,11 +279,18 @@ func TestCacheKeepsLittle(t *testing.T) {
 	c.store(e, nil, nil, nil)
 	c.store(e, nil, p, plan.Diagnostics{warning, masked})
 	c.store(e, nil, p, plan.Diagnostics{wrong})
-	c.store(e, nil, &plan.Plan{Environment: "t\xffst"}, nil)
 	if there() {
 		t.Error("it is kept")
 	}
 	c.store(e, nil, p, plan.Diagnostics{warning})
+	c.store(e, nil, &plan.Plan{Environment: "t\xffst"}, nil)
+	if k, ok := c.read(e); !ok || k.Plan != nil {
+		t.Errorf("it is kept: %v", k.Plan)
+	}
+	c.store(e, nil, p, plan.Diagnostics{warning})
+	if k, ok := c.read(e); !ok || k.Plan == nil {
+		t.Error("the second time it is not kept")
+	}
 	if !there() {
 		t.Error("nothing is kept")
 	}

@@ -148,7 +148,7 @@ func (m *module) plainInstance() *build.Instance {
 				return nil
 			}
 		}
-		syntax, err := m.parse(filepath.Join(m.dir, filepath.FromSlash(rel)), f.content, parser.NewConfig(parser.ParseComments, parser.Version(version)))
+		syntax, err := m.parse(filepath.Join(m.dir, filepath.FromSlash(rel)), f.content, parser.NewConfig(parser.Version(version)))
 		if err != nil || inst.AddSyntax(syntax) != nil {
 			return nil
 		}
@@ -183,7 +183,7 @@ func knownSchema(version string) map[string]*build.Instance {
 				all[p] = bc.NewInstance("/"+path.Join(schema.Dir, path.Dir(name)), importNothing)
 				all[p].ImportPath, all[p].CanonicalID, all[p].DisplayPath = p, p, p
 			}
-			f, err := new(module).parse("/"+path.Join(schema.Dir, name), files[name], parser.NewConfig(parser.ParseComments, parser.Version(version)))
+			f, err := new(module).parse("/"+path.Join(schema.Dir, name), files[name], parser.NewConfig(parser.Version(version)))
 			if err == nil && all[p].AddSyntax(f) == nil {
 				continue
 			}
