@@ -93,14 +93,14 @@ release-snapshot: ## what a release holds, bin/dist, but for what is signed and 
 release-files: ## what a release holds beside the program, bin/release-files: manual pages, completions, licences
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/release-tool ./internal/release
 	rm -rf $(RELEASE_FILES) && mkdir -p $(RELEASE_FILES)
-	VICTORGEN_MAN=$(RELEASE_FILES) VICTORGEN_VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) CGO_ENABLED=0 $(GO) test -trimpath -count=1 -run TestManPages ./cmd/victorgen
+	VICTORGEN_MAN=$(RELEASE_FILES) VICTORGEN_VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) test -count=1 -run TestManPages ./cmd/victorgen
 	cp -R $(RELEASE_FILES)/man $(RELEASE_FILES)/man-gz && gzip -9n $(RELEASE_FILES)/man-gz/*
 	$(BIN)/release-tool licenses $(RELEASE_FILES)/THIRD-PARTY-LICENSES.txt $(RELEASE_SYSTEMS)
 
 KO                := github.com/google/ko@v0.18.1
 VERSION           ?= $(shell git describe --tags --always)
-COMMIT            := $(shell git rev-parse HEAD)
-DATE              := $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
+COMMIT             = $(shell git rev-parse HEAD)
+DATE               = $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 export KO_DOCKER_REPO ?= ghcr.io/victor-ai/victorgen
 image-tool:

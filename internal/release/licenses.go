@@ -13,7 +13,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -52,6 +51,11 @@ type listed struct {
 // licence covers is an error, and so is one of a licence that asks for more than to be
 // told of, and for the source of the changes to it.
 func linked(targets []string) ([]*module, error) {
+	out, err := exec.Command("go", "env", "GOVERSION", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env: %w", err)
+	}
+	goVersion, goRoot, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	all := map[string]*module{}
 	var errs []error
 	for _, target := range targets {
@@ -64,7 +68,7 @@ func linked(targets []string) ([]*module, error) {
 			return nil, fmt.Errorf("%s: %w", target, err)
 		}
 		for _, p := range packages {
-			m, root := &module{Path: standard, Version: runtime.Version()}, runtime.GOROOT()
+			m, root := &module{Path: standard, Version: goVersion}, goRoot
 			if !p.Standard {
 				if p.Module == nil {
 					return nil, fmt.Errorf("package %s is of no module", p.ImportPath)
