@@ -870,8 +870,10 @@ func TestPipelineFiles(t *testing.T) {
 	actionlint := goProgram(t, "github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12")
 	actions := []string{"../action.yml", "../pull-request/action.yml"}
 	workflows, _ := filepath.Glob("../examples/pipelines/github/*.yml")
+	releases, _ := filepath.Glob("../.github/workflows/*.yml")
+	workflows = append(workflows, releases...)
 	gitlab, _ := filepath.Glob("../examples/pipelines/gitlab/*.yml")
-	if len(workflows) < 3 || len(gitlab) < 1 {
+	if len(workflows) < 5 || len(gitlab) < 1 {
 		t.Fatal(workflows, gitlab)
 	}
 	for schema, files := range map[string][]string{"github-actions": actions, "github-workflows": workflows, "gitlab-ci": gitlab} {

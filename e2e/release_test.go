@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path"
@@ -22,9 +24,17 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/crane"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"sigs.k8s.io/yaml"
 )
 
@@ -37,6 +47,9 @@ type release struct {
 	commit  string
 	date    time.Time
 }
+
+// releaseTag is the version that the pages of the documentation name.
+const releaseTag = "v1.2.3"
 
 // makeVariable is what a variable of the Makefile says.
 func makeVariable(t testing.TB, name string) string {
@@ -55,13 +68,16 @@ func madeBy(t testing.TB, variable string) string {
 	return goProgram(t, pkg, version)
 }
 
-// cloneOf is a clone of this repository that has the programs of make.
+// cloneOf is a clone of this repository that has the tag, and the programs of make.
 func cloneOf(t testing.TB, dir string, programs ...string) string {
 	t.Helper()
 	if err := command("", nil, "git", "clone", "--quiet", "..", dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := command(dir, nil, "git", "tag", "--force", releaseTag); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range programs {
@@ -74,7 +90,7 @@ func cloneOf(t testing.TB, dir string, programs ...string) string {
 
 func newRelease(t testing.TB, dir string) release {
 	t.Helper()
-	r := release{clone: cloneOf(t, dir, madeBy(t, "GORELEASER"))}
+	r := release{clone: cloneOf(t, dir, madeBy(t, "GORELEASER"), madeBy(t, "KO"))}
 	started := time.Now()
 	if err := command(r.clone, []string{"GOFLAGS="}, "make", "release-snapshot"); err != nil {
 		t.Fatal(err)
@@ -105,7 +121,7 @@ func newRelease(t testing.TB, dir string) release {
 func TestRelease(t *testing.T) {
 	r := newRelease(t, filepath.Join(t.TempDir(), "victorgen"))
 	for name, look := range map[string]func(*testing.T, release){
-		"archives": archives, "checksums": checksums, "deb": deb, "formula": formula, "krew": krew, "manual": manual,
+		"archives": archives, "checksums": checksums, "deb": deb, "formula": formula, "image": image, "krew": krew, "manual": manual,
 		"program": runsStripped, "reproducible": reproducible, "rpm": rpm, "sbom": sbom,
 	} {
 		t.Run(name, func(t *testing.T) { look(t, r) })
@@ -219,15 +235,67 @@ func programOf(system string) string {
 	return "victorgen"
 }
 
-// reproducible: a release made in another directory, which is not of the
-// same length either, is the same, byte for byte.
+// reproducible: docs/install.md leads from what is published to a program that runs, and
+// to a release that is made again in another directory: the same, byte for byte. What
+// fetches and what verifies signatures are stand-ins, for nothing is published here.
 func reproducible(t *testing.T, r release) {
-	another := newRelease(t, filepath.Join(t.TempDir(), "another", "place"))
+	var script strings.Builder
+	for _, m := range regexp.MustCompile("(?ms)^```sh release\n(.*?)^```$").FindAllStringSubmatch(read(t, "../docs/install.md"), -1) {
+		script.WriteString(m[1])
+	}
+	work := t.TempDir()
+	bin := filepath.Join(work, "stand-ins")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	another := filepath.Join(work, "victorgen")
+	for name, body := range map[string]string{
+		"curl":   `for url; do :; done; case $url in */download/` + releaseTag + `/*.sigstore.json) : > "${url##*/}" ;; */download/` + releaseTag + `/*) cp "` + r.dist + `/${url##*/}" . ;; *) exit 1 ;; esac`,
+		"cosign": `echo "cosign $*"`, "gh": `echo "gh $*"`, "docker": `echo "docker $*"`,
+		"git": `if [ "$1" = clone ]; then exec mv "` + cloneOf(t, filepath.Join(work, "clone"), madeBy(t, "GORELEASER")) + `" "` + another + `"; fi; exec ` + look(t, "git") + ` "$@"`,
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("bash", "-euxc", strings.Replace(script.String(), "system=linux_amd64", "system="+native, 1))
+	cmd.Dir = work
+	cache := func(name string) string {
+		out, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name + "=" + strings.TrimSpace(string(out))
+	}
+	cmd.Env = append(os.Environ(), "HOME="+work, "PATH="+bin+":"+os.Getenv("PATH"), cache("GOCACHE"), cache("GOMODCACHE"), cache("GOPATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		r.archive(native) + ": OK\n", "victorgen " + releaseTag + "\n", "cosign verify-blob checksums.txt --bundle checksums.txt.sigstore.json",
+		"gh attestation verify " + r.archive(native) + " --repo victor-ai/victorgen\n", "cosign verify ghcr.io/victor-ai/victorgen:" + releaseTag,
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the page does not print %q:\n%s", want, out)
+		}
+	}
+	r.runs(t, filepath.Join(work, ".local/bin/victorgen"))
 	for _, name := range append(r.names(), "checksums.txt", "homebrew/Formula/victorgen.rb", "krew/victorgen.yaml") {
-		if !bytes.Equal(r.file(t, name), another.file(t, name)) {
+		if r.file(t, name) == nil || !bytes.Equal(r.file(t, name), []byte(read(t, filepath.Join(another, "bin", "dist", name)))) {
 			t.Errorf("%s differs", name)
 		}
 	}
+}
+
+// look is the path of a program.
+func look(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // checksums: what is published is in the list of checksums, which are right,
@@ -609,6 +677,124 @@ func formula(t *testing.T, r release) {
 		if _, err := os.Stat(filepath.Join(dir, m[1])); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// image: `make image` pushes an image for each system, with the program of the archives,
+// which runs in it as a user that is not root. Two clones make the same one. The base is
+// a stand-in for the distroless one, which no registry here has.
+func image(t *testing.T, r release) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	base, err := name.ParseReference(host + "/base:nonroot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	platforms := []string{"amd64", "arm64"}
+	index := v1.ImageIndex(empty.Index)
+	for _, arch := range platforms {
+		layer, err := crane.Layer(map[string][]byte{"etc/ssl/certs/ca-certificates.crt": []byte("of " + arch)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		platform := v1.Platform{OS: "linux", Architecture: arch}
+		img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: arch, Config: v1.Config{User: "0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if img, err = mutate.AppendLayers(img, layer); err != nil {
+			t.Fatal(err)
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &platform}})
+	}
+	if err := remote.WriteIndex(base, index); err != nil {
+		t.Fatal(err)
+	}
+
+	another := cloneOf(t, filepath.Join(t.TempDir(), "another", "clone"), madeBy(t, "KO"))
+	var images []string
+	for i, dir := range []string{r.clone, another} {
+		cmd := exec.Command("make", "--silent", "image", "VERSION="+releaseTag)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), fmt.Sprintf("KO_DOCKER_REPO=%s/%d/victorgen", host, i), "KO_DEFAULTBASEIMAGE="+base.Name(), "GOFLAGS=")
+		var errs strings.Builder
+		cmd.Stderr = &errs
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, &errs)
+		}
+		images = append(images, strings.TrimSpace(string(out)))
+	}
+	_, one, _ := strings.Cut(images[0], "@")
+	_, two, _ := strings.Cut(images[1], "@")
+	if one != two || !strings.HasPrefix(images[0], host+"/0/victorgen:"+releaseTag+"@sha256:") {
+		t.Errorf("got %q", images)
+	}
+
+	ref, err := name.ParseReference(images[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, arch := range platforms {
+		img, err := remote.Image(ref, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := img.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config.Architecture != arch || config.Config.User != "65532:65532" || !slices.Equal(config.Config.Entrypoint, []string{"/ko-app/victorgen"}) || !config.Created.Equal(r.date) {
+			t.Errorf("%+v", config)
+		}
+		root := t.TempDir()
+		unpackImage(t, img, root)
+		files, _ := unpack(t, filepath.Join(r.dist, r.archive("linux_"+arch)))
+		if read(t, filepath.Join(root, "ko-app/victorgen")) != string(files["victorgen"].content) {
+			t.Errorf("the program for %s is not that of the archive", arch)
+		}
+		if got := read(t, filepath.Join(root, "etc/ssl/certs/ca-certificates.crt")); got != "of "+arch {
+			t.Errorf("the base is %s", got)
+		}
+		if arch != runtime.GOARCH || os.Getuid() != 0 {
+			continue
+		}
+		cmd := exec.Command("/ko-app/victorgen", "version")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+		cmd.Dir, cmd.Env = "/", config.Config.Env
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != "victorgen "+releaseTag+"\n" {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+}
+
+// unpackImage writes the files of an image below a directory.
+func unpackImage(t testing.TB, img v1.Image, root string) {
+	t.Helper()
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := mutate.Extract(img)
+	defer r.Close()
+	cmd := exec.Command("tar", "-xf", "-", "-C", root)
+	cmd.Stdin = r
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestDockerfile: the variants of the image that docs/install.md tells of are there, and
+// sops is the one that the tests have tried.
+func TestDockerfile(t *testing.T) {
+	text := read(t, "../Dockerfile")
+	for _, m := range regexp.MustCompile(`docker build --target (\w+)`).FindAllStringSubmatch(read(t, "../docs/install.md"), -1) {
+		if !regexp.MustCompile(`(?m)^FROM \w+ AS ` + m[1] + `$`).MatchString(text) {
+			t.Errorf("there is no stage %s", m[1])
+		}
+	}
+	if !strings.Contains(text, "/cmd/sops@"+sopsVersion+"\n") || !strings.HasSuffix(text, "\nFROM program AS git\n") {
+		t.Errorf("sops is not %s, or the last stage is not that with git alone", sopsVersion)
 	}
 }
 

@@ -104,6 +104,7 @@ var pages = map[string]page{
 var inE2E = map[string]string{
 	"docs/databases.md":         "TestTellPostgres",
 	"docs/from-scripts.md sops": "TestFromScriptsSOPS",
+	"docs/install.md release":   "TestRelease",
 	"docs/sources.md sops":      "TestSourcesSOPS",
 	"docs/exec.md example":      "TestExecExample",
 }
