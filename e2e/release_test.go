@@ -248,7 +248,7 @@ func reproducible(t *testing.T, r release) {
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	another := filepath.Join(work, "victorgen")
+	another := filepath.Join(work, "source")
 	for name, body := range map[string]string{
 		"curl":   `for url; do :; done; case $url in */download/` + releaseTag + `/*.sigstore.json) : > "${url##*/}" ;; */download/` + releaseTag + `/*) cp "` + r.dist + `/${url##*/}" . ;; *) exit 1 ;; esac`,
 		"cosign": `echo "cosign $*"`, "gh": `echo "gh $*"`, "docker": `echo "docker $*"`,
