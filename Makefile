@@ -9,8 +9,8 @@ DEMO    := $(BIN)/demo
 
 all: build test lint
 
-build: ## the program, bin/victorgen
-	$(GO) build -trimpath -o $(BIN)/victorgen ./cmd/victorgen
+build: ## the program, bin/victorgen, as a release has it
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/victorgen ./cmd/victorgen
 
 demo: build ## build production of examples/victor in a copy, with fake keys
 	@rm -rf $(DEMO) && mkdir -p $(BIN) && cp -R examples/victor $(DEMO) && rm -rf $(DEMO)/deploy
@@ -51,10 +51,10 @@ ROWS      := $(CURDIR)/$(BIN)/bench.jsonl
 bench: export VICTORGEN_BENCH_ROWS := $(ROWS)
 bench: export VICTORGEN_BENCH_BIN  := $(CURDIR)/$(BIN)
 bench: build ## what things take, against their limits and what others take: docs/performance.md; how many published and random values are refused
-	$(GO) build -o $(BIN)/cue cuelang.org/go/cmd/cue
-	test -x $(BIN)/kubeseal || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(KUBESEAL)
-	test -x $(BIN)/kustomize || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(KUSTOMIZE)
-	test -x $(BIN)/vals || GOBIN=$(CURDIR)/$(BIN) $(GO) install $(VALS) || echo 'without vals'
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/cue cuelang.org/go/cmd/cue
+	test -x $(BIN)/kubeseal || GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 $(GO) install -trimpath $(KUBESEAL)
+	test -x $(BIN)/kustomize || GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 $(GO) install -trimpath $(KUSTOMIZE)
+	test -x $(BIN)/vals || GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 $(GO) install -trimpath $(VALS) || echo 'without vals'
 	rm -f $(ROWS)
 	$(GO) test -run '^$$' -bench 'Version|Process|Vet|Diff|Children' -benchtime 20x ./cmd/victorgen
 	$(GO) test -run '^$$' -bench Fleet -benchtime 3x -timeout 60m ./cmd/victorgen
