@@ -51,9 +51,9 @@ type Built struct {
 	Pruned    []string      // files of trees whose environments are gone
 }
 
-// Build makes the trees of environments: it resolves their inputs, makes the generated
-// ones that are missing, seals what has changed, and writes. A build that fails leaves
-// the old tree as it was. One at a time builds an environment; others wait.
+// Build makes the trees of environments: it resolves their inputs, generates those that
+// are missing, seals what has changed, and writes. A build that fails leaves
+// the old tree unchanged. One at a time builds an environment; others wait.
 func Build(ctx context.Context, dirs []string, o BuildOptions) iter.Seq[*Built] {
 	o.Asks = !o.Offline
 	results := map[*Environment]*Built{} // of those who tell of orphans
@@ -152,11 +152,11 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 	case o.Check:
 		if tree.OnlyRenews(old, built) {
 			b.Diagnostics.Warnf(plan.CodeLockOld, nil, "build once where the values can be read, and commit the result",
-				"the tree in %s is what a build would write, but its lock is of an earlier version", b.Tree)
+				"the tree in %s is what a build would write, but its lock has an earlier version", b.Tree)
 		} else if len(b.Changes) > 0 {
 			why := ""
 			if len(report.Dropped) > 0 {
-				why = ": a build drops the previous value of " + plan.And(report.Dropped) + ", whose time is over"
+				why = ": a build drops the previous value of " + plan.And(report.Dropped) + ", which has expired"
 			}
 			b.Diagnostics.Errorf(plan.CodeTreeDiffers, nil, "run `victorgen build` and commit the result",
 				"the tree in %s is not what a build would write%s", b.Tree, why)
@@ -181,7 +181,7 @@ func (o *BuildOptions) lock(ctx context.Context, p *plan.Plan) (unlock func(), e
 	})
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		var late plan.Diagnostics
-		late.Errorf(plan.CodeTreeWrite, nil, "wait until it has ended, or give it longer with --timeout; the old tree is as it was",
+		late.Errorf(plan.CodeTreeWrite, nil, "wait until it has ended, or raise --timeout; the old tree is unchanged",
 			"another build of %s has not ended within %v", p.Environment, o.Timeout)
 		return nil, late
 	}
@@ -204,7 +204,7 @@ func (o *BuildOptions) orphan(es []*Environment, found orphan, b *Built) {
 		found.tell(es, plan.Warning)
 	case lost:
 		e.Diagnostics.Warnf(plan.CodeOrphan, nil, "bring the values along first; if environment "+found.environment+" is gone for good, git rm -r its tree",
-			"%s is not removed, for an environment lacks values that it may have", found.tree)
+			"%s is not removed, because an environment lacks values that it may have", found.tree)
 	default:
 		removed, kept, ds := tree.Remove(found.tree, o.DryRun)
 		e.Diagnostics = append(e.Diagnostics, ds...)
@@ -212,7 +212,7 @@ func (o *BuildOptions) orphan(es []*Environment, found orphan, b *Built) {
 			b.Pruned = append(b.Pruned, filepath.Join(found.tree, file))
 		}
 		if len(kept) > 0 {
-			e.Diagnostics.Warnf(plan.CodeOrphan, nil, "look at it, and remove it yourself", "%s in %s is not removed, for victorgen has not written it", plan.And(kept), found.tree)
+			e.Diagnostics.Warnf(plan.CodeOrphan, nil, "look at it, and remove it yourself", "%s in %s is not removed, because victorgen has not written it", plan.And(kept), found.tree)
 		}
 	}
 }
@@ -224,7 +224,7 @@ func Generated(p *plan.Plan, values value.Set) []string {
 		if v := values[in.Name]; v.Generated {
 			name := in.Name + " in " + v.Origin
 			if v.Why != "" {
-				name += ", anew: the one that was there " + v.Why
+				name += ", regenerated: the old one " + v.Why
 			}
 			names = append(names, name)
 		}

@@ -214,7 +214,7 @@ func (r *run) begin(e *Environment) bool {
 	}
 	for _, other := range r.sameName[e.number] {
 		e.Diagnostics.Errorf(plan.CodeTreeForeign, nil, "give one of them another name",
-			"environment %q is also that of %s, and both would write the same tree", e.Name, other)
+			"environment %q is also the name of %s, and both would write the same tree", e.Name, other)
 	}
 	for _, s := range e.Plan.Secrets {
 		if names := r.sameSecret[s.Namespace+"/"+s.Name]; len(names) > 1 {

@@ -36,7 +36,7 @@ func (e *Environment) Known(dir string) func(context.Context, []plan.Input) (map
 				if at := localPlace(src); at != "" {
 					to = filepath.Base(at)
 				}
-				h.Remedy = fmt.Sprintf("if %q is called %q now, bring its values along, to %s; if it is gone, remove its tree: git rm -r %s", k.Environment, p.Environment, to, path.Dir(h.By))
+				h.Remedy = fmt.Sprintf("if %q is called %q now, bring its values along, to %s; if it was removed, remove its tree: git rm -r %s", k.Environment, p.Environment, to, path.Dir(h.By))
 				h.By += fmt.Sprintf(" (of environment %q, which the module does not have)", k.Environment)
 			}
 			if holders[name].By == "" || k.Environment == "" {

@@ -142,7 +142,7 @@ func (e *Environment) Fail(err error) { e.Diagnostics = append(e.Diagnostics, Tr
 func TreeProblem(err error) plan.Diagnostics {
 	var own plan.Diagnostics
 	if err != nil && !errors.As(err, &own) {
-		own.Errorf(plan.CodeTreeWrite, nil, "the old tree is as it was", "%v", err)
+		own.Errorf(plan.CodeTreeWrite, nil, "the old tree is unchanged", "%v", err)
 	}
 	return own
 }
@@ -152,8 +152,8 @@ func TreeProblem(err error) plan.Diagnostics {
 func Crashed(err *crash.Error) plan.Diagnostic {
 	return plan.Diagnostic{
 		Code: plan.CodeCrash, Severity: plan.Error,
-		Message: fmt.Sprintf("victorgen %s has a fault at %s, and has stopped there", Version().Version, err.Place),
-		Hint:    "report it with this line, and with what of the contract you may show; what was written before it stays",
+		Message: fmt.Sprintf("victorgen %s has a bug at %s, and has stopped there", Version().Version, err.Place),
+		Hint:    "report it with this line, and with the parts of the contract that you may show; what was written before is kept",
 	}
 }
 

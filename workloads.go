@@ -7,8 +7,8 @@ import (
 	"github.com/victor-ai/victorgen/compiler/workload"
 )
 
-// Workloads are the manifests of what uses the secrets, beside those that the contract
-// names.
+// Workloads are the manifests of what uses the secrets, in addition to those that
+// the contract names.
 type Workloads struct {
 	Paths []string               // kustomizations, directories, files, or [workload.Stdin]
 	Stdin func() ([]byte, error) // what stands for that

@@ -33,7 +33,7 @@ type ApplyOptions struct {
 	DryRun          string           // DryRunClient, DryRunServer, or empty to write
 	ForceConflicts  bool             // write what belongs to others, too
 	CreateNamespace bool             // create the namespaces that are missing
-	Prune           bool             // delete the Secrets of the environment that the contract has no more
+	Prune           bool             // delete the Secrets of the environment that the contract no longer has
 	Restart         bool             // restart the workloads that consume a Secret whose data has changed
 	Timeout         time.Duration    // for each request; 0 is no limit
 	Now             func() time.Time // nil is time.Now
@@ -60,7 +60,7 @@ type AppliedSecret struct {
 }
 
 // Apply writes the Secrets of a plan, as [emit.Render] makes them, by
-// server-side apply: what others have set beside stays.
+// server-side apply: fields set by others are kept.
 //
 // It reads all that it needs, decides, and has the API server try all of it in
 // a dry run before the first write: what would be refused is known then, and
@@ -232,8 +232,8 @@ func (a *application) readNamespaces(ctx context.Context) {
 	}
 }
 
-// readPruned finds the Secrets of the environment that the contract has no
-// more, in the namespaces that it still has.
+// readPruned finds the Secrets of the environment that the contract no longer
+// has, in the namespaces that it still has.
 func (a *application) readPruned(ctx context.Context) {
 	kept := map[string]bool{}
 	for _, j := range a.jobs {
@@ -293,9 +293,9 @@ func (a *application) decide(context.Context) {
 // keeps its data, and each its type
 // (https://kubernetes.io/docs/concepts/configuration/secret/#secret-immutable).
 func (a *application) refuse(j *job) {
-	report, hint := a.ds.Errorf, "--force-conflicts writes it all the same"
+	report, hint := a.ds.Errorf, "--force-conflicts writes it anyway"
 	if a.options.ForceConflicts {
-		report, hint = a.ds.Warnf, "it is written all the same"
+		report, hint = a.ds.Warnf, "it is written anyway"
 	}
 	if o, ok := j.before.owner(); ok {
 		report(plan.CodeOwned, j.Pos, hint+", and the controller may put its own values back", "Secret %s belongs to %s", j, ownerOf(o.Kind, " ", o.Name, j.Name))
@@ -560,7 +560,7 @@ func (j *job) beside() (changed, labels []string) {
 		}
 		for name := range of.before {
 			if field := of.kind + " " + name; j.before.ours[field] && !j.before.others[field] && !j.want.ours[field] {
-				changed = append(changed, of.article+" "+of.kind+" that the contract has no more")
+				changed = append(changed, of.article+" "+of.kind+" that the contract no longer has")
 				break
 			}
 		}

@@ -242,7 +242,7 @@ func TestApplyTakesOver(t *testing.T) {
 			if test.wanted != nil && len(want.Labels)+len(want.Annotations) > 2 {
 				report, ds = c.Apply(t.Context(), applied, []emit.Rendered{rendered("app", map[string]string{"a": "1"})}, ApplyOptions{DryRun: DryRunClient})
 				expect(t, "diagnostics", nil, said(ds))
-				if got := report.Secrets[0]; got.State != Changed || !strings.HasSuffix(got.Why, " that the contract has no more") {
+				if got := report.Secrets[0]; got.State != Changed || !strings.HasSuffix(got.Why, " that the contract no longer has") {
 					t.Errorf("without it: %s (%s)", got.State, got.Why)
 				}
 			}
@@ -276,32 +276,32 @@ func TestApplyRefuses(t *testing.T) {
 	}{
 		"SealedSecret": {
 			there:   owned("SealedSecret", &no),
-			refused: []string{"error VG5003: Secret apps/app belongs to SealedSecret of another name; --force-conflicts writes it all the same, and the controller may put its own values back"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to SealedSecret of another name; it is written all the same, and the controller may put its own values back"},
+			refused: []string{"error VG5003: Secret apps/app belongs to SealedSecret of another name; --force-conflicts writes it anyway, and the controller may put its own values back"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to SealedSecret of another name; it is written anyway, and the controller may put its own values back"},
 		},
 		"another controller": {
 			there:   owned("Certificate", &yes),
-			refused: []string{"error VG5003: Secret apps/app belongs to Certificate of another name; --force-conflicts writes it all the same, and the controller may put its own values back"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to Certificate of another name; it is written all the same, and the controller may put its own values back"},
+			refused: []string{"error VG5003: Secret apps/app belongs to Certificate of another name; --force-conflicts writes it anyway, and the controller may put its own values back"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to Certificate of another name; it is written anyway, and the controller may put its own values back"},
 		},
 		"an owner that is no controller": {there: func(s *corev1.Secret) { owned("Release", nil)(s); s.Data = map[string][]byte{"a": []byte("new")} }},
 		"another environment": {
 			there:   labelled("shop", "other"),
-			refused: []string{"error VG5003: Secret apps/app belongs to another environment of shop; --force-conflicts writes it all the same; -n applies to another namespace"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to another environment of shop; it is written all the same; -n applies to another namespace"},
+			refused: []string{"error VG5003: Secret apps/app belongs to another environment of shop; --force-conflicts writes it anyway; -n applies to another namespace"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to another environment of shop; it is written anyway; -n applies to another namespace"},
 		},
 		"another application": {
 			there:   labelled("bank", ""),
-			refused: []string{"error VG5003: Secret apps/app belongs to another contract; --force-conflicts writes it all the same; -n applies to another namespace"},
-			forced:  []string{"warning VG5003: Secret apps/app belongs to another contract; it is written all the same; -n applies to another namespace"},
+			refused: []string{"error VG5003: Secret apps/app belongs to another contract; --force-conflicts writes it anyway; -n applies to another namespace"},
+			forced:  []string{"warning VG5003: Secret apps/app belongs to another contract; it is written anyway; -n applies to another namespace"},
 		},
 		"another manager": {
-			refused: []string{"error VG5004: Secret apps/app: kubectl-create has set data; `kubectl get --show-managed-fields -o yaml` shows who that is, and which keys; --force-conflicts takes the fields over"},
+			refused: []string{"error VG5004: Secret apps/app: kubectl-create has set data; `kubectl get --show-managed-fields -o yaml` shows which one, and which keys; --force-conflicts takes the fields over"},
 		},
 		"type": {
 			there:   func(s *corev1.Secret) { s.Type = "example.com/mine" },
-			refused: []string{"error VG5005: Secret apps/app is of a type that is not of Kubernetes, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
-			forced:  []string{"error VG5005: Secret apps/app is of a type that is not of Kubernetes, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
+			refused: []string{"error VG5005: Secret apps/app is of a type that is not Kubernetes' own, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
+			forced:  []string{"error VG5005: Secret apps/app is of a type that is not Kubernetes' own, which can't be changed to Opaque; delete it first: kubectl delete secret -n apps app"},
 		},
 		"immutable": {
 			there: immutable, wanted: func(r *emit.Rendered) { r.Immutable = true },
@@ -466,7 +466,7 @@ func TestApplyPrunesLast(t *testing.T) {
 	failing.Store(false)
 	now = append(now[:1:1], rendered("late", map[string]string{"a": "2"}))
 	report, ds = c.Apply(t.Context(), applied, now, ApplyOptions{Prune: true})
-	expect(t, "diagnostics", []string{"error VG5002: the API server does not delete Secret apps/gone: Conflict (409); somebody else changed it at the same time: try again"}, said(ds))
+	expect(t, "diagnostics", []string{"error VG5002: the API server does not delete Secret apps/gone: Conflict (409); it was changed concurrently: try again"}, said(ds))
 	expect(t, "report", []string{"created apps/app: a created", "changed apps/late: a changed", "not applied apps/gone"}, told(report))
 	if s.Secret("apps", "gone") == nil {
 		t.Error("pruned what somebody else has put there")
@@ -662,15 +662,15 @@ func TestApplyFaults(t *testing.T) {
 		},
 		"not logged in": {
 			refuse: func(kubetest.Request) error { return apierrors.NewUnauthorized("no: " + appliedCanary) },
-			want:   []string{"error VG5001: cluster test does not let you in (401 Unauthorized); log in, or name another context with --context"},
+			want:   []string{"error VG5001: cluster test rejects the credentials (401 Unauthorized); log in, or name another context with --context"},
 		},
 		"namespace goes": {
 			refuse: onPatch(func(kubetest.Request) error { return terminating }),
-			want:   []string{"error VG5006: Secret apps/app: the namespace is being deleted; wait until it is gone; --create-namespace makes it anew"},
+			want:   []string{"error VG5006: Secret apps/app: the namespace is being deleted; wait until it is gone; --create-namespace recreates it"},
 		},
 		"quota": {
 			refuse: onPatch(func(r kubetest.Request) error { return apierrors.NewForbidden(group, r.Name, errors.New(echo(r))) }),
-			want:   []string{"error VG5002: the API server does not apply Secret apps/app: a quota, a policy or an admission webhook forbids it (403); its events and log say which; what they say is not shown here, for it may quote values"},
+			want:   []string{"error VG5002: the API server does not apply Secret apps/app: a quota, a policy or an admission webhook forbids it (403); its events and log say which; they are not shown here, because they may quote values"},
 		},
 		"invalid, with the body": {
 			refuse: onPatch(func(r kubetest.Request) error {
@@ -679,11 +679,11 @@ func TestApplyFaults(t *testing.T) {
 				err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeFieldValueInvalid, Field: "data[a]", Message: echo(r)}}
 				return err
 			}),
-			want: []string{"error VG5002: the API server does not accept Secret apps/app: data is invalid; look at what the contract says there"},
+			want: []string{"error VG5002: the API server does not accept Secret apps/app: data is invalid; check what the contract says there"},
 		},
 		"internal error, with the body": {
 			refuse: onPatch(func(r kubetest.Request) error { return apierrors.NewInternalError(errors.New(echo(r))) }),
-			want:   []string{"error VG5002: the API server does not apply Secret apps/app: InternalError (500); the log of the API server or of a webhook says why; that is not shown here, for it may quote values"},
+			want:   []string{"error VG5002: the API server does not apply Secret apps/app: InternalError (500); the log of the API server or of a webhook says why; it is not shown here, because it may quote values"},
 		},
 		"a webhook that takes no dry run": {
 			refuse: func(r kubetest.Request) error {
@@ -701,12 +701,12 @@ func TestApplyFaults(t *testing.T) {
 				}
 				return nil
 			},
-			want: []string{"error VG5002: the API server does not apply Secret apps/app: the request was refused (400); the log of the API server or of a webhook says why; that is not shown here, for it may quote values"},
+			want: []string{"error VG5002: the API server does not apply Secret apps/app: the request was refused (400); the log of the API server or of a webhook says why; it is not shown here, because it may quote values"},
 		},
 		"no answer in time": {
 			options: ApplyOptions{Timeout: 50 * time.Millisecond},
 			refuse:  func(kubetest.Request) error { time.Sleep(200 * time.Millisecond); return nil },
-			want:    []string{"error VG5001: cluster test cannot be asked: there was no answer in time; look at the network, a proxy or a VPN, or name another context with --context"},
+			want:    []string{"error VG5001: cluster test cannot be asked: there was no answer in time; check the network, a proxy or a VPN, or name another context with --context"},
 		},
 		"the connection breaks during a write": {
 			refuse: func(r kubetest.Request) error {
@@ -717,7 +717,7 @@ func TestApplyFaults(t *testing.T) {
 			},
 			want: []string{
 				"error VG5002: whether the cluster did apply Secret apps/app is not known; apply again: what is written stays",
-				"error VG5002: cluster test cannot be asked: the connection was closed; look at the network, a proxy or a VPN, or name another context with --context",
+				"error VG5002: cluster test cannot be asked: the connection was closed; check the network, a proxy or a VPN, or name another context with --context",
 			},
 		},
 		"no answer to a write": {
@@ -730,7 +730,7 @@ func TestApplyFaults(t *testing.T) {
 			},
 			want: []string{
 				"error VG5002: whether the cluster did apply Secret apps/app is not known; apply again: what is written stays",
-				"error VG5002: cluster test cannot be asked: there was no answer in time; look at the network, a proxy or a VPN, or name another context with --context",
+				"error VG5002: cluster test cannot be asked: there was no answer in time; check the network, a proxy or a VPN, or name another context with --context",
 			},
 		},
 	} {
@@ -779,14 +779,14 @@ func TestApplyToNobody(t *testing.T) {
 	}{
 		"a web site": {func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, "<html>"+appliedCanary)
-		}, "error VG5001: cluster web cannot be asked: its answer is not that of an API server; look at the network, a proxy or a VPN, or name another context with --context"},
+		}, "error VG5001: cluster web cannot be asked: the response is not from an API server; check the network, a proxy or a VPN, or name another context with --context"},
 		"JSON": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Secret","data":{"a":%q}}`, appliedCanary)
-		}, "error VG5001: cluster web cannot be asked: its answer is not that of an API server; look at the network, a proxy or a VPN, or name another context with --context"},
+		}, "error VG5001: cluster web cannot be asked: the response is not from an API server; check the network, a proxy or a VPN, or name another context with --context"},
 		"a proxy": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, appliedCanary, http.StatusBadGateway)
-		}, "error VG5001: the API server does not get Secret apps/app: InternalError (502); the log of the API server or of a webhook says why; that is not shown here, for it may quote values"},
+		}, "error VG5001: the API server does not get Secret apps/app: InternalError (502); the log of the API server or of a webhook says why; it is not shown here, because it may quote values"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -103,7 +103,7 @@ func (c *Client) noAnswer(controller plan.Controller, verb, port string, err err
 	switch {
 	case !ok:
 	case apierrors.IsUnexpectedServerError(err) && apierrors.IsNotFound(err): // the answer is not one of the API server's
-		return noController("%s is no sealed-secrets controller: it has no %s", serviceOf(controller), certificatePath)
+		return noController("%s is not a sealed-secrets controller: it has no %s", serviceOf(controller), certificatePath)
 	case apierrors.IsUnexpectedServerError(err):
 		return noController("%s answers with status %d", serviceOf(controller), status.ErrStatus.Code)
 	case apierrors.IsServiceUnavailable(err):
@@ -133,8 +133,8 @@ func noController(format string, args ...any) error {
 
 func useless(controller plan.Controller, format string, args ...any) error {
 	var ds plan.Diagnostics
-	ds.Errorf(plan.CodeCertificateUseless, nil, "nothing is written; look at the controller, or at what delivery.controller names",
-		"what %s hands out cannot be sealed for: %s", serviceOf(controller), fmt.Sprintf(format, args...))
+	ds.Errorf(plan.CodeCertificateUseless, nil, "nothing is written; check the controller, or what delivery.controller names",
+		"the certificate from %s cannot be used for sealing: %s", serviceOf(controller), fmt.Sprintf(format, args...))
 	return ds
 }
 
@@ -223,7 +223,7 @@ func certificatesOf(p *plan.Plan) ([]plan.Delivery, plan.Diagnostics) {
 
 func twoControllers(ds *plan.Diagnostics, d plan.Delivery, other plan.Controller) {
 	ds.Errorf(plan.CodeTwoControllers, d.Pos, "name a file for each controller",
-		"%s is to hold the certificate of %s, and that of %s", d.Certificate, serviceOf(d.Controller), serviceOf(other))
+		"%s would have to hold the certificate of %s and that of %s", d.Certificate, serviceOf(d.Controller), serviceOf(other))
 }
 
 // certificate returns the certificate of a controller, unless nobody should

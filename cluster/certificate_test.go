@@ -109,7 +109,7 @@ func TestSealingCertificate(t *testing.T) {
 		"never had endpoints": {"GET " + proxyPath, refuse(apierrors.NewNotFound(schema.GroupResource{Resource: "endpoints"}, "sealed-secrets")),
 			"error VG5201: Service sealed-secrets in security has no endpoints, is there a Pod of the controller?"},
 		"another service": {"GET " + proxyPath, respond(404, "404 page not found"),
-			"error VG5201: Service sealed-secrets in security is no sealed-secrets controller: it has no /v1/cert.pem"},
+			"error VG5201: Service sealed-secrets in security is not a sealed-secrets controller: it has no /v1/cert.pem"},
 		"another service that forbids": {"GET " + proxyPath, respond(403, "<html>c4nary</html>"),
 			"error VG5201: Service sealed-secrets in security answers with status 403"},
 		"a Pod that is going": {"GET " + proxyPath, respond(503, "<html>c4nary</html>"),
@@ -119,9 +119,9 @@ func TestSealingCertificate(t *testing.T) {
 		"a redirect": {"GET " + proxyPath, http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP,
 			"error VG5201: Service sealed-secrets in security answers with status 302"},
 		"huge": {"GET " + proxyPath, respond(200, strings.Repeat("a", maxCertificate+1)),
-			"error VG5202: what Service sealed-secrets in security hands out cannot be sealed for: /v1/cert.pem is larger than 1 MiB"},
+			"error VG5202: what Service sealed-secrets in security provides cannot be used for sealing: /v1/cert.pem is larger than 1 MiB"},
 		"logged out": {"GET " + servicePath, refuse(apierrors.NewUnauthorized("no")),
-			"error VG5001: cluster test does not let you in (401 Unauthorized)"},
+			"error VG5001: cluster test rejects the credentials (401 Unauthorized)"},
 		"no API server": {"GET " + servicePath, respond(502, "<html>c4nary</html>"),
 			"error VG5001: the API server does not get Service security/sealed-secrets: InternalError (502)"},
 		"an API server in trouble": {"GET " + servicePath, refuse(apierrors.NewInternalError(errors.New("etcd \x1b[2J is gone"))),
@@ -210,7 +210,7 @@ func sealed(file string, c plan.Controller) plan.Delivery {
 	return plan.Delivery{Kind: plan.Sealed, Certificate: file, Controller: c, Pos: []plan.Pos{{File: file, Line: 1, Column: 1}}}
 }
 
-// TestFetch: what a controller hands out is looked at before a file is touched.
+// TestFetch: what a controller provides is looked at before a file is touched.
 func TestFetch(t *testing.T) {
 	t.Parallel()
 	good, two, expired := fixture(t, "good"), fixture(t, "two"), fixture(t, "expired")
@@ -218,7 +218,7 @@ func TestFetch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const useless = "error VG5202: what Service sealed-secrets in security hands out cannot be sealed for: "
+	const useless = "error VG5202: what Service sealed-secrets in security provides cannot be used for sealing: "
 	for name, test := range map[string]struct {
 		answer  []byte
 		old     []byte // of the file

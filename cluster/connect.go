@@ -65,7 +65,7 @@ func Connect(t Target) (*Client, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: t.Context})
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, errors.New("no cluster: no kubeconfig names one, and this is no Pod of one")
+		return nil, errors.New("no cluster: no kubeconfig names one, and this is not a Pod of one")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)

@@ -24,7 +24,7 @@ import (
 )
 
 // errNoAnswer stands for every answer that no API server gives.
-var errNoAnswer = errors.New("its answer is not that of an API server")
+var errNoAnswer = errors.New("the response is not from an API server")
 
 // request is one thing that was asked of the API server.
 type request struct {
@@ -106,17 +106,17 @@ func (c *Client) fail(ds *plan.Diagnostics, r request, err error) {
 	denied := forbidden.FindStringSubmatch(s.Message)
 	switch {
 	case apierrors.IsUnauthorized(err):
-		ds.Errorf(r.code, nil, "log in, or name another context with --context", "cluster %s does not let you in (401 Unauthorized)", c.Name)
+		ds.Errorf(r.code, nil, "log in, or name another context with --context", "not authenticated at cluster %s (401 Unauthorized)", c.Name)
 	case apierrors.IsForbidden(err) && denied != nil && known(denied[1], denied[2], denied[3]):
 		c.denied(ds, r, denied[1], denied[2], denied[3])
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		ds.Errorf(plan.CodeNoNamespace, r.pos, "wait until it is gone; --create-namespace makes it anew", "%s: the namespace is being deleted", r)
+		ds.Errorf(plan.CodeNoNamespace, r.pos, "wait until it is gone; --create-namespace recreates it", "%s: the namespace is being deleted", r)
 	case apierrors.IsNotFound(err) && s.Details != nil && s.Details.Kind == "namespaces":
 		ds.Errorf(plan.CodeNoNamespace, nil, "--create-namespace creates it", "there is no namespace %s in cluster %s", r.namespace, c.Name)
 	case slices.ContainsFunc(causes, func(c metav1.StatusCause) bool { return c.Type == metav1.CauseTypeFieldManagerConflict }):
 		conflict(ds, r, causes)
 	case apierrors.IsInvalid(err):
-		ds.Errorf(r.code, r.pos, "look at what the contract says there", "the API server does not accept %s: %s", r, invalid(causes))
+		ds.Errorf(r.code, r.pos, "check what the contract says there", "the API server does not accept %s: %s", r, invalid(causes))
 	default:
 		ds.Errorf(r.code, r.pos, hints[s.Reason], "the API server does not %s %s: %s (%d)", r.verb, r, reasons(s.Reason), s.Code)
 	}
@@ -129,7 +129,7 @@ func (c *Client) unreachable(ds *plan.Diagnostics, r request, err error) {
 		ds.Errorf(r.code, nil, "", "interrupted before anything was written")
 		return
 	}
-	ds.Errorf(r.code, nil, "look at the network, a proxy or a VPN, or name another context with --context",
+	ds.Errorf(r.code, nil, "check the network, a proxy or a VPN, or name another context with --context",
 		"cluster %s cannot be asked: %s", c.Name, network(err))
 }
 
@@ -159,7 +159,7 @@ func network(err error) string {
 	return errNoAnswer.Error()
 }
 
-// mistrust says why a TLS certificate is not trusted, and nothing of what stands in it.
+// mistrust says why a TLS certificate is not trusted, and nothing of the content of it.
 func mistrust(err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {
@@ -208,7 +208,7 @@ func conflict(ds *plan.Diagnostics, r request, causes []metav1.StatusCause) {
 	}
 	slices.Sort(who)
 	slices.Sort(what)
-	ds.Errorf(plan.CodeFieldConflict, r.pos, "`kubectl get --show-managed-fields -o yaml` shows who that is, and which keys; --force-conflicts takes the fields over",
+	ds.Errorf(plan.CodeFieldConflict, r.pos, "`kubectl get --show-managed-fields -o yaml` shows which one, and which keys; --force-conflicts takes the fields over",
 		"%s: %s has set %s", r, plan.And(slices.Compact(who)), plan.And(slices.Compact(what)))
 }
 
@@ -226,7 +226,7 @@ func invalid(causes []metav1.StatusCause) string {
 }
 
 var invalidity = map[metav1.CauseType]string{
-	metav1.CauseTypeFieldValueNotFound: "refers to nothing", metav1.CauseTypeFieldValueRequired: "is missing",
+	metav1.CauseTypeFieldValueNotFound: "refers to something that does not exist", metav1.CauseTypeFieldValueRequired: "is missing",
 	metav1.CauseTypeFieldValueDuplicate: "is there twice", metav1.CauseTypeFieldValueInvalid: "is invalid",
 	metav1.CauseTypeFieldValueNotSupported: "is not supported", metav1.CauseTypeForbidden: "is not allowed",
 	metav1.CauseTypeTooLong: "is too long", metav1.CauseTypeTooMany: "are too many",
@@ -245,7 +245,7 @@ func reasons(r metav1.StatusReason) string {
 	if _, known := hints[r]; known || slices.Contains(statusReasons, r) {
 		return string(r)
 	}
-	return "it gave a reason that is not Kubernetes' own"
+	return "it gave a reason that is not one of Kubernetes"
 }
 
 // statusReasons are those of Kubernetes, beside those that have a hint.
@@ -256,12 +256,12 @@ var statusReasons = []metav1.StatusReason{
 }
 
 var hints = map[metav1.StatusReason]string{
-	metav1.StatusReasonForbidden:       "its events and log say which; what they say is not shown here, for it may quote values",
-	metav1.StatusReasonBadRequest:      "the log of the API server or of a webhook says why; that is not shown here, for it may quote values",
-	metav1.StatusReasonInternalError:   "the log of the API server or of a webhook says why; that is not shown here, for it may quote values",
-	metav1.StatusReasonUnknown:         "the log of the API server or of a proxy says why; that is not shown here, for it may quote values",
+	metav1.StatusReasonForbidden:       "its events and log say which; they are not shown here, because they may quote values",
+	metav1.StatusReasonBadRequest:      "the log of the API server or of a webhook says why; it is not shown here, because it may quote values",
+	metav1.StatusReasonInternalError:   "the log of the API server or of a webhook says why; it is not shown here, because it may quote values",
+	metav1.StatusReasonUnknown:         "the log of the API server or of a proxy says why; it is not shown here, because it may quote values",
 	metav1.StatusReasonTooManyRequests: "try again later",
 	metav1.StatusReasonTimeout:         "try again",
 	metav1.StatusReasonServerTimeout:   "try again",
-	metav1.StatusReasonConflict:        "somebody else changed it at the same time: try again",
+	metav1.StatusReasonConflict:        "it was changed concurrently: try again",
 }

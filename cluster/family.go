@@ -99,7 +99,7 @@ func (v *verification) unfit(in plan.Input, child place, parents map[string]plac
 	if len(from) > 0 {
 		where = ", with " + plan.And(from)
 	}
-	v.ds.Errorf(plan.CodeUnfit, pos, "`victorgen generate` makes it anew, if it does not belong to what the source holds either; then deploy what is there",
+	v.ds.Errorf(plan.CodeUnfit, pos, "`victorgen generate` regenerates it, if it does not match what the source holds either; then deploy that",
 		"%s (key %q of secret %s/%s in %s%s) %s", in.Name, child.key.Name, s.Namespace, s.Name, v.state.Cluster, where, err)
 	v.misfits[child.secret] = true
 	return true

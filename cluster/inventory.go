@@ -186,7 +186,7 @@ func (i *inventory) list(ctx context.Context, into *[]*unstructured.Unstructured
 			i.fail(&i.ds, r, err)
 			return
 		}
-		i.ds.Warnf(plan.CodeImportLeft, nil, fmt.Sprintf("allow list on %s, and import once more", kind.GroupResource()),
+		i.ds.Warnf(plan.CodeImportLeft, nil, fmt.Sprintf("allow list on %s, and import again", kind.GroupResource()),
 			"%s in namespace %s can't be listed: %s is not known", kind.Resource, i.namespace, what)
 		return
 	}
@@ -328,7 +328,7 @@ func (c *Client) Made(ctx context.Context, namespace, name string, timeout time.
 	}
 	if !slices.ContainsFunc(u.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.Kind == sealedSecret && o.Name == name }) {
 		ds.Errorf(plan.CodeImportRead, nil, "import the Secret itself: victorgen import cluster -n "+namespace+" "+name,
-			"Secret %s/%s in cluster %s is not of the SealedSecret: its values may be others", namespace, name, c.Name)
+			"Secret %s/%s in cluster %s is not made by the SealedSecret: its values may differ", namespace, name, c.Name)
 		return nil, ds
 	}
 	return dataOf(u), ds

@@ -158,8 +158,8 @@ func (c Certificate) Judge(cluster string) plan.Diagnostics {
 		}
 	case c.Newest == "" || c.SHA256 == "" || c.Newest == c.SHA256:
 	case c.Own == OwnForeign:
-		hint := "`victorgen cert fetch` gets the controller's; then build and deploy. Look who put this one there: rotate what was sealed for it, unless its key is known to be gone"
-		ds.Errorf(plan.CodeForeignKey, c.Pos, hint, "%s is not one of controller %s in %s: it has not the key, so it could unseal nothing that is sealed for it", what, controller, cluster)
+		hint := "`victorgen cert fetch` gets the controller's; then build and deploy. Find out how this one got there: rotate what was sealed for it, unless its key is known to be gone"
+		ds.Errorf(plan.CodeForeignKey, c.Pos, hint, "%s is not one of controller %s in %s: it does not have the key, so it could not unseal anything sealed for it", what, controller, cluster)
 	case c.Own == OwnUnknown && c.OwnUnknown != nil:
 		reason, hint := why(c.OwnUnknown)
 		ds.Warnf(plan.CodeNotNewest, c.Pos, hint, "%s is not the newest of controller %s in %s, and whether it is an older one of it is not known: %s", what, controller, cluster, reason)
@@ -176,5 +176,5 @@ func why(err error) (reason, hint string) {
 	if errors.As(err, &own) && len(own) > 0 {
 		return own[0].Message, own[0].Hint
 	}
-	return err.Error(), "look at the controller"
+	return err.Error(), "check the controller"
 }

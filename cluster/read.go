@@ -185,18 +185,18 @@ func (r *reading) getAs(ctx context.Context, resource schema.GroupVersionResourc
 		if runtime.DefaultUnstructuredConverter.FromUnstructured(got.Object, object) == nil {
 			return value.Present
 		}
-		t.reason = "it is not what the API of this kind promises" // the error could quote it
+		t.reason = "the response does not match the API of this kind" // the error could quote it
 	case !ok:
 		r.cancel(noAnswer(err))
 		return value.Unreadable
 	case apierrors.IsUnauthorized(err):
-		r.cancel(&unreachable{"it does not know who asks (401 Unauthorized)", "log in, or look at the kubeconfig"})
+		r.cancel(&unreachable{"not authenticated (401 Unauthorized)", "log in, or check the kubeconfig"})
 		return value.Unreadable
 	case apierrors.IsForbidden(err):
 		t.forbidden = true
 	case unexpected(said):
 		if resource == secrets { // which every cluster knows
-			r.cancel(&unreachable{"what answers there is no API server of Kubernetes", "look at the kubeconfig"})
+			r.cancel(&unreachable{"what answers there is not a Kubernetes API server", "check the kubeconfig"})
 			return value.Unreadable
 		}
 		t.unknown, namespace = true, ""
@@ -227,9 +227,9 @@ func noAnswer(err error) *unreachable {
 	case errors.Is(err, context.Canceled):
 		return &unreachable{"it was interrupted", ""}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &unreachable{network(err), "look at the network, or at the address in the kubeconfig; --timeout gives it longer"}
+		return &unreachable{network(err), "check the network, or the address in the kubeconfig; raise --timeout"}
 	}
-	return &unreachable{network(err), "look at the network, a proxy or a VPN, or name another context with --context"}
+	return &unreachable{network(err), "check the network, a proxy or a VPN, or name another context with --context"}
 }
 
 func (r *reading) secret(ctx context.Context, s plan.Secret, into *Live) {
@@ -313,12 +313,12 @@ func (r *reading) diagnostics(ctx context.Context) plan.Diagnostics {
 		switch {
 		case t.unknown:
 			r.ds.Errorf(plan.CodeKindUnknown, nil, "install the controller, with its CustomResourceDefinitions",
-				"cluster %s does not know %s of version %s, so nothing makes a Secret of %s", r.Name, what, t.resource.Version, plan.And(names))
+				"cluster %s does not know %s of version %s, so no controller makes a Secret of %s", r.Name, what, t.resource.Version, plan.And(names))
 		case t.forbidden:
 			hint := "`access: readers` in the contract makes a Role that allows it, and binds it"
 			if t.resource != secrets {
 				tell = r.ds.Warnf
-				hint = "a Role that allows it by resourceNames is enough; all else is judged without"
+				hint = "a Role that allows it by resourceNames is enough; everything else is checked without it"
 			}
 			tell(plan.CodeClusterRead, nil, hint, "not allowed in cluster %s: to get %s %s%s", r.Name, what, plan.And(names), in)
 		default:

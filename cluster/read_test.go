@@ -268,15 +268,15 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 			change: func(objects map[string]string) {
 				objects[tokensPath] = `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tokens"}, "data": {"token": {"c4nary": "` + canaries["token"] + `"}}}`
 			},
-			want: "error VG5001: cannot get secrets tokens in namespace apps from cluster kind: it is not what the API of this kind promises",
+			want: "error VG5001: cannot get secrets tokens in namespace apps from cluster kind: the response does not match the API of this kind",
 		},
 		"no JSON": {
 			change: func(objects map[string]string) { objects[tokensPath] = canaries["token"] },
-			want:   "error VG5001: cannot read cluster kind: its answer is not that of an API server",
+			want:   "error VG5001: cannot read cluster kind: the response is not from an API server",
 		},
 		"no API server": {
 			change: func(objects map[string]string) { objects[tokensPath] = "404 page not found" },
-			want:   "error VG5001: cannot read cluster kind: what answers there is no API server of Kubernetes",
+			want:   "error VG5001: cannot read cluster kind: what answers there is not a Kubernetes API server",
 		},
 		"not logged in": {
 			change: func(objects map[string]string) {
@@ -284,7 +284,7 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 					objects[path] = status(401, metav1.StatusReasonUnauthorized, "Unauthorized")
 				}
 			},
-			want: "error VG5001: cannot read cluster kind: it does not know who asks (401 Unauthorized)",
+			want: "error VG5001: cannot read cluster kind: not authenticated (401 Unauthorized)",
 		},
 		"no certificate": {
 			change: func(objects map[string]string) { objects[certPath] = "hello" },

@@ -219,7 +219,7 @@ const (
 	Changed    Outcome = "changed"
 	Unchanged  Outcome = "unchanged"
 	Removed    Outcome = "removed"  // a key that victorgen had applied and the contract has no more
-	Pruned     Outcome = "pruned"   // a Secret of this environment that the contract has no more
+	Pruned     Outcome = "pruned"   // a Secret of this environment that the contract no longer has
 	LeftOut    Outcome = "left out" // for what it is made from is absent
 	NotApplied Outcome = "not applied"
 )

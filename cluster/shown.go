@@ -39,7 +39,7 @@ func typeOf(live, want string) string {
 	if live == want || slices.Contains(typeNames, corev1.SecretType(live)) {
 		return live
 	}
-	return "a type that is not of Kubernetes"
+	return "a type that is not Kubernetes' own"
 }
 
 // typed is typeOf for a message.

@@ -45,7 +45,7 @@ func spoken(c Condition) string {
 	case c.Message == "":
 		why = "the controller does not say why"
 	case why == "":
-		why = "its message is not shown, for it could quote a value"
+		why = "its message is not shown, because it could quote a value"
 	}
 	if slices.Contains(conditionReasons, c.Reason) {
 		why += " (" + c.Reason + ")"

@@ -191,7 +191,7 @@ func (j *judgement) delivery() *problem {
 		return nil
 	}
 	controller, of, done := how.controller()
-	unseen := "look whether " + controller + " runs, and watches namespace " + j.Namespace
+	unseen := "check whether " + controller + " runs, and watches namespace " + j.Namespace
 	c, ok := condition(d.Conditions, of)
 	switch {
 	case d.State == value.Absent:
@@ -222,7 +222,7 @@ var remedies = map[string]string{
 	"no key could decrypt": "it was sealed for another certificate, or for another name, namespace or scope: put the controller's " +
 		"certificate in place, let nothing rename or move the SealedSecret, and build and deploy",
 	"already exists and is not managed by SealedSecret": "delete the Secret, or give it the annotation sealedsecrets.bitnami.com/managed: \"true\"",
-	"could not get secret data from provider":           "look whether the source has all that it refers to, as with `victorgen verify --source`, and what its store and its events say",
+	"could not get secret data from provider":           "check whether the source has all that it refers to, as with `victorgen verify --source`, and what its store and its events say",
 }
 
 // tell reports what is wrong with the delivery of a secret that is there.
@@ -249,8 +249,8 @@ func (j *judgement) missing(p *problem) {
 	case d.Kind == "":
 		hint = "`victorgen apply` writes it"
 	case d.State == value.Present:
-		why = fmt.Sprintf(", though its %s is all right: somebody has deleted it", d.Kind)
-		hint = fmt.Sprintf("the controller makes it anew by itself if the Secret was its own; if not, delete the %s and apply it again", d.Kind)
+		why = fmt.Sprintf(", though its %s is ready: it was deleted", d.Kind)
+		hint = fmt.Sprintf("the controller recreates it by itself if it owned the Secret; if not, delete the %s and apply it again", d.Kind)
 	}
 	j.ds.Errorf(plan.CodeSecretAbsent, j.Pos, hint, "%s does not exist%s", j, why)
 	j.tell(nil)
@@ -287,7 +287,7 @@ func (j *judgement) optional(k plan.Key) bool {
 // metadata judges the type, the labels and the annotations.
 func (j *judgement) metadata() {
 	if j.live.Type != j.Type && !j.merged() {
-		j.ds.Errorf(plan.CodeTypeDiffers, j.Pos, "delete the Secret, for its type cannot change; then it is made anew",
+		j.ds.Errorf(plan.CodeTypeDiffers, j.Pos, "delete the Secret, because its type cannot change; it is then recreated",
 			"%s is of %s, not %s", j, typed(j.live.Type, j.Type), j.Type)
 	}
 	var lacks []string
@@ -302,10 +302,10 @@ func (j *judgement) metadata() {
 	lacking("annotation", j.Annotations, j.live.Annotations)
 	if len(lacks) > 0 {
 		slices.Sort(lacks)
-		j.ds.Errorf(plan.CodeMetadataDiffers, j.Pos, "apply the tree, and look who takes them away", "%s has not what the contract says: %s", j, plan.And(lacks))
+		j.ds.Errorf(plan.CodeMetadataDiffers, j.Pos, "apply the tree, and find out what removes them", "%s lacks what the contract says: %s", j, plan.And(lacks))
 	}
 	if j.Immutable && !j.live.Immutable {
-		j.ds.Errorf(plan.CodeMetadataDiffers, j.Pos, "delete the Secret, so that it is made anew", "%s is not immutable, and the contract says so", j)
+		j.ds.Errorf(plan.CodeMetadataDiffers, j.Pos, "delete the Secret, so that it is recreated", "%s is not immutable, and the contract says so", j)
 	}
 }
 
@@ -320,7 +320,7 @@ func (j *judgement) data() {
 		v, ok := j.live.Data[k.Name]
 		if !ok {
 			if !j.optional(k) {
-				j.ds.Errorf(plan.CodeKeyAbsent, k.Pos, "look whether the tree that is deployed has it", "key %q of %s is missing", k.Name, j)
+				j.ds.Errorf(plan.CodeKeyAbsent, k.Pos, "check whether the tree that is deployed has it", "key %q of %s is missing", k.Name, j)
 			}
 			continue
 		}
@@ -338,7 +338,7 @@ func (j *judgement) data() {
 		if shown := j.keyName(name); shown == notShown {
 			hidden++
 		} else {
-			j.ds.Errorf(plan.CodeKeyUndeclared, j.Pos, "declare it in the contract, or take it out of the Secret", "key %q of %s is declared nowhere", shown, j)
+			j.ds.Errorf(plan.CodeKeyUndeclared, j.Pos, "declare it in the contract, or take it out of the Secret", "key %q of %s is not declared in the contract", shown, j)
 		}
 	}
 	if hidden > 0 {
@@ -470,7 +470,7 @@ func (v *verification) ages() {
 	over := v.history.Overdue(v.now)
 	for _, name := range slices.Sorted(maps.Keys(over)) {
 		in, _ := v.plan.Input(name)
-		v.ds.Errorf(plan.CodePreviousOver, in.Pos, "build and deploy, which takes it out",
+		v.ds.Errorf(plan.CodePreviousOver, in.Pos, "build and deploy to remove it",
 			"the previous value of %s counted until %s, and is still in the tree", name, over[name].UTC().Format(time.RFC3339))
 	}
 	v.ds = append(v.ds, v.plan.Expiring(v.now, func(in plan.Input) bool {
@@ -527,11 +527,11 @@ func (v *verification) stores() {
 		switch {
 		case s.State == value.Unreadable || ok && c.Status == "True":
 		case s.State == value.Absent:
-			v.ds.Errorf(plan.CodeStoreNotReady, pos, "apply the tree, or whatever else makes it", "%s in %s does not exist", name, v.state.Cluster)
+			v.ds.Errorf(plan.CodeStoreNotReady, pos, "apply the tree, or what else makes it", "%s in %s does not exist", name, v.state.Cluster)
 		case !ok:
-			v.ds.Errorf(plan.CodeStoreNotReady, pos, "look whether the External Secrets Operator runs", "%s in %s was never reconciled", name, v.state.Cluster)
+			v.ds.Errorf(plan.CodeStoreNotReady, pos, "check whether the External Secrets Operator runs", "%s in %s was never reconciled", name, v.state.Cluster)
 		default:
-			v.ds.Errorf(plan.CodeStoreNotReady, pos, "look whether the operator may log in at the source; the events of the store say more",
+			v.ds.Errorf(plan.CodeStoreNotReady, pos, "check whether the operator may log in at the source; the events of the store say more",
 				"%s in %s is not ready: %s", name, v.state.Cluster, spoken(c))
 		}
 	}

@@ -171,7 +171,7 @@ func TestVerify(t *testing.T) {
 		},
 		"the Secret was deleted": {
 			state: func(s *State) { sealed(s).State, sealed(s).Data = value.Absent, nil },
-			want:  "error VG5101: secret apps/sealed in kind does not exist, though its SealedSecret is all right: somebody has deleted it", line: 10,
+			want:  "error VG5101: secret apps/sealed in kind does not exist, though its SealedSecret is ready: it was deleted", line: 10,
 		},
 		"it does not unseal": {
 			state: func(s *State) {
@@ -202,7 +202,7 @@ func TestVerify(t *testing.T) {
 		"all keys may be left out, and something delivers them": {
 			plan:  func(p *plan.Plan) { p.Secrets[0].Keys = p.Secrets[0].Keys[3:4] },
 			state: func(s *State) { sealed(s).State, sealed(s).Data = value.Absent, nil },
-			want:  "error VG5101: secret apps/sealed in kind does not exist, though its SealedSecret is all right: somebody has deleted it", line: 10,
+			want:  "error VG5101: secret apps/sealed in kind does not exist, though its SealedSecret is ready: it was deleted", line: 10,
 		},
 		"it may not be read": {
 			state: func(s *State) { *sealed(s) = Live{} },
@@ -291,7 +291,7 @@ func TestVerify(t *testing.T) {
 				sealed(s).Type = "kubernetes.io/basic-auth"
 				set(sealed(s), "password", canaries["password"]+"\n")
 			},
-			want: `error VG2013: key "password" of secret apps/sealed in kind, which is of type kubernetes.io/basic-auth, has a line break, another control character or what is not text, which basic authentication can't carry`, line: 15,
+			want: `error VG2013: key "password" of secret apps/sealed in kind, which is of type kubernetes.io/basic-auth, has a line break, another control character or something that is not text, which basic authentication can't carry`, line: 15,
 		},
 		"old, by the lock": {
 			lock: "{password: {changed: 2029-12-30T00:00:00Z}, url: {changed: 2029-09-01T00:00:00Z}}",
@@ -346,7 +346,7 @@ func TestVerify(t *testing.T) {
 				delete(sealed(s).Labels, "app.kubernetes.io/managed-by")
 				sealed(s).Labels["team"], sealed(s).Annotations["note"] = canaries["token"], canaries["password"]
 			},
-			want: "error VG5106: secret apps/sealed in kind has not what the contract says: annotation note, label app.kubernetes.io/managed-by and label team", line: 10,
+			want: "error VG5106: secret apps/sealed in kind lacks what the contract says: annotation note, label app.kubernetes.io/managed-by and label team", line: 10,
 		},
 		"immutable": {
 			plan: func(p *plan.Plan) { p.Secrets[0].Immutable = true },
@@ -388,7 +388,7 @@ func TestVerify(t *testing.T) {
 			state: func(s *State) {
 				sealed(s).Delivery.Conditions = synced("False", "bad "+canaries["password"]+" and\n"+base64.StdEncoding.EncodeToString([]byte(canaries["url"]))+", not db.internal")
 			},
-			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: its message is not shown, for it could quote a value`, line: 10,
+			want: `error VG5107: SealedSecret apps/sealed in kind is not synced: its message is not shown, because it could quote a value`, line: 10,
 		},
 		"no message": {
 			state: func(s *State) { sealed(s).Delivery.Conditions = synced("Unknown", "") },

@@ -46,7 +46,7 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 			c.ds.Errorf(plan.CodeName, at, "use letters, digits and underscores, as in cost_center; two underscores at the start are Prometheus' own",
 				"alert label %q is not a name that Prometheus accepts", k)
 		} else if slices.Contains(plan.OwnAlertLabels, k) {
-			c.ds.Errorf(plan.CodeMisplaced, at, "take it away; severity is a field of alerts", "alert label %s is victorgen's own", k)
+			c.ds.Errorf(plan.CodeMisplaced, at, "remove it; severity is a field of alerts", "alert label %s is victorgen's own", k)
 		}
 	}
 	if s.Runbook != "" {

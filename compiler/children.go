@@ -38,11 +38,11 @@ func (c *compilation) child(in plan.Input, g *generateSpec) *plan.Child {
 	child.RenewBefore = c.lasting(in, "renewBefore", g.RenewBefore)
 	switch {
 	case child.RenewBefore > 0 && child.Lifetime == 0 && g.Lifetime == "":
-		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "renewBefore"), "say its lifetime, or take renewBefore away",
-			"%s is to be renewed before its end, and has none", in.Name)
+		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "renewBefore"), "set its lifetime, or remove renewBefore",
+			"%s has renewBefore, but no end", in.Name)
 	case child.RenewBefore >= child.Lifetime && child.RenewBefore > 0 && child.Lifetime > 0:
-		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "renewBefore", "lifetime"), "let it last longer, or say a renewBefore that is shorter",
-			"%s would be made anew in each build: it lasts %s, and is renewed %s before its end", in.Name, plan.Age(child.Lifetime), plan.Age(child.RenewBefore))
+		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "renewBefore", "lifetime"), "give it a longer lifetime, or a shorter renewBefore",
+			"%s would be regenerated in each build: it lasts %s, and is renewed %s before its end", in.Name, plan.Age(child.Lifetime), plan.Age(child.RenewBefore))
 	}
 	return child
 }
@@ -58,7 +58,7 @@ func (c *compilation) lasting(in plan.Input, field, text string) time.Duration {
 			"%s of %s is %q, which is not a positive duration", field, in.Name, text)
 	} else if d%time.Second != 0 {
 		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, field), `write it like "90d" or "2160h"`,
-			"%s of %s is %q, and tokens and certificates know whole seconds alone", field, in.Name, text)
+			"%s of %s is %q, but tokens and certificates only have whole seconds", field, in.Name, text)
 	}
 	return d
 }
@@ -100,7 +100,7 @@ func (c *compilation) checkChildren(p *plan.Plan) {
 			continue
 		}
 		if in.Generate.InCluster {
-			c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "inCluster"), "take inCluster away",
+			c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "inCluster"), "remove inCluster",
 				"%s is made from other inputs, and the External Secrets Operator can't do that", in.Name)
 		}
 		c.checkForm(in)
@@ -126,10 +126,10 @@ func (c *compilation) checkForm(in plan.Input) {
 			alias, nameless := strings.ToLower(e.Alias), in.Generate.Kind == plan.PKCS12 && e.Key != ""
 			switch {
 			case nameless && alias != "":
-				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), "leave alias out; or use jks, where a key has one",
-					"keystore %s gives its key the alias %q, and Java would call it \"1\": what is made here of PKCS #12 has none", in.Name, e.Alias)
+				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), "leave out alias; or use jks, where a key has one",
+					"keystore %s gives its key the alias %q, but Java would call it \"1\": the PKCS #12 keystores made here have no alias for the key", in.Name, e.Alias)
 			case !nameless && alias == "":
-				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), `write alias: "NAME" beside the certificate`,
+				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), `write alias: "NAME" next to the certificate`,
 					"keystore %s has an entry without an alias, of %s", in.Name, e.Certificate)
 			case !nameless && aliases[alias]:
 				c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), "give each entry an alias of its own; case does not count",
@@ -142,11 +142,11 @@ func (c *compilation) checkForm(in plan.Input) {
 		}
 		if in.Generate.Kind == plan.PKCS12 && keys > 0 && len(in.Generate.Child.Entries) > 1 {
 			c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "entries"), "make a keystore of the key, and one of what is trusted; or use jks",
-				"keystore %s has a key beside other entries: a PKCS #12 keystore has one key, or trusted certificates", in.Name)
+				"keystore %s has a key and other entries: a PKCS #12 keystore has either one key or trusted certificates", in.Name)
 		}
 	default:
 		if in.Encoding == plan.Binary {
-			c.ds.Errorf(plan.CodeGenerate, last(in.Pos), "leave encoding out", "%s is text, and is not kept as bytes", in.Name)
+			c.ds.Errorf(plan.CodeGenerate, last(in.Pos), "leave encoding out", "%s is text, and is not stored as bytes", in.Name)
 		}
 	}
 	for _, f := range derive.Flaws(*in.Generate) {
@@ -157,7 +157,7 @@ func (c *compilation) checkForm(in plan.Input) {
 		return // CUE has complained of it
 	}
 	if child.Chain && child.Issuer.Certificate == "" {
-		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "chain"), "name an issuer, or take chain away", "%s has no issuer that could follow it", in.Name)
+		c.ds.Errorf(plan.CodeGenerate, c.generatePos(in, "chain"), "name an issuer, or remove chain", "%s has no issuer to follow it in a chain", in.Name)
 	}
 }
 
@@ -238,12 +238,12 @@ func (c *compilation) checkParent(in plan.Input, r role) {
 	case !ok || parent.Class == "":
 	case name == in.Name: // see checkCycles
 	case name == plan.LockKey:
-		c.ds.Errorf(plan.CodeGenerate, at, "make it from an input of your own", "%s is made from %s, which is for the lock alone", in.Name, name)
+		c.ds.Errorf(plan.CodeGenerate, at, "make it from an input of your own", "%s is made from %s, which is only for the lock", in.Name, name)
 	case parent.Class == plan.Setting || parent.MayBeAbsent():
 		c.ds.Errorf(plan.CodeGenerate, both, "make it required or generated",
 			"%s is made from %s, which is %s: what is made from others needs a secret that is always there", in.Name, name, article(parent.Class))
 	case parent.Generate != nil && parent.Generate.InCluster:
-		c.ds.Errorf(plan.CodeGenerate, both, "take inCluster away there",
+		c.ds.Errorf(plan.CodeGenerate, both, "remove inCluster there",
 			"%s is made from %s, which only the operator in the cluster knows", in.Name, name)
 	case in.Generate.Kind == plan.Time: // of a password, a time would tell a little
 		is := "somebody provides"
@@ -293,7 +293,7 @@ func (c *compilation) checkPairs(in plan.Input) {
 			"%s lasts %s, which is longer than %s, the authority that signs it: %s", in.Name, plan.Age(child.Lifetime), issuer.Name, plan.Age(lasts.Lifetime))
 	case child.Lifetime > lasts.RenewBefore:
 		c.ds.Warnf(plan.CodeGenerate, at, fmt.Sprintf("write renewBefore: %q there", strconv.Itoa(int(math.Ceil(child.Lifetime.Hours())))+"h"),
-			"%s lasts %s, and %s, the authority that signs it, is renewed only %s before its end: in the time between, it can't be made",
+			"%s lasts %s, and %s, the authority that signs it, is renewed only %s before its end: in between, it can't be made",
 			in.Name, plan.Age(child.Lifetime), issuer.Name, plan.Age(lasts.RenewBefore))
 	}
 }

@@ -134,7 +134,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	if !ok {
 		c.ds.Errorf(plan.CodeNotAModule, nil, "run `victorgen init` to start one, or name a directory inside of one",
-			"%s is in no CUE module: there is no cue.mod/module.cue in it or above", dir)
+			"%s is not in a CUE module: there is no cue.mod/module.cue in it or above it", dir)
 		return nil
 	}
 	c.root = root
@@ -188,7 +188,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 		c.cueBroken = c.cueErrors(c.validate(u))
 		if !c.ds.HasErrors() {
 			if s, err = decode(u, c.ix, c.cueBroken, c.unknownField); err != nil {
-				c.ds.Errorf(plan.CodeConflict, nil, "", "the environment is not what the schema says: %s", maskLiterals(err.Error()))
+				c.ds.Errorf(plan.CodeConflict, nil, "", "the environment does not match the schema: %s", maskLiterals(err.Error()))
 				return nil
 			}
 		}
@@ -209,7 +209,7 @@ func (c *compilation) schemaOf(inst *build.Instance, seen map[*build.Instance]bo
 			for _, f := range in.Files {
 				if !schema.Contains(f.Filename) {
 					c.ds.Errorf(plan.CodeSchemaStale, []plan.Pos{c.module.at(f.Filename, 1, 1)}, "give the module another path in cue.mod/module.cue, or the directory another name",
-						"%s is imported in the place of the schema", f.Filename)
+						"%s is imported instead of the schema", f.Filename)
 				}
 			}
 			found = in

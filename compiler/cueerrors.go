@@ -121,7 +121,7 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 			where = append(where, c.module.position(pos))
 		}
 		c.ds.Errorf(plan.CodeUnbounded, last(where), "write the value itself into the contract",
-			"what is put together with others, or in their place, is %s long; %s are allowed", m[1], m[2])
+			"the text to insert is %s long; %s are allowed", m[1], m[2])
 
 	case rest == "field not allowed":
 		c.unknownField(path, fieldsAt(path))
@@ -131,7 +131,7 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 
 	case strings.HasPrefix(rest, "incomplete value"):
 		c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "set it to one value in the environment",
-			"%s is not concrete: all that is known of it is %s", name, maskLiterals(strings.TrimPrefix(rest, "incomplete value ")))
+			"%s is not concrete: it is only known to be %s", name, maskLiterals(strings.TrimPrefix(rest, "incomplete value ")))
 
 	case len(direct) == 0 && len(members) > 0 && !strings.Contains(rest, "(out of bound ") && !c.against(at, c.contractSays(path, false)):
 		given, allowed := members[0][1], []string{}
@@ -193,11 +193,11 @@ func (c *compilation) cueSyntax(e errors.Error) {
 			hint = fmt.Sprintf("add `import %q` at the top of the file", schema.ImportPath)
 		}
 	case strings.Contains(msg, "undefined field"):
-		code, hint = plan.CodeReference, "look at the definitions in "+schema.Dir
+		code, hint = plan.CodeReference, "see the definitions in "+schema.Dir
 	case strings.Contains(msg, "import") || strings.Contains(msg, "cannot find package"):
-		code, hint = plan.CodeReference, "no registry is asked: keep packages that a contract imports under cue.mod/pkg"
+		code, hint = plan.CodeReference, "registries are not used: keep packages that a contract imports under cue.mod/pkg"
 	case strings.Contains(msg, "expected label or ':', found 'STRING'"):
-		hint = "imports stand at the top of a file, right after the package clause"
+		hint = "imports belong at the top of a file, right after the package clause"
 	}
 	c.ds.Errorf(code, pos, hint, "%s", msg)
 }
@@ -267,7 +267,7 @@ func (c *compilation) notOneOf(name string, at []plan.Pos, given string, allowed
 func (c *compilation) missing(path []string) {
 	what := "every environment has it"
 	if len(path) > 1 {
-		what = "the schema demands it of " + dotted(path[:len(path)-1])
+		what = "the schema requires it of " + dotted(path[:len(path)-1])
 	}
 	c.ds.Errorf(plan.CodeIncomplete, c.whereMissing(path), "add it: "+what, "%s is missing", dotted(path))
 }

@@ -21,7 +21,7 @@ type Taken struct {
 }
 
 // Take takes the field at path, as often as it is there, out of the text of a CUE file,
-// and leaves the rest as it is, laid out or not. It finds what stands there by its name:
+// and leaves the rest as it is, laid out or not. It finds what is there by its name:
 // nothing that a comprehension, a pattern or an alias makes. What is left of a struct
 // that has nothing else goes with it. It finds nothing if the text is no CUE.
 func Take(text []byte, path ...string) (rest []byte, taken []Taken) {

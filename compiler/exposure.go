@@ -17,10 +17,10 @@ import (
 // (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings and
 // https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests).
 var everybody = map[string]string{
-	"system:anonymous":       "is whoever does not log in",
-	"system:unauthenticated": "is whoever does not log in",
-	"system:authenticated":   "is whoever logs in, every Pod among them",
-	"system:serviceaccounts": "is every service account of the cluster",
+	"system:anonymous":       "means everyone who is not logged in",
+	"system:unauthenticated": "means everyone who is not logged in",
+	"system:authenticated":   "means everyone who is logged in, including every Pod",
+	"system:serviceaccounts": "means every service account of the cluster",
 }
 
 // copiers are prefixes of labels and annotations by which programs copy a Secret
@@ -37,23 +37,23 @@ var copiers = []string{
 // a value.
 var takers = map[string]string{
 	// https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/
-	"argocd.argoproj.io/secret-type": "Argo CD takes it for a repository or a cluster to deploy to",
+	"argocd.argoproj.io/secret-type": "Argo CD treats it as a repository or a cluster to deploy to",
 	// https://github.com/bitnami-labs/sealed-secrets/blob/v0.36.0/pkg/controller/keyregistry.go
-	"sealedsecrets.bitnami.com/sealed-secrets-key": "the sealed-secrets controller takes it for a key to seal with",
+	"sealedsecrets.bitnami.com/sealed-secrets-key": "the sealed-secrets controller treats it as a sealing key",
 	// https://github.com/bitnami-labs/sealed-secrets#managing-existing-secrets
-	"sealedsecrets.bitnami.com/managed": "the sealed-secrets controller overwrites a Secret of that name by it",
-	"sealedsecrets.bitnami.com/patch":   "the sealed-secrets controller overwrites a Secret of that name by it",
+	"sealedsecrets.bitnami.com/managed": "it lets the sealed-secrets controller overwrite a Secret of that name",
+	"sealedsecrets.bitnami.com/patch":   "it lets the sealed-secrets controller overwrite a Secret of that name",
 	// https://cluster-api.sigs.k8s.io/developer/providers/contracts/infra-cluster
-	"cluster.x-k8s.io/cluster-name": "Cluster API takes it for one of a cluster",
+	"cluster.x-k8s.io/cluster-name": "Cluster API treats it as part of a cluster",
 }
 
 // takenTypes are types of Secret of which the cluster makes more than a value.
 var takenTypes = map[string]string{
 	// https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
-	string(corev1.SecretTypeBootstrapToken): "whoever has it in kube-system can make nodes join the cluster",
+	string(corev1.SecretTypeBootstrapToken): "in kube-system, it lets anyone who has it join nodes to the cluster",
 	// https://helm.sh/docs/topics/advanced/#storage-backends
-	"helm.sh/release.v1":      "Helm takes it for a release that it has installed",
-	"cluster.x-k8s.io/secret": "Cluster API takes it for one of a cluster",
+	"helm.sh/release.v1":      "Helm treats it as an installed release",
+	"cluster.x-k8s.io/secret": "Cluster API treats it as part of a cluster",
 }
 
 // exposedReader warns of the ith reader if it is many, or from elsewhere.
@@ -62,13 +62,13 @@ func (c *compilation) exposedReader(i int, r readerSpec, namespaces map[string]b
 	const hint = "name a service account, or a group of your own"
 	what, many := everybody[r.Name]
 	if of, ok := strings.CutPrefix(r.Name, "system:serviceaccounts:"); ok && r.Kind == rbacv1.GroupKind {
-		what, many = "is every service account of namespace "+of, true
+		what, many = "means every service account of namespace "+of, true
 	}
 	switch {
 	case r.Kind != rbacv1.ServiceAccountKind && many:
 		c.ds.Warnf(plan.CodeEverybody, at, hint, "a reader of the secrets, %s %q, %s", r.Kind, r.Name, what)
 	case r.Kind == rbacv1.ServiceAccountKind && !namespaces[r.Namespace] && r.Namespace != "" && len(dnsLabel(r.Namespace)) == 0:
-		c.ds.Warnf(plan.CodeForeignReader, at, "is that namespace yours? who may make Pods there reads the secrets, too",
+		c.ds.Warnf(plan.CodeForeignReader, at, "is that namespace yours? anyone who may create Pods there can read the secrets",
 			"a reader of the secrets is of another namespace, %s", r.Namespace)
 	}
 }
@@ -80,17 +80,17 @@ func (c *compilation) exposedSecret(id string, s plan.Secret) {
 			at := last(c.ix.declared("secrets", id, field, name))
 			for _, prefix := range copiers {
 				if strings.HasPrefix(strings.ToLower(name), prefix) {
-					c.ds.Warnf(plan.CodeCopied, at, "whoever reads secrets there reads this one: declare it in each namespace that needs it",
-						"secret %q is to be copied to other namespaces, says %s", id, name)
+					c.ds.Warnf(plan.CodeCopied, at, "anyone who can read secrets there can read this one: declare it in each namespace that needs it",
+						"%[2]s lets secret %[1]q be copied to other namespaces", id, name)
 				}
 			}
 			if why, ok := takers[name]; ok {
-				c.ds.Warnf(plan.CodeTaken, at, "is it meant to be?", "secret %q has %s: %s", id, name, why)
+				c.ds.Warnf(plan.CodeTaken, at, "is that intended?", "secret %q has %s: %s", id, name, why)
 			}
 		}
 	}
 	if why, ok := takenTypes[s.Type]; ok {
-		c.ds.Warnf(plan.CodeTaken, last(c.ix.set("secrets", id, "type")), "is it meant to be?", "secret %q has type %s: %s", id, s.Type, why)
+		c.ds.Warnf(plan.CodeTaken, last(c.ix.set("secrets", id, "type")), "is that intended?", "secret %q has type %s: %s", id, s.Type, why)
 	}
 	if s.Delivery.Scope == plan.ClusterWide {
 		at := last(c.ix.set("secrets", id, "delivery", "scope"))
@@ -98,7 +98,7 @@ func (c *compilation) exposedSecret(id string, s plan.Secret) {
 			at = last(c.ix.set("delivery", "scope"))
 		}
 		c.ds.Warnf(plan.CodeClusterWide, at, "write scope: \"strict\" or \"namespace-wide\"",
-			"secret %q is sealed cluster-wide: who may make a SealedSecret anywhere in the cluster can open it there", id)
+			"secret %q is sealed cluster-wide: anyone who may create a SealedSecret anywhere in the cluster can open it there", id)
 	}
 	if strings.HasPrefix(s.Namespace, "kube-") || strings.HasPrefix(s.Namespace, "openshift-") {
 		at := last(c.ix.set("secrets", id, "namespace"))
@@ -122,6 +122,6 @@ var runners = map[string]bool{
 func (c *compilation) exposedInput(in plan.Input, src plan.Source) {
 	if src.Kind == plan.Env && in.Default == nil && runners[in.Name] && (src.ProcessEnv == nil || *src.ProcessEnv) {
 		c.ds.Warnf(plan.CodeRunner, last(in.Pos), "give the input another name; or write processEnv: false in its source",
-			"input %s is the name of a credential that a job in CI has, and its value would go into the secrets", in.Name)
+			"input %s has the name of a CI job's own credential, whose value would go into the secrets", in.Name)
 	}
 }

@@ -33,11 +33,11 @@ func (c *compilation) externalDelivery(d *plan.Delivery, id string, env, own del
 	}
 	if d.DeletionPolicy == "Delete" && d.CreationPolicy != "Owner" {
 		c.ds.Errorf(plan.CodeExternal, where("deletionPolicy", own.DeletionPolicy), `write creationPolicy: "Owner", or deletionPolicy: "Retain"`,
-			"secret %q has deletionPolicy Delete and creationPolicy %s: the operator deletes no Secret that is not its own", id, d.CreationPolicy)
+			"secret %q has deletionPolicy Delete and creationPolicy %s: the operator only deletes Secrets of its own", id, d.CreationPolicy)
 	}
 	if own.ESOVersion != "" {
 		c.ds.Errorf(plan.CodeMisplaced, where("esoVersion", own.ESOVersion), "write it in the delivery of the environment",
-			"secret %q has an esoVersion: all secrets of a cluster have the same operator", id)
+			"secret %q has an esoVersion: a cluster has one operator for all secrets", id)
 	}
 }
 
@@ -65,21 +65,21 @@ func (c *compilation) checkESOVersion(p *plan.Plan, s *spec) {
 		// https://github.com/external-secrets/external-secrets/pull/6280
 		if s.Delivery.Fetches() && s.Type == string(corev1.SecretTypeBootstrapToken) && slices.Compare(v[:], []int{2, 5, 0}) >= 0 {
 			c.ds.Errorf(plan.CodeExternal, s.Pos[:min(1, len(s.Pos))], `write delivery: kind: "sealed" for it`,
-				"external secret %s has type %s, which the operator refuses since v2.5: whoever may write ExternalSecrets could let machines join the cluster", s.Name, s.Type)
+				"external secret %s has type %s, which the operator refuses since v2.5: anyone who may write ExternalSecrets could join machines to the cluster", s.Name, s.Type)
 		}
 	}
 	minors, known := esoMinors[v[0]]
 	switch {
 	case !external:
 	case s.Delivery.ESOVersion == "" && s.ArgoCD != nil:
-		c.ds.Warnf(plan.CodeESOVersion, last(c.ix.set("argocd")), `say in delivery which version the cluster has, as in esoVersion: "v2.9"`,
+		c.ds.Warnf(plan.CodeESOVersion, last(c.ix.set("argocd")), `set in delivery the version that the cluster has, as in esoVersion: "v2.9"`,
 			"external secrets are written for v0.19 of the operator: later ones fill in defaults, which Argo CD would show as OutOfSync")
 	case v[0] == 0 && v[1] < 19:
 		c.ds.Errorf(plan.CodeESOVersion, at, "update the operator, or let victorgen seal",
 			"esoVersion %s is too old: external-secrets.io/v1, as it is written, needs v0.19", s.Delivery.ESOVersion)
 	case !known || v[1] < minors[0] || v[1] > minors[1]:
-		c.ds.Warnf(plan.CodeESOVersion, at, "look at `kubectl get deployment external-secrets -o wide`; if it is right, compare what Argo CD shows",
-			"esoVersion %s is none that victorgen knows, so which defaults it fills in is a guess", s.Delivery.ESOVersion)
+		c.ds.Warnf(plan.CodeESOVersion, at, "check `kubectl get deployment external-secrets -o wide`; if it is right, compare what Argo CD shows",
+			"esoVersion %s is not known to victorgen, so the defaults it fills in are a guess", s.Delivery.ESOVersion)
 	}
 }
 
@@ -95,7 +95,7 @@ func (c *compilation) store(src plan.Source, spec *storeSpec, kind plan.SourceKi
 	if spec == nil {
 		spec = &storeSpec{}
 	} else if !kind.Operator {
-		c.ds.Errorf(plan.CodeMisplaced, at(), "take it away", "source %s has a store, which means nothing at kind %s", src.Name, src.Kind)
+		c.ds.Errorf(plan.CodeMisplaced, at(), "remove it", "source %s has a store, which has no meaning for kind %s", src.Name, src.Kind)
 	}
 	s := plan.Store{
 		Name: cmp.Or(spec.Name, kebab(c.partOf+"-"+src.Name)), Existing: spec.Existing, Role: spec.Role,
@@ -113,14 +113,14 @@ func (c *compilation) store(src plan.Source, spec *storeSpec, kind plan.SourceKi
 		switch {
 		case !set[field]:
 		case !slices.Contains(kind.StoreFields, field):
-			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away",
-				"the store of source %s has a %s, which means nothing at kind %s", src.Name, field, src.Kind)
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "remove it",
+				"the store of source %s has a %s, which has no meaning for kind %s", src.Name, field, src.Kind)
 		case spec.Existing != "":
-			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away, or take away existing",
-				"the store of source %s has a %s, but somebody else makes it", src.Name, field)
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "remove it, or remove existing",
+				"the store of source %s has a %s, but it is made elsewhere", src.Name, field)
 		case strings.HasPrefix(field, "cluster") && spec.ServiceAccount == nil:
-			c.ds.Errorf(plan.CodeMisplaced, at(field), "say which serviceAccount",
-				"the store of source %s has a %s, which means nothing without a service account", src.Name, field)
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "name the serviceAccount",
+				"the store of source %s has a %s, which has no meaning without a service account", src.Name, field)
 		}
 	}
 	if spec.Name == "" && spec.Existing != "" {
@@ -147,17 +147,17 @@ func (c *compilation) serviceAccount(src plan.Source, spec serviceAccountSpec, s
 		switch {
 		case set[field] == "":
 		case !slices.Contains(kind.StoreFields, field):
-			c.ds.Errorf(plan.CodeMisplaced, at(field), "take it away",
-				"the service account of source %s says %s, which means nothing at kind %s", src.Name, field, src.Kind)
+			c.ds.Errorf(plan.CodeMisplaced, at(field), "remove it",
+				"the service account of source %s has %s, which has no meaning for kind %s", src.Name, field, src.Kind)
 		case spec.Existing:
 			c.ds.Errorf(plan.CodeMisplaced, at(field), "annotate the service account where it is made",
-				"the service account of source %s says %s, but somebody else makes it", src.Name, field)
+				"the service account of source %s has %s, but it is made elsewhere", src.Name, field)
 		}
 	}
 	// Without them the operator does not even ask.
 	for _, field := range []string{"awsRole", "azureClient"} {
 		if slices.Contains(kind.StoreFields, field) && set[field] == "" && !spec.Existing {
-			c.ds.Errorf(plan.CodeIncomplete, last(c.ix.set(path...)), "write "+field+", or existing: true if somebody else makes it",
+			c.ds.Errorf(plan.CodeIncomplete, last(c.ix.set(path...)), "write "+field+", or existing: true if it is made elsewhere",
 				"the service account of source %s has no %s", src.Name, field)
 		}
 	}
@@ -216,7 +216,7 @@ func (c *compilation) checkExternal(p *plan.Plan) {
 		}
 		if !referred && len(s.Keys) > 0 {
 			c.ds.Errorf(plan.CodeExternal, last(s.Pos), `write delivery: kind: "sealed" for it, or make it a ConfigMap`,
-				"external secret %s takes nothing from a source, which the operator refuses", s.Name)
+				"external secret %s takes nothing from a source, which the operator rejects", s.Name)
 		}
 	}
 }
@@ -233,42 +233,42 @@ func (c *compilation) checkUnread(in plan.Input, unread bool) {
 			what = "version " + in.Remote.Version
 		}
 		c.ds.Errorf(plan.CodePresenceUnknown, field("remote"), "write present: true or present: false for it, or give it a remote of its own",
-			"whether %s input %s is there can't be known without reading it, for it is the %s of a name", in.Class, in.Name, what)
+			"whether %s input %s exists can't be known without reading it, because it is the %s of a name", in.Class, in.Name, what)
 	case in.Present == nil:
 	case in.Default != nil || inCluster:
-		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away", "input %s says whether it is present, but no source is asked for it", in.Name)
+		c.ds.Errorf(plan.CodeMisplaced, field("present"), "remove it", "input %s has present, but no source is asked for it", in.Name)
 	case !unread && *in.Present:
-		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away, or make it a schema.#Required",
-			"input %s says that it is present, which is for inputs that external secrets alone are made from: this one is read", in.Name)
+		c.ds.Errorf(plan.CodeMisplaced, field("present"), "remove it, or make it a schema.#Required",
+			"input %s has present: true, which is for inputs of external secrets only: this one is read", in.Name)
 	case !*in.Present && !in.MayBeAbsent():
-		c.ds.Errorf(plan.CodeMisplaced, field("present"), "take it away, or make it a schema.#Optional",
-			"input %s is %s and says that it is absent", in.Name, in.Class)
+		c.ds.Errorf(plan.CodeMisplaced, field("present"), "remove it, or make it a schema.#Optional",
+			"input %s is %s and has present: false", in.Name, in.Class)
 	}
 	if !inCluster {
 		return
 	}
 	at := field("generate", "inCluster")
 	if !unread {
-		c.ds.Errorf(plan.CodeMisplaced, at, "take it away",
-			"input %s is generated in the cluster, which is for inputs that external secrets alone are made from", in.Name)
+		c.ds.Errorf(plan.CodeMisplaced, at, "remove it",
+			"input %s is generated in the cluster, which is for inputs of external secrets only", in.Name)
 	}
 	if src := c.sources[in.Source]; src.Kind == plan.Vault && in.Remote.Property != "value" {
-		c.ds.Errorf(plan.CodeExternal, at, "give it a remote of its own, without #"+in.Remote.Property+"; or take inCluster away",
-			"%s is one property of an object at Vault, and the operator writes to none that is not its own", in.Name)
+		c.ds.Errorf(plan.CodeExternal, at, "give it a remote of its own, without #"+in.Remote.Property+"; or remove inCluster",
+			"%s is one property of an object in Vault, and the operator only writes to objects of its own", in.Name)
 	}
 	switch g := *in.Generate; g.Kind {
 	case plan.UUID:
 	case plan.Password:
 		if _, ok := g.OperatorPassword(); !ok {
-			c.ds.Errorf(plan.CodeExternal, at, "take all or none of a-z, A-Z (with a-z alone) and 0-9, and any ASCII symbols; or take inCluster away",
+			c.ds.Errorf(plan.CodeExternal, at, "use all or none of a-z, A-Z (with a-z alone) and 0-9, and any ASCII symbols; or remove inCluster",
 				"the operator cannot make a password from the alphabet of %s", in.Name)
 		}
 		if len(g.Require) > 0 {
-			c.ds.Errorf(plan.CodeExternal, field("generate", "require"), "take require away; or take inCluster away, so that a build generates it",
-				"the operator does not see to it that a password has what %s requires", in.Name)
+			c.ds.Errorf(plan.CodeExternal, field("generate", "require"), "remove require; or remove inCluster, so that a build generates it",
+				"the operator does not ensure that a password has what %s requires", in.Name)
 		}
 	default:
-		c.ds.Errorf(plan.CodeExternal, at, "make it a password or a uuid; or take inCluster away",
+		c.ds.Errorf(plan.CodeExternal, at, "make it a password or a uuid; or remove inCluster",
 			"input %s is of kind %s, which the operator cannot generate", in.Name, g.Kind)
 	}
 }
@@ -282,23 +282,23 @@ func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
 	}
 	if !kind.Operator {
 		c.ds.Errorf(plan.CodeExternal, k.Pos[:min(1, len(k.Pos))],
-			`let the input live at a remote source, or write delivery: kind: "sealed" for the secret`,
+			`put the input at a remote source, or write delivery: kind: "sealed" for the secret`,
 			"key %q of an external secret is made from %s at source %s, which the operator cannot reach", k.Name, in.Name, src)
 		return
 	}
 	if in.PreviousOf() != "" && kind.PreviousVersion == "" {
 		c.ds.Errorf(plan.CodePrevious, k.Pos[:min(1, len(k.Pos))],
-			`write delivery: kind: "sealed" for the secret, or let the input live at a source of kind aws-secretsmanager`,
-			"key %q of an external secret takes the previous value of %s, and the operator can't ask source %s for one: it numbers its versions", k.Name, in.PreviousOf(), src)
+			`write delivery: kind: "sealed" for the secret, or put the input at a source of kind aws-secretsmanager`,
+			"key %q of an external secret takes the previous value of %s, and the operator can't ask source %s for it: it numbers its versions", k.Name, in.PreviousOf(), src)
 		return
 	}
 	if in.Trim && k.Input == "" {
-		c.ds.Errorf(plan.CodeExternal, k.Pos[:min(1, len(k.Pos))], "write {{."+in.Name+" | trim}} in the template, and take trim away from the input",
-			"key %q of an external secret is a template over %s, of which the input says trim: the operator renders what the source holds", k.Name, in.Name)
+		c.ds.Errorf(plan.CodeExternal, k.Pos[:min(1, len(k.Pos))], "write {{."+in.Name+" | trim}} in the template, and remove trim from the input",
+			"key %q of an external secret is a template over %s, whose input has trim: the operator renders what the source holds", k.Name, in.Name)
 	}
 	if !selectable.MatchString(in.Remote.Property) {
 		c.ds.Errorf(plan.CodeExternal, last(c.ix.set("inputs", in.Name, "remote")), "give it a name of letters, digits, spaces and any of _./-",
-			"the operator takes property %q of input %s for a query", in.Remote.Property, in.Name)
+			"the operator treats property %q of input %s as a query", in.Remote.Property, in.Name)
 	}
 	if src.Store.Existing != "" {
 		return
@@ -307,11 +307,11 @@ func (c *compilation) checkReferred(in plan.Input, k plan.Key) {
 	c.checkNameAt(at, "the store's name", src.Store.Name, dnsSubdomain)
 	if said(sourceSpec{Source: src})[kind.OperatorNeeds] == "" {
 		c.ds.Errorf(plan.CodeExternal, last(src.Pos), "write "+kind.OperatorNeeds+", or name a store that exists",
-			"source %s has no %s, and external delivery has no variable to take it from", src, kind.OperatorNeeds)
+			"source %s has no %s, and external delivery has no variable to read it from", src, kind.OperatorNeeds)
 	}
 	if _, ok := src.AzureCloud(); src.Kind == plan.AzureKeyVault && !ok {
 		c.ds.Errorf(plan.CodeExternal, last(c.ix.set("sources", src.Name, "vault")), "name a vault of Azure, or a store that exists",
-			"vault of source %s is in no cloud that the operator can log in to", src)
+			"vault of source %s is not in a cloud that the operator can log in to", src)
 	}
 	if src.Kind == plan.Vault && src.Store.Role == "" {
 		c.ds.Errorf(plan.CodeExternal, last(src.Pos), `write store: role: "ROLE", or name a store that exists`,

@@ -54,9 +54,9 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 			"input name %q is not the name of an environment variable", name)
 	} else if plan.Reserved(name) {
 		c.ds.Errorf(plan.CodeName, last(at), "give it another name",
-			"input name %q is taken: what begins so stands beside an input in a file of values, as its previous value does", name)
+			"input name %q is reserved: names with this prefix hold previous values in a file of values", name)
 	} else if len(name) > maxInputName {
-		c.ds.Errorf(plan.CodeName, last(at), "give it a shorter name, and its name at the source as remote",
+		c.ds.Errorf(plan.CodeName, last(at), "give it a shorter name, and set its name at the source as remote",
 			"input name %q has %d characters; objects that are named after it may have %d of it", name, len(name), maxInputName)
 	}
 	if in.Source == "" || in.Source == "default" {
@@ -87,7 +87,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		}
 		if size > maxProgram {
 			c.ds.Errorf(plan.CodeConstraint, field("pattern"), "write smaller counts, and use minLength and maxLength",
-				"pattern of %s becomes a program of %d steps; %d are allowed", name, size, maxProgram)
+				"pattern of %s compiles to a program of %d steps; %d are allowed", name, size, maxProgram)
 		}
 		in.Constraints.Pattern = re
 	}
@@ -106,12 +106,12 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 		case in.Encoding != "":
 			why = "has an encoding: trim is for text"
 		case in.Class == plan.Generated:
-			why = "is generated, so there is nothing to take away"
+			why = "is generated, so there is nothing to trim"
 		case in.Default != nil:
 			why = "has a default, and no source is asked for it"
 		}
 		if why != "" {
-			c.ds.Errorf(plan.CodeMisplaced, field("trim"), "take trim away", "input %s says trim and %s", name, why)
+			c.ds.Errorf(plan.CodeMisplaced, field("trim"), "remove trim", "input %s has trim and %s", name, why)
 		}
 	}
 	c.checkDefault(in, spec)
@@ -132,11 +132,11 @@ func (c *compilation) checkDates(in *plan.Input, spec inputSpec) {
 			c.ds.Errorf(plan.CodeConstraint, at("rotateAfter"), durationHint,
 				"rotateAfter of %s is %q, which is not a positive duration", in.Name, spec.RotateAfter)
 		case in.Class != plan.Generated:
-			c.ds.Errorf(plan.CodeMisplaced, at("rotateAfter"), "say maxAge alone; or expires, if its last day is known",
-				"input %s says rotateAfter and is %s: victorgen rotates what it generates", in.Name, in.Class)
+			c.ds.Errorf(plan.CodeMisplaced, at("rotateAfter"), "use maxAge alone; or expires, if its last day is known",
+				"input %s has rotateAfter and is %s: victorgen only rotates what it generates", in.Name, in.Class)
 		case spec.MaxAge == "":
-			c.ds.Errorf(plan.CodeMisplaced, at("rotateAfter"), "add the age at which somebody is to be told, as maxAge",
-				"input %s says rotateAfter without maxAge: nothing would report that it was not rotated", in.Name)
+			c.ds.Errorf(plan.CodeMisplaced, at("rotateAfter"), "add maxAge, the age at which it is reported",
+				"input %s has rotateAfter without maxAge: nothing would report that it was not rotated", in.Name)
 		case in.MaxAge > 0 && d >= in.MaxAge:
 			c.ds.Errorf(plan.CodeConstraint, at("rotateAfter"), "leave time in between for a run of `victorgen rotate --due`, a build and a deployment",
 				"rotateAfter of %s is %s, which is not less than its maxAge, %s", in.Name, spec.RotateAfter, spec.MaxAge)
@@ -149,12 +149,12 @@ func (c *compilation) checkDates(in *plan.Input, spec inputSpec) {
 	in.Expires = day
 	switch {
 	case err != nil:
-		c.ds.Errorf(plan.CodeConstraint, at("expires"), `write a day that there is, as in "2027-03-31"`, "expires of %s is %q, which is not a day", in.Name, spec.Expires)
+		c.ds.Errorf(plan.CodeConstraint, at("expires"), `write a valid date, as in "2027-03-31"`, "expires of %s is %q, which is not a valid date", in.Name, spec.Expires)
 	case in.Class == plan.Generated:
-		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "say maxAge, and rotateAfter",
-			"input %s says expires and is generated: that is for values that somebody provides", in.Name)
+		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "use maxAge and rotateAfter",
+			"input %s has expires and is generated: expires is for values that are provided", in.Name)
 	case in.Default != nil:
-		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "take expires away", "input %s says expires and has a default, which is not renewed at a source", in.Name)
+		c.ds.Errorf(plan.CodeMisplaced, at("expires"), "remove expires", "input %s has expires and a default, which is not renewed at a source", in.Name)
 	}
 }
 
@@ -164,22 +164,22 @@ func (c *compilation) keepPrevious(in plan.Input, spec inputSpec) time.Duration 
 	if d <= 0 {
 		return 0
 	}
-	why, hint := "", "take one of them away"
+	why, hint := "", "remove one of them"
 	switch kind, ok := plan.KindOf(c.sources[in.Source].Kind); {
 	case ok && kind.Previous == "":
-		why, hint = fmt.Sprintf("lives at source %s, which has no previous values", c.sources[in.Source]), "let another source hold it, or take keepPrevious away"
+		why, hint = fmt.Sprintf("lives at source %s, which has no previous values", c.sources[in.Source]), "use another source, or remove keepPrevious"
 	case spec.Generate.InCluster:
-		why, hint = "is generated in the cluster, where nothing rotates it", "take keepPrevious away"
+		why, hint = "is generated in the cluster, where nothing rotates it", "remove keepPrevious"
 	case in.Name == plan.LockKey:
-		why, hint = "is no value of yours", "take keepPrevious away"
+		why, hint = "is victorgen's own", "remove keepPrevious"
 	case spec.Rotate == "never":
-		why = "says rotate: \"never\""
+		why = "has rotate: \"never\""
 	case in.MaxAge > 0 && d >= in.MaxAge || in.RotateAfter > 0 && d >= in.RotateAfter:
-		why, hint = "would be rotated again within that time, and the value before the one before is not kept", "keep it for a shorter time, or rotate less often"
+		why, hint = "would be rotated again within that time, and only one previous value is kept", "keep it for a shorter time, or rotate less often"
 	default:
 		return d
 	}
-	c.ds.Errorf(plan.CodeMisplaced, c.generatePos(in, "keepPrevious"), hint, "input %s says keepPrevious and %s", in.Name, why)
+	c.ds.Errorf(plan.CodeMisplaced, c.generatePos(in, "keepPrevious"), hint, "input %s has keepPrevious and %s", in.Name, why)
 	return 0
 }
 
@@ -189,22 +189,22 @@ func (c *compilation) checkRotate(in *plan.Input, spec inputSpec) {
 	if spec.Rotate == "" {
 		return
 	}
-	why, hint := "", "take one of them away"
+	why, hint := "", "remove one of them"
 	switch {
 	case !in.NeverRotate:
 		return // the schema tells
 	case spec.MaxAge != "":
 		why = "has a maxAge, at which its rotation is due"
 	case spec.Expires != "":
-		why = "has a day on which it expires, and another value must take its place"
+		why = "has a date on which it expires, after which another value must replace it"
 	case in.Generate != nil && in.Generate.Child != nil:
-		why, hint = "is made from other inputs, and made anew when they change", "say it at those, and take it away here"
+		why, hint = "is made from other inputs, and regenerated when they change", "set it on those, and remove it here"
 	case in.Default != nil:
-		why, hint = "has a default, and nothing rotates it", "take rotate away"
+		why, hint = "has a default, and nothing rotates it", "remove rotate"
 	default:
 		return
 	}
-	c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("inputs", in.Name, "rotate")), hint, "input %s says rotate: \"never\" and %s", in.Name, why)
+	c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("inputs", in.Name, "rotate")), hint, "input %s has rotate: \"never\" and %s", in.Name, why)
 }
 
 // strength sets how strong the value must be. Where the contract is silent, a
@@ -223,8 +223,8 @@ func (c *compilation) strength(in *plan.Input, spec inputSpec) {
 		if in.Secret() && !waived && *spec.MinStrength < DefaultMinStrength && loosens("minStrength") {
 			at := last(c.ix.set("inputs", in.Name, "minStrength"))
 			c.ds.Errorf(plan.CodeLoosened, append(slices.Clone(at), contract...),
-				"say minStrength in the contract, and leave it open there: minStrength: *60 | >=40",
-				"the environment loosens the contract on %s: minStrength is %v here, and %d where the contract is silent",
+				"set minStrength in the contract, and leave it open there: minStrength: *60 | >=40",
+				"the environment loosens the contract on %s: minStrength is %v here, and %d by default",
 				in.Name, *spec.MinStrength, DefaultMinStrength)
 		}
 	case spec.Generate != nil && (spec.Generate.Of != "" || spec.Generate.Password != ""):
@@ -270,18 +270,18 @@ func (c *compilation) checkDefault(in plan.Input, spec inputSpec) {
 	if in.Class != plan.Setting {
 		c.ds = append(c.ds, plan.Diagnostic{
 			Code: plan.CodeMisplaced, Severity: plan.Error, Pos: at, Mask: true,
-			Message: "input " + in.Name + " is " + string(in.Class) + " and has a default: only a setting may, for it stands in Git",
-			Hint:    "take the default away, or make it a schema.#Setting if it is no secret",
+			Message: "input " + in.Name + " is " + string(in.Class) + " and has a default: only a setting may, because it is in Git",
+			Hint:    "remove the default, or make it a schema.#Setting if it is not secret",
 		})
 		return
 	}
 	if in.Encoding != "" {
 		c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("inputs", in.Name, "encoding")), "leave encoding out",
-			"setting %s has a default and an encoding: it is at no source that could hold it encoded", in.Name)
+			"setting %s has a default and an encoding: it is not at a source that could hold it encoded", in.Name)
 	}
 	why := looksLikeSecret(*in.Default)
 	if why == "" && *in.Default != "" && secretName.MatchString(in.Name) {
-		why = "stands under a name that promises a secret"
+		why = "has a name that suggests a secret"
 	}
 	if why != "" {
 		c.literalSecret(at, "the default of setting "+in.Name, why)
@@ -335,9 +335,9 @@ func cannotHave(g plan.Generate) (why, hint string) {
 	case len(lacks) > 0:
 		return "must have characters of the kind " + plan.And(lacks) + ", and its alphabet has none", "add some to the alphabet, or require less"
 	case len(kinds) > g.Length:
-		return fmt.Sprintf("must have characters of %d kinds, and is only %d long", len(kinds), g.Length), "make it longer, or require less"
+		return fmt.Sprintf("must have characters of %d kinds, but is only %d long", len(kinds), g.Length), "make it longer, or require less"
 	case value.Share(g) < minShare:
-		return "has what it must have so rarely that it would be drawn in vain", "make it longer, give its alphabet more of what is required, or require less"
+		return "is so unlikely to have what is required that generating it would not succeed", "make it longer, add more of what is required to its alphabet, or require less"
 	}
 	return "", ""
 }
@@ -363,8 +363,8 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	at := last(c.ix.set("inputs", in.Name, "generate"))
 	if in.Class != plan.Generated {
 		if in.Class != "" {
-			c.ds.Errorf(plan.CodeMisplaced, at, "make it a schema.#Generated, or take generate away",
-				"input %s is %s and says how to generate it: only a generated input may", in.Name, in.Class)
+			c.ds.Errorf(plan.CodeMisplaced, at, "make it a schema.#Generated, or remove generate",
+				"input %s is %s and has generate: only a generated input may", in.Name, in.Class)
 		}
 		return
 	}
@@ -384,14 +384,14 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 		for _, r := range g.Alphabet {
 			if distinct[r] {
 				c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "alphabet")),
-					"name each character once", "the alphabet of %s has %q more than once, which would make it likelier", in.Name, r)
+					"name each character once", "the alphabet of %s has %q more than once, which would make it more likely", in.Name, r)
 				return
 			}
 			distinct[r] = true
 		}
 		if len(distinct) < 2 || !utf8.ValidString(g.Alphabet) {
 			c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "alphabet")),
-				"give it two characters or more", "the alphabet of %s is too small to draw from", in.Name)
+				"give it two characters or more", "the alphabet of %s is too small", in.Name)
 			return
 		}
 		if why, hint := cannotHave(*in.Generate); why != "" {
@@ -401,14 +401,14 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 	case plan.Bytes:
 		if g.Bits%8 != 0 {
 			c.ds.Errorf(plan.CodeGenerate, last(c.ix.set("inputs", in.Name, "generate", "bits")),
-				"use a multiple of 8", "input %s asks for %d bits, which is no whole number of bytes", in.Name, g.Bits)
+				"use a multiple of 8", "input %s asks for %d bits, which is not a whole number of bytes", in.Name, g.Bits)
 			return
 		}
 	}
 	// An estimate of one value knows nothing of what it was drawn from: ten
 	// letters of an alphabet of four look like ten of a keyboard.
 	if need := in.Constraints.MinStrength; entropy(*in.Generate) < need {
-		c.ds.Errorf(plan.CodeGenerate, at, "make it longer or draw from more characters; or, if that is all that what reads it takes, say minStrength in the contract",
+		c.ds.Errorf(plan.CodeGenerate, at, "make it longer or use more characters; or, if what reads it accepts no more, set minStrength in the contract",
 			"what %s generates has %s bits of entropy, and the input needs %s", in.Name, number(math.Floor(entropy(*in.Generate)*10)/10), number(need))
 		return
 	}
@@ -447,7 +447,7 @@ func (c *compilation) checkGenerate(in *plan.Input, spec inputSpec) {
 			}
 		case limit > 0 && v.Len() > limit:
 			failed = func() {
-				c.ds.Errorf(plan.CodeSourceCannot, at, "let it be smaller, or let another source hold it",
+				c.ds.Errorf(plan.CodeSourceCannot, at, "make it smaller, or use another source",
 					"input %s is generated with %d bytes, but source %s holds no more than %d", in.Name, v.Len(), c.sources[in.Source], limit)
 			}
 		default:

@@ -28,7 +28,7 @@ func within(timeout time.Duration, memory uint64, dir string, work func() (*plan
 		o := <-done
 		return o.plan, o.ds
 	}
-	hint := "look for comprehensions and definitions that go on for ever, or over too many elements"
+	hint := "look for comprehensions and definitions that never end, or have too many elements"
 	if !strings.Contains(reached, "memory") {
 		hint += "; or give it more time with --timeout"
 	}

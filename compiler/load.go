@@ -148,7 +148,7 @@ func (w *walker) walk(dir string, contracts []string) (bool, error) {
 			}
 			if !inside(w.module.dir, target) {
 				if isPackage(target) {
-					return false, fmt.Errorf("%s is a link out of the module, to %s; name the directory itself if it is an environment", name, target)
+					return false, fmt.Errorf("%s is a link that leads out of the module, to %s; name the directory itself if it is an environment", name, target)
 				}
 				continue
 			}
@@ -529,10 +529,10 @@ func (m *module) checkUnbounded(f *ast.File) (ds plan.Diagnostics) {
 		case ok && name == "":
 			ds.Errorf(plan.CodeUnbounded, at, "write the name of a function after it: "+x.Name+".Name", "package %s is used as a value", pkg)
 		case ok && !called[n] && isJoining(pkg, name):
-			ds.Errorf(plan.CodeUnbounded, at, "call it where it stands", "%s.%s is used as a value", path.Base(pkg), name)
+			ds.Errorf(plan.CodeUnbounded, at, "call it directly", "%s.%s is used as a value", path.Base(pkg), name)
 		case slices.Contains(names, name):
 			ds.Errorf(plan.CodeUnbounded, at, "write the value itself into the contract",
-				"%s.%s is not available: what it makes can be of any size", path.Base(pkg), name)
+				"%s.%s is not available: its result can have any size", path.Base(pkg), name)
 		}
 		return true
 	}, nil)
@@ -568,12 +568,12 @@ func (m *module) checkFile(f *ast.File) plan.Diagnostics {
 		switch n := n.(type) {
 		case *ast.Attribute:
 			if does := forbidden[n.Name()]; does != "" {
-				ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take it away, and write the value into the contract",
+				ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "remove it, and write the value into the contract",
 					"@%s is not allowed: it %s", n.Name(), does)
 			}
 		case *ast.ImportSpec:
 			if name, err := strconv.Unquote(n.Path.Value); err == nil && strings.HasPrefix(name, "tool/") {
-				ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "take the import away",
+				ds.Errorf(plan.CodeAttribute, []plan.Pos{m.position(n.Pos())}, "remove the import",
 					"%q can't be imported: it is for cue's commands, which read files and run programs", name)
 			}
 		}
@@ -633,7 +633,7 @@ func (c *compilation) checkSchema() {
 	}
 	for _, f := range c.module.strange() {
 		c.ds.Errorf(plan.CodeSchemaStale, []plan.Pos{{File: filepath.Join(c.module.dir, filepath.FromSlash(f.Path)), Line: 1, Column: 1}},
-			"run `victorgen init` in the module: it renews the schema, and removes what is not of it", "%s", f.Why)
+			"run `victorgen init` in the module: it renews the schema, and removes what is not part of it", "%s", f.Why)
 	}
 }
 
@@ -674,7 +674,7 @@ func StrangeSchema(root string) []Strange {
 					return
 				}
 			}
-			all = append(all, Strange{rel, "the module's copy of the schema is not the one of this victorgen", true})
+			all = append(all, Strange{rel, "the module's copy of the schema is not that of this victorgen", true})
 		}
 	}
 	for _, d := range dependencies {

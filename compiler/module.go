@@ -383,7 +383,7 @@ func (m *module) read(rel string) ([]byte, error) {
 		return nil, err
 	} else if err != nil {
 		if target, err := filepath.EvalSymlinks(filepath.Join(m.dir, name)); err == nil && !inside(m.dir, target) {
-			return nil, refusal("lies behind a link out of the module")
+			return nil, refusal("is behind a link that leads out of the module")
 		}
 	}
 	link := err == nil && info.Mode()&fs.ModeSymlink != 0
@@ -395,7 +395,7 @@ func (m *module) read(rel string) ([]byte, error) {
 		case err != nil:
 			return nil, refusal("is a link that leads nowhere")
 		case !inside(m.dir, target):
-			return nil, refusal("is a link out of the module")
+			return nil, refusal("is a link that leads out of the module")
 		case filepath.Ext(target) != ".cue":
 			return nil, refusal("is a link to a file that is not called .cue")
 		}

@@ -187,7 +187,7 @@ func knownSchema(version string) map[string]*build.Instance {
 			if err == nil && all[p].AddSyntax(f) == nil {
 				continue
 			}
-			panic(fmt.Sprintf("the schema is embedded, and is no CUE: %v", err))
+			panic(fmt.Sprintf("the embedded schema is not valid CUE: %v", err))
 		}
 		for _, inst := range all {
 			inst.Complete()

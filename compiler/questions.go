@@ -91,8 +91,8 @@ func (c *compilation) questions(p *plan.Plan) {
 			}
 		}
 		if len(asked) > plan.MaxQuestions {
-			c.ds.Errorf(plan.CodeQuestions, last(first.Pos), "let the application take it apart, or let its source hold the parts",
-				"templates cut, replace or decode the value of input %s in %d different ways, and the results tell something of it; %d are allowed",
+			c.ds.Errorf(plan.CodeQuestions, last(first.Pos), "split it in the application, or let its source hold the parts",
+				"templates cut, replace or decode the value of input %s in %d different ways, and the results reveal something about it; %d are allowed",
 				first.Name, len(asked), plan.MaxQuestions)
 		}
 	}

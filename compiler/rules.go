@@ -49,8 +49,8 @@ func (c *compilation) checkRules(rules []plan.Rule) {
 		together := alone && satisfiable(append(clauses, own...), &budget)
 		switch {
 		case budget < 0:
-			c.ds.Errorf(plan.CodeLimit, last(r.Pos), "say less with rules: this one and those before it are too many, or too entangled",
-				"whether rule %q can be met together with those before it is not found out in %d steps", r.Name, maxSteps)
+			c.ds.Errorf(plan.CodeLimit, last(r.Pos), "use fewer rules: this one and those before it are too many, or too entangled",
+				"whether rule %q can be met together with those before it could not be determined in %d steps", r.Name, maxSteps)
 			return
 		case !alone:
 			var always []string

@@ -42,7 +42,7 @@ func (c *compilation) checkName(what, name string, valid func(string) []string, 
 
 func (c *compilation) checkNameAt(at []plan.Pos, what, name string, valid func(string) []string) {
 	if problems := valid(name); len(problems) > 0 {
-		c.ds.Errorf(plan.CodeName, at, briefly(problems[0]), "%s %q is not a name that Kubernetes accepts", what, name)
+		c.ds.Errorf(plan.CodeName, at, briefly(problems[0]), "%s %q is not a valid name that Kubernetes accepts", what, name)
 	}
 }
 
@@ -55,7 +55,7 @@ var handle = lazy.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`
 func (c *compilation) checkHandle(what, name string, path ...string) {
 	if !handle.MatchString(name) {
 		c.ds.Errorf(plan.CodeName, last(c.ix.declared(path...)), "use letters, digits, hyphens, underscores and dots, as in model-provider",
-			"%s %q is not a name", what, name)
+			"%s %q is not a valid name", what, name)
 	}
 }
 
@@ -69,7 +69,7 @@ func (c *compilation) checkPrintable(what, text string, path ...string) {
 		return
 	}
 	r, _ := utf8.DecodeRuneInString(text[i:])
-	c.ds.Errorf(plan.CodeControl, last(c.ix.set(path...)), "take it out; an editor may not show it", "%s holds the character %U", what, r)
+	c.ds.Errorf(plan.CodeControl, last(c.ix.set(path...)), "remove it; an editor may not show it", "%s holds the character %U", what, r)
 }
 
 // briefly cuts the examples and the regular expression off a problem that
@@ -159,7 +159,7 @@ func (c *compilation) checkAnnotations(id string, annotations map[string]string)
 	}
 }
 
-// checkLabelled is checkName for what stands in the contract as the name of a
+// checkLabelled is checkName for the content of the contract as the name of a
 // field.
 func (c *compilation) checkLabelled(path []string, what, name string, valid func(string) []string) {
 	c.checkNameAt(last(c.ix.declared(path...)), what, name, valid)
@@ -174,7 +174,7 @@ func (c *compilation) checkLabels(object string, labels map[string]string, path 
 		c.checkName("label value", labels[k], labelValue, at...)
 		if k == "app.kubernetes.io/managed-by" || k == "app.kubernetes.io/part-of" || k == "victorgen/environment" {
 			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.declared(at...)),
-				"take it away; partOf sets app.kubernetes.io/part-of", "label %s of %s is victorgen's own", k, object)
+				"remove it; partOf sets app.kubernetes.io/part-of", "label %s of %s is victorgen's own", k, object)
 		}
 	}
 }
@@ -252,10 +252,10 @@ func (c *compilation) key(id, name string, spec keySpec, external bool) plan.Key
 		at := last(c.ix.set(append(path, "previous")...))
 		switch in, ok := c.inputs[k.Input]; {
 		case spec.Input == nil:
-			c.ds.Errorf(plan.CodePrevious, at, "write it beside an input; in a template it is {{with .NAME.previous}}{{.}}{{end}}",
-				"key %q of secret %q says previous, and is made from no input", name, id)
+			c.ds.Errorf(plan.CodePrevious, at, "write it next to an input; in a template it is {{with .NAME.previous}}{{.}}{{end}}",
+				"key %q of secret %q has previous, but is not made from an input", name, id)
 		case ok && in.KeepsPrevious() == 0:
-			c.ds.Errorf(plan.CodePrevious, at, plan.HintKeep(in), "key %q of secret %q takes the previous value of %s, which keeps none", name, id, k.Input)
+			c.ds.Errorf(plan.CodePrevious, at, plan.HintKeep(in), "key %q of secret %q takes the previous value of %s, which does not keep one", name, id, k.Input)
 		case ok:
 			k.Input += plan.PreviousSuffix
 		}
@@ -282,7 +282,7 @@ func (c *compilation) key(id, name string, spec keySpec, external bool) plan.Key
 	}
 	if slices.Contains(k.Inputs(), plan.LockKey) {
 		c.ds.Errorf(plan.CodeMisplaced, k.Pos[:min(1, len(k.Pos))], "use an input of your own",
-			"key %q of secret %q is made from %s: who reads it can test guesses against victorgen.lock", name, id, plan.LockKey)
+			"key %q of secret %q is made from %s: anyone who reads it can test guesses against victorgen.lock", name, id, plan.LockKey)
 	}
 	if given != 1 && !c.broken(path) {
 		what := "nothing"
@@ -312,7 +312,7 @@ func (c *compilation) checkLiteral(pos []plan.Pos, id, name, literal string) {
 	case why != "":
 		c.literalSecret(pos, what, why)
 	case literal != "" && secretName.MatchString(name):
-		c.literalSecret(pos, what, "stands under a name that promises a secret")
+		c.literalSecret(pos, what, "has a name that suggests a secret")
 	case looksRandom(literal):
 		c.ds = append(c.ds, plan.Diagnostic{
 			Code: plan.CodeLiteralSecret, Severity: plan.Warning, Pos: pos, Mask: true,
@@ -371,10 +371,10 @@ func (c *compilation) checkTypeKeys(id string, sec plan.Secret) {
 		switch {
 		case found == nil:
 			c.ds.Errorf(plan.CodeTypeKeys, last(c.ix.set("secrets", id, "type")), "add the key, or use another type",
-				"secret %q of type %s has no key %s, which Kubernetes demands", id, sec.Type, want)
+				"secret %q of type %s has no key %s, which Kubernetes requires", id, sec.Type, want)
 		case c.mayBeLeftOut(*found):
 			c.ds.Errorf(plan.CodeTypeKeys, found.Pos, "make the input required here",
-				"key %q of secret %q may be left out, but Kubernetes demands it of type %s", found.Name, id, sec.Type)
+				"key %q of secret %q may be left out, but Kubernetes requires it for type %s", found.Name, id, sec.Type)
 		}
 	}
 }
@@ -431,7 +431,7 @@ func (c *compilation) checkSecrets(p *plan.Plan) {
 		}
 	}
 	if c.ds.HasErrors() {
-		return // a misspelt name makes an input look unused
+		return // a misspelled name makes an input look unused
 	}
 	used := map[string]bool{plan.LockKey: true}
 	for _, s := range p.Secrets {
@@ -448,12 +448,12 @@ func (c *compilation) checkSecrets(p *plan.Plan) {
 	}
 	for _, in := range p.Inputs {
 		if in.KeepsPrevious() > 0 && !p.TakesPrevious(in.Name) {
-			c.ds.Warnf(plan.CodeUnusedInput, c.generatePos(in, "keepPrevious"), "take it with previous: true in a key, or with .NAME.previous in a template; or take keepPrevious away",
+			c.ds.Warnf(plan.CodeUnusedInput, c.generatePos(in, "keepPrevious"), "use it with previous: true in a key, or with .NAME.previous in a template; or remove keepPrevious",
 				"no secret uses the previous value of %s", in.Name)
 		}
 		if !used[in.Name] {
 			others := slices.DeleteFunc(slices.Clone(c.names), func(n string) bool { return n == in.Name })
-			hint := "use it in a key, or take it out of the contract"
+			hint := "use it in a key, or remove it from the contract"
 			if near := plan.Nearest(in.Name, others); near != "" {
 				hint += fmt.Sprintf("; or did you mean %q?", near)
 			}

@@ -94,7 +94,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 				verb = "says "
 			}
 			c.ds.Errorf(plan.CodeMisplaced, last(c.ix.set("sources", name, field)),
-				"it has "+plan.And(kind.Fields), "source %s %s, which means nothing at kind %s", name, verb+field, s.Kind)
+				"it has "+plan.And(kind.Fields), "source %s %s, which has no meaning for kind %s", name, verb+field, s.Kind)
 		}
 	}
 	for _, field := range kind.Needs {
@@ -110,7 +110,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	if mount := strings.Trim(s.Mount, "/"); mount != "" && slices.ContainsFunc(strings.Split(mount, "/"), func(p string) bool { return p == "" || p == "." || p == ".." }) ||
 		slices.Contains(systemMounts, strings.Split(mount, "/")[0]) {
 		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set("sources", name, "mount")), `write the path of the engine, as in mount: "secret"`,
-			"mount of source %s is not a KV engine: what is there is Vault's own, tokens among it", name)
+			"mount of source %s is not a KV engine: that path is Vault's own, and includes tokens", name)
 	}
 	for field, link := range map[string]string{"vault": s.Vault, "address": s.Address} {
 		if u, err := url.Parse(link); (field == "address" && link != "" || strings.Contains(link, "/")) &&
@@ -135,7 +135,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	case plan.SOPS:
 		if s.File != "" && !slices.Contains([]string{".env", ".yaml", ".yml", ".json"}, filepath.Ext(s.File)) {
 			c.ds.Errorf(plan.CodeSourceCannot, last(c.ix.set("sources", name, "file")), "its name must end in .env, .yaml, .yml or .json",
-				"file of source %s has a name of which sops can't tell the format", name)
+				"file of source %s has a name from which sops can't tell the format", name)
 		}
 	}
 	if s.Kind == plan.Files {
@@ -157,10 +157,10 @@ func (c *compilation) checkCommand(name string, command []string) {
 	switch {
 	case len(command) == 0: // the schema tells
 	case command[0] == "" || strings.HasPrefix(command[0], "-"):
-		c.ds.Errorf(plan.CodeConstraint, at, `write the name of a program, as in command: ["victorgen-source-pass"]`, "command of source %s begins with no program", name)
+		c.ds.Errorf(plan.CodeConstraint, at, `write the name of a program, as in command: ["victorgen-source-pass"]`, "command of source %s does not begin with a program", name)
 	case strings.ContainsAny(command[0], `/\`) && !filepath.IsAbs(command[0]):
 		c.ds.Errorf(plan.CodeConstraint, at, "install it in a directory of PATH, and write its name alone; or write its absolute path",
-			"command of source %s is a path in some directory, of which whoever proposes a contract could say what is there", name)
+			"command of source %s is a relative path, and anyone who proposes a contract could put a program there", name)
 	}
 }
 
@@ -173,9 +173,9 @@ func (c *compilation) caBundle(name string, s sourceSpec) string {
 		return ""
 	}
 	if strings.HasPrefix(s.Address, "http://") {
-		c.ds.Errorf(plan.CodeMisplaced, at, "use https, or take it away", "source %s has a caBundle, which means nothing over plain http", name)
+		c.ds.Errorf(plan.CodeMisplaced, at, "use https, or remove it", "source %s has a caBundle, which has no meaning over plain http", name)
 	}
-	const hint = "write what `openssl x509 -in ca.pem` prints of each, between lines of three quotation marks"
+	const hint = "write what `openssl x509 -in ca.pem` prints for each, between lines of three quotation marks"
 	bundle, rest := []byte(nil), []byte(s.CABundle)
 	for n := 1; ; n++ {
 		var block *pem.Block
@@ -188,10 +188,10 @@ func (c *compilation) caBundle(name string, s sourceSpec) string {
 			break
 		}
 		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			return wrong("take it out, and replace it: whoever reads the contract has it", "holds a private key, as its block %d", n)
+			return wrong("remove it, and replace it: anyone who reads the contract has it", "holds a private key, as its block %d", n)
 		}
 		if block.Type != "CERTIFICATE" {
-			return wrong(hint, "holds something else than certificates: block %d is %q", n, block.Type)
+			return wrong(hint, "holds something other than certificates: block %d is %q", n, block.Type)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 			return wrong(hint, "holds no certificate in its block %d", n)
@@ -214,8 +214,8 @@ func (c *compilation) shared(src *plan.Source) {
 	// A directory of that name is something else.
 	if src.FromShared = c.look(seenLink, src.File) == lookAbsent && c.look(seenPath, src.Shared) == lookFile; src.FromShared {
 		c.ds.Warnf(plan.CodeSharedFile, src.Pos,
-			fmt.Sprintf("cp %[1]s %[1]s.%[2]s, take out what is for others, and `victorgen rotate` what they know; remove %[1]s when each has its own", secretsFile, c.environment),
-			"environment %s has no %s.%s, so %s is read, and written, which each environment without a file of its own shares", c.environment, secretsFile, c.environment, secretsFile)
+			fmt.Sprintf("cp %[1]s %[1]s.%[2]s, remove what is for others, and `victorgen rotate` what they know; remove %[1]s when each has its own", secretsFile, c.environment),
+			"environment %s has no %s.%s, so %s is read, and written, which all environments without a file of their own share", c.environment, secretsFile, c.environment, secretsFile)
 	}
 }
 
@@ -267,15 +267,15 @@ func (c *compilation) remote(in plan.Input, spec inputSpec, src plan.Source, fro
 		arn := append(strings.SplitN(r.Name, ":", 6), make([]string, 6)...)
 		switch {
 		case arn[2] != kind.ARN:
-			cannot("let the input live at a source of that service", "has the ARN of something of %q, but source %s asks %s", arn[2], src, kind.ARN)
+			cannot("put the input at a source of that service", "has an ARN of service %q, but source %s uses %s", arn[2], src, kind.ARN)
 		case src.Region != "" && arn[3] != src.Region:
-			cannot("give it a source of that region", "has an ARN of region %q, but source %s asks in %s, where it is not", arn[3], src, src.Region)
+			cannot("give it a source of that region", "has an ARN of region %q, but source %s uses region %s", arn[3], src, src.Region)
 		case in.Class == plan.Generated:
 			cannot("give it a name, or make it a schema.#Required", "can't be generated under an ARN: AWS gives one to what it creates")
 		}
 	}
 	if plan.Reserved(r.Name) || plan.Reserved(r.Property) || r == src.Pending || r == src.PendingValues {
-		cannot("give it another one", "has the remote %q, which is taken: what begins so stands beside an input, as its previous value does", r)
+		cannot("give it another one", "has the remote %q, which is reserved: names with this prefix hold previous values", r)
 	}
 	parts := strings.Split(r.Name, "/")
 	if len(r.Name) > kind.MaxName || !namePatterns[kind.Name].MatchString(r.Name) || slices.Contains(parts, ".") || slices.Contains(parts, "..") {

@@ -36,9 +36,9 @@ func (c *compilation) workloads(s *workloadsSpec, secrets []plan.Secret) *plan.W
 	external := func(s plan.Secret) bool { return s.Delivery.Fetches() }
 	switch at := last(c.ix.set("workloads", "restart")); {
 	case s.Restart != "" && len(s.Paths) == 0:
-		c.ds.Errorf(plan.CodeWorkloads, at, `write workloads: paths: ["k8s"]`, "workloads are to be restarted, and the contract names none")
+		c.ds.Errorf(plan.CodeWorkloads, at, `write workloads: paths: ["k8s"]`, "restart is set, but the contract names no workloads")
 	case s.Restart == plan.RestartAnnotation && slices.ContainsFunc(secrets, external):
-		c.ds.Warnf(plan.CodeWorkloads, at, `write restart: "reloader", which looks at the Secrets themselves`,
+		c.ds.Warnf(plan.CodeWorkloads, at, `write restart: "reloader", which watches the Secrets themselves`,
 			"a build does not see when the value of an external secret changes, so what uses one is not restarted")
 	}
 	slices.SortFunc(w.References, func(a, b plan.SecretPath) int {

@@ -309,7 +309,7 @@ secrets: "victor-postgres": {
 		replace(func(s *corev1.Secret) { s.Immutable = &yes })
 		refused("error VG5005: Secret direct/monitoring-credentials is immutable", "--force-conflicts")
 		replace(func(s *corev1.Secret) { s.Type = "example.com/other" })
-		refused("error VG5005: Secret direct/monitoring-credentials is of a type that is not of Kubernetes, which can't be changed to Opaque", "--force-conflicts")
+		refused("error VG5005: Secret direct/monitoring-credentials is of a type that is not Kubernetes' own, which can't be changed to Opaque", "--force-conflicts")
 		if err := secrets.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -554,7 +554,7 @@ func testArgoSealed(t *testing.T, c *cluster) {
 		t.Errorf("after Grafana's password is rotated (-want +got)\n%s", diff)
 	}
 
-	// A secret that the contract has no more is pruned, with its Secret.
+	// A secret that the contract no longer has is pruned, with its Secret.
 	if err := os.Remove(filepath.Join(r.dir, r.env, "extra.cue")); err != nil {
 		t.Fatal(err)
 	}

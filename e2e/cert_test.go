@@ -146,7 +146,7 @@ delivery: {certificate: "sealing-cert.pem", controller: {name: "sealed-secrets",
 		return err
 	})
 	out, code := fetch(c.admin.BearerToken)
-	if code != 0 || !strings.Contains(out, "wrote envs/test/sealing-cert.pem") || !strings.Contains(out, "seals anew what was sealed for another: 1 secret") {
+	if code != 0 || !strings.Contains(out, "wrote envs/test/sealing-cert.pem") || !strings.Contains(out, "seals again what was sealed for another: 1 secret") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	has(renewed)

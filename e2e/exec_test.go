@@ -172,7 +172,7 @@ func TestExecVals(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, errs, _ := victorgen(t, dir, env, "source", "test", "--present", "db", "--", path, "ref+file://"+dir+"/")
-	for _, want := range []string{"ok             greets", "ok             reads what is there", "of a name that nobody has used it says unreadable"} { // for vals can't tell
+	for _, want := range []string{"ok             greets", "ok             reads what is there", "for a name that was never used it answers unreadable"} { // for vals can't tell
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q\n%s%s", want, out, errs)
 		}
@@ -216,7 +216,7 @@ esac
 		}
 		// Of a vault that can't be read, nothing is absent.
 		out, _, _ := victorgen(t, bin, env, "source", "test", "--", path, "another")
-		if !strings.Contains(out, "of a name that nobody has used it says unreadable") {
+		if !strings.Contains(out, "for a name that was never used it answers unreadable") {
 			t.Errorf("%s\n%s", program, out)
 		}
 	}

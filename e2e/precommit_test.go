@@ -212,7 +212,7 @@ func stages(t *testing.T, repo, module string, run func() (string, bool), hooks 
 		gitIn(t, repo, "reset", "-q", "--hard", "HEAD")
 	}
 	wrong("a mistake in a contract", "error VG1007", func() { edit(t, filepath.Join(module, "envs/dev/env.cue"), "", "\nnonsense: true\n") })
-	wrong("a value in a manifest", "error VG6201: the value of DB_PASSWORD stands here, as plain text", func() {
+	wrong("a value in a manifest", "error VG6201: the value of DB_PASSWORD is here, as plain text", func() {
 		edit(t, filepath.Join(module, "values.yaml"), "", "db: "+valueOf(t, module, "DB_PASSWORD")+"\n")
 	})
 	if len(hooks) > 2 {

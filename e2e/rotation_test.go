@@ -145,7 +145,7 @@ func (r *rotated) over() {
 	r.keepFor(forShort)
 	await(r, "the end of the overlap", func() error {
 		out, errs, code := victorgen(r, r.dir, nil, "build", "envs/test", "--check")
-		if code != 1 || !strings.Contains(errs, "a build drops the previous value of JWT_SECRET, whose time is over") {
+		if code != 1 || !strings.Contains(errs, "a build drops the previous value of JWT_SECRET, which has expired") {
 			return fmt.Errorf("exit %d\n%s%s", code, out, errs)
 		}
 		return nil

@@ -175,7 +175,7 @@ binary: !!binary /wD+
 		{yaml, "object#x.y", "z"},
 		{yaml, "list", `[1,"two"]`},
 		{yaml, "block", "one\ntwo\n"},
-		{yaml, "binary", "what stands there is not UTF-8 text, which sops cannot print"},
+		{yaml, "binary", "the value there is not UTF-8 text, which sops cannot print"},
 		{yaml, "sops", "absent"},
 		{dotenv, "QUOTED", `"q"`}, // the quotes are part of it
 		{dotenv, "BREAK", "a\nb"},

@@ -160,7 +160,7 @@ func TestVaultRefuses(t *testing.T) {
 		{root, "kv", "v2", "read", "app/db", `the KV engine at kv is of version v1, not v2; write version: "v1"`},
 		{root, "kv", "v2", "create", "app/new", `the KV engine at kv is of version v1, not v2; write version: "v1"`},
 		{root, "secret/app", "v2", "read", "db", `the KV engine is mounted at secret, not at secret/app`},
-		{root, "cubbyhole", "v1", "read", "db", "the secrets engine at cubbyhole is no KV engine"},
+		{root, "cubbyhole", "v1", "read", "db", "the secrets engine at cubbyhole is not a KV engine"},
 		{root, "none", "v2", "read", "app/db", "nothing is mounted at none"},
 		{root, "secret", "v2", "create", "app/old", "version 2 of secret/app/old is deleted"},
 		{"another", "secret", "v2", "read", "app/db", "the Vault token is not valid: it has expired, or was revoked; log in with `vault login`"},

@@ -221,7 +221,7 @@ func testVerify(t *testing.T, c *cluster) {
 		if err := secrets.Delete(t.Context(), "db", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		red(t, "error VG5101: secret verify/db in e2e does not exist, though its SealedSecret is all right: somebody has deleted it")
+		red(t, "error VG5101: secret verify/db in e2e does not exist, though its SealedSecret is ready: it was deleted")
 	})
 	remade("db")
 	green("db, made anew")
@@ -340,7 +340,7 @@ func testVerify(t *testing.T, c *cluster) {
 				}
 			}
 		}
-		if _, stderr, code := verify(c.kubeconfig(t, "no-token")); code != 3 || !strings.HasPrefix(stderr, "error VG5001: cannot read cluster e2e: it does not know who asks (401 Unauthorized)") || strings.Count(stderr, "VG") != 1 {
+		if _, stderr, code := verify(c.kubeconfig(t, "no-token")); code != 3 || !strings.HasPrefix(stderr, "error VG5001: cannot read cluster e2e: not authenticated (401 Unauthorized)") || strings.Count(stderr, "VG") != 1 {
 			t.Errorf("without a token: exit %d\n%s", code, stderr)
 		}
 	})

@@ -122,7 +122,7 @@ func TestPodReferences(t *testing.T) {
 		t.Errorf("with the Secrets that Kubernetes finds, vet says:\n%s", problems)
 	}
 	unknown := []string{"pull"}
-	for _, m := range regexp.MustCompile(`asks for secret references/([a-z-]+), which nothing creates`).FindAllStringSubmatch(vetPod(t, manifest, unknown), -1) {
+	for _, m := range regexp.MustCompile(`refers to secret references/([a-z-]+), which nothing creates`).FindAllStringSubmatch(vetPod(t, manifest, unknown), -1) {
 		unknown = append(unknown, m[1])
 	}
 	slices.Sort(unknown)

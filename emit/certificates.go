@@ -68,7 +68,7 @@ func (e *emission) checkExpired() plan.Diagnostics {
 		for _, d := range ds {
 			if !needed {
 				d.Severity = plan.Warning
-				d.Message += "; nothing has to be sealed for it, so the tree stays"
+				d.Message += "; nothing needs to be sealed for it, so the tree is kept"
 			}
 			all = append(all, d)
 		}

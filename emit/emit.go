@@ -229,7 +229,7 @@ func (e *emission) prepare(previous map[tree.SecretID]tree.LockedSecret) plan.Di
 	for i, s := range e.plan.Secrets {
 		how := deliveries[s.Delivery.Kind]
 		if how == nil || !how.knows(s.Delivery) {
-			ds.Errorf(plan.CodeCannotSeal, s.Pos, "", "secret %s has delivery %q of scope %q, which nothing here can make", tree.SecretID{Namespace: s.Namespace, Name: s.Name}, s.Delivery.Kind, s.Delivery.Scope)
+			ds.Errorf(plan.CodeCannotSeal, s.Pos, "", "secret %s has delivery %q of scope %q, which this victorgen can't make", tree.SecretID{Namespace: s.Namespace, Name: s.Name}, s.Delivery.Kind, s.Delivery.Scope)
 			continue
 		}
 		cert := certificates[s.Delivery.Certificate]
@@ -295,7 +295,7 @@ func (e *emission) tree(ctx context.Context) (*tree.Tree, plan.Diagnostics) {
 		if w.err != nil {
 			hint := ""
 			if errors.Is(w.err, tree.ErrCharacter) {
-				hint = "take it out of annotations and of what an external secret has in plain text; what is sealed may hold any"
+				hint = "remove it from annotations and from what an external secret has in plain text; sealed values may have any character"
 			}
 			ds.Errorf(plan.CodeCannotSeal, w.Pos, hint, "secret %s cannot be written: %v", w.id(), w.err)
 		}

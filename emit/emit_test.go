@@ -434,7 +434,7 @@ func TestWithoutLockKey(t *testing.T) {
 				t.Errorf("tags without a key:\n%s", first.Files[tree.LockFile])
 			}
 			_, report := mustEmit(t, p, values, first, at(day))
-			if got, want := states(report)[3], "app/password: sealed (without VICTORGEN_LOCK_KEY it is sealed anew each time)"; got != want {
+			if got, want := states(report)[3], "app/password: sealed (without VICTORGEN_LOCK_KEY it is sealed again each time)"; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 			values = testValues()

@@ -80,7 +80,7 @@ func (externalDelivery) decide(e *emission, w *work) {
 				report(LeftOut, c.leftOut)
 			default:
 				w.references.templates[k.Name] = plan.Verbatim(string(c.bytes))
-				report(Referenced, "it stands in the manifest")
+				report(Referenced, "it is in the manifest")
 			}
 		}
 		for _, in := range read {
@@ -90,7 +90,7 @@ func (externalDelivery) decide(e *emission, w *work) {
 	w.references.replaced = e.replaced(w)
 	if len(w.references.inputs) == 0 && len(w.references.templates) > 0 && !w.diagnostics.HasErrors() {
 		w.diagnostics.Errorf(plan.CodeExternal, w.Pos, `write delivery: kind: "sealed" for it, or make it a ConfigMap`,
-			"all that external secret %s takes from a source is absent, and the operator refuses one that takes nothing", w.id())
+			"everything that external secret %s takes from a source is absent, and the operator rejects one that takes nothing", w.id())
 	}
 }
 
@@ -106,7 +106,7 @@ func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
 	case r.State != value.Unreadable:
 		return r.State == value.Present
 	case r.Remedy != "" && known && locked.Place != "" && !tree.SamePlace(locked.Place, in, e.plan):
-		w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, r.Remedy, "key %q of secret %s: %s (%s), and the operator would look for it at another place than before",
+		w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, r.Remedy, "key %q of secret %s: %s (%s), and the operator would look for it in a different place than before",
 			k.Name, w.id(), in.Name, r.Reason)
 	case !in.MayBeAbsent():
 	case known && tree.SamePlace(locked.Place, in, e.plan):
@@ -116,8 +116,8 @@ func (e *emission) present(w *work, k plan.Key, in plan.Input) bool {
 		if r.Reason != "" {
 			why = " (" + r.Reason + ")"
 		}
-		w.diagnostics.Errorf(plan.CodePresence, in.Pos, "build once where its source can be asked, or write present: true or present: false for it",
-			"it is not known whether %s input %s is at its source%s, and %s does not know it either", in.Class, in.Name, why, tree.LockFile)
+		w.diagnostics.Errorf(plan.CodePresence, in.Pos, "build once where its source can be read, or write present: true or present: false for it",
+			"whether %s input %s is at its source is not known%s, and %s does not know it either", in.Class, in.Name, why, tree.LockFile)
 	}
 	return true
 }

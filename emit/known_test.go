@@ -74,7 +74,7 @@ func TestForgedTimes(t *testing.T) {
 		"changed":          {"changed: 2026-02-03T04:05:06Z", "changed: 2026-02-04T04:05:06Z", testValues(), "is not what was written"},
 		"sealed":           {"sealed: 2026-02-03T04:05:06Z", "sealed: 2026-02-04T04:05:06Z", testValues(), "is not what was written"},
 		"unread":           {"changed: 2026-02-03T04:05:06Z", "changed: 2026-02-04T04:05:06Z", unread, "is not what was written"},
-		"to come":          {"changed: 2026-02-03T04:05:06Z", "changed: 2099-02-04T04:05:06Z", testValues(), "is yet to come: 2099-02-04T04:05:06Z"},
+		"to come":          {"changed: 2026-02-03T04:05:06Z", "changed: 2099-02-04T04:05:06Z", testValues(), "is in the future: 2099-02-04T04:05:06Z"},
 		"offline, to come": {"sealed: 2026-02-03T04:05:06Z", "sealed: 2099-02-04T04:05:06Z", value.Set{}, "is yet to come"},
 		"no stamp":         {`stamp: "`, `# "`, testValues(), "is not what was written"},
 	} {

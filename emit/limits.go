@@ -45,10 +45,10 @@ func (e *emission) checkObjects(t *tree.Tree) (large bool, ds plan.Diagnostics) 
 			case err != nil: // kustomize says so
 			case len(js) > maxRequest:
 				ds.Errorf(plan.CodeSecretTooBig, places[name], "split it into several secrets",
-					"an object in %s is %d bytes as the API server gets it; etcd takes %d in a request", name, len(js), maxRequest)
+					"an object in %s is %d bytes as sent to the API server; etcd accepts %d in a request", name, len(js), maxRequest)
 			case len(js) > maxLastApplied:
 				large = true
-				hint := "apply it with `kubectl apply --server-side`, and give whatever else applies it that option; or split the secret"
+				hint := "apply it with `kubectl apply --server-side`, and give other tools that apply it the same option; or split the secret"
 				if e.plan.ArgoCD != nil {
 					hint = tree.ApplicationFile + " has ServerSideApply=true for that; or split the secret"
 				}

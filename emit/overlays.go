@@ -169,8 +169,8 @@ func (o *Overlays) Check(ctx context.Context, p *plan.Plan, at string) plan.Diag
 	var ds plan.Diagnostics
 	at = real(at)
 	if o.cut {
-		ds.Warnf(plan.CodeNotRendered, nil, "keep the module in a repository of its own, or look at `kustomize build` yourself",
-			"only %d files and directories of %s are looked at for kustomizations that include trees, and it has more", maxEntries, o.root)
+		ds.Warnf(plan.CodeNotRendered, nil, "keep the module in a repository of its own, or check `kustomize build` yourself",
+			"only %d files and directories of %s are searched for kustomizations that include trees, and it has more", maxEntries, o.root)
 	}
 	own := treeObjects(at)
 	includes := o.including(at)
@@ -226,7 +226,7 @@ func (o *Overlays) compare(ctx context.Context, p *plan.Plan, dir string, own []
 	}
 	if len(left) > 0 {
 		ds.Warnf(plan.CodeNotRendered, []plan.Pos{k.position("resources")}, "copy it into the repository if it changes names, namespaces or annotations",
-			"of this kustomization, which includes environment %q, vet does not look at %s: it asks no network and runs no other program", p.Environment, plan.And(left))
+			"this kustomization includes environment %q, and vet does not check %s: it uses no network and runs no other program", p.Environment, plan.And(left))
 	}
 	var news []change
 	for _, c := range changes(own, k.rendered) {
@@ -285,25 +285,25 @@ func (k *overlay) report(p *plan.Plan, news []change, ds *plan.Diagnostics, told
 		code, hint, format := plan.CodeOverlay, "", ""
 		switch g.aspect {
 		case renamed:
-			hint = `take it away, or write scope: "namespace-wide" under delivery`
+			hint = `remove it, or write scope: "namespace-wide" under delivery`
 			format = "%s renames %s of environment %q: what is sealed for another name does not unseal"
 		case moved:
-			hint = `let the contract say the namespace, or write scope: "cluster-wide" under delivery`
+			hint = `set the namespace in the contract, or write scope: "cluster-wide" under delivery`
 			format = "%s moves %s of environment %q: what is sealed for another namespace does not unseal"
 		case rescoped:
-			hint = "let the contract say the scope, under delivery"
+			hint = "set the scope in the contract, under delivery"
 			format = "%s changes the scope of %s of environment %q: what is sealed for another scope does not unseal"
 		case storeless:
-			hint = "take it away"
-			format = "%s renames the stores of environment %[3]q, and its external secrets still look for them by their names"
+			hint = "remove it"
+			format = "%s renames the stores of environment %[3]q, but its external secrets still refer to them by their old names"
 		case unread:
-			hint = "take it away, or patch the Role as well"
+			hint = "remove it, or patch the Role as well"
 			format = "%s leaves the Role of environment %[3]q without the Secret %[2]s, so its readers can't read it"
 		case unbound:
-			hint = "take it away, or patch the RoleBinding as well"
+			hint = "remove it, or patch the RoleBinding as well"
 			format = "%s leaves the RoleBinding of environment %[3]q without its Role, so its readers can read nothing"
 		case unwatched:
-			hint = "take it away, or patch the PrometheusRule as well"
+			hint = "remove it, or patch the PrometheusRule as well"
 			format = "%s leaves the alerts of environment %[3]q without the Secret %[2]s: they watch another name, and fire"
 		case twice:
 			code, hint = plan.CodeMadeTwice, hintTwice
@@ -313,7 +313,7 @@ func (k *overlay) report(p *plan.Plan, news []change, ds *plan.Diagnostics, told
 	}
 }
 
-const hintTwice = "remove the old one; its values are in `kubectl get secret`, and `victorgen recover ENV` takes them in"
+const hintTwice = "remove the old one; its values are in `kubectl get secret`, and `victorgen recover ENV` reads them"
 
 // causes are the fields of k that may have done c: those alone that explain it, or
 // else all that can.

@@ -30,7 +30,7 @@ func (e *emission) settle() {
 		switch known := had && e.now.Before(end); {
 		case r.State == value.Present, r.State == value.Absent && !r.Changed.IsZero(): // its source has told
 		case had && !known && r.State == value.Unreadable && e.inTemplate(was.Name):
-			e.values[was.Name] = value.Resolved{Reason: "its time is over, and what is made with it can't be made anew without reading the rest"}
+			e.values[was.Name] = value.Resolved{Reason: "it has expired, and what is made with it can't be made again without reading the rest"}
 		case !known:
 			e.values[was.Name] = value.Resolved{State: value.Absent}
 		case r.State == value.Absent && !unread[was.Name]: // the operator could not fetch it

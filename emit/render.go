@@ -39,7 +39,7 @@ const (
 	stepWork = 256
 )
 
-var errLimit = errors.New("the template does more than it may")
+var errLimit = errors.New("the template does more than is allowed")
 
 // absent stands for a property or a part that is not there. It is false to if,
 // with, default and the like, and an error to all else.
@@ -52,11 +52,11 @@ type cause string
 func (c cause) Error() string { return string(c) }
 
 const (
-	errAbsent     cause = "a property or a part is not there"
+	errAbsent     cause = "a property or a part is missing"
 	errNotBase64  cause = "a value is not valid base64"
 	errNotBase32  cause = "a value is not valid base32"
 	errNotInteger cause = "a value is not an integer"
-	errNoText     cause = "a value is a list or an object, which has no text: toJson writes one"
+	errNoText     cause = "a value is a list or an object, not text: use toJson"
 )
 
 // rendering is one execution of a template.
@@ -380,7 +380,7 @@ func growth(size, times, n int) error {
 
 func indent(spaces int, s string) (string, error) {
 	if spaces < 0 {
-		return "", cause("there are fewer than no spaces")
+		return "", cause("the number of spaces is negative")
 	}
 	if err := growth(len(s), 1+strings.Count(s, "\n"), spaces); err != nil {
 		return "", err
@@ -808,10 +808,10 @@ func contentOf(k plan.Key, of string, p *plan.Plan, values value.Set, ds *plan.D
 			ds.Errorf(plan.CodeSecretTooBig, k.Pos, "split it into several secrets", "key %q of secret %s: %v", k.Name, of, err)
 			return content{}, false
 		case errors.Is(err, errLimit):
-			ds.Errorf(plan.CodeRenderLimit, k.Pos, "make less of it in the template", "key %q of secret %s: %v", k.Name, of, err)
+			ds.Errorf(plan.CodeRenderLimit, k.Pos, "produce less in the template", "key %q of secret %s: %v", k.Name, of, err)
 			return content{}, false
 		case err != nil:
-			ds.Errorf(plan.CodeRender, k.Pos, "look at the value of the input, or let the template allow what may not be there, with hasKey or default",
+			ds.Errorf(plan.CodeRender, k.Pos, "check the value of the input, or let the template allow a missing part, with hasKey or default",
 				"key %q of secret %s: %v", k.Name, of, err)
 			return content{}, false
 		}
@@ -833,7 +833,7 @@ func contentOf(k plan.Key, of string, p *plan.Plan, values value.Set, ds *plan.D
 			if len(empty) > 0 {
 				what = plan.And(empty) + " is there"
 			}
-			ds.Errorf(plan.CodeRendersNothing, k.Pos, "put an if, with or default around it if it may be left out, or look at the value",
+			ds.Errorf(plan.CodeRendersNothing, k.Pos, "put an if, with or default around it if it may be left out, or check the value",
 				"key %q of secret %s: its template renders to nothing although %s", k.Name, of, what)
 			return content{}, false
 		}

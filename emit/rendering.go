@@ -32,7 +32,7 @@ func (o *Overlays) render(ctx context.Context, dir string) {
 	for _, n := range r.Resources {
 		var doc map[string]any
 		if err := n.Decode(&doc); err != nil {
-			k.failure = "it renders to what is no object"
+			k.failure = "it renders to something that is not an object"
 			return
 		}
 		x := objectOf(doc)

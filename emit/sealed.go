@@ -72,7 +72,7 @@ func (sealedDelivery) decide(e *emission, w *work) {
 	w.diagnostics = append(w.diagnostics, value.JudgeTyped(w.Secret, "secret "+w.id(), data)...)
 	if len(w.edited) > 0 {
 		w.diagnostics.Warnf(plan.CodeEdited, w.Pos, "change the value at its source, and build",
-			"%s: the ciphertext of %s is not the one that was written; it was edited by hand and is sealed anew",
+			"%s: the ciphertext of %s is not the one that was written; it was edited by hand and is sealed again",
 			w.previous.File, strings.Join(w.edited, ", "))
 	}
 }
@@ -122,7 +122,7 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 				hint += ", or restore " + w.previous.File + " from Git"
 			}
 			w.diagnostics.Errorf(plan.CodeCannotSeal, k.Pos, hint,
-				"key %q of secret %s: %s, and a sealed copy cannot stand in: %s", k.Name, w.id(), text, strings.Join(stale, ", "))
+				"key %q of secret %s: %s, and there is no sealed copy to keep: %s", k.Name, w.id(), text, strings.Join(stale, ", "))
 			return
 		}
 		if lockKeyKnown && lockKey != nil && !e.stamped(w, k.Name) && !e.rekeyed {
@@ -143,7 +143,7 @@ func (e *emission) decideKey(w *work, k plan.Key, c content) {
 	entry.Sealed, entry.Changed = e.now, e.now
 	switch {
 	case lockKey == nil:
-		stale = append(stale, "without "+plan.LockKey+" it is sealed anew each time")
+		stale = append(stale, "without "+plan.LockKey+" it is sealed again each time")
 	case !sealed:
 	case old.Tag == "":
 		stale = append(stale, "it was sealed without "+plan.LockKey)
@@ -183,8 +183,8 @@ func (e *emission) stamped(w *work, key string) bool {
 
 // forged reports an entry of which the value is as it was, and something else is not.
 func (e *emission) forged(w *work, k plan.Key) {
-	w.diagnostics.Errorf(plan.CodeLockTimes, k.Pos, "restore "+tree.LockFile+" from Git; if that is not to be had, `victorgen rotate` makes a value that is new in any case",
-		"%s: what it says of key %q of secret %s is not what was written, such as when its value last changed", tree.LockFile, k.Name, w.id())
+	w.diagnostics.Errorf(plan.CodeLockTimes, k.Pos, "restore "+tree.LockFile+" from Git; if that is not possible, `victorgen rotate` generates a new value",
+		"%s: its entry for key %q of secret %s is not what was written, for example the time when its value last changed", tree.LockFile, k.Name, w.id())
 }
 
 // stamp stamps the entries of a secret. What was made with another lock key, and
@@ -270,6 +270,6 @@ func (e *emission) warnUnread(ds *plan.Diagnostics) {
 		names := slices.Compact(slices.Sorted(slices.Values(inputs[reason])))
 		reasons = append(reasons, fmt.Sprintf("%s cannot be read (%s)", plan.And(names), reason))
 	}
-	ds.Warnf(plan.CodeKept, nil, "what changed there meanwhile is not in this tree: build again where they can be read",
-		"kept the sealed copies of %s, for %s", strings.Join(keys, "; "), strings.Join(reasons, ", and "))
+	ds.Warnf(plan.CodeKept, nil, "what changed there in the meantime is not in this tree: build again where they can be read",
+		"kept the sealed copies of %s, because %s", strings.Join(keys, "; "), strings.Join(reasons, ", and "))
 }

@@ -37,12 +37,12 @@ func Properties(ctx context.Context, o Options, s observe.Source, r observe.Remo
 	where := in.Remote.String()
 	object := found[in.Name]
 	if object.State != value.Present {
-		ds.Errorf(plan.CodeImportRead, nil, "look at its name there, and at the region, the project or the mount of its store", "there is nothing at %s of %s %s", where, s.Existing, s.Store)
+		ds.Errorf(plan.CodeImportRead, nil, "check its name there, and at the region, the project or the mount of its store", "there is nothing at %s of %s %s", where, s.Existing, s.Store)
 		return nil, ds
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(object.Value.Reveal(), &fields) != nil || fields == nil { // its error may quote the object
-		ds.Errorf(plan.CodeImportRead, nil, "write the key under data, without extract", "what stands at %s of %s %s is not a JSON object, so nothing can be taken of it (dataFrom.extract)", where, s.Existing, s.Store)
+		ds.Errorf(plan.CodeImportRead, nil, "write the key under data, without extract", "what stands at %s of %s %s is not a JSON object, so nothing can be taken from it (dataFrom.extract)", where, s.Existing, s.Store)
 		return nil, ds
 	}
 	for _, name := range sorted(fields) {
@@ -55,7 +55,7 @@ func Properties(ctx context.Context, o Options, s observe.Source, r observe.Remo
 		if answer.Err != source.ErrAbsent {
 			why = answer.Err.Error()
 		}
-		ds.Errorf(plan.CodeImportRead, nil, "mend it at the source; or write those that are needed under data", "property %q at %s of %s %s can't be taken: %s", name, where, s.Existing, s.Store, why)
+		ds.Errorf(plan.CodeImportRead, nil, "fix it at the source; or write those that are needed under data", "property %q at %s of %s %s can't be taken: %s", name, where, s.Existing, s.Store, why)
 	}
 	return names, ds
 }

@@ -109,8 +109,8 @@ func (d *Draft) tied() {
 		}
 		for _, t := range made[s] {
 			if t.of != in && t.of.secret {
-				in.isTied(fmt.Sprintf("The %s of %s: to be replaced together.", t.what, t.of.Name))
-				t.of.isTied(fmt.Sprintf("%s is its %s: to be replaced together.", in.Name, t.what))
+				in.isTied(fmt.Sprintf("The %s of %s: replace them together.", t.what, t.of.Name))
+				t.of.isTied(fmt.Sprintf("%s is its %s: replace them together.", in.Name, t.what))
 			}
 		}
 	}

@@ -84,7 +84,7 @@ func (d *Draft) metadata(s *Secret) {
 		out := map[string]string{}
 		for k, v := range from {
 			if observe.Secretive(v) {
-				d.left(s, "%s %s looks as if a secret stood in it", what, k)
+				d.left(s, "%s %s looks as if it contained a secret", what, k)
 				continue
 			}
 			out[k] = v
@@ -101,7 +101,7 @@ func (d *Draft) metadata(s *Secret) {
 }
 
 func (d *Draft) left(s *Secret, format string, args ...any) {
-	d.Diagnostics.Warnf(plan.CodeImportLeft, nil, "look whether anybody needs it", "%s %s: %s", cmp.Or(s.From, "secret"), s, fmt.Sprintf(format, args...))
+	d.Diagnostics.Warnf(plan.CodeImportLeft, nil, "check whether anybody needs it", "%s %s: %s", cmp.Or(s.From, "secret"), s, fmt.Sprintf(format, args...))
 }
 
 // inputs gives each key an input, and those of one value the same.
@@ -314,7 +314,7 @@ func (d *Draft) finish() {
 			continue
 		}
 		if in.Encoding = d.encoding(in); in.Encoding != "" && utf8.Valid(in.Value.Reveal()) {
-			in.Why = strings.TrimSpace(in.Why + " In base64, for no dotenv file holds it as text.")
+			in.Why = strings.TrimSpace(in.Why + " In base64, because a dotenv file can't hold it as text.")
 		}
 		if in.Encoding != "" {
 			in.Format, in.Pattern = "", ""
@@ -326,8 +326,8 @@ func (d *Draft) finish() {
 		case !strong(v, 60) && in.Format != "email" && len(in.OneOf) == 0:
 			in.Weak = true
 			if !strings.HasSuffix(strings.ToLower(in.Name), "key_id") && !userWord.MatchString(in.Name) {
-				d.Diagnostics.Warnf(plan.CodeImportUnfit, nil, "use a long random one, and take minStrength: 0 away", "%s is weak: it is kept, and the contract says minStrength: 0 for it", in.Name)
-				in.Why = strings.TrimSpace(in.Why + " Weak: to be replaced, and minStrength taken away.")
+				d.Diagnostics.Warnf(plan.CodeImportUnfit, nil, "use a long random one, and remove minStrength: 0", "%s is weak: it is kept, and the contract says minStrength: 0 for it", in.Name)
+				in.Why = strings.TrimSpace(in.Why + " Weak: replace it, and remove minStrength.")
 			}
 		}
 	}
@@ -454,7 +454,7 @@ func (d *Draft) Problems() (ds plan.Diagnostics) {
 			pos = nil
 		}
 		if bad := validation.IsDNS1123Subdomain(s.Name); len(bad) > 0 {
-			ds.Errorf(plan.CodeImportRead, pos, "give it another name", "%q is not a name that Kubernetes takes for a Secret", s.Name)
+			ds.Errorf(plan.CodeImportRead, pos, "give it another name", "%q is not a valid name of a Secret", s.Name)
 		}
 		if seen[s.String()] {
 			ds.Errorf(plan.CodeImportRead, pos, "name files of one environment, and of one kind, at a time", "secret %s is there twice", s.Secret)
@@ -463,7 +463,7 @@ func (d *Draft) Problems() (ds plan.Diagnostics) {
 		size := 0
 		for _, k := range s.Keys {
 			if bad := validation.IsConfigMapKey(k.Name); len(bad) > 0 {
-				ds.Errorf(plan.CodeImportRead, pos, "keys have letters, digits, -, _ and .", "key %q of secret %s is none that Kubernetes takes", k.Name, s.Secret)
+				ds.Errorf(plan.CodeImportRead, pos, "keys have letters, digits, -, _ and .", "key %q of secret %s is not a valid key of a Secret", k.Name, s.Secret)
 			}
 			size += k.observed.Value.Len()
 		}

@@ -122,7 +122,7 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 		return true, ""
 	case known && variable:
 		if alphanum.MatchString(s) && len(s) >= 16 && !settingWord.MatchString(name) && strong(v, 60) && !strings.ContainsFunc(s, unicode.IsLower) {
-			return false, "A secret, for it looks random."
+			return false, "A secret, because it looks random."
 		}
 		return true, ""
 	case variable:
@@ -130,9 +130,9 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 	case publicWord.MatchString(name):
 		return true, "Public, by its name."
 	case settingWord.MatchString(name) && (known && len(s) < 200 || !known && !strings.HasSuffix(upper(name), "SERVICE_ACCOUNT")):
-		return true, "No secret, by its name."
+		return true, "Not secret, by its name."
 	case known && (email.MatchString(s) || dotted.MatchString(s)):
-		return true, "No secret, by its form."
+		return true, "Not secret, by its form."
 	}
 	if is, _ := isURL(s); is {
 		return true, "A URL without a login."

@@ -60,7 +60,7 @@ func (d *Draft) bound(s *Secret, k *Key) {
 		} else if k.in.Remote != nil && *k.in.Remote != *r {
 			d.splitKey(s, k)
 			d.Diagnostics.Errorf(plan.CodeImportDiffers, k.in.base.Pos, "give one of the keys an input of its own, in the contract",
-				"key %s of secret %s is input %s in the contract, and so is another key, which is from another place here", k.Name, s.Secret, k.in.Name)
+				"key %s of secret %s is input %s in the contract, and so is another key, which comes from another place here", k.Name, s.Secret, k.in.Name)
 		} else {
 			k.in.Remote = r
 		}
@@ -99,7 +99,7 @@ func (d *Draft) takes(in *Input, state observe.State, v value.Value, s *Secret, 
 		case in.Default != nil:
 			d.split = append(d.split, d.moveInput(in.Name))
 			d.Diagnostics.Errorf(plan.CodeImportDiffers, in.base.Pos, "make it a schema.#Required in the contract, if it is a secret",
-				"%s is a setting in the contract, and what it is here looks like a secret, which may not stand in Git", in.Name)
+				"%s is a setting in the contract, but its value here looks like a secret, which must not be in Git", in.Name)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func (d *Draft) fits(in *Input) {
 	c := of.Constraints
 	in.Weak = c.MinStrength > 0 && c.Format != "email" && len(c.OneOf) == 0 && !placeholder(v) && !strong(v, c.MinStrength)
 	for _, bad := range value.Judge(of, v) {
-		d.Diagnostics.Warnf(plan.CodeImportUnfit, bad.Pos, bad.Hint, "a build will refuse what is kept here: %s", bad.Message)
+		d.Diagnostics.Warnf(plan.CodeImportUnfit, bad.Pos, bad.Hint, "a build will refuse the value that is kept: %s", bad.Message)
 	}
 }
 
@@ -224,7 +224,7 @@ func (d *Draft) unused() {
 	for _, b := range d.base.Secrets {
 		if !slices.ContainsFunc(d.Secrets, func(s *Secret) bool { return s.base != nil && s.base.Name == b.Name && s.base.Namespace == b.Namespace }) {
 			d.Diagnostics.Warnf(plan.CodeImportLeft, b.Pos, "read it as well; or move it out of the contract, into the environments that have it",
-				"the contract has secret %s/%s, and nothing that was read has: a build makes it", b.Namespace, b.Name)
+				"the contract has secret %s/%s, which was not read: a build makes it", b.Namespace, b.Name)
 		}
 	}
 }

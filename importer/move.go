@@ -373,8 +373,8 @@ func joined(ctx context.Context, observed *observe.Observed, o Options, m module
 		is, still := now.documents(o, d)
 		if ok && still && maps.Equal(was, is) {
 			slices.Sort(moved)
-			nds.Warnf(plan.CodeImportLeft, nil, "read the changes with git diff; what was forgotten here, add and import again",
-				"%s differs from the contract in %s: from there, that has moved to %s", o.Environment, strings.Join(slices.Compact(moved), ", "), strings.Join(m.environments, ", "))
+			nds.Warnf(plan.CodeImportLeft, nil, "review the changes with git diff; if something was left out, add it and import again",
+				"%s differs from the contract in %s, which has moved from there to %s", o.Environment, strings.Join(slices.Compact(moved), ", "), strings.Join(m.environments, ", "))
 			nr.Files = slices.Concat(changed(m.below, now.below), changed(m.contract, now.contract), nr.Files)
 			return raised(nd, nr, np, nds, o, now, stands, moved)
 		}
@@ -467,7 +467,7 @@ func raised(d *Draft, r *Result, p *plan.Plan, ds plan.Diagnostics, o Options, m
 	}
 	r.Proof = proof
 	r.Files = slices.Concat(before, changed(m.contract, now.contract), changed(m.below, now.below), []File{own})
-	ds.Warnf(plan.CodeImportLeft, nil, "read the changes with git diff", "all environments have the same: it stands in the contract now: %s", strings.Join(up, ", "))
+	ds.Warnf(plan.CodeImportLeft, nil, "review the changes with git diff", "all environments have the same, so it is now in the contract: %s", strings.Join(up, ", "))
 	return d, r, final, ds
 }
 

@@ -39,7 +39,7 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 		s.Keys = slices.DeleteFunc(slices.Clone(s.Keys), func(k plan.Key) bool {
 			return slices.ContainsFunc(k.Inputs(), func(name string) bool { return values[name].State != value.Present })
 		})
-		if d.isExternal(s) { // what stands in for values is of no type
+		if d.isExternal(s) { // the content of for values is of no type
 			s.Type = "Opaque"
 		}
 		known.Secrets = append(known.Secrets, s)
@@ -50,7 +50,7 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 	if ds.HasErrors() {
 		for i := range ds {
 			if c := ds[i].Code; c == plan.CodeTypeContent || c == plan.CodeKeyPair {
-				ds[i].Hint = "it was so before, and whoever uses it fails: mend it, or leave it out"
+				ds[i].Hint = "it already was before, and what uses it fails: fix it, or leave it out"
 			}
 		}
 		return nil, ds
@@ -94,7 +94,7 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 	for _, one := range all {
 		switch one.Verdict {
 		case Added:
-			ds.Warnf(plan.CodeImportLeft, nil, "move it out of the contract, into the environments that have it, if it is not to be there",
+			ds.Warnf(plan.CodeImportLeft, nil, "move it out of the contract, into the environments that have it, if it should not be there",
 				"the contract makes key %s of secret %s, which was not there", one.Key, one.Secret)
 		case Differs, Lost:
 			what := "secret " + one.Secret
@@ -107,7 +107,7 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 			}
 			hint := "report it; or leave it out of the import, and write it by hand"
 			if d.base != nil {
-				hint = "let the contract leave open what differs: a setting in the place of a literal, or an input for the key"
+				hint = "leave open in the contract what differs: a setting instead of a literal, or an input for the key"
 			}
 			ds.Errorf(plan.CodeImportDiffers, nil, hint, "%s is %s%s", what, map[string]string{Differs: "not what was read", Lost: "lost"}[one.Verdict], why)
 		}
@@ -162,7 +162,7 @@ func (d *Draft) proveKey(p *plan.Plan, s *Secret, k *Key, r emit.Rendered, id st
 	case o.State == observe.Given && !bytes.Equal(v.Reveal(), o.Value.Reveal()):
 		one.Verdict = Differs
 		if k.fixed {
-			one.Why = "the contract makes it of other inputs, which give something else here"
+			one.Why = "the contract makes it from other inputs, which give something else here"
 		}
 	case o.State == observe.Given:
 		one.Verdict = Equal
@@ -171,7 +171,7 @@ func (d *Draft) proveKey(p *plan.Plan, s *Secret, k *Key, r emit.Rendered, id st
 	case o.State == observe.Empty:
 		one.Verdict, one.Why = Unknown, "it was empty, and is left out until it has a value"
 	default:
-		one.Verdict, one.Why = Unknown, "nobody has said what its value is"
+		one.Verdict, one.Why = Unknown, "its value is not known"
 	}
 	return one
 }

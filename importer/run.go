@@ -144,7 +144,7 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 		}
 		if err != nil {
 			written[f] = false
-			ds.Errorf(plan.CodeImportRead, nil, "the same command goes on from here", "%s can't be written: %v", file, safefile.Reason(err))
+			ds.Errorf(plan.CodeImportRead, nil, "the same command continues from here", "%s can't be written: %v", file, safefile.Reason(err))
 		}
 		return err == nil
 	}
@@ -157,7 +157,7 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 		// A source may have its file, or its directory, beside the environment.
 		dir := filepath.Join(o.Module, "envs", o.Environment)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			ds.Errorf(plan.CodeImportRead, nil, "the same command goes on from here", "%s can't be made: %v", dir, safefile.Reason(err))
+			ds.Errorf(plan.CodeImportRead, nil, "the same command continues from here", "%s can't be made: %v", dir, safefile.Reason(err))
 			return r, ds
 		}
 		put, bad := source.Put(ctx, p, sources, values, o.Force, source.Options{Timeout: o.Timeout})
@@ -265,7 +265,7 @@ func prepare(ctx context.Context, observed *observe.Observed, o Options) (d *Dra
 	bare := &Draft{Secrets: d.Secrets, Sources: d.Sources}
 	stub, err := bare.Environment(names, bare.sourcesText())
 	if err != nil {
-		ds.Errorf(plan.CodeCrash, nil, "report it", "the environment that was to be written is not CUE")
+		ds.Errorf(plan.CodeCrash, nil, "report it", "the environment to be written is not valid CUE")
 		return d, r, nil, ds
 	}
 	o.Names = names
@@ -321,7 +321,7 @@ func drafted(ctx context.Context, observed *observe.Observed, o Options, base *p
 			r.Files = slices.Insert(r.Files, 0, File{Path: contractFile, text: contract})
 		}
 		if err != nil { // nothing that a file has is in it, but it is no help
-			ds.Errorf(plan.CodeCrash, nil, "report it", "the contract that was to be written is not CUE")
+			ds.Errorf(plan.CodeCrash, nil, "report it", "the contract to be written is not valid CUE")
 			return d, r, nil, ds
 		}
 		var bad plan.Diagnostics
@@ -390,17 +390,17 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 		case f.old != nil && err == nil && bytes.Equal(old, f.old):
 			f.State = would + "changed"
 		case f.old != nil:
-			ds.Errorf(plan.CodeImportExists, nil, "import once more", "%s has changed meanwhile", filepath.Join(o.Module, f.Path))
+			ds.Errorf(plan.CodeImportExists, nil, "import again", "%s has changed in the meantime", filepath.Join(o.Module, f.Path))
 		case o.Force:
 			f.State = would + "replaced"
 		default:
-			ds.Errorf(plan.CodeImportExists, nil, "see what it would write with --dry-run -o json; --force writes over it; import into a directory of its own, and take over what you need",
-				"%s is there, and is not what this import would write; an import does not change a contract that somebody has", filepath.Join(o.Module, f.Path))
+			ds.Errorf(plan.CodeImportExists, nil, "see what it would write with --dry-run -o json; --force overwrites it; import into a separate directory, and copy what you need",
+				"%s exists, and is not what this import would write; an import does not change an existing contract", filepath.Join(o.Module, f.Path))
 		}
 	}
 	if others := otherContracts(o.Module); len(others) > 0 && d.base == nil {
-		ds.Errorf(plan.CodeImportExists, nil, "import into a directory of its own, and take over what you need",
-			"%s has CUE beside %s: %s", o.Module, contractFile, strings.Join(others, ", "))
+		ds.Errorf(plan.CodeImportExists, nil, "import into a separate directory, and copy what you need",
+			"%s has other CUE files than %s: %s", o.Module, contractFile, strings.Join(others, ", "))
 	}
 	if ds.HasErrors() {
 		return nil, ds
@@ -423,7 +423,7 @@ func (d *Draft) conflicts(ctx context.Context, p *plan.Plan, sources map[string]
 			place.Place, place.State = old.Origin, "unchanged"
 			delete(values, in.Name)
 		case old.State == value.Present && !o.Force:
-			hint := "see which one is right; --force writes over it"
+			hint := "see which one is right; --force overwrites it"
 			if old.Origin == "the process environment" {
 				hint = "unset " + in.Name + " for this command"
 			}
@@ -449,7 +449,7 @@ func readOnly(p *plan.Plan, sources map[string]source.Source, values map[string]
 		if _, writes := sources[in.Source].(source.Writer); needs && !writes && !told[in.Source] {
 			told[in.Source] = true
 			src, _ := p.Source(in.Source)
-			ds.Errorf(plan.CodeImportExists, nil, "name another one with --source; or write the values there by other means, and import again", "source %s can only be read, and %s is to be stored there", src, in.Name)
+			ds.Errorf(plan.CodeImportExists, nil, "name another one with --source; or write the values there by other means, and import again", "source %s can only be read, and %s would be stored there", src, in.Name)
 		}
 	}
 	return ds

@@ -17,7 +17,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
-// templates makes of each value that holds others what it is made of: by the kit
+// templates makes of each value that holds others what it is made from: by the kit
 // where it gives the same bytes, or else by a template.
 func (d *Draft) templates() {
 	d.parts()
@@ -71,7 +71,7 @@ func service(scheme string) string {
 	return upper(scheme)
 }
 
-// parts makes inputs of what stands in several values and in none alone, the
+// parts makes inputs of the content of several values and in none alone, the
 // password in two URLs, and of the passwords of pull secrets.
 func (d *Draft) parts() {
 	type part struct {

@@ -161,7 +161,7 @@ type Use struct {
 const (
 	RotationDue     = "rotation due"     // of an input, by its maxAge
 	RotationBegins  = "rotation begins"  // victorgen rotate --due makes a new value from then, by rotateAfter
-	Expires         = "expires"          // of an input, says the contract
+	Expires         = "expires"          // of an input, according to the contract
 	Ends            = "ends"             // of a token or a certificate that was generated
 	CertificateEnds = "certificate ends" // of a sealing certificate
 	PreviousEnds    = "previous is over" // of the value before, by keepPrevious

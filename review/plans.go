@@ -76,7 +76,7 @@ func (c *comparison) encrypted(old, new plan.Source) {
 		return
 	}
 	if was, is := c.old.Digest(old.File), c.new.Digest(new.File); was != is && is != "" {
-		c.event(Trust, "encrypted-file", "source", new.Name, "its encrypted file has changed: values in it, or who can decrypt them, may be others", "", "", new.Pos)
+		c.event(Trust, "encrypted-file", "source", new.Name, "its encrypted file has changed: its values, or who can decrypt them, may have changed", "", "", new.Pos)
 	}
 }
 
@@ -117,7 +117,7 @@ func (c *comparison) lockKey(old, new plan.Input) {
 		return strings.Trim("source "+in.Source+", "+told(s, sourceFields, src)+", "+in.Remote.String(), ", ")
 	}
 	if was, is := place(&c.old, old), place(&c.new, new); was != is {
-		c.add(Trust, Change{Kind: "lock-key", Of: "input", Subjects: []string{new.Name}, What: "kept at another place, where who can read it can test guesses of the sealed values",
+		c.add(Trust, Change{Kind: "lock-key", Of: "input", Subjects: []string{new.Name}, What: "kept at another place, where anyone who can read it can test guesses of the sealed values",
 			Old: was, New: is, Code: plan.CodeLockKeyMoved, Pos: last(new.Pos), event: true})
 	}
 }
@@ -145,7 +145,7 @@ func ownName(in plan.Input, s plan.Source) bool {
 	return r.Name == "" || ok && !strings.Contains(strings.Trim(rest, "/"), "/") && letters(rest) == letters(in.Name) && r.Version == "" && (r.Property == "" || s.Kind == plan.Vault && r.Property == "value")
 }
 
-// setting compares what stands in Git for a setting.
+// setting compares the content of Git for a setting.
 func (c *comparison) setting(old, new plan.Input) {
 	switch was, is := old.Default, new.Default; {
 	case was == nil && is == nil, was != nil && is != nil && *was == *is:
@@ -180,7 +180,7 @@ func (c *comparison) generate(old, new plan.Input) {
 	case old.Generate == nil && new.Generate != nil:
 		c.event(Trust, "generate", "input", new.Name, "generated", "", c.new.aboutGenerate(is, isChild), new.Pos)
 	case was.Kind != is.Kind:
-		c.event(Trust, "generate", "input", new.Name, "generated otherwise", c.old.aboutGenerate(was, wasChild), c.new.aboutGenerate(is, isChild), new.Pos)
+		c.event(Trust, "generate", "input", new.Name, "generated differently", c.old.aboutGenerate(was, wasChild), c.new.aboutGenerate(is, isChild), new.Pos)
 	default:
 		fields(c, generateFields, "input", new.Name, was, is, new.Pos)
 		fields(c, childFields, "input", new.Name, wasChild, isChild, new.Pos)

@@ -198,12 +198,12 @@ func (c *comparison) policies() {
 		case !ok:
 			c.event(Trust, "policy", "policy", name, "new: see what it allows", "", "", nil)
 		case old != c.new.Policies[name]:
-			c.event(Trust, "policy", "policy", name, "it has changed: it may demand less, or allow more", "", "", nil)
+			c.event(Trust, "policy", "policy", name, "it has changed: it may require less, or allow more", "", "", nil)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.old.Policies)) {
 		if _, ok := c.new.Policies[name]; !ok {
-			c.event(Trust, "policy", "policy", name, "gone: what it demanded is not demanded any more", "", "", nil)
+			c.event(Trust, "policy", "policy", name, "gone: what it required is no longer required", "", "", nil)
 		}
 	}
 }
@@ -254,7 +254,7 @@ func (c *comparison) result() Changes {
 		r.Notes = append(r.Notes, "`victorgen cert inspect ENV --context NAME` asks the cluster whether a certificate is its own")
 	}
 	if c.sealed {
-		r.Notes = append(r.Notes, "what was sealed anew and what has another value is told by the times in the lock, for which diff takes the committer's word: "+
+		r.Notes = append(r.Notes, "what was sealed again and what has a new value is read from the times in the lock, which diff can't verify: "+
 			"`victorgen build ENV --check` proves them where VICTORGEN_LOCK_KEY can be read")
 	}
 	return r

@@ -19,9 +19,9 @@ const (
 	changed  became = "changed" // what it is made from is another thing
 	rotated  became = "rotated" // it has another value
 	gone     became = "gone"
-	renamed  became = "sealed anew under another name: whether the value is the same, the lock does not tell"
-	sealed   became = "sealed anew with the same value"
-	resealed became = "sealed anew, though nothing that it is sealed for has changed: the value may be another one"
+	renamed  became = "sealed again under another name: whether the value is the same is not known from the lock"
+	sealed   became = "sealed again with the same value"
+	resealed became = "sealed again, though nothing that it is sealed for has changed: the value may have changed"
 )
 
 // fate is what became of one key.
@@ -39,13 +39,13 @@ func (c *comparison) records() {
 	switch {
 	case old == nil && new == nil:
 		if c.new.Plan != nil {
-			c.notes = append(c.notes, "there is no tree yet, on neither side: `victorgen build ENV`")
+			c.notes = append(c.notes, "there is no tree yet on either side: `victorgen build ENV`")
 		}
 		return
 	case new == nil && c.new.Plan != nil:
-		c.notes = append(c.notes, "the tree is gone: all that was sealed counts as gone; `victorgen build ENV` makes it anew")
+		c.notes = append(c.notes, "the tree is gone: everything that was sealed counts as gone; `victorgen build ENV` writes it again")
 	case old == nil && c.old.Plan != nil:
-		c.notes = append(c.notes, "there was no tree, or no lock in it: all that is sealed counts as created")
+		c.notes = append(c.notes, "there was no tree, or no lock in it: everything that is sealed counts as created")
 	}
 	if old == nil {
 		old = &tree.Record{}
@@ -68,11 +68,11 @@ func (c *comparison) restarts(old, new *tree.Record) {
 		switch {
 		case was == is:
 		case was == "":
-			c.event(Consumers, "restart", "workload", name, "restarts: it is noted from now on what it uses", "", "", nil)
+			c.event(Consumers, "restart", "workload", name, "restarts: what it uses is recorded from now on", "", "", nil)
 		case is == "":
-			c.event(Consumers, "restart", "workload", name, "restarts: it is noted no more what it uses", "", "", nil)
+			c.event(Consumers, "restart", "workload", name, "restarts: what it uses is no longer recorded", "", "", nil)
 		default:
-			c.event(Consumers, "restart", "workload", name, "restarts: a value that it uses, or what it uses, is another", "", "", nil)
+			c.event(Consumers, "restart", "workload", name, "restarts: a value that it uses, or what it uses, has changed", "", "", nil)
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (c *comparison) fatesOf(old, new tree.RecordedSecret) (all []fate) {
 		case o.Ciphertext == n.Ciphertext && o.Changed.Equal(n.Changed):
 			continue
 		case o.Ciphertext == n.Ciphertext:
-			c.event(Trust, "edited", "key", f.secret+" "+name, "the lock says another time of its last change, though its ciphertext is the same", "", "", nil)
+			c.event(Trust, "edited", "key", f.secret+" "+name, "the lock has a different time of its last change, though its ciphertext is the same", "", "", nil)
 			continue
 		case !o.Changed.Equal(n.Changed) && o.Definition != n.Definition:
 			f.became = changed
@@ -305,7 +305,7 @@ func (c *comparison) told(fates []fate) {
 		section := Values
 		switch g.became {
 		case sealed:
-			section, change.Kind, change.What = Noise, "sealed", "sealed anew with the same value, for "+g.why+" changed"
+			section, change.Kind, change.What = Noise, "sealed", "sealed again with the same value, for "+g.why+" changed"
 			change.Of, change.Subjects, change.New = "key", g.keys, ""
 			c.sealed = true
 		case resealed:
@@ -392,10 +392,10 @@ func (c *comparison) files(old, new *tree.Record, fates []fate) {
 		switch {
 		case had == has && o.SHA256 == n.SHA256:
 		case has && !n.Listed:
-			c.event(Trust, "file", "file", name, "in the tree, and not victorgen's", "", "", nil)
+			c.event(Trust, "file", "file", name, "in the tree, but not victorgen's", "", "", nil)
 		case !c.planned && !explained[name] && old.Environment != "" && new.Environment != "":
 			c.event(Trust, "edited", "file", name,
-				"other than before, though the contract is not: somebody has edited it, or another victorgen has built it; `victorgen build ENV --offline --check` tells whether it is what the contract makes", "", "", nil)
+				"changed, though the contract has not: it was edited by hand, or built by another victorgen; `victorgen build ENV --offline --check` shows whether it is what the contract makes", "", "", nil)
 		}
 	}
 }

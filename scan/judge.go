@@ -29,10 +29,10 @@ const (
 	Setting     Reason = "a setting, which is no secret"
 	Public      Reason = "public: a public key, a certificate or a time"
 	InContract  Reason = "in the contract itself"
-	Guessable   Reason = "no secret that is hard to guess, says the contract (minStrength: 0, oneOf, or its format)"
+	Guessable   Reason = "not hard to guess, according to the contract (minStrength: 0, oneOf, or its format)"
 	Placeholder Reason = "a placeholder"
 	NoSecret    Reason = "a URL without a secret in it"
-	Short       Reason = "too short, or too easy to guess, so that it may stand somewhere by chance"
+	Short       Reason = "too short, or too easy to guess, so that it may occur by chance"
 )
 
 // Why returns why an input of p is not searched for, of which r was found out; empty

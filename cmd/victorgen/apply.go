@@ -28,21 +28,21 @@ func applyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply ENV...",
 		Short: "Write Secrets to a cluster, without a tree",
-		Long: `Apply resolves the inputs of each environment, makes the generated ones that are
+		Long: `Apply resolves the inputs of each environment, generates those that are
 missing, and writes the Secrets themselves to the cluster of a kubeconfig, for
 teams without GitOps and for local clusters. How the contract delivers them
 otherwise does not matter.
 
-It is a server-side apply: what others have set beside stays. A Secret that
+It is a server-side apply: fields set by others are kept. A Secret that
 belongs to a controller, such as a SealedSecret's, or to another environment, and
 fields that others have set, are left alone unless --force-conflicts takes them.
 The API server tries all of it first, and if it refuses anything, nothing is
-written. A Secret that is what it is to be is not written.
+written. A Secret that is already as it should be is not written.
 
 --prune deletes the Secrets that an earlier apply of the same environment has
-written, to the same namespaces, and that the contract has no more. --restart
+written, to the same namespaces, and that the contract no longer has. --restart
 restarts the Deployments, StatefulSets and DaemonSets whose containers get a
-Secret of which the data has changed, as kubectl rollout restart does.
+Secret whose data has changed, as kubectl rollout restart does.
 
 A dry run generates and writes nothing. That of the client needs only the right to
 read; in that of the server, the API server says what it would refuse.`,
@@ -60,7 +60,7 @@ read; in that of the server, the API server says what it would refuse.`,
 		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.skipValidation {
-				fmt.Fprintln(cmd.ErrOrStderr(), "VALIDATION IS SKIPPED: values that are placeholders, weak or against the contract are applied all the same")
+				fmt.Fprintln(cmd.ErrOrStderr(), "VALIDATION IS SKIPPED: values that are placeholders, weak or against the contract are applied anyway")
 			}
 			return o.apply(cmd, args)
 		},
@@ -74,9 +74,9 @@ read; in that of the server, the API server says what it would refuse.`,
 	dryRuns := []string{cluster.DryRunClient, cluster.DryRunServer}
 	completes(cmd, "dry-run", cobra.FixedCompletions(dryRuns, cobra.ShellCompDirectiveNoFileComp))
 	f.BoolVar(&o.ForceConflicts, "force-conflicts", false, "write Secrets and fields that belong to others, too")
-	f.BoolVar(&o.Prune, "prune", false, "delete the Secrets of the environment that the contract has no more")
+	f.BoolVar(&o.Prune, "prune", false, "delete the Secrets of the environment that the contract no longer has")
 	f.BoolVar(&o.Restart, "restart", false, "restart the workloads that consume a Secret whose data has changed")
-	f.BoolVar(&o.noGenerate, "no-generate", false, "a generated input that is missing, or does not belong to what it is made from, is an error")
+	f.BoolVar(&o.noGenerate, "no-generate", false, "a generated input that is missing, or does not match what it is made from, is an error")
 	f.BoolVar(&o.skipValidation, "skip-validation", false, "apply values that are placeholders, weak or against the contract, with a warning")
 	check(cmd, func() error {
 		if f.Changed("dry-run") && !slices.Contains(dryRuns, o.DryRun) {

@@ -100,7 +100,7 @@ func TestApply(t *testing.T) {
   created apps/generated
     created: key
 `
-	const dry = "a dry run, which keeps nothing"
+	const dry = "a dry run, which stores nothing"
 	before := filesOf(t, dir)
 	expect(0, fmt.Sprintf(created, "would apply", dry), "", "--dry-run")
 	expect(0, fmt.Sprintf(created, "would apply", dry), "", "--dry-run=server", "--context", "test")

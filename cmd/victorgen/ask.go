@@ -79,9 +79,9 @@ func (a *asker) ask(in plan.Input) (value.Value, error) {
 		case err != nil:
 			return value.Value{}, err
 		case len(first) >= terminalLine():
-			return value.Value{}, fmt.Errorf("a terminal passes on %d characters of a line, and it may have more: use --from-file or --stdin", terminalLine())
+			return value.Value{}, fmt.Errorf("a terminal passes on at most %d characters of a line: use --from-file or --stdin", terminalLine())
 		case !bytes.Equal(first, again):
-			fmt.Fprintln(a.w, "The two are not the same.")
+			fmt.Fprintln(a.w, "The two do not match.")
 			continue
 		}
 		if in.Encoding == "" {

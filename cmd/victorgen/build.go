@@ -39,8 +39,8 @@ func buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build ENV...",
 		Short: "Compile environments into kustomize trees",
-		Long: `Build compiles each environment, resolves its inputs, makes the generated ones
-that are missing, and those anew that do not belong to what they are made from,
+		Long: `Build compiles each environment, resolves its inputs, generates those that are
+missing, regenerates those that do not match what they are made from,
 seals what has changed, and writes the tree to deploy/ENVIRONMENT in the module.
 
 Of external secrets it reads no values: it asks whether they are there, and
@@ -48,7 +48,7 @@ writes what the External Secrets Operator needs to copy them.
 
 What has not changed keeps its ciphertext, so a second build changes no file.
 Generated values are stored at their source before they are used. A build that
-fails leaves the old tree as it was.`,
+fails leaves the old tree unchanged.`,
 		Example: `  # the tree of production
   victorgen build envs/production
 
@@ -96,10 +96,10 @@ fails leaves the old tree as it was.`,
 	f.BoolVar(&o.check, "check", false, "write nothing; exit 1 if a build would change the tree")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what a build would do")
 	f.BoolVar(&o.offline, "offline", false, "read no values; what is sealed stays, and what would need a value is an error")
-	f.BoolVar(&o.noGenerate, "no-generate", false, "a generated input that is missing, or does not belong to what it is made from, is an error")
-	f.BoolVar(&o.prune, "prune", false, "with a pattern: remove the trees of environments that the module does not have any more")
-	f.StringSliceVar(&o.accept, "accept-certificate", nil, "SHA-256 of a certificate that may be sealed for, though the tree was sealed for another")
-	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them come beside it, in *.rules.yaml. Written with --check and --dry-run, too")
+	f.BoolVar(&o.noGenerate, "no-generate", false, "a generated input that is missing, or does not match what it is made from, is an error")
+	f.BoolVar(&o.prune, "prune", false, "with a pattern: remove the trees of environments that the module no longer has")
+	f.StringSliceVar(&o.accept, "accept-certificate", nil, "SHA-256 of a certificate to seal for, though the tree was sealed for another")
+	f.StringVar(&o.ruleTests, "rule-tests", "", "file for promtool's unit tests of the alerting rules; the rules as it reads them are written next to it, in *.rules.yaml. Written with --check and --dry-run, too")
 	noFormat(cmd, "rule-tests", &o.ruleTests)
 	outputDirFlag(cmd, &o.output)
 	o.sourceOptions.flags(cmd)
@@ -140,7 +140,7 @@ func (o *buildOptions) test(r *result) (ds plan.Diagnostics) {
 	if r.Report.Alerts == nil {
 		ds.Errorf(plan.CodeIncomplete, nil, "write `alerts: {}` in the contract or the environment", "environment %q has no alerts to test", r.Environment)
 	} else if err := writeRuleTests(r.Report.Alerts, o.ruleTests); err != nil {
-		ds.Errorf(plan.CodeTreeWrite, nil, "name a file in a directory that is there, and none that somebody else wrote", "cannot write the tests of the rules: %v", err)
+		ds.Errorf(plan.CodeTreeWrite, nil, "name a file in an existing directory, and not one that victorgen did not write", "cannot write the tests of the rules: %v", err)
 	}
 	return ds
 }
@@ -222,7 +222,7 @@ func (o *buildOptions) text(w io.Writer, p *printer, r *result) {
 		fmt.Fprintf(tw, "  generated\t%s\n", m)
 	}
 	for _, name := range r.Report.Dropped {
-		fmt.Fprintf(tw, "  dropped\tthe previous value of %s, whose time is over\n", name)
+		fmt.Fprintf(tw, "  dropped\tthe previous value of %s, which has expired\n", name)
 	}
 	for _, c := range r.Report.Certificates {
 		if c.New {

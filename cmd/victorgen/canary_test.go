@@ -105,7 +105,7 @@ func TestCanaries(t *testing.T) {
 		"certificate":          replace(env, "good.pem", "expired.pem"),
 		"no certificate":       replace(env, "good.pem", ".secrets.test"), // a file with values in the place of a certificate
 		"scope":                replace(env, "good.pem\"", "good.pem\"\ndelivery: scope: \"everywhere\""),
-		"misspelt":             replace(".secrets.test", "TOKEN=", "TOKN="),
+		"misspelled":           replace(".secrets.test", "TOKEN=", "TOKN="),
 		"no equals sign":       replace(".secrets.test", "TOKEN=", "TOKEN "),
 		"open quote":           replace(".secrets.test", "TOKEN=", "TOKEN='"),
 		"wrong escape":         replace(".secrets.test", "TOKEN=", `TOKEN="\q`),
@@ -157,7 +157,7 @@ func TestCanaries(t *testing.T) {
 			cancel()
 			run(cancelled, []string{"build", envDir}, &out, &out)
 			checkNoCanary(t, dir, out.String())
-			if name == "nothing" && !strings.Contains(out.String(), "the value of TOKEN stands here, as base64 of it URL-escaped") {
+			if name == "nothing" && !strings.Contains(out.String(), "the value of TOKEN is here, as base64 of it URL-escaped") {
 				t.Errorf("scan finds nothing:\n%s", out.String())
 			}
 			if name == "nothing" && !strings.Contains(out.String(), "test: unchanged") {

@@ -55,10 +55,10 @@ it notes the fingerprint in victorgen.lock: a build seals for no other.
 The controller is the Service that delivery.controller names. That takes the
 right to get it, and to get services/proxy of http:NAME:PORT.
 
-A certificate that nobody should seal with is refused, and a file that holds
-anything else is never replaced. Where the certificate is another than the one
-in the file, both fingerprints are shown: compare the new one with what somebody
-else sees of the cluster.`,
+A certificate that is not fit for sealing is refused, and a file that holds
+anything else is never replaced. Where the certificate differs from the one in the
+file, both fingerprints are shown: compare the new one with what a colleague sees
+of the cluster.`,
 		Example: `  victorgen cert fetch envs/production
   victorgen cert fetch envs/production --context prod-eu
   victorgen cert fetch ./envs/... --dry-run   # is there a newer one?`,
@@ -97,7 +97,7 @@ else sees of the cluster.`,
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long the cluster may take")
 	check(cmd, func() error {
 		if o.timeout <= 0 {
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})
@@ -112,18 +112,18 @@ func certInspectCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "inspect ENV... | FILE...",
-		Short: "Say what a sealing certificate is, when it ends, and what was sealed for it",
+		Short: "Show a sealing certificate, when it ends, and what was sealed for it",
 		Long: `Inspect shows the certificates of an environment: subject, validity, fingerprint
 and key, and which keys of which secrets its tree has sealed for each, by
-victorgen.lock. Of a certificate that has been replaced is known what the lock
-notes; the next build seals anew what is listed there.
+victorgen.lock. Of a certificate that has been replaced, it shows what the lock
+records; the next build seals again what is listed there.
 
-With --context or --kubeconfig it also asks the controller that the contract
-names whether each certificate is its own: its newest, an older one of which it
-has the key still, or none. It tells by a SealedSecret of random bytes, or one of
-the tree, as kubeseal --validate does. That takes the right to get its Service,
-and to get and create services/proxy of http:NAME:PORT. Otherwise no cluster is
-asked. A FILE is shown by itself.`,
+With --context or --kubeconfig it also asks the controller that the contract names
+whether each certificate is its own: its newest, an older one whose key it still
+has, or none. It finds out with a SealedSecret of random bytes, or one of the
+tree, as kubeseal --validate does. That takes the right to get its Service, and to
+get and create services/proxy of http:NAME:PORT. Otherwise no cluster is asked. A
+FILE is shown by itself.`,
 		Example: `  victorgen cert inspect envs/production
   victorgen cert inspect envs/production --context prod-eu   # is it the cluster's own?
   victorgen cert inspect ./envs/... -o json
@@ -169,7 +169,7 @@ asked. A FILE is shown by itself.`,
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long the cluster may take")
 	check(cmd, func() error {
 		if timeout <= 0 {
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})
@@ -440,7 +440,7 @@ func fetchText(w io.Writer, p *printer, r *result) {
 		}
 		fmt.Fprintf(tw, "  %s\tSHA-256 %s, ends %s\n", is, f.New.SHA256, f.New.NotAfter.Format(time.DateOnly))
 		if n := len(f.Outdated); n > 0 {
-			fmt.Fprintf(tw, "  next\t`victorgen build %s` seals anew what was sealed for another: %s\n", p.rel(r.Directory), plural(n, "secret"))
+			fmt.Fprintf(tw, "  next\t`victorgen build %s` seals again what was sealed for another: %s\n", p.rel(r.Directory), plural(n, "secret"))
 		}
 		tw.Flush()
 	}

@@ -77,7 +77,7 @@ func TestExternalFamily(t *testing.T) {
 	// Somebody has stored the password, and nobody has made anything from it.
 	p.Put("/app/password", "Quartz7-lantern-Brine-and-on-to-32-bytes")
 	age("password", day)
-	expect("build", 1, 0, 0, "VG2002: generated input HASH is missing, and of external secrets a build does not read PASSWORD, from which it is made",
+	expect("build", 1, 0, 0, "VG2002: generated input HASH is missing, and for external secrets a build does not read PASSWORD, from which it is made",
 		"VG2002: generated input TOKEN is missing", "`victorgen generate` reads that, and makes it")
 	expect("generate", 0, 2, 2, "generated HASH in parameter /app/hash", "generated TOKEN in")
 	expect("build", 0, 0, 0)
@@ -101,11 +101,11 @@ func TestExternalFamily(t *testing.T) {
 	expect("verify --source --no-values", 0, 0, 0, "warning VG2025: HASH is older than PASSWORD")
 	expect("verify --source", 1, 2, 0, "error VG2025: HASH (from parameter /app/hash) does not fit PASSWORD", "error VG2025: TOKEN")
 	expect("generate --dry-run", 0, 2, 0, "anew: the one that was there does not fit PASSWORD")
-	expect("generate", 0, 2, 2, "generated HASH in parameter /app/hash, anew: the one that was there does not fit PASSWORD")
+	expect("generate", 0, 2, 2, "generated HASH in parameter /app/hash, regenerated: the old one does not fit PASSWORD")
 	expect("build", 0, 0, 0)
 
 	// Rotated: all in one run.
-	expect("rotate PASSWORD", 0, 1, 3, "generated PASSWORD in", "generated HASH in parameter /app/hash, anew: the one that was there was made from what is rotated", "generated TOKEN in")
+	expect("rotate PASSWORD", 0, 1, 3, "generated PASSWORD in", "generated HASH in parameter /app/hash, regenerated: the old one was made from what is rotated", "generated TOKEN in")
 	expect("build", 0, 0, 0)
 	expect("verify --source", 0, 2, 0)
 

@@ -21,7 +21,7 @@ func clusterFlags(cmd *cobra.Command, t *cluster.Target) {
 
 // namespaceFlag adds the flag that puts all Secrets into one namespace.
 func namespaceFlag(cmd *cobra.Command, namespace *string) {
-	cmd.Flags().StringVarP(namespace, "namespace", "n", "", "namespace of all Secrets, in the place of the contract's")
+	cmd.Flags().StringVarP(namespace, "namespace", "n", "", "namespace of all Secrets, instead of the contract's")
 	check(cmd, func() error {
 		if problems := validation.IsDNS1123Label(*namespace); cmd.Flags().Changed("namespace") && len(problems) > 0 {
 			return fmt.Errorf("--namespace %q is not a name that Kubernetes accepts", *namespace)

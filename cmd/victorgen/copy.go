@@ -40,22 +40,22 @@ and compares before it says that they are copied.
 --from is a source of the contract by its name, a kind of source in the place of the
 default one (as --source has it), or the directory of another environment. Of
 another environment what is required or optional is copied; what is generated is
-each environment's own, so it has to be named.
+each environment's own, so it must be named.
 
-A value that is there already stays, unless --replace says otherwise. Nothing is
+A value that is there already is kept, unless --replace is given. Nothing is
 removed where it came from.`,
-		Example: `  # the contract has moved to SSM: take along what .secrets.production has
+		Example: `  # the contract has moved to SSM: copy what .secrets.production has
   victorgen copy envs/production --from env --dry-run
   victorgen copy envs/production --from env
 
-  # fill a source that the contract does not name yet, and switch then
+  # fill a source that the contract does not name yet, then switch
   victorgen copy envs/production --from default --to aws-ssm
 
   victorgen copy envs/staging --from envs/production ANTHROPIC_API_KEY`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
-				return usageError{errors.New("name an environment, and then inputs if it is to be these alone")}
+				return usageError{errors.New("name an environment, and then the inputs if only some are meant")}
 			case o.from == "":
 				return usageError{errors.New("--from names a source, a kind of source, or another environment")}
 			}
@@ -128,7 +128,7 @@ func (o *copyOptions) copy(ctx context.Context, cmd *cobra.Command, r *result, n
 		case had.State == value.Present && had.Value.Equal(got.Value):
 			story.State, story.To = unchanged, had.Origin
 		case had.State == value.Present && !o.replace:
-			r.Diagnostics.Errorf(plan.CodeHasAnother, in.Pos, "--replace writes over it, of the inputs that are named", "%s has another value (%s) than %s, which stays", name, had.Origin, got.Origin)
+			r.Diagnostics.Errorf(plan.CodeHasAnother, in.Pos, "--replace overwrites it, of the inputs that are named", "%s has another value (%s) than %s, which is kept", name, had.Origin, got.Origin)
 			continue
 		case had.State == value.Present:
 			story.State = "replaced"
@@ -174,7 +174,7 @@ func (o *copyOptions) copy(ctx context.Context, cmd *cobra.Command, r *result, n
 			s.State = "not copied"
 		case !back[s.Input].Value.Equal(values[s.Input]):
 			s.State = "not copied"
-			r.Diagnostics.Errorf(plan.CodeSourceWrite, in.Pos, "look at who else writes there, and copy it again", "%s was stored, and what source %s has of it now is not the same", s.Input, src)
+			r.Diagnostics.Errorf(plan.CodeSourceWrite, in.Pos, "find out what else writes there, and copy it again", "%s was stored, but source %s now has a different value", s.Input, src)
 		case o.dryRun:
 			s.State = map[string]string{"copied": "would copy", "replaced": "would replace"}[s.State]
 		}
@@ -272,7 +272,7 @@ func (o *copyOptions) copied(r *result, from, to *plan.Plan, names []string, our
 			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, hint, "%s", why)
 		}
 		if in.NeverRotate && o.replace {
-			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos, "name the inputs to be replaced, without it", "input %s says rotate: \"never\": what was encrypted with it could not be read any more", name)
+			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos, "name the inputs to be replaced, without it", "input %s has rotate: \"never\": what was encrypted with it could no longer be read", name)
 		}
 	}
 	return inputs

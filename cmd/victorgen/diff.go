@@ -34,7 +34,7 @@ func diffCommand() *cobra.Command {
 	var exitCode bool
 	cmd := &cobra.Command{
 		Use:   "diff ENV...",
-		Short: "Say in words what a change does",
+		Short: "Describe what a change does",
 		Long: `Diff compares the contract and the tree of environments with those of a Git
 revision: what is committed in HEAD, or --from. A revision that ends in ... is the
 last commit that it has in common with HEAD. --from takes a directory, too, such as
@@ -43,17 +43,17 @@ another work tree.
 It says, most important first,
   trust      who gets a secret and where values and credentials go: certificate,
              scope, namespace, delivery, sources, what keys are made from, readers,
-             stores, annotations; what is demanded no more: constraints, rules,
+             stores, annotations; what is no longer demanded: constraints, rules,
              alerts; and the warnings of vet for reviewers that are new
   values     what was created, changed, rotated or is gone, by input and key
   consumers  which workloads restart, where the tree has a component for that
   other      what else the contract says
-  noise      what was sealed anew with the same value, descriptions
+  noise      what was sealed again with the same value, descriptions
 
-Values are told by victorgen.lock alone. Diff reads no values and no network, and
-changes no work tree, index or branch. Like vet it can run on a pull request from a
-fork. Of a certificate it tells the fingerprint, whose it is and its validity, on
-both sides; whether it is the cluster's own, ` + "`victorgen cert inspect ENV --context NAME`" + `
+What happened to values is read from victorgen.lock alone. Diff reads no values,
+uses no network, and changes no work tree, index or branch. Like vet it can run on
+a pull request from a fork. Of a certificate it shows the fingerprint, the subject
+and the validity, on both sides; whether it is the cluster's own, ` + "`victorgen cert inspect ENV --context NAME`" + `
 asks.
 
 -o markdown is made for a comment on a pull request: it is never longer than 65,536
@@ -87,7 +87,7 @@ the comment that it wrote before. -o github prints annotations.`,
 	permitFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.from, "from", "HEAD", "the revision, or the directory, to compare with")
-	f.BoolVar(&exitCode, "exit-code", false, "exit 1 if something differs, 0 if nothing does; what is wrong with a contract is 2 then")
+	f.BoolVar(&exitCode, "exit-code", false, "exit 1 if something differs, 0 if nothing does; errors in a contract are then 2")
 	f.DurationVar(&o.timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take")
 	completes(cmd, "from", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return git.Names(cmd.Context(), "."), cobra.ShellCompDirectiveDefault
@@ -97,7 +97,7 @@ the comment that it wrote before. -o github prints annotations.`,
 		case o.from == "":
 			return errors.New("--from takes a revision, such as origin/main, or a directory, such as ./before")
 		case o.timeout <= 0:
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})
@@ -236,7 +236,7 @@ func locate(pattern string) (module, at string, err error) {
 	}
 	module, ok := compiler.ModuleRoot(at)
 	if !ok {
-		return "", "", fmt.Errorf("%s is in no CUE module: there is no cue.mod/module.cue in it or above", pattern)
+		return "", "", fmt.Errorf("%s is not in a CUE module: there is no cue.mod/module.cue in it or above it", pattern)
 	}
 	return module, at, nil
 }
@@ -574,7 +574,7 @@ func (b *before) side(ctx context.Context, o *diffOptions, r *result, e *environ
 		if len(first.Pos) > 0 && first.Pos[0].IsValid() {
 			where = fmt.Sprintf(" (%s:%d)", b.Say(first.Pos[0].File), first.Pos[0].Line)
 		}
-		warn("all that the contract says now counts as new", "the contract of %s does not compile with this victorgen, first for %s: %s%s", e.then, first.Code, first.Message, where)
+		warn("everything in the contract counts as new", "the contract of %s does not compile with this victorgen, first for %s: %s%s", e.then, first.Code, first.Message, where)
 	}
 	s.Path = func(file string) string {
 		if place, ok := b.Place(file, b.root); ok {
@@ -623,7 +623,7 @@ func (b *before) side(ctx context.Context, o *diffOptions, r *result, e *environ
 	need(dir, true)
 	record, ds := tree.ReadRecord(dir)
 	if ds.HasErrors() {
-		warn("all that is sealed now counts as created", "the tree of %s cannot be read: %s", e.then, b.Say(ds[0].Message))
+		warn("everything that is sealed now counts as created", "the tree of %s cannot be read: %s", e.then, b.Say(ds[0].Message))
 		return known
 	}
 	if record != nil && record.Environment == name {
@@ -679,8 +679,8 @@ func digestIn(may func(file string) bool) func(string) string {
 	}
 }
 
-// unmergedFiles reports the .cue files of an environment, and above, that have the
-// marks of a merge.
+// unmergedFiles reports the .cue files of an environment, and above, that have conflict
+// markers.
 func unmergedFiles(module, dir string) (ds plan.Diagnostics) {
 	for {
 		files, _ := filepath.Glob(filepath.Join(dir, "*.cue"))
@@ -690,7 +690,7 @@ func unmergedFiles(module, dir string) (ds plan.Diagnostics) {
 			}
 			if data, err := os.ReadFile(file); err == nil && tree.Unmerged(data) {
 				ds.Errorf(plan.CodeMerge, []plan.Pos{{File: file, Line: 1, Column: 1}}, "merge the contract by hand; of the tree take either side, and `victorgen build ENV`",
-					"%s has the marks of a merge that is not finished", filepath.Base(file))
+					"%s has conflict markers of an unfinished merge", filepath.Base(file))
 			}
 		}
 		if dir == module || dir == filepath.Dir(dir) {

@@ -31,11 +31,11 @@ func docsCommand() *cobra.Command {
 		Use:   "docs ENV...",
 		Short: "Write the contract as a page of Markdown",
 		Long: `Docs writes what the contract of environments declares as a page of Markdown: the
-inputs of each environment with their classes, what they must be, where to get them and
-who consumes them; and the secrets with their keys.
+inputs of each environment with their classes, what they must be, where to get
+them and who consumes them; and the secrets with their keys.
 
-It reads no values and no network, and the same contract gives the same bytes: commit the
-page, and let CI look whether it is up to date.`,
+It reads no values and uses no network, and the same contract gives the same
+bytes: commit the page, and let CI check whether it is up to date.`,
 		Example: `  victorgen docs ./envs/...
   victorgen docs ./envs/... --output SECRETS.md
   victorgen docs ./envs/... --output SECRETS.md && git diff --exit-code SECRETS.md   # in CI`,
@@ -93,7 +93,7 @@ page, and let CI look whether it is up to date.`,
 	asksNoSource(cmd)
 	permitFlags(cmd)
 	workloads.flags(cmd)
-	cmd.Flags().StringVar(&output, "output", "", "file to write the page to, in the place of standard output")
+	cmd.Flags().StringVar(&output, "output", "", "file to write the page to, instead of standard output")
 	cmd.MarkFlagFilename("output", "md")
 	noFormat(cmd, "output", &output)
 	return cmd
@@ -116,7 +116,7 @@ func docsOf(es []*report.Environment) string {
 	}
 	d.line("# Secrets of %s", prose(plan.And(apps)))
 	d.line("")
-	d.line("What the contract declares. No value is here: each input says where its value comes from, and who to ask for it.")
+	d.line("What the contract declares. It holds no values: each input says where its value comes from, and where to ask for it.")
 	d.environments()
 	d.inputs()
 	d.secrets()

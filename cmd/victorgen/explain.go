@@ -24,13 +24,13 @@ func explainCommand() *cobra.Command {
 	var workloads workloadOptions
 	cmd := &cobra.Command{
 		Use:   "explain ENV [INPUT|SECRET...] | --permissions ENV | CODE",
-		Short: "Say where a value comes from and goes to, or what a code means",
-		Long: `Explain tells of an input where it is declared, where its value comes from, what
+		Short: "Show where a value comes from and goes to, or what a code means",
+		Long: `Explain shows where an input is declared, where its value comes from, what
 the value must be, and all keys of all secrets that are made from it; of a
 secret, what each of its keys is made from. Without a name it lists all inputs;
 as JSON, it prints the whole plan of the environment then, which is what policies
 are about (#Plan in the schema). It reads no values. With workloads, of the contract
-or --workloads, it lists all places that ask for what it tells of.
+or --workloads, it lists all places that refer to it.
 
 With --permissions it prints the least that each source must allow, in the
 language of its service: to read values, to prove by metadata alone that they
@@ -89,10 +89,10 @@ it is an error, and an example before and after.`,
 var uses = map[permissions.Use]string{
 	permissions.Read:  ", to read values",
 	permissions.Prove: ", to prove by metadata alone that values are there",
-	permissions.Write: ", to write generated inputs, beside reading",
+	permissions.Write: ", to write generated inputs, in addition to reading",
 	permissions.Fetch: ", for the External Secrets Operator to fetch values",
-	permissions.Tell:  ", to rotate with a command that tells the other side, beside writing",
-	permissions.Push:  ", for the External Secrets Operator to push what is generated in the cluster, beside fetching",
+	permissions.Tell:  ", to rotate with a command that tells the other side, in addition to writing",
+	permissions.Push:  ", for the External Secrets Operator to push what is generated in the cluster, in addition to fetching",
 }
 
 // permissionsDocument is what explain --permissions prints with -o json.
@@ -350,7 +350,7 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 		s.From = in.Remote.String() + " at source " + src.String()
 	}
 	if in.Present != nil {
-		s.Present = map[bool]string{true: "yes, says the contract", false: "no, says the contract"}[*in.Present]
+		s.Present = map[bool]string{true: "yes, according to the contract", false: "no, according to the contract"}[*in.Present]
 	}
 	if in.NeverRotate {
 		s.Rotate = "never"
@@ -390,11 +390,11 @@ func tellInput(pr *printer, p *plan.Plan, in plan.Input) inputStory {
 func previousAt(in plan.Input, src plan.Source) string {
 	switch kind, _ := plan.KindOf(src.Kind); {
 	case kind.Previous == plan.Beside:
-		return "kept beside it as " + plan.PreviousPrefix + cmp.Or(in.Remote.Name, in.Name)
+		return "kept next to it as " + plan.PreviousPrefix + cmp.Or(in.Remote.Name, in.Name)
 	case kind.PreviousVersion != "":
 		return "its source has it as " + kind.PreviousVersion
 	}
-	return "its source has it as the version before"
+	return "its source has it as the previous version"
 }
 
 func tellSecret(pr *printer, sec plan.Secret) secretStory {

@@ -123,7 +123,7 @@ func TestBuildExternal(t *testing.T) {
 	// The source does not answer.
 	t.Setenv("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:1")
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	build(0, "what the lock knows of them stands", "--check")
+	build(0, "what the lock knows about them is used", "--check")
 	contract := strings.Replace(externalContract, `SENTRY_DSN:  schema.#Optional & {`, `SENTRY_DSN:  schema.#Optional & {remote: "other", `, 1)
 	writeFile(t, filepath.Join(dir, "contract.cue"), contract)
 	build(exitSource, "VG3107: it is not known whether optional input SENTRY_DSN", "--check")
@@ -236,7 +236,7 @@ func TestExplainExternal(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "contract.cue"), contract)
 	for args, want := range map[string]string{
 		"app":         "apps/app    example.com/app, external Periodic each 1h, creation Owner, deletion Retain",
-		"API_TOKEN":   "present     yes, says the contract",
+		"API_TOKEN":   "present     yes, according to the contract",
 		"DB_PASSWORD": "password of 32 characters, out of 62, in the cluster",
 		"":            "/app/db-password at source default (aws-ssm)",
 	} {

@@ -31,20 +31,20 @@ func generateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate ENV...",
 		Short: "Generate the inputs that are missing, at their source",
-		Long: `Generate makes each generated input that its source does not have, and stores it
-there. A value that is there stays as it is, and of two that generate at once one
-wins. Nothing else is asked for, so the required inputs may be missing still.
+		Long: `Generate generates each input that its source does not have, and stores it there.
+A value that exists is kept, and if two generate at the same time, one wins.
+Nothing else is read, so required inputs may still be missing.
 
 What is made from other inputs, such as the hash of a password, is checked against
-them, and made anew if it does not belong to them any longer or ends soon: generate
-says so, and why. Of external secrets, which a build does not read, this is the way.
+them, and regenerated if it no longer matches them or ends soon: generate says so,
+and why. For external secrets, which a build does not read, this is the way.
 
 An input that is missing at its source though victorgen.lock has a value of it is
-not generated anew: that would take the place of what is in use. Bring it back,
-with victorgen recover for one; --renew INPUT makes a new one on purpose.
+not generated again: that would replace what is in use. Restore it, for example
+with victorgen recover; --renew INPUT generates a new one on purpose.
 
-A build does the same for itself; generate is for a job that may write to a
-source, beside builds that may only read it.`,
+A build does the same; generate is for a job that may write to a source, next
+to builds that may only read it.`,
 		Example: `  victorgen generate envs/production
   victorgen generate ./envs/... --dry-run
   victorgen generate envs/dev --renew DB_PASSWORD         # the old one is lost for good
@@ -68,7 +68,7 @@ source, beside builds that may only read it.`,
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be generated")
-	cmd.Flags().StringSliceVar(&o.renew, "renew", nil, "inputs to generate anew if they are missing, though the lock knows a value of them")
+	cmd.Flags().StringSliceVar(&o.renew, "renew", nil, "inputs to generate again if they are missing, though the lock knows a value of them")
 	outputFlag(cmd, &o.format)
 	return cmd
 }
@@ -91,31 +91,33 @@ func rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate ENV INPUT... [-- COMMAND...] | ENV... --due [-- COMMAND...] | ENV... --resume|--abort [-- COMMAND...]",
 		Short: "Generate new values for generated inputs, at their source",
-		Long: `Rotate makes a new value for each generated input that is named, or with --due for
-all whose value is older than rotateAfter, or else maxAge, and stores it at its
-source in the place of the old one; and so for all that is made from it, such as
-its hash. The next build seals them. What fails for one input stops no other.
+		Long: `Rotate generates a new value for each generated input that is named, or with --due
+for all whose value is older than rotateAfter, or else maxAge, and stores it at
+its source in the place of the old one; and so for everything that is made from
+it, such as its hash. The next build seals them. A failure for one input does not
+stop the others.
 
-With --due it takes any number of environments. An input that several have at one
-place is rotated once. -o markdown says what was rotated and what was not, as the
-text of a pull request. --due also drops the previous values that have had
-their time (keepPrevious), where it is victorgen that keeps them.
+With --due it takes any number of environments. An input that several of them share
+is rotated once. -o markdown says what was rotated and what was not, as the
+text of a pull request. --due also drops the previous values that have expired
+(keepPrevious), where victorgen keeps them.
 
-Whatever else knows the old value, such as the database whose password it is, has
-to learn the new one too: that is what COMMAND is for. The new values are stored as
-pending, beside the current ones; the command runs; and only when it has ended with 0
+Anything else that knows the old value, such as the database whose password it is,
+needs the new one too: that is what COMMAND is for. The new values are stored as
+pending, next to the current ones; the command runs; only when it exits with 0 do
 they become current, all of the call together. It finds the values in files that
-nobody else can open, INPUT.old and INPUT.new in the directory VICTORGEN_VALUES, which
-is gone afterwards; VICTORGEN_INPUTS has the names, and VICTORGEN_ENVIRONMENT that of
-the environment. What it prints goes to standard error, without the values. It must
-be such that it can be run twice.
+only its user can open, INPUT.old and INPUT.new in the directory VICTORGEN_VALUES,
+which is removed afterwards; VICTORGEN_INPUTS has the names, and
+VICTORGEN_ENVIRONMENT that of the environment. What it prints goes to standard
+error, without the values. It must be safe to run twice.
 
-If the command fails, or all of it is killed, both values are at the source, and the
-next rotate and each build say what is pending. --resume runs the command (again) and
-makes the new values current; where it is known to have ended, no command is needed.
---abort runs it with the old and the new values swapped, and takes the new ones back.
---told says that the other side has been told by other means, and runs nothing.
-What nobody has been told of yet is taken back by the next rotate.`,
+If the command fails, or everything is killed, both values are at the source, and
+the next rotate and each build report what is pending. --resume runs the command
+(again) and makes the new values current; where it is known to have ended, no
+command is needed. --abort runs it with the old and the new values swapped, and
+takes the new ones back. --told says that the other side has been told by other
+means, and runs nothing. A value that was not passed on yet is taken back by the
+next rotate.`,
 		Example: `  victorgen rotate envs/production DB_PASSWORD
   victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres.sh
   victorgen rotate envs/production --resume -- ./tell-postgres.sh
@@ -128,7 +130,7 @@ What nobody has been told of yet is taken back by the next rotate.`,
 			ends := o.resume || o.abort
 			switch {
 			case dash && len(command) == 0:
-				return usageError{errors.New("name the command behind --, as in victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres.sh")}
+				return usageError{errors.New("name the command after --, as in victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres.sh")}
 			case ends && len(args) == 0:
 				return usageError{errors.New("name an environment")}
 			case !ends && (len(args) == 0 || len(args) == 1 && !o.due):
@@ -136,15 +138,15 @@ What nobody has been told of yet is taken back by the next rotate.`,
 			case o.resume && o.abort:
 				return usageError{errors.New("write --resume or --abort, not both")}
 			case ends && (o.due || o.dryRun):
-				return usageError{errors.New("--resume and --abort are about what is pending: leave --due and --dry-run out")}
+				return usageError{errors.New("--resume and --abort are about what is pending: leave out --due and --dry-run")}
 			case o.told && !ends:
 				return usageError{errors.New("--told is for --resume and --abort")}
 			case o.told && dash:
-				return usageError{errors.New("with --told no command is run: leave one of them out")}
+				return usageError{errors.New("with --told no command is run: leave out one of the two")}
 			case !dash && (o.variables || cmd.Flag("command-timeout").Changed):
-				return usageError{errors.New("--values-in-env and --command-timeout are about a command, which stands behind --")}
+				return usageError{errors.New("--values-in-env and --command-timeout are about a command, which comes after --")}
 			case o.limit <= 0:
-				return usageError{errors.New("--command-timeout must be more than nothing, as in 30s")}
+				return usageError{errors.New("--command-timeout must be positive, as in 30s")}
 			}
 			if dash {
 				if _, err := exec.LookPath(command[0]); err != nil {
@@ -230,7 +232,7 @@ What nobody has been told of yet is taken back by the next rotate.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "store nothing and run nothing; show what would be generated, and run")
 	f.BoolVar(&o.resume, "resume", false, "finish what is pending: tell the other side the new values, and make them current")
 	f.BoolVar(&o.abort, "abort", false, "take back what is pending: tell the other side the old values, and drop the new ones")
-	f.BoolVar(&o.told, "told", false, "the other side has been told: of --resume the new values, of --abort the old ones")
+	f.BoolVar(&o.told, "told", false, "the other side already knows: with --resume the new values, with --abort the old ones")
 	f.BoolVar(&o.variables, "values-in-env", false, "the command has the values in its environment, too, as VICTORGEN_OLD_INPUT and VICTORGEN_NEW_INPUT: others may see them there")
 	f.DurationVar(&o.limit, "command-timeout", 5*time.Minute, "how long the command may take")
 	outputFlag(cmd, &o.format, "markdown")
@@ -287,8 +289,8 @@ func named(r *result, names []string) (inputs []plan.Input) {
 				"input %s is %s: it is not generated", name, in.Class)
 		case in.NeverRotate:
 			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos,
-				"add an input for the new key, let the application encrypt all anew with it, and then take "+name+" out of the contract; or take rotate: \"never\" away on purpose",
-				"input %s says rotate: \"never\": what was encrypted with it could not be read any more", name)
+				"add an input for the new key, let the application re-encrypt everything with it, and then remove "+name+" from the contract; or remove rotate: \"never\" on purpose",
+				"input %s has rotate: \"never\": what was encrypted with it could no longer be read", name)
 		default:
 			inputs = append(inputs, in)
 		}
@@ -326,10 +328,10 @@ func generatedText(none string) func(io.Writer, *printer, *result) {
 			fmt.Fprintf(w, "%s: generated %s\n", r.name(), m)
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.RotatedBy)) {
-			fmt.Fprintf(w, "%s: %s is rotated by %s, which has the same\n", r.name(), name, r.RotatedBy[name])
+			fmt.Fprintf(w, "%s: %s is rotated by %s, which shares it\n", r.name(), name, r.RotatedBy[name])
 		}
 		for _, name := range r.Dropped {
-			fmt.Fprintf(w, "%s: dropped the previous value of %s, whose time is over\n", r.name(), name)
+			fmt.Fprintf(w, "%s: dropped the previous value of %s, which has expired\n", r.name(), name)
 		}
 		if len(r.Generated)+len(r.RotatedBy)+len(r.Dropped)+len(r.Ended) == 0 && r.OK {
 			fmt.Fprintf(w, "%s: %s\n", r.name(), none)
@@ -341,9 +343,9 @@ func generatedText(none string) func(io.Writer, *printer, *result) {
 func endedText(e source.Ended) string {
 	since := e.Since.UTC().Format(time.RFC3339)
 	if e.TakenBack {
-		return fmt.Sprintf("took back what was pending of %s since %s: the value before is current", plan.And(e.Inputs), since)
+		return fmt.Sprintf("took back what was pending for %s since %s: the old value is current", plan.And(e.Inputs), since)
 	}
-	return fmt.Sprintf("finished what was pending of %s since %s: the new value is current", plan.And(e.Inputs), since)
+	return fmt.Sprintf("finished what was pending for %s since %s: the new value is current", plan.And(e.Inputs), since)
 }
 
 // showRotation prints what was rotated as Markdown.
@@ -393,10 +395,10 @@ func rotationMarkdown(results []result, dryRun bool) string {
 			fmt.Fprintf(&out, "- %s\n", endedText(e))
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.RotatedBy)) {
-			fmt.Fprintf(&out, "- %s, with %s, which has the same\n", code(name), code(r.RotatedBy[name]))
+			fmt.Fprintf(&out, "- %s, with %s, which shares it\n", code(name), code(r.RotatedBy[name]))
 		}
 		for _, name := range r.Dropped {
-			fmt.Fprintf(&out, "- the previous value of %s is dropped: its time is over\n", code(name))
+			fmt.Fprintf(&out, "- the previous value of %s is dropped: it has expired\n", code(name))
 		}
 		for _, d := range r.Diagnostics {
 			fmt.Fprintf(&out, "- %s %s\n", d.Severity, code(inRepository(d, r.Directory)))

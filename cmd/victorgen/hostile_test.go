@@ -282,7 +282,7 @@ func runHostile(t *testing.T, h fixtures.Hostile, certificates string, lines []s
 		switch {
 		case strings.HasPrefix(name, "beside/") && now != content:
 			t.Errorf("%s, which is beside the repository, changed or is gone", name)
-		case !there && !ofSchema(name): // init removes what stands there
+		case !there && !ofSchema(name): // init removes what is there
 			t.Errorf("%s is gone", name)
 		case strings.HasPrefix(name, "repo/.secrets"):
 			for line := range strings.Lines(content) {

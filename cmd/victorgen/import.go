@@ -42,9 +42,9 @@ func importCommand() *cobra.Command {
 		Use:   "import",
 		Short: "Write a contract from what you have, and prove that nothing changes",
 		Long: `Import reads what an application has now, writes the contract that a person would
-have written, puts the values into their source, and proves that both together
-make what was read, byte for byte. It writes over nothing that is there without
---force, and what was interrupted is taken up again by the same command.`,
+have written, puts the values into their source, and proves that the two together
+make what was read, byte for byte. It overwrites nothing without --force, and an
+interrupted import is resumed by the same command.`,
 		Args: verbsAlone,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -57,15 +57,15 @@ func importEnvCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env FILE...|-",
 		Short: "Import dotenv files and the environment of Compose files",
-		Long: `Import env reads dotenv files, examples of such (.env.example, .env.sample and the
+		Long: `Import env reads dotenv files, examples of them (.env.example, .env.sample and the
 like), schemas of @env-spec (.env.schema), and Compose files. Names become inputs,
 comments descriptions and links, samples examples, headings groups.
 
-Of what a .env has, values go to the source, and what is taken for a setting (hosts,
-ports, flags, names, URLs without a login) into the contract, and so into Git: the
-report names these, to be looked at before a commit. In an example nothing is a
-value. The variables become the keys of one Secret, for envFrom; of a Compose file,
-one Secret a service.`,
+Of what a .env has, values go to the source, and what looks like a setting (hosts,
+ports, flags, names, URLs without a login) to the contract, and so to Git: the
+report names these, for a look before a commit. An example has no values. The
+variables become the keys of one Secret, for envFrom; of a Compose file, one
+Secret a service.`,
 		Example: `  victorgen import env .env.example .env
   victorgen import env .env.production --into envs/production
   victorgen import env compose.yaml .env --dry-run -o json
@@ -99,7 +99,7 @@ renders without a network, or standard input. It takes
 
   Secrets                  of any type; stringData counts over data
   secretGenerators         of a kustomization: the names lose their hash
-  SealedSecrets            all but the values, which nobody but the controller can tell:
+  SealedSecrets            all but the values, which only the controller knows:
                            they are to be filled in, or with --from-cluster those of
                            the Secrets that the controller has made
   ExternalSecrets and      of v1beta1 and v1, with their stores, which stay as they are:
@@ -108,7 +108,7 @@ renders without a network, or standard input. It takes
   Secrets for              placeholders become external secrets
   argocd-vault-plugin
 
-and leaves out what controllers and tools own, and says so. Workloads beside them tell
+and leaves out what controllers and tools own, and says so. Workloads among them show
 which keys they can do without. Templates of Helm, and what SOPS has encrypted, come
 through a pipe.`,
 		Example: `  victorgen import manifests deploy/secrets --into envs/production
@@ -165,15 +165,15 @@ func importClusterCommand() *cobra.Command {
 		Long: `Import cluster reads the Secrets of a namespace, or those of them that are named, and
 changes nothing in the cluster. A Secret that a SealedSecret or an ExternalSecret has
 made is imported as that: the values of the first come from its Secret, and those of
-the second stay at their source, where no value is read. Workloads tell which keys
+the second stay at their source, where no value is read. Workloads show which keys
 they can do without.
 
 It leaves out what controllers and tools own, and says so: tokens of service
-accounts and of nodes, releases of Helm, what cert-manager renews, and whatever else
-has an owner.
+accounts and of nodes, releases of Helm, what cert-manager renews, and everything
+else that has an owner.
 
 It needs to get and list Secrets; without the right to list SealedSecrets,
-ExternalSecrets, SecretStores or workloads, it warns of what it can't tell.`,
+ExternalSecrets, SecretStores or workloads, it warns of what it can't find out.`,
 		Example: `  victorgen import cluster --namespace shop --into envs/production
   victorgen import cluster -n shop shop-db shop-smtp --context production
   victorgen import cluster -n shop --dry-run -o json
@@ -261,7 +261,7 @@ func namespaceNames(cmd *cobra.Command, t cluster.Target) []string {
 func (o *importOptions) flags(cmd *cobra.Command) {
 	permitFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.into, "into", "envs/dev", "directory of the environment; its module is the one above, or becomes one")
+	f.StringVar(&o.into, "into", "envs/dev", "directory of the environment; its module is the one above it, or it becomes one")
 	namespaceFlag(cmd, &o.namespace)
 	f.Lookup("namespace").Usage = "namespace of the environment; by default that of most Secrets, or the name of the application"
 	f.StringVar(&o.source, "source", "", "where the values go: a source of the contract by its name, or KIND[,FIELD=VALUE...], such as aws-ssm,region=eu-west-1,prefix=/shop; by default env, a dotenv file")
@@ -269,13 +269,13 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	completes(cmd, "source", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return append(sourceNames(o.into), plan.SourceKinds...), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	})
-	f.BoolVar(&o.force, "force", false, "write over a contract, an environment and values that are there")
-	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would become of it")
+	f.BoolVar(&o.force, "force", false, "overwrite a contract, an environment and values that exist")
+	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would be written")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long the source may take")
 	outputFlag(cmd, &o.format)
 	check(cmd, func() error {
 		if o.timeout <= 0 {
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})

@@ -215,7 +215,7 @@ func TestImportClusterRights(t *testing.T) {
 			}
 			return nil
 		}, []string{"db"}, 3, "error VG5001: you may not get secret db in namespace shop (cluster test)"},
-		"a login that has ended": {func(kubetest.Request) error { return apierrors.NewUnauthorized("Unauthorized") }, nil, 3, "error VG5001: cluster test does not let you in (401 Unauthorized)"},
+		"a login that has ended": {func(kubetest.Request) error { return apierrors.NewUnauthorized("Unauthorized") }, nil, 3, "error VG5001: cluster test rejects the credentials (401 Unauthorized)"},
 		"a cluster that hangs":   {func(kubetest.Request) error { time.Sleep(500 * time.Millisecond); return nil }, []string{"--timeout", "50ms"}, 3, "cluster test cannot be asked: there was no answer in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -281,7 +281,7 @@ func TestImportFromCluster(t *testing.T) {
 	}{
 		"its own":        {"smtp", nil, 0, "proved: 1 key equal to what was read, 0 unknown, 0 not"},
 		"none":           {"gone", nil, 1, "error VG6001: there is no Secret shop/gone in cluster test"},
-		"one of another": {"db", nil, 1, "error VG6001: Secret shop/db in cluster test is not of the SealedSecret: its values may be others"},
+		"one of another": {"db", nil, 1, "error VG6001: Secret shop/db in cluster test is not made by the SealedSecret: its values may differ"},
 		"no cluster":     {"smtp", []string{"--context", "gone"}, 3, `context "gone" does not exist`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,7 @@ spec:
   dataFrom: [{extract: {key: /shop/odd, conversionStrategy: Unicode}}]
 `
 
-// imported runs import, and returns what it says, which has no value in it.
+// imported runs import, and returns what it says, which contains no value.
 func imported(t *testing.T, want int, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := victorgen(t, append([]string{"import"}, args...)...)

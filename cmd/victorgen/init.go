@@ -38,14 +38,14 @@ func initCommand() *cobra.Command {
 		Short: "Start a new module, or renew its schema",
 		Long: `Init writes a CUE module that works: a contract, one environment, the schema for
 editors and cue vet, a policy to start from, a .gitignore that keeps .secrets.* out
-of Git, a configuration for pre-commit, and what gitleaks and detect-secrets need so
-that ciphertexts are no leaks for them. The name of the application is that of the
+of Git, a configuration for pre-commit, and what gitleaks and detect-secrets need to
+accept ciphertexts. The name of the application is that of the
 directory.
 
-Files that exist are left alone, but for the schema, which is renewed, and
-.gitignore, to which missing lines are added; what to add to an allow-list that
-exists, it says. Files in cue.mod that CUE would
-take for a part of the schema are removed.
+Files that exist are left alone, except for the schema, which is renewed, and
+.gitignore, to which missing lines are added; it prints what to add to an existing
+allow-list. Files in cue.mod that CUE would take for a part of the schema are
+removed.
 
 With --from gallery/NAME the contract is that of an application of the gallery, such
 as gallery/supabase. With --demo-certificate there is a certificate to seal for, so
@@ -69,7 +69,7 @@ build warn of it until cert fetch has replaced it.`,
 	cmd.Flags().StringVar(&o.from, "from", "", "start from the contract of an application: gallery/NAME, and NAME is one of "+strings.Join(gallery.Names(), ", "))
 	known := fromGallery()
 	completes(cmd, "from", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp))
-	cmd.Flags().BoolVar(&o.demo, "demo-certificate", false, "write a certificate for trying, so that a build needs no cluster")
+	cmd.Flags().BoolVar(&o.demo, "demo-certificate", false, "write a demonstration certificate, so that a build needs no cluster")
 	check(cmd, func() error {
 		if o.from != "" && !slices.Contains(known, o.from) {
 			return notOne("--from", "one of "+strings.Join(known, ", "), known, o.from)
@@ -138,7 +138,7 @@ func initModule(cmd *cobra.Command, dir string, o initOptions) error {
 		case "gitleaks.toml", "detect-secrets.baseline":
 			name = "." + name
 			if old, err := os.ReadFile(filepath.Join(abs, name)); err == nil && !bytes.Contains(old, []byte(ciphertext)) {
-				lacking = append(lacking, fmt.Sprintf("%s knows no ciphertexts; add to it:\n\n%s\n", filepath.ToSlash(filepath.Join(dir, name)), toAdd(content)))
+				lacking = append(lacking, fmt.Sprintf("%s does not allow ciphertexts; add to it:\n\n%s\n", filepath.ToSlash(filepath.Join(dir, name)), toAdd(content)))
 			}
 		case "module.cue":
 			name = "cue.mod/module.cue"
@@ -206,7 +206,7 @@ func initModule(cmd *cobra.Command, dir string, o initOptions) error {
 	}
 	if root := git.WorkTree(abs); root != abs {
 		if _, err := os.Lstat(filepath.Join(root, git.Dir)); err == nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "pre-commit, gitleaks and detect-secrets read their files where they are run, as at the root of the repository: "+
+			fmt.Fprintf(cmd.ErrOrStderr(), "pre-commit, gitleaks and detect-secrets read their files from the working directory, usually the root of the repository: "+
 				"move .pre-commit-config.yaml, .gitleaks.toml and .detect-secrets.baseline there, or add them to those that are there\n")
 		}
 	}

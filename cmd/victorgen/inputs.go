@@ -15,9 +15,9 @@ func unstorable(in plan.Input) (why, hint string) {
 	case in.Default != nil:
 		return "the contract has the value of setting " + in.Name, "change its default in the environment or the contract"
 	case in.Present != nil && !*in.Present:
-		return "the contract says that " + in.Name + " is absent", "take present: false away, if it is to be there"
+		return "the contract says that " + in.Name + " is absent", "remove present: false, if it should be there"
 	case in.Generate != nil && in.Generate.InCluster:
-		return in.Name + " is generated in the cluster alone", "take generate.inCluster away, if a source is to have it"
+		return in.Name + " is generated in the cluster alone", "remove generate.inCluster, if a source should have it"
 	}
 	return "", ""
 }
@@ -33,7 +33,7 @@ func unwritable(p *plan.Plan, in plan.Input) (why, hint string) {
 // partly says that in is a part or a version of something, if that can't be written.
 func partly(p *plan.Plan, in plan.Input) (why, hint string) {
 	if src, _ := p.Source(in.Source); !src.Writes(in.Remote) {
-		return fmt.Sprintf("%s is %s at its source, and a part or a version of something is not written", in.Name, in.Remote), "set it there yourself"
+		return fmt.Sprintf("%s is %s at its source, and a part or a version of something larger is not written", in.Name, in.Remote), "set it there yourself"
 	}
 	return "", ""
 }

@@ -30,18 +30,18 @@ func listCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "list ENV...",
-		Short: "List environments, or those that a change concerns",
-		Long: `List prints environments, a line each: the name and the directory.
+		Short: "List environments, or those that a change affects",
+		Long: `List prints environments, one per line: the name and the directory.
 
-With --changed-since it prints those alone that differ from what they were in a
+With --changed-since it prints only those that differ from what they were in a
 revision: their contract as it compiles, certificate, tree, workloads, a policy that
 they must satisfy, a file in Git that keeps their values. What is in the work tree
 counts, committed or not. A build of all the others changes nothing, as long as
-their sources hold what they held. Where it can't tell, it lists an environment
-rather than leave it out. Like diff it reads no values and no network.
+their sources hold what they held. When in doubt, it lists an
+environment. Like diff it reads no values and uses no network.
 
-The JSON is a list, as a matrix of GitHub Actions takes it (fromJSON) and withParam of
-Argo Workflows, so that many machines can build a fleet:
+The JSON is a list, as a matrix of GitHub Actions takes it (fromJSON) and
+withParam of Argo Workflows, so that many machines can build a fleet:
 
   [{"environment": "production", "directory": "envs/production", "why": ["contract"]}]`,
 		Example: `  victorgen list ./envs/...
@@ -78,7 +78,7 @@ Argo Workflows, so that many machines can build a fleet:
 		case cmd.Flags().Changed("changed-since") && since == "":
 			return errors.New("--changed-since takes a revision, such as origin/main")
 		case timeout <= 0:
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})

@@ -171,7 +171,7 @@ func newRoot(out, errs io.Writer) *cobra.Command {
 application needs in each environment. It validates the contract, resolves each
 value from the place where it lives, and writes a kustomize tree of SealedSecrets
 or ExternalSecrets that Argo CD or kubectl can apply, or the Secrets themselves
-to a cluster. It judges what the sources and the cluster hold.
+to a cluster. It checks what the sources and the cluster hold.
 
 An environment (ENV) is a directory such as envs/production, or a pattern such
 as ./envs/... for all environments below a directory.
@@ -252,7 +252,7 @@ func noFormat(cmd *cobra.Command, name string, value *string) {
 			if cmd.Flags().Lookup("format") != nil {
 				format = "; the format of the result is -o " + *value
 			}
-			return fmt.Errorf("--%s %s names a file or a directory%s. Write --%s ./%[2]s if it is to have that name", name, *value, format, name)
+			return fmt.Errorf("--%s %s names a file or a directory%s. Write --%s ./%[2]s if that is its name", name, *value, format, name)
 		}
 		return nil
 	})

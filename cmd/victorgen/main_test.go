@@ -123,8 +123,7 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	time.Sleep(time.Until(c.NotAfter.Add(time.Second)))
 }
 
-// apiServer starts an API server with a sealed-secrets controller, which hands
-// out what is in the file certificate while that is there.
+// apiServer starts an API server with a sealed-secrets controller, which provides what is in the file certificate while that is there.
 func apiServer(t testing.TB, certificate string) *kubetest.Server {
 	s := kubetest.New(t)
 	s.Put(t, "namespaces", "kubelet", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}})
@@ -144,7 +143,7 @@ func apiServer(t testing.TB, certificate string) *kubetest.Server {
 
 // TestScripts runs testdata, one file a verb. Each script starts with the
 // certificates of the fixtures in its directory, and has a cluster whose
-// controller hands out controller.pem.
+// controller provides controller.pem.
 func TestScripts(t *testing.T) {
 	certificates, err := filepath.Glob("../../fixtures/certificates/*.pem")
 	if err != nil || len(certificates) == 0 {

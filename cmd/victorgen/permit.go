@@ -15,7 +15,7 @@ const policyVariable = "VICTORGEN_POLICY"
 func permitFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArray("allow", nil, "an address that the contract may send credentials to, a file outside the repository that it may name, or exec:COMMAND that it may run; may be repeated")
-	f.StringArray("policy", nil, "a .cue file, or a directory of them, that each environment must satisfy, beside those of "+policyVariable+"; may be repeated")
+	f.StringArray("policy", nil, "a .cue file, or a directory of them, that each environment must satisfy, in addition to those of "+policyVariable+"; may be repeated")
 }
 
 // asksNoSource marks a verb that never asks a source: there a contract that names

@@ -37,24 +37,24 @@ func recoverCommand() *cobra.Command {
 	o := &recoverOptions{}
 	cmd := &cobra.Command{
 		Use:   "recover ENV [INPUT...]",
-		Short: "Bring lost values back from the cluster",
+		Short: "Restore lost values from the cluster",
 		Long: `Recover reads what the Secrets of an environment hold in the cluster, and writes
 to its source the inputs that the source does not have, or those that are named.
 It asks before it writes, and prints names and places, never a value.
 
-Only a key that is an input byte for byte, or in base64, tells its value; what
-stands in templates alone is said by name. Where victorgen.lock has a tag of the
+Only a key that is an input byte for byte, or in base64, gives its value; inputs
+that are only in templates are listed by name. Where victorgen.lock has a tag of the
 key, and the source the lock key, the value must be the one that the tree was
 built with. The lock key itself is in no Secret: a colleague or a backup has it.
 
-A value that is there already stays, unless --replace says otherwise.`,
+A value that is there already is kept, unless --replace is given.`,
 		Example: `  victorgen recover envs/production --dry-run        # what could be brought back?
   victorgen recover envs/production --context prod-eu
   victorgen recover envs/production DB_PASSWORD --yes -o json
   victorgen recover envs/production DB_PASSWORD --replace`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("name an environment, and then inputs if it is to be these alone")}
+				return usageError{errors.New("name an environment, and then the inputs if only some are meant")}
 			}
 			if o.replace && len(args) < 2 {
 				return usageError{errors.New("--replace is for inputs that are named")}
@@ -67,7 +67,7 @@ A value that is there already stays, unless --replace says otherwise.`,
 		}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !o.yes && !o.dryRun && !term.IsTerminal(int(os.Stdin.Fd())) {
-				return usageError{errors.New("there is no terminal to ask: write --yes, or --dry-run to see what it would do")}
+				return usageError{errors.New("there is no terminal to ask on: write --yes, or --dry-run to see what it would do")}
 			}
 			if dirs, err := compiler.Find(args[0]); err == nil && len(dirs) > 1 {
 				return usageError{errors.New("recover takes one environment")}
@@ -135,8 +135,8 @@ func (o *recoverOptions) recover(ctx context.Context, cmd *cobra.Command, r *res
 		}
 	}
 	if sealed && have[plan.LockKey].State == value.Absent {
-		r.Diagnostics.Warnf(plan.CodeUnrecoverable, lockKey.Pos, "ask a colleague, or look into a backup",
-			"%s is absent, too, and no Secret holds it: so nothing could be checked against %s", plan.LockKey, tree.LockFile)
+		r.Diagnostics.Warnf(plan.CodeUnrecoverable, lockKey.Pos, "ask a colleague, or look in a backup",
+			"%s is absent too, and no Secret holds it, so nothing could be checked against %s", plan.LockKey, tree.LockFile)
 	}
 	if len(values) == 0 || o.dryRun || r.Diagnostics.HasErrors() {
 		return
@@ -182,7 +182,7 @@ func recoverable(r *result, names []string) (inputs []plan.Input) {
 func unrecoverable(in plan.Input) (why, hint string) {
 	switch {
 	case in.Name == plan.LockKey:
-		return in.Name + " is in no Secret", "ask a colleague, or look into a backup"
+		return in.Name + " is in no Secret", "ask a colleague, or look in a backup"
 	case in.Generate != nil && in.Generate.InCluster: // what the operator has made and its source has lost
 		return "", ""
 	}
@@ -204,12 +204,12 @@ func (o *recoverOptions) choose(r *result, in plan.Input, named bool, have value
 		switch {
 		case differs:
 			if have.State == value.Absent || named {
-				r.Diagnostics.Errorf(plan.CodeNotTheLocks, in.Pos, "apply the tree; or, if this one is right, set it at the source yourself",
+				r.Diagnostics.Errorf(plan.CodeNotTheLocks, in.Pos, "apply the tree; or, if this one is right, set it at the source",
 					"what key %s holds of %s is not what the tree was built with", f, in.Name)
 			}
 			return v, story, false
 		case best != nil && !best.Value.Equal(f.Value):
-			r.Diagnostics.Errorf(plan.CodeNotTheLocks, in.Pos, "find out which one is right, and set it at the source yourself",
+			r.Diagnostics.Errorf(plan.CodeNotTheLocks, in.Pos, "find out which one is right, and set it at the source",
 				"%s has one value in %s and another in %s", in.Name, best, f)
 			return v, story, false
 		case best == nil || confirmed:
@@ -224,7 +224,7 @@ func (o *recoverOptions) choose(r *result, in plan.Input, named bool, have value
 		for _, s := range r.plan.Secrets {
 			for _, k := range s.Keys {
 				if k.Template != nil && slices.Contains(k.Inputs(), in.Name) {
-					why = fmt.Sprintf("it stands in a template alone (key %q of secret %s/%s)", k.Name, s.Namespace, s.Name)
+					why = fmt.Sprintf("it is only in a template (key %q of secret %s/%s)", k.Name, s.Namespace, s.Name)
 				}
 			}
 		}
@@ -234,8 +234,8 @@ func (o *recoverOptions) choose(r *result, in plan.Input, named bool, have value
 		story.State = unchanged
 		return v, story, named
 	case have.State == value.Present && !o.replace:
-		report(plan.CodeHasAnother, in.Pos, "if that of the cluster is right: `victorgen recover ENV "+in.Name+" --replace`",
-			"%s at %s is another than in %s, and stays", in.Name, have.Origin, best)
+		report(plan.CodeHasAnother, in.Pos, "if the one in the cluster is right: `victorgen recover ENV "+in.Name+" --replace`",
+			"%s at %s differs from the one in %s, and is kept", in.Name, have.Origin, best)
 		return v, story, false
 	}
 	if why, hint := partly(r.plan, in); why != "" {

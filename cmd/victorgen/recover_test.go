@@ -112,10 +112,10 @@ secrets: app: keys: {
 	// The lock key is there: what comes back is checked.
 	setSecrets(t, dir, lines("VICTORGEN_LOCK_KEY"))
 	_, errs := recover(2)
-	has(errs, "there is no terminal to ask: write --yes")
+	has(errs, "there is no terminal to ask on: write --yes")
 	out, errs = recover(0, "--dry-run")
 	has(out, "test: would recover PASSWORD, from apps/app password (victorgen.lock confirms it)")
-	has(errs, `warning VG2108: INSIDE cannot be recovered: it stands in a template alone (key "url" of secret apps/app)`)
+	has(errs, `warning VG2108: INSIDE cannot be recovered: it is only in a template (key "url" of secret apps/app)`)
 	if got := string(read(t, source)); got != lines("VICTORGEN_LOCK_KEY") {
 		t.Errorf("a dry run writes")
 	}

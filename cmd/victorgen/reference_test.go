@@ -262,7 +262,7 @@ func commentOf(f *ast.Field) string {
 // codePage is one page of all codes.
 func codePage() string {
 	var b strings.Builder
-	b.WriteString("# Codes\n\nEach message of victorgen has a code that stays the same. `victorgen explain CODE` prints what stands here.\n")
+	b.WriteString("# Codes\n\nEach message of victorgen has a code that stays the same. `victorgen explain CODE` prints what is here.\n")
 	for _, code := range plan.Codes() {
 		text, _ := plan.Explain(code)
 		title, body, _ := strings.Cut(text, "\n")
@@ -276,7 +276,7 @@ func codePage() string {
 	return b.String()
 }
 
-// plain is a text as Markdown that shows it as it is, but for what stands in backticks.
+// plain is a text as Markdown that shows it as it is, but for the content of backticks.
 func plain(text string) string {
 	parts := strings.Split(text, "`")
 	for i := 0; i < len(parts); i += 2 {

@@ -29,22 +29,23 @@ func reportCommand() *cobra.Command {
 	o := &reportOptions{}
 	cmd := &cobra.Command{
 		Use:   "report ENV...",
-		Short: "Make an inventory of all secrets, as one page of HTML",
-		Long: `Report makes an inventory of environments: a matrix of inputs by environments, a map
-from sources over inputs and secrets to the workloads that use them, a calendar of
-rotations and of certificates that end, the findings of vet, and what differs between two
-environments.
+		Short: "Write an inventory of all secrets, as one HTML page",
+		Long: `Report writes an inventory of environments: a matrix of inputs by environments, a
+map from sources over inputs and secrets to the workloads that use them, a
+calendar of rotations and of certificates that end, the findings of vet, and what
+differs between two environments.
 
-With --html it writes one page that needs nothing else: open it, publish it, print it. It
-can load nothing from anywhere. Contracts, trees and manifests alone make it, without
-values and without network, and no value is ever in it. How old values are, the locks of
-the trees tell.
+With --html it writes one page that needs nothing else: open it, publish it, print
+it. It loads nothing from elsewhere. It is made from contracts, trees and
+manifests alone, without values or network, and never contains a value. The age of
+values is read from the locks of the trees.
 
 With --live it asks the cluster as verify does, and with --values the sources as
-verify --source does: both judge, and their findings, states and ages are in the report.
+verify --source does: both only check, and their findings, states and ages are in
+the report.
 
-The exit code is that of the findings: 1 if one is an error. The page is written all the
-same, unless nothing is known of any environment.`,
+The exit code is that of the findings: 1 if one is an error. The page is written
+anyway, unless nothing is known about any environment.`,
 		Example: `  victorgen report ./envs/... --html report.html
   victorgen report ./envs/...                                # a line for each environment
   victorgen report ./envs/... -o json > report.json
@@ -60,9 +61,9 @@ same, unless nothing is known of any environment.`,
 	clusterFlags(cmd, &o.target)
 	f := cmd.Flags()
 	f.StringVar(&o.html, "html", "", "file to write the page to, or - for standard output")
-	f.BoolVar(&o.live, "live", false, "also judge the cluster, as verify does")
-	f.BoolVar(&o.values, "values", false, "also judge what the sources hold, as verify --source does; no value is shown")
-	f.DurationVar(&o.timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take, and how long its cluster or its sources may")
+	f.BoolVar(&o.live, "live", false, "also check the cluster, as verify does")
+	f.BoolVar(&o.values, "values", false, "also check what the sources hold, as verify --source does; no value is shown")
+	f.DurationVar(&o.timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take, and how long its cluster or its sources may take")
 	cmd.MarkFlagFilename("html", "html", "htm")
 	noFormat(cmd, "html", &o.html)
 	outputFlag(cmd, &o.format)
@@ -73,9 +74,9 @@ same, unless nothing is known of any environment.`,
 		case o.html == "-" && o.format == "json":
 			return errors.New("--html - and -o json both write to standard output: name a file for the page")
 		case !o.live && (f.Changed("kubeconfig") || f.Changed("context")):
-			return errors.New("--kubeconfig and --context name a cluster: write --live to judge it")
+			return errors.New("--kubeconfig and --context name a cluster: write --live to check it")
 		case o.timeout <= 0:
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})
@@ -147,7 +148,7 @@ func (o *reportOptions) run(cmd *cobra.Command, patterns []string) error {
 	}
 	newPrinter(cmd.ErrOrStderr()).print(findings(results), len(dirs))
 	if o.html != "" && !known {
-		fmt.Fprintln(cmd.ErrOrStderr(), "error: nothing is known of any environment, so no page is written")
+		fmt.Fprintln(cmd.ErrOrStderr(), "error: nothing is known about any environment, so no page is written")
 	}
 	if err != nil {
 		return err

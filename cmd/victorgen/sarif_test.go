@@ -111,7 +111,7 @@ func TestSARIF(t *testing.T) {
 	}
 	want := []string{
 		`warning VG1206 at a%20b,c%25/contract.cue:8:9: no secret uses input UNUSED [test]
-hint: use it in a key, or take it out of the contract`,
+hint: use it in a key, or remove it from the contract`,
 		`error VG3001 at a%20b,c%25/envs/test/env.cue:5:24: cannot read the certificate ` + module + `/envs/test/none.pem: it does not exist [test]
 hint: fetch the certificate of the cluster's controller: victorgen cert fetch ENV, or kubeseal --fetch-cert > FILE`,
 		`error VG2001 at a%20b,c%25/contract.cue:7:9: required input TOKEN is missing [test]
@@ -169,7 +169,7 @@ func TestGitHub(t *testing.T) {
 	if code != 1 || stderr != "" {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}
-	want := `::warning file=a b%2Cc%25/contract.cue,line=8,col=9,title=VG1206::no secret uses input UNUSED [test]%0Ahint: use it in a key, or take it out of the contract
+	want := `::warning file=a b%2Cc%25/contract.cue,line=8,col=9,title=VG1206::no secret uses input UNUSED [test]%0Ahint: use it in a key, or remove it from the contract
 ::error file=a b%2Cc%25/envs/test/env.cue,line=5,col=24,title=VG3001::cannot read the certificate ` + strings.ReplaceAll(module, "%", "%25") + `/envs/test/none.pem: it does not exist [test]%0Ahint: fetch the certificate of the cluster's controller: victorgen cert fetch ENV, or kubeseal --fetch-cert > FILE
 ::error file=a b%2Cc%25/contract.cue,line=7,col=9,title=VG2001::required input TOKEN is missing [test]%0Ahint: set it in ` + strings.ReplaceAll(module, "%", "%25") + `/.secrets.test, which does not exist, or the process environment
 ::error file=a b%2Cc%25/envs/test/env.cue,line=1,col=1,title=VG2002::generated input VICTORGEN_LOCK_KEY is missing [test]%0Ahint: set it in ` + strings.ReplaceAll(module, "%", "%25") + `/.secrets.test, which does not exist, or the process environment: Authenticates the entries of victorgen.lock; or leave out --no-generate to have it generated

@@ -29,13 +29,13 @@ func scanCommand() *cobra.Command {
 		Long: `Scan reads the values of the secret inputs from the sources of the environments,
 and looks for them in files: as plain text, base64 (wherever in it they begin, with
 or without padding, in both alphabets), hex, URL-escaped and JSON-escaped, and the
-lines of private keys. White space and NUL are passed over: a key may be indented,
-base64 broken into lines, text be UTF-16. What is compressed or encrypted is not
-looked into.
+lines of private keys. White space and NUL are ignored: a key may be indented,
+base64 broken into lines, text be UTF-16. Compressed or encrypted files are not
+opened.
 
-It names the input, the file, the line and the form, never the value. What it finds
-is there, byte for byte, so values that may stand somewhere by chance are not
-searched for: it says which, and why.
+It reports the input, the file, the line and the form, never the value. It only
+reports exact matches, so values that could occur by chance are not searched for:
+it says which, and why.
 
 Without PATH, it searches the files of the Git work tree: those that are tracked, and
 those that are neither tracked nor ignored. PATHs come after --; they are files,
@@ -69,7 +69,7 @@ file. --history searches the lines and messages that each commit of a range adds
 	f := cmd.Flags()
 	f.BoolVar(&o.staged, "staged", false, "search what would be committed")
 	f.StringVar(&o.history, "history", "", "search what each commit of a `RANGE` adds, as git log takes it: origin/main..HEAD")
-	f.BoolVar(&o.ignoreUnreadable, "ignore-unreadable", false, "a source that cannot be read is a warning: what it holds is not searched for")
+	f.BoolVar(&o.ignoreUnreadable, "ignore-unreadable", false, "a source that cannot be read is a warning: its values are not searched for")
 	completes(cmd, "history", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return git.Names(cmd.Context(), "."), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -191,7 +191,7 @@ func (o *scanOptions) misplaced(pattern string) error {
 	if len(others) == 0 {
 		others = []string{"ENV"}
 	}
-	return fmt.Errorf("%s is no environment. If it is to be searched, write it after --, as in victorgen scan %s -- %s", pattern, strings.Join(others, " "), pattern)
+	return fmt.Errorf("%s is not an environment. To search it, write it after --, as in victorgen scan %s -- %s", pattern, strings.Join(others, " "), pattern)
 }
 
 // holder is an input whose value is searched for.
@@ -270,7 +270,7 @@ func (o *scanOptions) scan(cmd *cobra.Command, results []result, sets map[string
 		}
 	}
 	for file, why := range found.Unread {
-		tell(plan.CodeNotScanned, []plan.Pos{{File: file, Line: 1, Column: 1}}, "let it be read, or name what to search after --", "%s was not searched: %s", filepath.Base(file), why)
+		tell(plan.CodeNotScanned, []plan.Pos{{File: file, Line: 1, Column: 1}}, "make it readable, or name what to search after --", "%s was not searched: %s", filepath.Base(file), why)
 	}
 	for _, f := range found.Found {
 		holders[f.Value].tell(f)
@@ -283,7 +283,7 @@ func (o *scanOptions) scan(cmd *cobra.Command, results []result, sets map[string
 // tell adds a value that was found to the result of its environment.
 func (h holder) tell(f scan.Found) {
 	h.result.Scan.Found = append(h.result.Scan.Found, foundValue{h.input.Name, f.Form, f.File, f.Start.Line, f.Start.Column, f.Commit, f.More})
-	where, more := "stands here", ""
+	where, more := "is here", ""
 	pos := []plan.Pos{{File: f.File, Line: f.Start.Line, Column: f.Start.Column}}
 	if f.Commit != "" {
 		where = "is added here by commit " + f.Commit[:min(len(f.Commit), 12)]
@@ -301,16 +301,16 @@ func (h holder) tell(f scan.Found) {
 	case scan.URL, scan.JSON, scan.Partly:
 		form = f.Form
 	}
-	anew := "ask whoever gave it for a new one"
+	anew := "ask the owner for a new one"
 	if h.input.Class == plan.Generated {
 		anew = fmt.Sprintf("`victorgen rotate ENV %s` makes a new one", h.input.Name)
 	}
 	if of := h.input.PreviousOf(); of != "" {
-		anew = fmt.Sprintf("`victorgen rotate ENV %s` makes a new one, and drops this", of)
+		anew = fmt.Sprintf("`victorgen rotate ENV %s` generates a new one, and drops this one", of)
 	}
-	hint := "take it out; and if others may have read it, replace it: " + anew
+	hint := "remove it; and if others may have read it, replace it: " + anew
 	if f.Commit != "" {
-		hint = "whoever has the repository can read it, whatever comes later: replace it; " + anew
+		hint = "anyone with the repository can read it, even if a later commit removes it: replace it; " + anew
 	}
 	h.result.Diagnostics = append(h.result.Diagnostics, plan.Diagnostic{
 		Code: plan.CodeFound, Severity: plan.Error, Pos: pos, Hint: hint, Mask: true,

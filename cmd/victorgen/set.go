@@ -38,22 +38,22 @@ func setCommand() *cobra.Command {
 		Use:   "set ENV INPUT... | ENV --missing",
 		Short: "Store values at their sources",
 		Long: `Set stores the value of an input where the contract says that it lives. On a
-terminal it asks for the value, twice, and does not show it; else it reads a file or
-standard input. A value is never an argument.
+terminal it asks for the value, twice, and does not show it; otherwise it reads a
+file or standard input. A value is never an argument.
 
-Before a value is stored, it is judged as a build would judge it: on its own, and
-with all else that stands in a Secret beside it. What belongs together, such as a
-certificate and its key, is set together. A rule that the value alone does not keep
-is a warning. The value is what the application is to have: if the contract says
-that the source holds it in base64, set writes that. On a terminal, which has no
-bytes, such an input is asked for in base64.
+Before a value is stored, it is checked as a build would check it: on its own, and
+with everything else in the same Secret. Values that belong together, such as a
+certificate and its key, are set together. A rule across inputs that the value
+breaks is a warning. The value is what the application gets: if the contract says
+that the source holds it in base64, set encodes it. On a terminal, which cannot
+take bytes, such an input is entered in base64.
 
 The line break that ends a text of a single line is no part of it. A value that is
-there already stays, unless --replace says otherwise.
+there already is kept, unless --replace is given.
 
 With --missing it asks for each required input that is absent, and stores each as
-soon as it is given. An empty answer passes on to the next one, and Ctrl-C ends it:
-what is stored stays, and the next time it asks for the rest.`,
+soon as it is given. An empty answer skips to the next one, and Ctrl-C ends it: what
+is stored is kept, and the next run asks for the rest.`,
 		Example: `  victorgen set envs/production ANTHROPIC_API_KEY
   victorgen set envs/production --missing
   pass show sentry/dsn | victorgen set envs/production SENTRY_DSN --stdin
@@ -81,7 +81,7 @@ what is stored stays, and the next time it asks for the rest.`,
 			}
 			asks := !o.stdin && len(files) < len(args)-1 || o.missing
 			if asks && !term.IsTerminal(int(os.Stdin.Fd())) {
-				return usageError{errors.New("there is no terminal to ask: write --stdin or --from-file")}
+				return usageError{errors.New("there is no terminal to ask on: write --stdin or --from-file")}
 			}
 			if dirs, err := compiler.Find(args[0]); err == nil && len(dirs) > 1 {
 				return usageError{errors.New("set takes one environment")}
@@ -95,8 +95,8 @@ what is stored stays, and the next time it asks for the rest.`,
 	f.StringArrayVar(&o.fromFiles, "from-file", nil, "FILE, or INPUT=FILE if there are several inputs, that is the value; may be repeated")
 	f.BoolVar(&o.stdin, "stdin", false, "standard input is the value")
 	f.BoolVar(&o.missing, "missing", false, "ask for each required input that is absent")
-	f.BoolVar(&o.replace, "replace", false, "write over a value that is there")
-	f.BoolVar(&o.dryRun, "dry-run", false, "store nothing; judge only")
+	f.BoolVar(&o.replace, "replace", false, "overwrite a value that is there")
+	f.BoolVar(&o.dryRun, "dry-run", false, "store nothing; check only")
 	o.sourceOptions.flags(cmd)
 	outputFlag(cmd, &o.format)
 	return cmd
@@ -194,8 +194,8 @@ func settable(r *result, names []string, replace bool) (inputs []plan.Input) {
 		case why != "":
 			r.Diagnostics.Errorf(plan.CodeNotSet, in.Pos, hint, "%s", why)
 		case in.NeverRotate && replace:
-			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos, "add an input for the new key, let the application encrypt all anew with it, and then take "+name+" out of the contract",
-				"input %s says rotate: \"never\": what was encrypted with it could not be read any more", name)
+			r.Diagnostics.Errorf(plan.CodeNeverRotate, in.Pos, "add an input for the new key, let the application re-encrypt everything with it, and then remove "+name+" out of the contract",
+				"input %s has rotate: \"never\": what was encrypted with it could no longer be read", name)
 		default:
 			inputs = append(inputs, in)
 		}
@@ -217,7 +217,7 @@ func (s *setting) stays(in plan.Input) bool {
 	if s.have[in.Name].State != value.Present || s.replace {
 		return false
 	}
-	s.Diagnostics.Errorf(plan.CodeHasAnother, in.Pos, "`victorgen set ENV "+in.Name+" --replace` writes over it", "%s has a value already (%s), which stays", in.Name, s.have[in.Name].Origin)
+	s.Diagnostics.Errorf(plan.CodeHasAnother, in.Pos, "`victorgen set ENV "+in.Name+" --replace` overwrites it", "%s already has a value (%s), which is kept", in.Name, s.have[in.Name].Origin)
 	return true
 }
 
@@ -336,7 +336,7 @@ func readValue(in plan.Input, stdin io.Reader, file string) (value.Value, error)
 	case err != nil:
 		return value.Value{}, unreadableFile(file, err)
 	case len(b) > maxGiven:
-		return value.Value{}, errors.New("it is larger than 1 MiB, and a Secret holds no more")
+		return value.Value{}, errors.New("it is larger than 1 MiB, and a Secret can't hold more")
 	case len(b) == 0:
 		return value.Value{}, errors.New("it is empty")
 	}

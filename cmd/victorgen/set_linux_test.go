@@ -71,7 +71,7 @@ secrets: app: keys: {
 	}
 	// A placeholder is asked for again, so are two that are not the same; SECOND is passed over.
 	expect(ask(130, []string{"set", env, "--missing"}, "changeme", "changeme", first, "else", first, first, "", interrupt),
-		"FIRST (1 of 3)", "the first one", "see https://docs.example/first", "VG2004", "The two are not the same.", "SECOND (2 of 3)", "THIRD (3 of 3)", "ended by a signal",
+		"FIRST (1 of 3)", "the first one", "see https://docs.example/first", "VG2004", "The two do not match.", "SECOND (2 of 3)", "THIRD (3 of 3)", "ended by a signal",
 		"test: set FIRST in .secrets.test:1", "test: skipped SECOND")
 	// The next time it asks for the rest alone.
 	expect(ask(0, []string{"set", env, "--missing"}, "no base64", "no base64", second, second, third, third),

@@ -54,7 +54,7 @@ secrets: app: keys: {
 	expect(1, "SIGNING_KEY is weak", "set", env, "SIGNING_KEY", "--from-file", filepath.Join(dir, "weak"))
 	expect(0, "test: set SIGNING_KEY in Vault's secret/signing-key", "set", env, "SIGNING_KEY", "--from-file", filepath.Join(dir, "strong"))
 	expect(0, "test: unchanged SIGNING_KEY", "set", env, "SIGNING_KEY", "--from-file", filepath.Join(dir, "strong"))
-	expect(1, "VG2109: OTHER_KEY has a value already", "set", env, "OTHER_KEY", "--from-file", filepath.Join(dir, "strong"))
+	expect(1, "VG2109: OTHER_KEY already has a value", "set", env, "OTHER_KEY", "--from-file", filepath.Join(dir, "strong"))
 	expect(1, "VG2126: PART is signing-key?version=1#value at its source", "set", env, "PART", "--from-file", filepath.Join(dir, "strong"), "--replace")
 	expect(0, "test: copied SIGNING_KEY", "copy", env, "--from", "vault", "--to", "env", "SIGNING_KEY")
 	if got := assignments(string(read(t, filepath.Join(dir, ".secrets.test"))))["SIGNING_KEY"]; got != "tok-7b2d90c4-Walnut3-cobalt-Sieve" {

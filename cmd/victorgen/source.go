@@ -16,8 +16,8 @@ func sourceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "source",
 		Short: "Check a program that is a source",
-		Long: `A source of kind exec is a program that speaks JSON lines: docs/exec.md is its manual.
-Source helps those who write one.`,
+		Long: `A source of kind exec is a program that speaks JSON lines: docs/exec.md describes
+the protocol. Source helps to write one.`,
 		Args: verbsAlone,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -38,24 +38,24 @@ func sourceTestCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "test [flags] -- PROGRAM [ARG...]",
-		Short: "Check whether a program keeps to the protocol",
-		Long: `Test runs a program as a source of kind exec would be run, and checks all that
-docs/exec.md demands of it: that it greets and ends, what it says of what is there and
-of what is not, that it creates nothing over what is there, that values come back byte
-for byte, and that it shows none.
+		Short: "Check whether a program follows the protocol",
+		Long: `Test runs a program as a source of kind exec would be run, and checks everything
+that docs/exec.md demands: that it greets and exits, what it answers for values
+that exist and for those that do not, that create overwrites nothing, that values
+come back byte for byte, and that it prints none.
 
-What it says that it can't do is not supported, and no error. A program that only
+What it does not claim to support is not an error. A program that only
 reads needs --present, the name of something that has a value.
 
-To try what is written it stores values of its own under names that begin with --prefix
-and end with a random part; they stay there, and are named at the end. Try it where that
-does no harm.`,
+To test writing, it stores values of its own under names that begin with --prefix
+and end with a random part; they are left there, and listed at the end. Run it
+where that does no harm.`,
 		Example: `  victorgen source test -- ./victorgen-source-pass
   victorgen source test --present shop/db-password -- victorgen-source-op --vault shop
   victorgen source test --prefix sandbox/ -o json -- ./mine`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || cmd.ArgsLenAtDash() != 0 {
-				return usageError{errors.New("name the program behind --, as in victorgen source test -- ./mine")}
+				return usageError{errors.New("name the program after --, as in victorgen source test -- ./mine")}
 			}
 			return nil
 		},
@@ -93,7 +93,7 @@ does no harm.`,
 			} else {
 				fmt.Fprintf(cmd.OutOrStdout(), "%d ok, %d failed, %d not supported\n", counts[exec.Passed], counts[exec.Wrong], counts[exec.Skipped])
 				if len(report.Left) > 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "left there: %s\n", inLine(strings.Join(report.Left, ", ")))
+					fmt.Fprintf(cmd.OutOrStdout(), "left behind: %s\n", inLine(strings.Join(report.Left, ", ")))
 				}
 			}
 			if !report.OK {
@@ -103,13 +103,13 @@ does no harm.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Prefix, "prefix", "victorgen-test-", "what the names begin with that are made up")
+	f.StringVar(&o.Prefix, "prefix", "victorgen-test-", "prefix of the names that are made up")
 	f.StringVar(&o.Present, "present", "", "a name that has a value, to be read")
 	f.DurationVar(&o.Timeout, "timeout", 30*time.Second, "how long each run may take")
 	outputFlag(cmd, &format)
 	check(cmd, func() error {
 		if o.Timeout <= 0 {
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})

@@ -36,7 +36,7 @@ func (o *sourceOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "how long the sources of an environment may take")
 	check(cmd, func() error {
 		if o.timeout <= 0 {
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})
@@ -45,7 +45,7 @@ func (o *sourceOptions) flags(cmd *cobra.Command) {
 // kindFlag adds --source to a verb.
 func kindFlag(cmd *cobra.Command, kind *string) {
 	kinds := strings.Join(plan.SourceKinds, ", ")
-	cmd.Flags().StringVar(kind, "source", "", "kind of the default source, in the place of the contract's: "+kinds)
+	cmd.Flags().StringVar(kind, "source", "", "kind of the default source, instead of the contract's: "+kinds)
 	completes(cmd, "source", cobra.FixedCompletions(plan.SourceKinds, cobra.ShellCompDirectiveNoFileComp))
 	check(cmd, func() error {
 		if *kind == fromContract {

@@ -61,7 +61,7 @@ func (t *teller) Tell(ctx context.Context, changed []source.Changed) error {
 				continue
 			}
 			if bytes.IndexByte(which.v, 0) >= 0 {
-				return fmt.Errorf("a value of %s has a zero byte, which no variable can hold; take --values-in-env away: %w", c.Input.Name, source.ErrNotBegun)
+				return fmt.Errorf("a value of %s has a zero byte, which no variable can hold; leave out --values-in-env: %w", c.Input.Name, source.ErrNotBegun)
 			}
 			env = append(env, "VICTORGEN_"+strings.ToUpper(which.name)+"_"+c.Input.Name+"="+string(which.v))
 		}
@@ -81,7 +81,7 @@ func (t *teller) Tell(ctx context.Context, changed []source.Changed) error {
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s has not ended within %v, and was ended", t.command[0], t.timeout)
+		return fmt.Errorf("%s has not ended within %v, and was killed", t.command[0], t.timeout)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s was interrupted", t.command[0])
 	}

@@ -28,9 +28,9 @@ reads from its environment variables or its dotenv file: what is required, what
 is optional, and what is generated where it is missing. Inputs that live elsewhere
 are left out, unless --source env says otherwise.
 
-With --output it goes to a file that nobody else can read; fill it in and keep it
-out of Git. Of a file that is there, every line stays as it is: inputs that it does
-not name yet are added at its end, as comments.`,
+With --output it goes to a file that only you can read; fill it in and keep it out
+of Git. In an existing file, every line is kept: inputs that it does not name yet
+are added at the end, as comments.`,
 		Example: `  # start a dotenv file, or add what it lacks
   victorgen template envs/production --output .secrets.production
 
@@ -54,7 +54,7 @@ not name yet are added at its end, as comments.`,
 	permitFlags(cmd)
 	asksNoSource(cmd)
 	kindFlag(cmd, &kind)
-	cmd.Flags().StringVar(&output, "output", "", "dotenv file to write, or to add to: no line of it is lost")
+	cmd.Flags().StringVar(&output, "output", "", "dotenv file to write, or to add to: no line is lost")
 	noFormat(cmd, "output", &output)
 	return cmd
 }
@@ -216,7 +216,7 @@ func (t *template) input(in plan.Input, comment bool) {
 		t.note("Example: %s", in.Example)
 	}
 	if s, ok := t.plan.Source(in.Source); ok && s.Name != "default" && in.Default == nil {
-		t.note("Belongs into %s", filepath.Base(s.At()))
+		t.note("Goes to %s", filepath.Base(s.At()))
 	}
 	switch {
 	case in.Default != nil:

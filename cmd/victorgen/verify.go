@@ -24,22 +24,22 @@ func verifyCommand() *cobra.Command {
 	o := &verifyOptions{}
 	cmd := &cobra.Command{
 		Use:   "verify ENV...",
-		Short: "Judge a live cluster, or the sources",
-		Long: `Verify judges a live cluster against the contract: whether each Secret is there,
+		Short: "Check a live cluster, or the sources",
+		Long: `Verify checks a live cluster against the contract: whether each Secret is there,
 with the keys, the type and the labels that it should have; whether its values
-satisfy their inputs, and are no placeholder, not weak and not older than their
-maxAge; whether what is made from other inputs belongs to them; what the
-controllers say that make them; and whether two inputs have the same value, in one
-environment or across those that are named.
+satisfy their inputs, and are not placeholders, not weak and not older than their
+maxAge; whether derived values match the inputs they are made from; what the
+controllers report; and whether two inputs have the same value, in one environment
+or across those that are named.
 
 It writes nothing, and prints names, lengths, ages and verdicts, never a value.
-The right to get the Secrets by name is enough; that to get what delivers them,
-and to ask the controller of the certificate, adds to what it can tell: whether
-what the environment and its lock seal for is the controller's own.
+The right to get the Secrets by name is enough; the right to get what delivers
+them, and to ask the controller for its certificate, lets it report more: whether
+the certificates of the environment and its lock are the controller's own.
 
-With --source it asks no cluster but the sources of each environment, for all
-inputs, and judges these. With --no-values it asks them for metadata alone, and
-judges presence and age: no right to read or decrypt a value is needed then.`,
+With --source it asks the sources of each environment instead of the cluster, for
+all inputs, and checks these. With --no-values it asks them for metadata only, and
+checks presence and age: this needs no right to read or decrypt values.`,
 		Example: `  victorgen verify envs/production                        # the cluster of the current context
   victorgen verify envs/production envs/staging --context kind-victor --detailed
   victorgen verify envs/production -o sarif > verify.sarif
@@ -51,7 +51,7 @@ judges presence and age: no right to read or decrypt a value is needed then.`,
   victorgen verify --source=env envs/production           # the dotenv file, whatever the contract says`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && o.kind == fromContract && slices.Contains(plan.SourceKinds, args[0]) {
-				return usageError{fmt.Errorf("write --source=%s, to judge a source of that kind", args[0])}
+				return usageError{fmt.Errorf("write --source=%s, to check a source of that kind", args[0])}
 			}
 			return environments(cmd, args)
 		},
@@ -63,17 +63,17 @@ judges presence and age: no right to read or decrypt a value is needed then.`,
 	o.sourceOptions.flags(cmd)
 	f := cmd.Flags()
 	f.Lookup("source").NoOptDefVal = fromContract
-	f.Lookup("source").Usage = "judge the sources; with a KIND, the default one is of that kind in the place of the contract's"
+	f.Lookup("source").Usage = "check the sources; with KIND, the default source is of that kind, whatever the contract says"
 	f.Lookup("timeout").Usage = "how long the cluster or the sources of an environment may take"
-	f.BoolVar(&o.noValues, "no-values", false, "with --source: ask for metadata alone: presence and age")
+	f.BoolVar(&o.noValues, "no-values", false, "with --source: ask for metadata only: presence and age")
 	f.BoolVar(&o.detailed, "detailed", false, "also show the keys with their lengths, what they are made from and their age, and the owner of each secret")
-	f.BoolVar(&o.direct, "direct", false, "judge what victorgen apply has written: no SealedSecret and no ExternalSecret")
+	f.BoolVar(&o.direct, "direct", false, "check what victorgen apply has written: no SealedSecret and no ExternalSecret")
 	clusterFlags(cmd, &o.target)
 	namespaceFlag(cmd, &o.namespace)
 	f.Lookup("namespace").Usage = "with --direct: namespace of all Secrets, as victorgen apply has it"
 	outputFlag(cmd, &o.format, ciFormats...)
 	check(cmd, func() error {
-		other, why := []string{"no-values"}, "judges sources: write --source"
+		other, why := []string{"no-values"}, "checks sources: write --source"
 		if f.Changed("source") {
 			other, why = []string{"kubeconfig", "context", "detailed", "direct", "namespace"}, "is about a cluster: leave out --source"
 		}

@@ -14,9 +14,10 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Long: `Print which victorgen this is. As JSON, also its commit and the date of it, the Go that
-it was built with, and what it is made for: the sealed-secrets whose code seals, the
-External Secrets Operator that external delivery is held to, and the CUE that compiles.`,
+		Long: `Print the version. As JSON, also its commit and date, the version of Go that built
+it, and what it is made for: the version of sealed-secrets whose code seals, of
+the External Secrets Operator that external delivery is tested against, and of
+CUE.`,
 		Example: "  victorgen version\n  victorgen version -o json",
 		Args:    argsOf(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -25,23 +25,24 @@ func vetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "vet ENV...",
 		Short: "Check contracts, without values or network",
-		Long: `Vet compiles environments and reports everything that is wrong with them. It
-also renders the kustomizations of the Git work tree that include a tree, and warns
-of what they change so that it does not unseal, or is not found; of manifests that
-make a Secret of the tree a second time; of a file for values that Git has or
-would add; and, of a pattern, of a tree whose environment is gone.
+		Long: `Vet compiles environments and reports everything that is wrong with them. It also
+renders the kustomizations of the Git work tree that include a tree, and warns of
+changes after which it does not unseal, or is not found; of manifests that make a
+Secret of the tree a second time; of a file for values that Git tracks or would
+add; and, for a pattern, of a tree whose environment is gone.
 
-Of the workloads that the contract names, or --workloads, it reports each place that
-asks for a Secret or a key that is not there, or may not be, or is of another type,
-and the secrets and keys that nobody asks for.
+Of the workloads that the contract names, or --workloads, it reports each place
+that refers to a Secret or a key that does not exist, or may be absent, or has
+another type, and the secrets and keys that are not used.
 
-It reads no values and no network, so it can run anywhere: before a commit, or on a
-pull request from a fork. Compiling is bounded in time (--timeout) and in memory (4 GiB).`,
+It reads no values and uses no network, so it can run anywhere: before a commit,
+or on a pull request from a fork. Compiling is bounded in time (--timeout) and in
+memory (4 GiB).`,
 		Example: `  victorgen vet envs/production
   victorgen vet ./envs/...
   victorgen vet ./envs/... -o json
 
-  # do the workloads find what they ask for?
+  # do the workloads find what they need?
   victorgen vet envs/production --workloads k8s/production
   helm template shop charts/shop | victorgen vet envs/production --workloads -`,
 		Args:              environments,
@@ -66,7 +67,7 @@ pull request from a fork. Compiling is bounded in time (--timeout) and in memory
 	cmd.Flags().DurationVar(&timeout, "timeout", compiler.DefaultTimeout, "how long compiling an environment may take")
 	check(cmd, func() error {
 		if timeout <= 0 {
-			return errors.New("--timeout must be more than nothing, as in 30s")
+			return errors.New("--timeout must be positive, as in 30s")
 		}
 		return nil
 	})

@@ -17,7 +17,7 @@ type workloadOptions struct{ vg.Workloads }
 
 func (o *workloadOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.Paths, "workloads", nil,
-		"manifests of what uses the secrets, beside those that the contract names: a kustomization, a directory, a file, or - for standard input; may be repeated")
+		"manifests of what uses the secrets, in addition to those that the contract names: a kustomization, a directory, a file, or - for standard input; may be repeated")
 	o.Renderings = new(workload.Renderings)
 	o.Stdin = sync.OnceValues(func() ([]byte, error) { return workload.ReadStdin(cmd.InOrStdin()) })
 	check(cmd, func() error {

@@ -117,9 +117,9 @@ var withSuffix = lazy.MustCompile(`-[A-Za-z0-9]{6}$`)
 
 // listsAll says what an action without resources comes to.
 func listsAll(names []string) string {
-	note := "The action can't be limited to names: it shows the metadata of all that the account has, and no value."
+	note := "The action can't be limited to names: it shows the metadata of everything in the account, and no values."
 	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "arn:") }) {
-		note += " Of what another account shares, nothing can be told without reading it."
+		note += " For what another account shares, nothing is known without reading it."
 	}
 	return note
 }

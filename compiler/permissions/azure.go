@@ -31,11 +31,11 @@ func keyVault(s plan.Source, use Use, names []string) Policy {
 	}
 	p := Policy{
 		Commands: []string{`vault=$(az keyvault show --name ` + name + ` --query id --output tsv)`},
-		Note:     "Set ASSIGNEE to the object ID of who gets the role. The vault must use role-based access control, not access policies.",
+		Note:     "Set ASSIGNEE to the object ID of the principal that gets the role. The vault must use role-based access control, not access policies.",
 	}
 	cloud, _ := s.AzureCloud()
 	if login := map[string]string{"ChinaCloud": "AzureChinaCloud", "USGovernmentCloud": "AzureUSGovernment"}[cloud]; login != "" {
-		p.Note += " It is in another cloud than the public one: az cloud set --name " + login + ", then az login."
+		p.Note += " It is not in the public cloud: az cloud set --name " + login + ", then az login."
 	}
 	for _, secret := range names {
 		p.Commands = append(p.Commands,

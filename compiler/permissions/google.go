@@ -13,8 +13,8 @@ var secretManagerRoles = map[Use]string{
 }
 
 var secretManagerNotes = map[Use]string{
-	Read: " With the role to prove, the age of values can be told as well.",
-	Write: " To create secrets is a right on the whole project, so let an administrator create those that are missing, without versions: " +
+	Read: " With the role to prove, the age of values is known as well.",
+	Write: " Creating secrets is a right on the whole project, so let an administrator create those that are missing, without versions: " +
 		"gcloud secrets create NAME",
 }
 
@@ -32,7 +32,7 @@ func secretManager(s plan.Source, use Use, names []string) Policy {
 	if use == Push {
 		// To create is a right on the project, and a secret that is there without a value is not the operator's.
 		p := Policy{
-			Note: "Set MEMBER to who gets the roles. To create is a right on the whole project; all else is for these secrets alone. The operator looks whether they have a version: up to v0.19 by reading it, later by listing the versions. Without that right a secret is created and stays empty.",
+			Note: "Set MEMBER to the principal that gets the roles. Creating is a right on the whole project; everything else is for these secrets only. The operator checks whether they have a version: up to v0.19 by reading it, later by listing the versions. Without that right a secret is created and stays empty.",
 			Commands: []string{
 				"NUMBER=$(gcloud projects describe " + project + " --format='value(projectNumber)')",
 				"gcloud iam roles create secretCreator --project=" + project + " --permissions=secretmanager.secrets.create",
@@ -48,7 +48,7 @@ func secretManager(s plan.Source, use Use, names []string) Policy {
 		}
 		return p
 	}
-	p := Policy{Note: "Set MEMBER to who gets the role, as in serviceAccount:ci@PROJECT.iam.gserviceaccount.com." + secretManagerNotes[use]}
+	p := Policy{Note: "Set MEMBER to the principal that gets the role, as in serviceAccount:ci@PROJECT.iam.gserviceaccount.com." + secretManagerNotes[use]}
 	if use == Write {
 		p.Note += created + "."
 	}

@@ -178,7 +178,7 @@ func tell(s plan.Source, names []string) Policy {
 	default: // whoever may write there may read, too
 		p = write
 	}
-	p.Note = strings.TrimSpace(p.Note + " What builds and others say of a rotation that is pending, they read in " + s.Pending.Name + ", which has no value in it.")
+	p.Note = strings.TrimSpace(p.Note + " What builds report about a pending rotation, they read in " + s.Pending.Name + ", which contains no value.")
 	return p
 }
 
@@ -186,7 +186,7 @@ func tell(s plan.Source, names []string) Policy {
 // are metadata.
 func withVersions(p Policy, use Use, kept []string) Policy {
 	if use == Read && len(kept) > 0 {
-		p.Note = strings.TrimSpace(p.Note + " The previous values that count for a while are found by their versions, which takes the role to prove as well: of " + plan.And(kept) + ".")
+		p.Note = strings.TrimSpace(p.Note + " Previous values that still count are found by their versions, which needs the role to prove as well: for " + plan.And(kept) + ".")
 	}
 	return p
 }

@@ -207,7 +207,7 @@ const (
 	CodeNoNamespace   Code = "VG5006"
 	CodeNotRestarted  Code = "VG5007"
 	CodeNotTheLocks   Code = "VG5008"
-	// Of the certificate that its controller hands out.
+	// Of the certificate that its controller provides.
 	CodeNoController       Code = "VG5201"
 	CodeCertificateUseless Code = "VG5202"
 	CodeCertificateWrite   Code = "VG5203"

@@ -11,7 +11,7 @@ import (
 // Document is a plan as JSON has it: schema.#Plan, which `victorgen explain -o
 // json` prints, and which policies are about. Like a plan it has no values. What
 // a contract leaves out is there too, as "", null, 0 or false: so a policy that
-// wants something is not satisfied by nothing.
+// requires something is not satisfied by an empty field.
 type Document struct {
 	Version     int                       `json:"version"`
 	Environment string                    `json:"environment"`

@@ -14,7 +14,7 @@ const expiryNotice = 30 * 24 * time.Hour
 func (in Input) RotationAge() time.Duration { return cmp.Or(in.RotateAfter, in.MaxAge) }
 
 // Ask says who can provide the value of an input, for a hint.
-func (in Input) Ask() string { return cmp.Or(in.Owner, "whoever gave it") }
+func (in Input) Ask() string { return cmp.Or(in.Owner, "its owner") }
 
 // Expiring says which of the inputs that there are ends soon, or has ended, at the
 // time now, by the day that the contract says.
@@ -28,11 +28,11 @@ func (p *Plan) Expiring(now time.Time, there func(Input) bool) Diagnostics {
 		if in.Expires.IsZero() || in.Expires.After(now.Add(notice)) || !there(in) {
 			continue
 		}
-		hint := "get a new one of " + in.Ask() + ", replace it at its source, and write the new day as expires"
+		hint := "get a new one of " + in.Ask() + ", replace it at its source, and write the new date as expires"
 		if in.Expires.After(now) {
 			ds.Warnf(CodeExpires, in.Pos, hint, "%s expires on %s, in %s", in.Name, Day(in.Expires), Age(in.Expires.Sub(now)))
 		} else {
-			ds.Errorf(CodeExpires, in.Pos, hint, "%s has expired on %s, says the contract", in.Name, Day(in.Expires))
+			ds.Errorf(CodeExpires, in.Pos, hint, "%s has expired on %s, according to the contract", in.Name, Day(in.Expires))
 		}
 	}
 	return ds

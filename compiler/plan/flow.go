@@ -169,7 +169,7 @@ func (a *analysis) follow(root *parse.ListNode, external bool) *flow {
 		}
 	}
 	if f.changed {
-		f.problem(0, "", CodeTemplateBig, "use more variables", "template sets its variables in a way that cannot be followed")
+		f.problem(0, "", CodeTemplateBig, "use more variables", "template sets its variables in a way that cannot be analyzed")
 	}
 	return f
 }
@@ -182,7 +182,7 @@ func (f *flow) problem(offset int, token string, code Code, hint, format string,
 
 func names(set map[string]bool) string { return And(slices.Sorted(maps.Keys(set))) }
 
-const hintAsk = "ask whether it is there, with if, with or default of the input itself; or whether a property of JSON is, with hasKey"
+const hintAsk = "test whether it is there, with if, with or default on the input itself; or whether a JSON property is, with hasKey"
 
 func (f *flow) list(l *parse.ListNode) {
 	if l == nil {
@@ -220,7 +220,7 @@ func (f *flow) rangeOver(n *parse.RangeNode) {
 	over := f.pipeOf(n.Pipe)
 	if c := n.Pipe.Cmds[len(n.Pipe.Cmds)-1]; !isFunc(c, lists...) && !over.number && !over.fields {
 		f.problem(int(n.Pipe.Position()), "", CodeTemplate, "make a list of it: "+strings.Join(lists, ", "),
-			"range over %s, which is no list", n.Pipe)
+			"range over %s, which is not a list", n.Pipe)
 	}
 	if len(over.content) > 0 {
 		f.content[n.Pipe.Pos] = slices.Sorted(maps.Keys(over.content))
@@ -256,7 +256,7 @@ func (f *flow) rangeOver(n *parse.RangeNode) {
 func (f *flow) condition(word string, w what, n parse.Node) {
 	if len(w.content) > 0 && !w.asked {
 		at, token := firstToken(n)
-		f.problem(at, token, CodeContent, hintAsk, "%s depends on what the value of %s is", word, names(w.content))
+		f.problem(at, token, CodeContent, hintAsk, "%s depends on the value of %s", word, names(w.content))
 	}
 }
 
@@ -296,7 +296,7 @@ func (f *flow) pipe(p *parse.PipeNode) what {
 		}
 		if f.loops > 0 && len(w.content) > 0 {
 			f.problem(int(v.Position()), v.Ident[0], CodeContent, "give each value a variable of its own, with :=",
-				"a range sets %s to something made of %s again and again", v.Ident[0], names(w.content))
+				"a range repeatedly sets %s to something made of %s", v.Ident[0], names(w.content))
 		}
 		for i := len(f.scope) - 1; i >= 0; i-- {
 			if f.scope[i].name == v.Ident[0] {
@@ -324,7 +324,7 @@ func (f *flow) command(c *parse.CommandNode, piped *what) what {
 	id, ok := c.Args[0].(*parse.IdentifierNode)
 	if !ok {
 		if len(c.Args) > 1 {
-			f.problem(int(c.Args[0].Position()), "", CodeTemplate, "write a function before them", "%s is no function and takes no arguments", c.Args[0])
+			f.problem(int(c.Args[0].Position()), "", CodeTemplate, "write a function before them", "%s is not a function and takes no arguments", c.Args[0])
 		}
 		return f.node(c.Args[0])
 	}
@@ -436,7 +436,7 @@ func fieldOffset(n *parse.FieldNode) int {
 // what is not there.
 func (f *flow) cannotHold(at int, token string, w what) {
 	if f.external && !w.number {
-		f.problem(at, token, CodeExternalTemplate, hintExternal, "template takes a part of a value, and the operator prints <no value> where that is not there")
+		f.problem(at, token, CodeExternalTemplate, hintExternal, "template takes a part of a value, and the operator prints <no value> if the part is missing")
 	}
 }
 
@@ -471,8 +471,8 @@ func (f *flow) call(id *parse.IdentifierNode, nodes []parse.Node, args []what) w
 		if !fn.selectors(i) {
 			maps.Copy(w.content, arg.content)
 		} else if len(arg.content) > 0 {
-			f.problem(at, name, CodeContent, "write in the contract what "+name+" is to take",
-				"%s goes by what the value of %s is", name, names(arg.content))
+			f.problem(at, name, CodeContent, "write in the contract what "+name+" should take",
+				"%s depends on the value of %s", name, names(arg.content))
 		}
 	}
 	text = brief(text)
@@ -495,7 +495,7 @@ func (f *flow) call(id *parse.IdentifierNode, nodes []parse.Node, args []what) w
 		case (name == "eq" || name == "ne") && len(args) == 2 && (emptyText(args[1]) && asksPresence(args[0]) || emptyText(args[0]) && asksPresence(args[1])):
 			return what{asked: true, text: text}
 		}
-		f.problem(at, name, CodeContent, hintAsk, "%s tells something of what the value of %s is", name, names(w.content))
+		f.problem(at, name, CodeContent, hintAsk, "%s reveals something about the value of %s", name, names(w.content))
 		return public(text)
 	case chooses:
 		return f.choose(name, at, args, w)
@@ -576,7 +576,7 @@ func (f *flow) choose(name string, at int, args []what, w what) what {
 	}
 	for _, t := range tested {
 		if len(t.content) > 0 && !t.asked {
-			f.problem(at, name, CodeContent, hintAsk, "%s depends on what the value of %s is", name, names(t.content))
+			f.problem(at, name, CodeContent, hintAsk, "%s depends on the value of %s", name, names(t.content))
 			break
 		}
 		if len(t.content) > 0 && t.doc {
@@ -632,12 +632,12 @@ func (f *flow) constant(name string, at int, fn function, args []what) {
 		case "replace", "split", "splitList", "trimAll":
 			if arg.literal == nil || !neutral.MatchString(*arg.literal) {
 				f.problem(at, name, CodeContent, "replace, split at and trim only punctuation, white space or an escape such as \\n or %20",
-					"%s of a value of which the letters and digits would show", name)
+					"%s of a value that would reveal letters and digits", name)
 			}
 			continue
 		}
 		if arg.literal == nil && !isConstant(arg.text) {
-			f.problem(at, name, CodeContent, "write it as a literal", "%s of a value goes by something other than a literal", name)
+			f.problem(at, name, CodeContent, "write it as a literal", "%s of a value uses something other than a literal", name)
 		}
 	}
 }
@@ -676,13 +676,13 @@ func (f *flow) holds(name string, at int, args []what, w what) {
 	switch name {
 	case "fromJson":
 		f.problem(at, name, CodeExternalTemplate, hintExternal,
-			"fromJson: the operator rounds great numbers, and prints <no value> for a property that is not there and for what is not JSON")
+			"fromJson: the operator rounds large numbers, and prints <no value> for a missing property and for what is not JSON")
 	case "get", "split":
 		f.cannotHold(at, name, what{})
 	case "index", "first", "last":
 		f.cannotHold(at, name, args[0])
 	}
 	if hint := decoders[name]; hint != "" && len(w.content) > 0 {
-		f.problem(at, name, CodeExternalTemplate, hint, "%s: the operator goes on with something else where it fails", name)
+		f.problem(at, name, CodeExternalTemplate, hint, "%s: the operator continues with something else where it fails", name)
 	}
 }

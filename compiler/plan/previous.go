@@ -32,7 +32,7 @@ func (in Input) PreviousOf() string {
 // absent, for it is before the first rotation and when its time is over.
 func (in Input) previous(src Source) Input {
 	was := Input{
-		Name: in.Name + PreviousSuffix, Class: Optional, Description: "the value before that of " + in.Name,
+		Name: in.Name + PreviousSuffix, Class: Optional, Description: "the previous value of " + in.Name,
 		Source: in.Source, Remote: in.Remote, Encoding: in.Encoding, Pos: in.Pos,
 	}
 	kind, _ := KindOf(src.Kind)

@@ -67,7 +67,7 @@ const (
 var Kinds = []SourceKind{
 	{
 		Name: Env, Fields: []string{"file", "environment"}, Plain: true, NoAddress: true, Previous: Beside,
-		Note: "No service is asked: the values are in the environment of the process, or in a file that its user alone may read.",
+		Note: "No service is asked: the values are in the environment of the process, or in a file that only its user may read.",
 	},
 	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html (names) and
 	// https://docs.aws.amazon.com/general/latest/gr/ssm.html (sizes; that of an advanced parameter)
@@ -111,19 +111,19 @@ var Kinds = []SourceKind{
 		Name: SOPS, Fields: []string{"file", "names", "object"}, Needs: []string{"file"}, Properties: true, Previous: Beside,
 		NamePattern: `^[^\n?#]+$`, MaxName: 512,
 		NameRule: "up to 512 characters on one line",
-		Note:     "The program sops reads and writes the file, for whoever has it and one of the keys that it is encrypted for.",
+		Note:     "The program sops reads and writes the file, for anyone who has it and one of the keys that it is encrypted for.",
 	},
 	{
 		Name: Files, Fields: []string{"dir"}, Binary: true, MaxValue: 1 << 20, Plain: true, NoAddress: true, Previous: Beside,
 		NamePattern: `^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`, MaxName: 200,
 		NameRule: "up to 200 letters, digits, and any of _.-, without a dot first",
-		Note:     "No service is asked: the values are in files that their owner alone may read.",
+		Note:     "No service is asked: the values are in files that only their owner may read.",
 	},
 	{
 		Name: Exec, Fields: []string{"command", "prefix", "names", "object"}, Needs: []string{"command"}, Separator: "/", Versions: true, Binary: true, MaxValue: 1 << 20,
 		NamePattern: `^/?[^\s?#/-][^\s?#/]*(/[^\s?#/]+)*$`, MaxName: 512,
 		NameRule: "up to 512 characters without white space, in parts that / separates, and no - first",
-		Note:     "The program of the contract asks for the values, with the rights of whoever runs victorgen: its own manual says which it needs.",
+		Note:     "The program of the contract reads the values, with the rights of the user who runs victorgen: its own manual says which it needs.",
 	},
 }
 

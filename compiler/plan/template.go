@@ -58,7 +58,7 @@ var Functions = map[string]bool{
 }
 
 // TemplateProblem is one thing wrong with a template. Offset is where in its
-// text, in bytes; Token is what stands there.
+// text, in bytes; Token is what is there.
 type TemplateProblem struct {
 	Offset  int
 	Token   string
@@ -73,7 +73,7 @@ type TemplateProblem struct {
 func ParseTemplate(text string, input func(name string) (Input, bool), names []string, external bool) (*Template, []TemplateProblem) {
 	a := &analysis{input: input, names: names, used: map[string]bool{}, text: text}
 	if len(text) > maxText || strings.Count(text, "{{") > maxNodes || strings.Count(text, "(") > maxNodes {
-		a.problem(0, "", CodeTemplateBig, "make several keys of it",
+		a.problem(0, "", CodeTemplateBig, "split it into several keys",
 			"template is too big: it may have %d bytes, %d actions and %d parentheses", maxText, maxNodes, maxNodes)
 		return &Template{Text: text}, a.problems
 	}
@@ -101,7 +101,7 @@ func ParseTemplate(text string, input func(name string) (Input, bool), names []s
 		}
 	}
 	if len(a.problems) == 0 && !prints(tree.Root, true) {
-		a.problem(0, "", CodePrintsNothing, "write what the key is to hold, or take the key away", "template never prints anything")
+		a.problem(0, "", CodePrintsNothing, "write what the key should hold, or remove the key", "template never prints anything")
 	}
 	t.Inputs = slices.Sorted(maps.Keys(a.used))
 	slices.SortStableFunc(a.problems, func(x, y TemplateProblem) int { return x.Offset - y.Offset })
@@ -267,7 +267,7 @@ func (a *analysis) pipe(p *parse.PipeNode, s scope, guarded bool) {
 		switch n := c.Args[0].(type) {
 		case *parse.FieldNode, *parse.VariableNode:
 			if i > 0 {
-				a.problem(int(c.Position()), "", CodeTemplate, "write a function behind |", "%s stands behind | and is no function", n)
+				a.problem(int(c.Position()), "", CodeTemplate, "write a function after |", "%s comes after | and is not a function", n)
 			}
 		}
 		a.command(c, s, guarded)
@@ -342,7 +342,7 @@ func (a *analysis) node(n parse.Node, s scope, guarded bool) {
 		}
 	case *parse.NumberNode:
 		if n.IsInt && (n.Int64 > maxNumber || n.Int64 < -maxNumber) || !n.IsInt && n.IsFloat && math.Abs(n.Float64) > maxNumber {
-			a.problem(int(n.Position()), n.Text, CodeTemplate, "no secret is that long", "number %s is too great", n.Text)
+			a.problem(int(n.Position()), n.Text, CodeTemplate, "no secret is that long", "number %s is too large", n.Text)
 		}
 	case *parse.FieldNode:
 		if s.root {
@@ -397,7 +397,7 @@ func (a *analysis) use(path []string, n parse.Node, at int, guarded bool, s scop
 	in, ok := a.input(name)
 	if ok && len(path) == 2 && "."+path[1] == PreviousSuffix {
 		if in.KeepsPrevious() == 0 {
-			a.problem(at, name, CodePrevious, HintKeep(in), "template uses the previous value of %s, which keeps none", name)
+			a.problem(at, name, CodePrevious, HintKeep(in), "template uses the previous value of %s, which does not keep one", name)
 			return
 		}
 		name, path = name+PreviousSuffix, path[:1]
@@ -424,7 +424,7 @@ func (a *analysis) use(path []string, n parse.Node, at int, guarded bool, s scop
 		}
 		a.problem(at, of, CodeUnguarded,
 			fmt.Sprintf("write {{with .%s}}...{{end}}, or give it a default: {{.%s | default \"...\"}}", name, name),
-			"template prints %s without asking whether it is there", what)
+			"template prints %s without testing whether it is there", what)
 	}
 }
 
@@ -462,9 +462,9 @@ func Named(path []string) (string, bool) {
 // HintKeep says how an input keeps its previous value.
 func HintKeep(in Input) string {
 	if in.Class != Generated {
-		return "only what victorgen generates, and so rotates, has one; make it a schema.#Generated"
+		return "only generated inputs have one; make it a schema.#Generated"
 	}
-	return "say in its generate how long it counts, as in keepPrevious: \"24h\""
+	return "set in its generate how long it counts, as in keepPrevious: \"24h\""
 }
 
 // proves returns the inputs that must be present where a condition is true,

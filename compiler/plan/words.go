@@ -67,7 +67,7 @@ func (in Input) GeneratedAs() string {
 	if g.Child != nil && g.Child.Lifetime > 0 {
 		s += ", valid for " + Age(g.Child.Lifetime)
 		if g.Child.RenewBefore > 0 {
-			s += ", made anew " + Age(g.Child.RenewBefore) + " before its end"
+			s += ", regenerated " + Age(g.Child.RenewBefore) + " before its end"
 		}
 	}
 	if g.InCluster {

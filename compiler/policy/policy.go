@@ -48,7 +48,7 @@ type Policy struct {
 // maxSize is that of a file of a policy, in bytes.
 const maxSize = 16 << 20
 
-// Allow is what a policy allows: what stands in it under allow.
+// Allow is what a policy allows: the content of it under allow.
 type Allow struct {
 	Addresses    []string `json:"addresses"`
 	Files        []string `json:"files"`
@@ -89,7 +89,7 @@ func Load(path string, timeout time.Duration) (*Policy, plan.Diagnostics) {
 		f, err := parser.ParseFile(name, text)
 		if err != nil {
 			for _, e := range errors.Errors(err) {
-				unreadable(e.Position(), "is no CUE: %s", message(e))
+				unreadable(e.Position(), "is not valid CUE: %s", message(e))
 				break
 			}
 			continue
@@ -99,7 +99,7 @@ func Load(path string, timeout time.Duration) (*Policy, plan.Diagnostics) {
 		}
 		switch pkg := f.PackageName(); {
 		case pkg == "":
-			unreadable(f.Pos(), "is no package: begin it with `package policy`")
+			unreadable(f.Pos(), "has no package clause: begin it with `package policy`")
 		case p.pkg != "" && p.pkg != pkg:
 			unreadable(f.Pos(), "is two packages, %s and %s", p.pkg, pkg)
 		default:
@@ -176,7 +176,7 @@ func read(name string) (text []byte, problem string) {
 
 // tooMuch says that CUE has reached a limit.
 func (p *Policy) tooMuch(reached string) (ds plan.Diagnostics) {
-	ds.Errorf(plan.CodeLimit, nil, "look for comprehensions that go on for ever, or over too many elements", "the policy %s takes %s", p.path, reached)
+	ds.Errorf(plan.CodeLimit, nil, "look for comprehensions that never end, or have too many elements", "the policy %s takes %s", p.path, reached)
 	return ds
 }
 
@@ -191,10 +191,10 @@ func forbidden(f *ast.File) (all []errors.Error) {
 	ast.Walk(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.Attribute:
-			all = append(all, errors.Newf(n.Pos(), "has an attribute, which a policy can't have"))
+			all = append(all, errors.Newf(n.Pos(), "has an attribute, which is not allowed in a policy"))
 		case *ast.ImportSpec:
 			if path := strings.Trim(n.Path.Value, `"`); path != schema.ImportPath && !builtin(path) {
-				all = append(all, errors.Newf(n.Pos(), "imports %q: it may import %q and the packages of CUE", path, schema.ImportPath))
+				all = append(all, errors.Newf(n.Pos(), "imports %q: it may only import %q and CUE's own packages", path, schema.ImportPath))
 			}
 		}
 		return true
@@ -320,7 +320,7 @@ func (p *Policy) unconditional(err error) error {
 	return all
 }
 
-// idle returns errors for what stands in the policy and would demand nothing of any
+// idle returns errors for the content of the policy and would demand nothing of any
 // plan, as a misspelled name does: a field that no plan has where CUE does not ask, for
 // it is optional or of what a pattern or a list matches; and a definition, or a hidden
 // field, that neither is used nor looks at the plan.
@@ -381,7 +381,7 @@ func (p *Policy) idle() error {
 	var all errors.Error
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		if uses[name] == 0 {
-			all = errors.Append(all, errors.Newf(named[name][0], "%s demands nothing: nothing uses it, and it does not look at the plan", name))
+			all = errors.Append(all, errors.Newf(named[name][0], "%s demands nothing: it is not used, and does not refer to the plan", name))
 		}
 	}
 	if err == nil { // what else is wrong now is the fault of this alone
@@ -441,7 +441,7 @@ func (p *Policy) check(pl *plan.Plan, doc plan.Document) (allow Allow, ds plan.D
 			told[where] = true
 			said, at := message(e), p.positions(e)
 			if absent {
-				said = "the policy demands it, and there is none"
+				said = "the policy requires it, but it does not exist"
 				if len(at) == 0 {
 					at = p.says(path)
 				}
@@ -531,7 +531,7 @@ func (p *Policy) disagrees(ds *plan.Diagnostics, pl *plan.Plan, path []string, s
 		pos = append(pos, at(one)...)
 	}
 	what := cmp.Or(strings.Join(path, "."), "the environment")
-	ds.Errorf(plan.CodePolicy, pos, "change the contract; or ask those who answer for the policy",
+	ds.Errorf(plan.CodePolicy, pos, "change the contract; or ask the owners of the policy",
 		"environment %q is against the policy %s, at %s: %s", pl.Environment, p.path, what, said)
 }
 

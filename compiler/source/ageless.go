@@ -19,7 +19,7 @@ func Ageless(p *plan.Plan, set value.Set) (ds plan.Diagnostics) {
 		}
 		if len(names) > 0 {
 			ds.Warnf(plan.CodeAgeless, src.Pos, "rotate them by their names: victorgen rotate ENV "+strings.Join(names, " "),
-				"source %s does not tell when its values changed, so %s never come due: rotate --due leaves them as they are", src, plan.And(names))
+				"source %s does not report when its values changed, so %s never come due: rotate --due leaves them unchanged", src, plan.And(names))
 		}
 	}
 	return ds

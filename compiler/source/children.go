@@ -154,10 +154,10 @@ func (r *resolution) children(ctx context.Context, anew map[string]value.Value, 
 		}
 		switch {
 		case got.State == value.Present && len(f.Unknown) > 0:
-			r.ds.Warnf(plan.CodeUnfit, in.Pos, "let "+plan.And(f.Unknown)+" be read: it is made anew from that", "%s (from %s) %s", in.Name, got.Origin, why)
+			r.ds.Warnf(plan.CodeUnfit, in.Pos, "let "+plan.And(f.Unknown)+" be read: it is regenerated from that", "%s (from %s) %s", in.Name, got.Origin, why)
 			continue
 		case got.State == value.Present && o.NoGenerate:
-			r.ds.Errorf(plan.CodeUnfit, in.Pos, "leave out --no-generate to have it made anew", "%s (from %s) %s", in.Name, got.Origin, why)
+			r.ds.Errorf(plan.CodeUnfit, in.Pos, "leave out --no-generate to have it regenerated", "%s (from %s) %s", in.Name, got.Origin, why)
 			continue
 		}
 		if v, ok := r.child(in, f); ok && (got.State == value.Absent || r.unexposedSource(ctx, in.Source, "generated into")) { // of what is absent, generate has seen to that
@@ -206,10 +206,10 @@ func (r *resolution) notMade(in plan.Input, unknown []string) {
 	switch {
 	case len(unread) == len(unknown):
 		r.ds.Errorf(plan.CodeMissingGenerated, in.Pos, "`victorgen generate` reads that, and makes it",
-			"generated input %s is missing, and of external secrets a build does not read %s, from which it is made", in.Name, names)
+			"generated input %s is missing, and for external secrets a build does not read %s, from which it is made", in.Name, names)
 	case len(missing) > 0 && !r.ds.HasErrors():
 		parent, _ := r.plan.Input(missing[0])
-		r.ds.Warnf(plan.CodeMissing, in.Pos, r.remedy(parent), "%s is not made, for %s, from which it is made, is missing", in.Name, plan.And(missing))
+		r.ds.Warnf(plan.CodeMissing, in.Pos, r.remedy(parent), "%s is not made, because %s, from which it is made, is missing", in.Name, plan.And(missing))
 	}
 }
 
@@ -228,7 +228,7 @@ func older(in plan.Input, anew map[string]value.Value) string {
 func (r *resolution) child(in plan.Input, f derive.Family) (value.Value, bool) {
 	v, err := derive.Make(f)
 	if err != nil {
-		r.ds.Errorf(plan.CodeUnfit, in.Pos, "give it a parent that it can be made from, or change how it is made; `victorgen rotate` makes a parent anew that is generated",
+		r.ds.Errorf(plan.CodeUnfit, in.Pos, "give it a parent that it can be made from, or change how it is made; `victorgen rotate` regenerates a generated parent",
 			"%s cannot be made from %s, %v", in.Name, in.Generate.Child.Of, err)
 		return v, false
 	}
@@ -282,7 +282,7 @@ func (r *resolution) checkChildren(o Options) {
 		}
 		if got.Value.Len() > 0 {
 			if why := r.unfit(in, f, got.Value, o); why != "" {
-				r.ds.Errorf(plan.CodeUnfit, in.Pos, "`victorgen generate` makes it anew; then build", "%s (from %s) %s", in.Name, got.Origin, why)
+				r.ds.Errorf(plan.CodeUnfit, in.Pos, "`victorgen generate` regenerates it; then build", "%s (from %s) %s", in.Name, got.Origin, why)
 				continue
 			}
 		}
@@ -293,7 +293,7 @@ func (r *resolution) checkChildren(o Options) {
 			}
 		}
 		if len(younger) > 0 {
-			r.ds.Warnf(plan.CodeUnfit, in.Pos, "`victorgen generate` reads both, and makes it anew if it must; if it need not, something else moved the date, and `victorgen rotate` of "+in.Name+" settles it",
+			r.ds.Warnf(plan.CodeUnfit, in.Pos, "`victorgen generate` reads both, and regenerates it if needed; if it is not needed, something else changed the date, and `victorgen rotate` of "+in.Name+" settles it",
 				"%s is older than %s, from which it is made", in.Name, plan.And(younger))
 		}
 		c := in.Generate.Child
@@ -302,7 +302,7 @@ func (r *resolution) checkChildren(o Options) {
 			if c.RenewBefore > 0 {
 				renewal = ", and is renewed " + plan.Age(c.RenewBefore) + " before its end"
 			}
-			r.ds.Warnf(plan.CodeUnfit, in.Pos, "`victorgen generate` reads it, and makes it anew if it must", "%s is %s old: it lasts %s%s", in.Name, plan.Age(age), plan.Age(c.Lifetime), renewal)
+			r.ds.Warnf(plan.CodeUnfit, in.Pos, "`victorgen generate` reads it, and regenerates it if needed", "%s is %s old: it lasts %s%s", in.Name, plan.Age(age), plan.Age(c.Lifetime), renewal)
 		}
 	}
 }

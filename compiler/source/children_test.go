@@ -320,7 +320,7 @@ func TestChildrenWithoutParents(t *testing.T) {
 	t.Parallel()
 	k := &keeper{vault: vault{store: store{name: "default", values: map[string]string{}}}}
 	_, ds := source.Generate(t.Context(), familyPlan(), map[string]source.Source{"default": k}, source.Options{})
-	want := "warning VG2001: HASH is not made, for PASSWORD, from which it is made, is missing\nwarning VG2001: STORE is not made, for PASSWORD, from which it is made, is missing\n"
+	want := "warning VG2001: HASH is not made, because PASSWORD, from which it is made, is missing\nwarning VG2001: STORE is not made, because PASSWORD, from which it is made, is missing\n"
 	if got := sprint(ds); got != want {
 		t.Errorf("said %q, want %q", got, want)
 	}

@@ -72,15 +72,15 @@ func Elsewhere(p *plan.Plan, lookup func(string) (string, bool)) plan.Diagnostic
 			if len(variables) == 0 {
 				continue
 			}
-			hint := "unset it, or see that it leads to the place that the operator asks"
+			hint := "unset it, or make it point to the place that the operator reads"
 			if s.field != "" {
 				hint = "write " + s.field + " into the contract"
 			}
-			what := "the operator has no such variable, and its store does without"
+			what := "the operator has no such variable, and its store does not set it"
 			if theirs {
 				what = "whether the store " + src.Store.Name + " leads there too is not known"
 			}
-			ds.Warnf(plan.CodeElsewhere, src.Pos, hint, "source %s goes by %s here: %s", src, strings.Join(variables, " and "), what)
+			ds.Warnf(plan.CodeElsewhere, src.Pos, hint, "source %s uses %s here: %s", src, strings.Join(variables, " and "), what)
 		}
 	}
 	return ds

@@ -59,7 +59,7 @@ func codeOf(err error, otherwise plan.Code) plan.Code {
 // host, nobody who listens, no trust in a certificate, no time left. It returns
 // nil for every other error.
 func Network(err error) *Failure {
-	reason, remedy := "", "look at the network, a proxy, or the address"
+	reason, remedy := "", "check the network, a proxy, or the address"
 	var (
 		dns       *net.DNSError
 		op        *net.OpError
@@ -72,13 +72,13 @@ func Network(err error) *Failure {
 	case errors.Is(err, context.Canceled):
 		reason, remedy = "it was interrupted", ""
 	case errors.Is(err, context.DeadlineExceeded):
-		reason, remedy = tooLate, remedy+"; --timeout gives it longer"
+		reason, remedy = tooLate, remedy+"; raise --timeout"
 	case errors.As(err, &dns):
 		reason = "the name " + dns.Name + " cannot be resolved"
 	case errors.As(err, &untrusted), errors.As(err, &unknown):
 		reason, remedy = "its TLS certificate is not trusted", "trust its authority, as with SSL_CERT_FILE"
 	case errors.As(err, &header):
-		reason, remedy = "it does not speak TLS", "look at the address"
+		reason, remedy = "it does not speak TLS", "check the address"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		reason = "connection refused"
 	case errors.As(err, &op):
@@ -97,7 +97,7 @@ func Network(err error) *Failure {
 func NotStored(service string) *Failure {
 	return &Failure{
 		Reason: service + " answers without an error, but does not say what it has stored",
-		Remedy: "see whether the value is there, and whether the address is that of the service and no proxy's; then try again",
+		Remedy: "check whether the value is there, and whether the address is that of the service and not of a proxy; then try again",
 	}
 }
 
@@ -105,7 +105,7 @@ func NotStored(service string) *Failure {
 // answered is not told, and nothing follows from it: not that an input is absent.
 func Nonsense(service string) *Failure {
 	return &Failure{
-		Reason: "the answer is not one of " + service, Remedy: "look at the address of the service, and at a proxy on the way there", Unreadable: true,
+		Reason: "the answer is not one of " + service, Remedy: "check the address of the service, and a proxy on the way there", Unreadable: true,
 	}
 }
 

@@ -25,7 +25,7 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// TestMessagesOfMany: up to three inputs that a source does not let be read are
+// TestMessagesOfMany: up to three inputs that a source does not allow reading are
 // named; where it is all of more, they are counted.
 func TestMessagesOfMany(t *testing.T) {
 	t.Parallel()

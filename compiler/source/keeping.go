@@ -111,8 +111,8 @@ func (r *resolution) forget(ctx context.Context) (dropped []string) {
 		}
 		if err := r.sources[in.Source].(Keeper).Forget(ctx, refOf(in), at); err != nil {
 			src, _ := r.plan.Source(in.Source)
-			hint := remedyOf(err, "it counts no longer, and whoever can read the source has it")
-			r.ds.Warnf(plan.CodePreviousOver, in.Pos, hint, "the previous value of %s has had its time and can't be removed from source %s: %v", in.Name, src, err)
+			hint := remedyOf(err, "it no longer counts, and anyone who can read the source has it")
+			r.ds.Warnf(plan.CodePreviousOver, in.Pos, hint, "the previous value of %s has expired and can't be removed from source %s: %v", in.Name, src, err)
 			continue
 		}
 		dropped = append(dropped, in.Name)
@@ -138,7 +138,7 @@ func (r *resolution) listedBeside(src plan.Source, l Listed) {
 			return
 		}
 	}
-	r.ds.Warnf(plan.CodePreviousOver, src.Pos, "remove it: whoever can read the source has it", "%s in %s is the previous value of what keeps none", l.Name, l.Origin)
+	r.ds.Warnf(plan.CodePreviousOver, src.Pos, "remove it: anyone who can read the source has it", "%s in %s is the previous value of an input that does not keep one", l.Name, l.Origin)
 }
 
 // Forget drops from the sources of p the previous values that have had their time,
@@ -177,8 +177,8 @@ func (r *resolution) again(ctx context.Context, inputs []plan.Input, o Options) 
 		}
 		for i, a := range Previous(ctx, r.sources[name], refs, true) {
 			if in := at[name][i]; a.Err == nil && !r.ended(in, a.Changed, o) {
-				r.ds.Warnf(plan.CodePreviousDropped, in.Pos, "what was made with it is refused from the next build on; if it is known to somebody who must not have it, that is as it should be",
-					"%s is rotated again while the value before counts: that is dropped, %s before its time", in.Name, plan.Age(a.Changed.Add(in.KeepsPrevious()).Sub(r.now(o))))
+				r.ds.Warnf(plan.CodePreviousDropped, in.Pos, "what was made with it is refused from the next build on; if it was leaked, that is intended",
+					"%s is rotated again while its previous value still counts: that one is dropped, %s early", in.Name, plan.Age(a.Changed.Add(in.KeepsPrevious()).Sub(r.now(o))))
 			}
 		}
 	}

@@ -125,7 +125,7 @@ func TestPrevious(t *testing.T) {
 		{name: "nobody reads it", before: replacedBefore(time.Hour), delivery: plan.External, state: value.Present, asked: "KEY false"},
 
 		{name: "own: it counts", own: true, before: replacedBefore(time.Hour), state: value.Present, asked: "KEY true"},
-		{name: "own: its time is over", own: true, before: replacedBefore(25 * time.Hour), state: value.Absent, asked: "KEY true", forgotten: "KEY 25h0m0s"},
+		{name: "own: it has expired", own: true, before: replacedBefore(25 * time.Hour), state: value.Absent, asked: "KEY true", forgotten: "KEY 25h0m0s"},
 		{name: "own: its file is old", own: true, before: replacedBefore(25 * time.Hour), changed: 25 * time.Hour, state: value.Absent, asked: "KEY true", forgotten: "KEY 25h0m0s"},
 		{name: "own: no key takes it", own: true, before: replacedBefore(25 * time.Hour), untaken: true, state: value.Absent, asked: "KEY true", forgotten: "KEY 25h0m0s"},
 		{name: "own: nothing is written", own: true, before: replacedBefore(25 * time.Hour), options: source.Options{NoGenerate: true}, state: value.Absent, asked: "KEY true"},

@@ -89,13 +89,13 @@ func TestLostOptional(t *testing.T) {
 		want   string
 		state  value.State
 	}{
-		"it was there":                  {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock"}, state: value.Unreadable, want: "warning VG2107: source default (test) does not have A, and the lock has a value of it: it is not left out"},
-		"a setting was":                 {a: plan.Input{Class: plan.Setting}, known: source.Holder{By: "the lock"}, state: value.Unreadable, want: "warning VG2107: source default (test) does not have A, and the lock has a value of it: it is not left out"},
-		"it never was":                  {a: plan.Input{Class: plan.Optional}, state: value.Absent},
-		"apply":                         {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "Secret a/b"}, o: source.Options{MustRead: true}, state: value.Unreadable, want: "error VG2107"},
-		"no generate":                   {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock"}, o: source.Options{NoGenerate: true}, state: value.Unreadable, want: "warning VG2107"},
-		"no copy can stand in":          {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock", Remedy: "bring it along"}, state: value.Unreadable, want: "error VG2107"},
-		"it is gone, says the contract": {a: plan.Input{Class: plan.Optional, Present: &no}, known: source.Holder{By: "the lock"}, state: value.Absent},
+		"it was there":                          {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock"}, state: value.Unreadable, want: "warning VG2107: source default (test) does not have A, and the lock has a value of it: it is not left out"},
+		"a setting was":                         {a: plan.Input{Class: plan.Setting}, known: source.Holder{By: "the lock"}, state: value.Unreadable, want: "warning VG2107: source default (test) does not have A, and the lock has a value of it: it is not left out"},
+		"it never was":                          {a: plan.Input{Class: plan.Optional}, state: value.Absent},
+		"apply":                                 {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "Secret a/b"}, o: source.Options{MustRead: true}, state: value.Unreadable, want: "error VG2107"},
+		"no generate":                           {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock"}, o: source.Options{NoGenerate: true}, state: value.Unreadable, want: "warning VG2107"},
+		"no copy can stand in":                  {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock", Remedy: "bring it along"}, state: value.Unreadable, want: "error VG2107"},
+		"it is gone, according to the contract": {a: plan.Input{Class: plan.Optional, Present: &no}, known: source.Holder{By: "the lock"}, state: value.Absent},
 		"it is there, and the contract says it is gone": {a: plan.Input{Class: plan.Optional, Present: &no}, values: map[string]string{"A": "a-7f3k29dk20sk3"}, state: value.Absent, want: "warning VG2105: A in default:A is ignored"},
 		"a rule":            {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock"}, values: map[string]string{"B": "b-7f3k29dk20sk3"}, rules: []plan.Rule{rule}, state: value.Unreadable, want: "only one of A, B may be set, but A and B are"},
 		"a rule, satisfied": {a: plan.Input{Class: plan.Optional}, known: source.Holder{By: "the lock"}, rules: []plan.Rule{rule}, state: value.Unreadable, want: "warning VG2107"},

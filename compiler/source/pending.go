@@ -235,7 +235,7 @@ func (t *telling) draft(ctx context.Context, inputs []plan.Input) value.Set {
 			t.ds.Errorf(plan.CodeSourceWrite, in.Pos, t.remedy(in), "%s can't be rotated at source %s: it can only be read", in.Name, src)
 		}
 		if old[in.Name].State != value.Present && named[in.Name] && !t.ds.HasErrors() {
-			t.ds.Errorf(plan.CodeMissing, in.Pos, "`victorgen generate` makes a first one; bring it back if there was one", "%s has no value at source %s: there is none that somebody else could know", in.Name, src)
+			t.ds.Errorf(plan.CodeMissing, in.Pos, "`victorgen generate` generates a first one; restore it if there was one", "%s has no value at source %s: there is none that the other side could know", in.Name, src)
 		}
 	}
 	if t.ds.HasErrors() || ctx.Err() != nil {
@@ -307,7 +307,7 @@ func entry(ctx context.Context, s Source, src plan.Source) (Pending, bool, error
 	}
 	e, ok := parsePending(string(a.Value.Reveal()))
 	if !ok {
-		return e, false, &Failure{Code: plan.CodeValueEncoding, Reason: "what stands in " + a.Origin + " is not what victorgen writes there", Remedy: "remove it there, if no rotation is under way"}
+		return e, false, &Failure{Code: plan.CodeValueEncoding, Reason: "the content of " + a.Origin + " was not written by victorgen", Remedy: "remove it there, if no rotation is under way"}
 	}
 	e.Source = src.Name
 	return e, true, nil
@@ -335,7 +335,7 @@ func (t *telling) stands(ctx context.Context, src plan.Source, ref Ref, v value.
 	return nil
 }
 
-var errOvertaken = &Failure{Reason: "another rotation has begun there at the same time", Remedy: "see what it came to, then try again"}
+var errOvertaken = &Failure{Reason: "another rotation has started there at the same time", Remedy: "see how it ended, then try again"}
 
 // drop removes an entry, or says in its place that there is nothing.
 func (t *telling) drop(ctx context.Context, src plan.Source, ref Ref) error {
@@ -358,7 +358,7 @@ func (t *telling) begin(ctx context.Context) bool {
 	t.pending = Pending{State: Prepared, Since: t.began, Environment: t.plan.Environment, id: hex.EncodeToString(id)}
 	var ours []string // sources that have an entry of it
 	fail := func(src plan.Source, err error) bool {
-		t.failed(src, "nobody was told, and the new values are dropped: what is pending can't be written to", err)
+		t.failed(src, "the other side was not told, and the new values are dropped: what is pending can't be written to", err)
 		t.at = ours
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -373,7 +373,7 @@ func (t *telling) begin(ctx context.Context) bool {
 			return false
 		}
 		if size := valuesText(t.pending.id, t.changes[name]).Len(); tooMuch(src, size) {
-			t.ds.Errorf(plan.CodeSourceWrite, src.Pos, "rotate fewer of them at a time", "the old and the new values of what is rotated take %d bytes together, and source %s holds no more than it does of one value", size, src)
+			t.ds.Errorf(plan.CodeSourceWrite, src.Pos, "rotate fewer of them at a time", "the old and the new values of what is rotated take %d bytes together, more than source %s holds in one value", size, src)
 			return false
 		}
 	}
@@ -503,7 +503,7 @@ func (t *telling) freed(ctx context.Context, src plan.Source, names []string) bo
 	for {
 		e, found, err := entry(ctx, t.sources[src.Name], src)
 		if err != nil && names == nil {
-			t.failed(src, "whether something is pending can't be told by", err)
+			t.failed(src, "whether something is pending is not known for", err)
 			return false
 		}
 		concerned := names == nil || slices.ContainsFunc(e.Inputs, func(name string) bool { return slices.Contains(names, name) })
@@ -523,7 +523,7 @@ func (t *telling) freed(ctx context.Context, src plan.Source, names []string) bo
 			return left.takeBack(ctx)
 		}
 		if err := pause(ctx, t.o.patience()/20); err != nil {
-			t.failed(src, "what is prepared there did not go on, and can't be taken back:", err)
+			t.failed(src, "what was prepared there did not continue, and can't be taken back:", err)
 			return false
 		}
 	}
@@ -541,7 +541,7 @@ func (e Pending) sentence(src plan.Source) string {
 		what = "new values of " + plan.And(e.Inputs) + " are pending"
 	}
 	how := map[State]string{
-		Prepared: "nobody has been told of it",
+		Prepared: "the other side has not been told",
 		Started:  "whether the other side has been told is not known",
 		Told:     "the other side has been told",
 	}[e.State]
@@ -612,7 +612,7 @@ func (t *telling) tell(ctx context.Context, tell Tell, swapped bool) bool {
 	if !t.o.Told {
 		err := tell(ctx, told)
 		if errors.Is(err, ErrNotBegun) && t.pending.State == Started && !swapped && t.fresh() {
-			t.ds.Errorf(plan.CodeNotTold, nil, "", "%v; nobody was told, and the new values are dropped", err)
+			t.ds.Errorf(plan.CodeNotTold, nil, "", "%v; the other side was not told, and the new values are dropped", err)
 			t.limited(context.WithoutCancel(ctx), func(ctx context.Context) {
 				if src, err := t.mark(ctx, Prepared); err != nil {
 					t.failed(src, "what is pending can't be taken back at", err)
@@ -659,8 +659,8 @@ func (t *telling) promote(ctx context.Context) bool {
 			t.set[c.input.Name] = value.Resolved{State: value.Present, Value: c.new, Origin: a.Origin, Changed: a.Changed, Generated: true}
 			continue
 		case a.Err == nil && !a.Value.Equal(c.old) && len(c.input.Parents()) == 0:
-			t.ds.Errorf(plan.CodePending, c.input.Pos, "`victorgen rotate ENV --abort -- COMMAND` tells the other side the one that is there now, which stays",
-				"%s has a third value (%s), neither the old one nor the one that is pending and that the other side has", c.input.Name, a.Origin)
+			t.ds.Errorf(plan.CodePending, c.input.Pos, "`victorgen rotate ENV --abort -- COMMAND` tells the other side the current one, which is kept",
+				"%s has a third value (%s), which is neither the old one nor the pending one that the other side has", c.input.Name, a.Origin)
 			return false
 		case a.Err == nil:
 			t.set[c.input.Name] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin}
@@ -689,7 +689,7 @@ func (t *telling) takeBack(ctx context.Context) bool {
 		src, _ := t.plan.Source(c.input.Source)
 		a := Read(ctx, t.sources[src.Name], []Ref{refOf(c.input)})[0]
 		if a.Err != nil && !errors.Is(a.Err, ErrAbsent) {
-			t.failed(src, "the old value of "+c.input.Name+" can't be made sure of at", a.Err)
+			t.failed(src, "the old value of "+c.input.Name+" can't be confirmed at", a.Err)
 			return false
 		}
 		if a.Err == nil && !a.Value.Equal(c.new) {
@@ -743,14 +743,14 @@ func (t *telling) gather(ctx context.Context, entries []Pending, back bool) {
 			t.gone = true
 			if t.pending.State == Started && !(t.o.Told && back) {
 				t.ds.Errorf(plan.CodePending, src.Pos, "find out what the other side has, store it with `victorgen set --replace`, then `victorgen rotate ENV --abort --told`",
-					"%s, and they are not at the source any longer", e.sentence(src))
+					"%s, and they are no longer at the source", e.sentence(src))
 			}
 			continue
 		}
 		for _, c := range changes {
 			in, ok := t.plan.Input(c.input.Name)
 			if !ok || in.Source != e.Source {
-				t.ds.Errorf(plan.CodePending, src.Pos, "do it in environment "+e.Environment+", where it was begun", "%s is pending at source %s, and is no input there in this environment", c.input.Name, src)
+				t.ds.Errorf(plan.CodePending, src.Pos, "do it in environment "+e.Environment+", where it was begun", "%s is pending at source %s, and is not an input there in this environment", c.input.Name, src)
 				return
 			}
 			found[in.Name] = change{in, c.old, c.new}
@@ -852,7 +852,7 @@ func end(ctx context.Context, p *plan.Plan, sources map[string]Source, tell Tell
 	for _, name := range slices.Sorted(maps.Keys(problems)) {
 		src, _ := p.Source(name)
 		t := &telling{resolution: newResolution(p, sources, nil)}
-		t.failed(src, "whether something is pending can't be told by", problems[name])
+		t.failed(src, "whether something is pending is not known for", problems[name])
 		ds = append(ds, t.ds...)
 	}
 	if ds.HasErrors() {

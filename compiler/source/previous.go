@@ -49,7 +49,7 @@ type Keeper interface {
 const maxBack = 20
 
 // Before returns the previous value where a source keeps versions: that of the
-// first one of older, the newest first, in which property is another than in the
+// first one of older, the newest first, in which property differs from the one in the
 // current one. The Changed of all of them is when they were made.
 func Before(property string, current Answer, older iter.Seq[Answer]) Answer {
 	none := Answer{Err: ErrAbsent, Origin: current.Origin}
@@ -70,7 +70,7 @@ func Before(property string, current Answer, older iter.Seq[Answer]) Answer {
 		}
 		if replaced.IsZero() || old.Changed.IsZero() {
 			return Answer{Err: &Failure{
-				Reason: "the service does not say when the value before it was replaced", Remedy: "see that the metadata of versions can be read", Unreadable: true,
+				Reason: "the service does not say when the previous value was replaced", Remedy: "allow the metadata of versions to be read", Unreadable: true,
 			}}
 		}
 		if old.Changed.After(replaced) {
@@ -125,7 +125,7 @@ func Kept(beside, current Answer) Answer {
 // without reading it.
 func Unproved(refs []Ref) []Answer {
 	return Failed(refs, &Failure{
-		Reason: "whether there is a previous value can't be told without reading it", Remedy: "let values be read", Unreadable: true,
+		Reason: "whether there is a previous value can't be found out without reading it", Remedy: "allow values to be read", Unreadable: true,
 	})
 }
 
@@ -137,7 +137,7 @@ func Previous(ctx context.Context, s Source, refs []Ref, values bool) []Answer {
 	case len(refs) == 0:
 		return nil
 	case !ok:
-		return Failed(refs, &Failure{Reason: "it keeps no previous values", Remedy: "take keepPrevious away, or give the input another source", Unreadable: true})
+		return Failed(refs, &Failure{Reason: "it keeps no previous values", Remedy: "remove keepPrevious, or give the input another source", Unreadable: true})
 	}
 	return h.Previous(ctx, refs, values)
 }

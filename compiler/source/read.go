@@ -91,7 +91,7 @@ func Select(a Answer, property string) Answer {
 		if !utf8.Valid(raw) || strings.ContainsRune(s, utf8.RuneError) && !written {
 			// Package json puts U+FFFD in the place of what is no text.
 			a.Err = &Failure{
-				Code: plan.CodeValueEncoding, Reason: "its property " + property + " is no text in UTF-8", Remedy: "store its base64 there",
+				Code: plan.CodeValueEncoding, Reason: "its property " + property + " is not text in UTF-8", Remedy: "store its base64 there",
 			}
 			return a
 		}
@@ -100,7 +100,7 @@ func Select(a Answer, property string) Answer {
 		if !integer.Match(raw) {
 			a.Err = &Failure{
 				Code:   plan.CodeValueEncoding,
-				Reason: "its property " + property + " is a number that is not an integer in digits, which readers of JSON write in different ways",
+				Reason: "its property " + property + " is a number that is not a plain integer, which JSON readers print in different ways",
 				Remedy: "store it as a string there",
 			}
 			return a
@@ -126,8 +126,8 @@ func lookup(object []byte, property string) (json.RawMessage, error) {
 	}
 	if _, err := value.ParseJSON(object); errors.Is(err, value.ErrDuplicate) {
 		return nil, &Failure{
-			Code: plan.CodeValueEncoding, Reason: "what stands there is JSON that has a property twice, so it is not clear what its property " + property + " is",
-			Remedy: "take one of them away",
+			Code: plan.CodeValueEncoding, Reason: "the value there is JSON with a duplicate property, so it is not clear what its property " + property + " is",
+			Remedy: "remove one of them",
 		}
 	}
 	whole, named := fields[property]
@@ -137,8 +137,8 @@ func lookup(object []byte, property string) (json.RawMessage, error) {
 		return inner, nil
 	case inner != nil && strings.Contains(property, "."):
 		return nil, &Failure{
-			Code: plan.CodeValueEncoding, Reason: "what stands there has a property " + property + " and one of that name inside another, and readers differ in which they take",
-			Remedy: "take one of them away",
+			Code: plan.CodeValueEncoding, Reason: "the value there has a property " + property + " and one of that name inside another, and readers differ in which one they take",
+			Remedy: "remove one of them",
 		}
 	}
 	return whole, nil

@@ -40,9 +40,9 @@ func TestSelect(t *testing.T) {
 	noObject := func(property string) string {
 		return "what is stored there is not a JSON object, so it has no property " + property
 	}
-	noInteger := "its property a is a number that is not an integer in digits, which readers of JSON write in different ways"
-	twice := "what stands there is JSON that has a property twice, so it is not clear what its property "
-	twoWays := "what stands there has a property a.b and one of that name inside another, and readers differ in which they take"
+	noInteger := "its property a is a number that is not a plain integer, which JSON readers print in different ways"
+	twice := "the value there is JSON with a duplicate property, so it is not clear what its property "
+	twoWays := "the value there has a property a.b and one of that name inside another, and readers differ in which one they take"
 	for name, test := range map[string]struct{ value, property, want string }{
 		"all of it":              {`{"a": 1}`, "", `{"a": 1}`},
 		"all of what is none":    {"plain", "", "plain"},
@@ -51,8 +51,8 @@ func TestSelect(t *testing.T) {
 		"nine":                   {`{"a": 9}`, "a", "9"},
 		"zero and more":          {`{"a": 0.0}`, "a", noInteger},
 		"escapes":                {`{"a": "\"\\\u00e9\n\ud83d\udd11"}`, "a", "\"\\é\n🔑"},
-		"no UTF-8":               {"{\"a\": \"c4nary\xff\"}", "a", "its property a is no text in UTF-8"},
-		"half a character":       {`{"a": "c4nary\ud800"}`, "a", "its property a is no text in UTF-8"},
+		"no UTF-8":               {"{\"a\": \"c4nary\xff\"}", "a", "its property a is not text in UTF-8"},
+		"half a character":       {`{"a": "c4nary\ud800"}`, "a", "its property a is not text in UTF-8"},
 		"a replacement":          {`{"a": "\ufffd"}`, "a", "\ufffd"},
 		"empty string":           {`{"a": ""}`, "a", ""},
 		"number as it stands":    {`{"a": 1.50}`, "a", noInteger},
@@ -274,7 +274,7 @@ func TestBatchesAtATime(t *testing.T) {
 // machine.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	const look = "look at the network, a proxy, or the address"
+	const look = "check the network, a proxy, or the address"
 	get := func(ctx context.Context, client *http.Client, url string) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
@@ -326,7 +326,7 @@ func TestNetwork(t *testing.T) {
 				_, err := tls.Dial("tcp", accept(t, func(c net.Conn) { io.WriteString(c, "220 mail.example ESMTP\r\n") }), nil)
 				return err
 			},
-			&source.Failure{Reason: "it does not speak TLS", Remedy: "look at the address", Unreadable: true},
+			&source.Failure{Reason: "it does not speak TLS", Remedy: "check the address", Unreadable: true},
 		},
 		"HTTP for HTTPS": {
 			func(t *testing.T) error {
@@ -366,7 +366,7 @@ func TestNetwork(t *testing.T) {
 				defer cancel()
 				return get(ctx, http.DefaultClient, hangs(t, func() {}))
 			},
-			&source.Failure{Reason: "there was no answer in time", Remedy: look + "; --timeout gives it longer", Unreadable: true},
+			&source.Failure{Reason: "there was no answer in time", Remedy: look + "; raise --timeout", Unreadable: true},
 		},
 		"cancelled": {
 			func(t *testing.T) error {

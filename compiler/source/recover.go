@@ -54,7 +54,7 @@ func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values ma
 			case err != nil:
 				r.ds.Errorf(plan.CodeSourceWrite, in.Pos, remedyOf(err, r.remedy(in)), "%s cannot be written to source %s: %v", refOf(in), src, err)
 			case !a.Value.Equal(v):
-				r.ds.Errorf(plan.CodeHasAnother, in.Pos, "look at who has written it", "source %s has another value of %s by now, which stays", src, in.Name)
+				r.ds.Errorf(plan.CodeHasAnother, in.Pos, "find out what has written it", "source %s has another value of %s by now, which is kept", src, in.Name)
 			default:
 				r.set[in.Name] = value.Resolved{State: value.Present, Value: a.Value, Origin: a.Origin, Changed: a.Changed}
 			}

@@ -450,8 +450,8 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 			a.Value = value.Trim(a.Value)
 		}
 		if a.Err == nil && a.Plain != "" && in.Secret() {
-			r.ds.Warnf(plan.CodePlainText, in.Pos, "let it be encrypted there, and replace the value: others may have read it",
-				"%s stands in plain text at source %s: %s is kept %s", in.Name, b.source, a.Origin, a.Plain)
+			r.ds.Warnf(plan.CodePlainText, in.Pos, "encrypt it there, and replace the value: others may have read it",
+				"%s is in plain text at source %s: %s is kept %s", in.Name, b.source, a.Origin, a.Plain)
 		}
 		var own plan.Diagnostics
 		var f *Failure
@@ -466,7 +466,7 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 				r.left[in.Name] = a.Known
 			}
 			if a.Known != "" && in.MayBeAbsent() {
-				r.ds.Warnf(plan.CodeSharedFile, in.Pos, "move the line, or remove it", "%s is absent, and %s, which does not count any more, has a value of it", in.Name, a.Known)
+				r.ds.Warnf(plan.CodeSharedFile, in.Pos, "move the line, or remove it", "%s is absent, and %s, which is no longer used, has a value of it", in.Name, a.Known)
 			}
 			continue
 		case errors.As(a.Err, &own):
@@ -488,9 +488,9 @@ func (r *resolution) answers(b batch, inputs []plan.Input, answers []Answer) {
 		}
 		code := cmp.Or(t.code, plan.CodeSourceRead)
 		if t.unreadable && r.unreadable == plan.Warning {
-			hint, asked := "what is sealed of them already stays as it is", "does not let %s be read"
+			hint, asked := "their sealed copies are kept", "does not allow reading %s"
 			if b.prove {
-				hint, asked = "what the lock knows of them stands", "does not tell whether it has %s"
+				hint, asked = "what the lock knows about them is used", "does not report whether it has %s"
 			}
 			if t.remedy != "" {
 				hint = t.remedy + "; " + hint
@@ -592,9 +592,9 @@ func (r *resolution) broughtBack(names []string, src plan.Source) string {
 	renew := ""
 	switch {
 	case first.MayBeAbsent():
-		renew = "; if it is gone on purpose, write present: false at the input in the environment"
+		renew = "; if it was removed on purpose, write present: false at the input in the environment"
 	case len(renewable) > 0:
-		renew = "; `victorgen generate ENV --renew " + strings.Join(renewable, ",") + "` makes a new one on purpose"
+		renew = "; `victorgen generate ENV --renew " + strings.Join(renewable, ",") + "` generates a new one on purpose"
 	}
 	if remedy := r.lost[names[0]].Remedy; remedy != "" {
 		return remedy + renew
@@ -613,7 +613,7 @@ func (r *resolution) broughtBack(names []string, src plan.Source) string {
 	if slices.Equal(names, []string{plan.LockKey}) {
 		cluster = "a colleague or a backup may have it"
 	}
-	return "bring it back: " + where + " " + cluster + renew
+	return "restore it: " + where + " " + cluster + renew
 }
 
 // check looks at one input on its own.
@@ -628,10 +628,10 @@ func (r *resolution) check(in plan.Input, o Options) {
 			if stray := value.Stray(in, got.Value); stray != "" {
 				if value.Stray(in, value.Trim(got.Value)) == "" && len(value.Judge(in, value.Trim(got.Value))) == 0 {
 					for i := range ds {
-						ds[i].Hint = "it " + stray + ", and is valid without: take that away at the source, or write trim: true at the input; " + ds[i].Hint
+						ds[i].Hint = "it " + stray + ", and is valid without: remove that at the source, or write trim: true at the input; " + ds[i].Hint
 					}
 				}
-				r.ds.Warnf(plan.CodeStrayEnds, in.Pos, "take that away at the source, if it is not part of the value; trim: true at the input takes white space away",
+				r.ds.Warnf(plan.CodeStrayEnds, in.Pos, "remove that at the source, if it is not part of the value; trim: true at the input removes white space",
 					"%s %s (from %s)", in.Name, stray, got.Origin)
 			}
 			for i := range ds {
@@ -678,7 +678,7 @@ func (r *resolution) remedy(in plan.Input) string {
 	}
 	hint := "set it in " + place
 	if left := r.left[in.Name]; left != "" {
-		hint += ", or move it there from " + left + ", which does not count any more"
+		hint += ", or move it there from " + left + ", which is no longer used"
 	}
 	if in.Remote.Property != "" {
 		hint += ", as property " + in.Remote.Property
@@ -726,7 +726,7 @@ func (r *resolution) rule(rule plan.Rule) {
 		broken("set all of them or none", "all or none of %s must be set, but these are missing: %s", all, strings.Join(absent, ", "))
 	case !slices.Contains([]plan.RuleKind{plan.AtLeastOne, plan.ExactlyOne, plan.AllOrNone}, rule.Kind):
 		// A contract can't ask for it unless this is behind the schema.
-		broken("use a kind of rule that this victorgen knows", "it is of kind %s, which nothing here can judge", rule.Kind)
+		broken("use a kind of rule that this victorgen knows", "it is of kind %s, which this victorgen can't check", rule.Kind)
 	}
 }
 
@@ -757,7 +757,7 @@ func (r *resolution) list(ctx context.Context) {
 			}
 			in, ok := r.plan.Input(l.Name)
 			if ok && saidAbsent(in) {
-				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "take present: false away, or the value",
+				r.ds.Warnf(plan.CodeUnknownName, in.Pos, "remove present: false, or the value",
 					"%s in %s is ignored: the contract says that it is absent", l.Name, l.Origin)
 			}
 			if ok && in.Default != nil {
@@ -840,7 +840,7 @@ func (r *resolution) unexposedSource(ctx context.Context, name, doing string) bo
 	src, _ := r.plan.Source(name)
 	how := Exposed(ctx, src)
 	if how != "" {
-		r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values are to be %s %s, which %s: none is written", doing, PlainPlace(src), how)
+		r.ds.Errorf(plan.CodeInGit, src.Pos, gitHint, "values would be %s %s, which %s: none is written", doing, PlainPlace(src), how)
 	}
 	return how == ""
 }
@@ -906,7 +906,7 @@ func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, 
 	switch {
 	case in.Name == plan.LockKey && ctx.Err() == nil && !r.replace:
 		r.ds.Warnf(plan.CodeLockKey, in.Pos, "so that unchanged values keep their ciphertext, "+hint,
-			"%s cannot be written to source %s, so every build seals all values anew: %v", in.Name, src, err)
+			"%s cannot be written to source %s, so every build seals all values again: %v", in.Name, src, err)
 	case errors.As(err, &own):
 		r.ds = append(r.ds, own...)
 	case ctx.Err() != nil || f != nil && f.Unsure:
@@ -915,7 +915,7 @@ func (r *resolution) written(ctx context.Context, in plan.Input, v value.Value, 
 			hint += "; " + f.Remedy
 		}
 		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint,
-			"%s was generated, and whether source %s has kept it is not known: %v", refOf(in), src, err)
+			"%s was generated, and whether source %s has stored it is not known: %v", refOf(in), src, err)
 	default:
 		r.ds.Errorf(plan.CodeSourceWrite, in.Pos, hint,
 			"%s was generated but cannot be written to source %s, so it is not used: %v", refOf(in), src, err)

@@ -214,7 +214,7 @@ func TestResolve(t *testing.T) {
 				"A": "absent", "B": "absent", "C": "absent", "MINTED": "absent"},
 			say: []string{
 				"1 warning VG2006: PATTERN does not match its pattern (from v:PATTERN); it must match ^sk-",
-				"2 error VG2010: ENCODED is not valid base64 (from v:ENCODED); store it as `base64` prints it, or take encoding from the contract",
+				"2 error VG2010: ENCODED is not valid base64 (from v:ENCODED); store it as `base64` prints it, or remove encoding from the contract",
 				"50 warning VG2003: rule r is broken: none of A, B, C is set; set one of them or more: why",
 			},
 		},
@@ -284,7 +284,7 @@ func TestResolve(t *testing.T) {
 			want:  map[string]string{"C": "absent", plan.LockKey: "absent"},
 			say: []string{
 				"1 error VG2102: C was generated but cannot be written to source default (test), so it is not used: read-only; set it in the store v",
-				"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values anew: read-only; so that unchanged values keep their ciphertext, set it in the store v",
+				"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values again: read-only; so that unchanged values keep their ciphertext, set it in the store v",
 			},
 		},
 		"cannot write, in the source's own words": {
@@ -312,7 +312,7 @@ func TestResolve(t *testing.T) {
 				"A": offline, "B": offline,
 			}}},
 			want: map[string]string{"A": "unreadable: no network: unreadable", "B": "unreadable: no network: unreadable", "C": "c from v:C"},
-			say:  []string{"100 warning VG2101: source default (test) does not let A and B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:  []string{"100 warning VG2101: source default (test) does not let A and B be read: no network: unreadable; their sealed copies are kept"},
 		},
 		"failed": {
 			plan: makePlan(nil, optional("A"), optional("B"), optional("C"), generated("D")),
@@ -351,7 +351,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.AtLeastOne), abc...),
 			vault: &vault{store: store{errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "absent", "B": "unreadable: no network: unreadable", "C": "absent"},
-			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; their sealed copies are kept"},
 		},
 		"exactly one, and none is there": {
 			plan:  makePlan(group(plan.ExactlyOne), abc...),
@@ -369,7 +369,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.ExactlyOne), abc...),
 			vault: &vault{store: store{values: map[string]string{"A": "a"}, errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "a from v:A", "B": "unreadable: no network: unreadable", "C": "absent"},
-			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; their sealed copies are kept"},
 		},
 		"all or none, and some are there": {
 			plan:  makePlan(group(plan.AllOrNone), abc...),
@@ -386,7 +386,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.AllOrNone), abc...),
 			vault: &vault{store: store{values: map[string]string{"A": "a", "C": "c"}, errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "a from v:A", "B": "unreadable: no network: unreadable", "C": "c from v:C"},
-			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; what is sealed of them already stays as it is"},
+			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; their sealed copies are kept"},
 		},
 		"all or none, one of them to be generated": {
 			plan:    makePlan(group(plan.AllOrNone), optional("A"), generated("B"), setting("C", &host)),
@@ -394,7 +394,7 @@ func TestResolve(t *testing.T) {
 			want:    map[string]string{"A": "a from v:A", "B": "generated, v:B", "C": "db from the contract"},
 			created: []string{"B"},
 		},
-		"misspelt": {
+		"misspelled": {
 			plan:  makePlan(nil, optional("ANTHROPIC_API_KEY"), optional("OPENAI_API_KEY"), setting("DB_HOST", &host)),
 			vault: &vault{store: store{values: map[string]string{"ANTROPIC_API_KEY": canary, "OPENAI_API_KEY": "o", "OPENAI_APIKEY": "o", "DB_HOST": canary, "SOMETHING_ELSE": "x"}}},
 			want:  map[string]string{"ANTHROPIC_API_KEY": "absent", "OPENAI_API_KEY": "o from v:OPENAI_API_KEY", "DB_HOST": "db from the contract"},
@@ -483,7 +483,7 @@ func TestResolveFromSourceThatCannotWrite(t *testing.T) {
 	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": &store{name: "s"}}, source.Options{})
 	want := []string{
 		"1 error VG2102: C was generated but cannot be written to source default (test), so it is not used: it can only be read; set it in the store s",
-		"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values anew: it can only be read; so that unchanged values keep their ciphertext, set it in the store s",
+		"2 warning VG2106: VICTORGEN_LOCK_KEY cannot be written to source default (test), so every build seals all values again: it can only be read; so that unchanged values keep their ciphertext, set it in the store s",
 	}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -524,7 +524,7 @@ func TestResolveInterruptedWriting(t *testing.T) {
 	v = &vault{store: store{name: "v"}, refuse: source.Network(context.DeadlineExceeded), onCreate: cancel}
 	_, ds = source.Rotate(ctx, makePlan(nil, a), map[string]source.Source{"default": v}, []plan.Input{a}, source.Options{})
 	want := []string{"1 error VG2102: A was generated, and whether source default (test) has kept it is not known: there was no answer in time; " +
-		"the next build uses what is there; look at the network, a proxy, or the address; --timeout gives it longer"}
+		"the next build uses what is there; check the network, a proxy, or the address; raise --timeout"}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

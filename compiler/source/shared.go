@@ -63,7 +63,7 @@ func (t *Turns) Take(p *plan.Plan, inputs []plan.Input) (own []plan.Input, other
 
 // Comparison finds generated inputs that have one value in several environments,
 // for who learns it in one has it in all. Inputs that name the same remote at the
-// same service are one on purpose. The zero value is ready for use, by several
+// same service are shared on purpose. The zero value is ready for use, by several
 // goroutines.
 //
 // Values are compared by an HMAC whose key lives as long as the Comparison does, and

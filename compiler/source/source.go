@@ -79,13 +79,13 @@ type Prover interface {
 }
 
 // errNoProver is what a Source that is no Prover answers.
-var errNoProver = &Failure{Reason: "it can't tell what it has without reading it", Remedy: "let values be read"}
+var errNoProver = &Failure{Reason: "it can't prove what it has without reading it", Remedy: "allow values to be read"}
 
 // Writer is a Source that can also keep a value. Its methods return only when
 // the value would survive a crash. The Remote of their refs selects no version.
 type Writer interface {
 	Source
-	// Create stores v unless the source has a value already, and returns the
+	// Create stores v unless the source already has a value, and returns the
 	// one that the source holds afterwards: of two builds that race, both use
 	// the same. It never changes a value that is there.
 	Create(ctx context.Context, ref Ref, v value.Value) (Answer, error)
@@ -95,7 +95,7 @@ type Writer interface {
 }
 
 // Lister is a Source that can tell all names it holds, cheaply. Resolution
-// warns of those that look like a misspelt input.
+// warns of those that look like a misspelled input.
 type Lister interface {
 	Source
 	List(ctx context.Context) ([]Listed, error)
@@ -114,7 +114,7 @@ func DryRun(s Source) Source { return dryRun{s} }
 type dryRun struct{ Source }
 
 func (dryRun) Create(_ context.Context, _ Ref, v value.Value) (Answer, error) {
-	return Answer{Value: v, Origin: "a dry run, which keeps nothing"}, nil
+	return Answer{Value: v, Origin: "a dry run, which stores nothing"}, nil
 }
 
 func (d dryRun) Replace(ctx context.Context, ref Ref, v value.Value) (Answer, error) {

@@ -37,7 +37,7 @@ func (c *check) authorities(s plan.Source) {
 			report = c.ds.Warnf
 		}
 		report(plan.CodeAuthority, s.Pos, "if it is yours: set VAULT_CACERT to a file that has it, or let a policy allow it, under allow: certificates",
-			"source %s: the contract says that the certificate with the SHA-256 %s vouches for the server that is sent %s, and nothing else vouches for it", s.Name, sha, vaultService.credential)
+			"source %s: the certificate with the SHA-256 %s, which vouches for the server that receives %s, is named only by the contract", s.Name, sha, vaultService.credential)
 	}
 }
 

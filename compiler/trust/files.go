@@ -39,14 +39,14 @@ func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 				"the file of source %s, %s, is outside of %s%s", s.Name, s.File, root, by(s.File, real))
 		} else if inTree(real, p.Module) {
 			ds.Errorf(plan.CodeInTree, s.Pos, `keep it elsewhere: by default it is .secrets.ENVIRONMENT at the root of the module`,
-				"the file of source %s, %s, is among what is committed or is Git's or CUE's own: values would be written there", s.Name, s.File)
+				"the file of source %s, %s, is in a tree, in .git or in cue.mod, or ends in .cue: values would be written there", s.Name, s.File)
 		}
 	}
 	for _, in := range p.Inputs {
 		for _, s := range used(p) {
 			// The directory may be that of an environment.
 			if s.Kind == plan.Files && in.Source == s.Name && in.Default == nil && isCUE(resolve(filepath.Join(s.Dir, filepath.FromSlash(in.Remote.Name)))) {
-				ds.Errorf(plan.CodeInTree, in.Pos, "say a remote whose name does not end in .cue", "the file of input %s is CUE's own: a value there would be compiled", in.Name)
+				ds.Errorf(plan.CodeInTree, in.Pos, "use a remote whose name does not end in .cue", "the file of input %s ends in .cue: a value there would be compiled", in.Name)
 			}
 		}
 	}
@@ -71,8 +71,8 @@ func Writes(p *plan.Plan, g Grant) plan.Diagnostics {
 			ds.Errorf(plan.CodeOutside, d.Pos, "keep it in the module; or, if it is yours: --allow "+d.Certificate,
 				"the certificate %s is outside of the module %s%s: it is not written", d.Certificate, p.Module, by(d.Certificate, real))
 		case inTree(real, p.Module):
-			ds.Errorf(plan.CodeInTree, d.Pos, "keep it beside the environment",
-				"the certificate %s is in a tree, or is Git's or CUE's own: it is not written", d.Certificate)
+			ds.Errorf(plan.CodeInTree, d.Pos, "keep it next to the environment",
+				"the certificate %s is in a tree, in .git or in cue.mod, or ends in .cue: it is not written", d.Certificate)
 		}
 	}
 	ds.Sort()
@@ -175,5 +175,5 @@ func by(file, real string) string {
 	if file == real {
 		return ""
 	}
-	return ", for links lead to " + real
+	return ", because links lead to " + real
 }

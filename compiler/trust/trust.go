@@ -79,7 +79,7 @@ func Addresses(p *plan.Plan, g Grant, lookup func(string) (string, bool), asks b
 				report = c.ds.Warnf
 			}
 			report(plan.CodeAddress, s.Pos, "use a kind of source that this victorgen knows",
-				"where a source of kind %s sends what, is not known", s.Kind)
+				"where a source of kind %s sends credentials is not known", s.Kind)
 		}
 	}
 	c.ds.Sort()
@@ -137,8 +137,8 @@ func (c *check) address(s plan.Source, file string, to service, address string) 
 		where = file
 	}
 	if u.Scheme != "https" && !loopback(u.Hostname()) {
-		c.ds.Errorf(plan.CodePlainHTTP, s.Pos, "use https; or, on a network that nobody else is on: --allow "+address,
-			"source %s: %s gives the address %s, and over plain http anybody on the way reads %s and all values", s.Name, where, address, to.credential)
+		c.ds.Errorf(plan.CodePlainHTTP, s.Pos, "use https; or, on a private network: --allow "+address,
+			"source %s: %s gives the address %s, and over plain http anyone on the network path can read %s and all values", s.Name, where, address, to.credential)
 		return
 	}
 	for _, suffix := range to.own {
@@ -165,7 +165,7 @@ func (c *check) address(s plan.Source, file string, to service, address string) 
 func (c *check) sops(s plan.Source) {
 	endpoints, err := sops.Endpoints(s)
 	if err != nil {
-		c.report(s, "encrypt it anew, for keys of age, PGP, AWS KMS, GCP KMS, Azure Key Vault or Vault", "source %s: %v", s.Name, err)
+		c.report(s, "encrypt it again, for keys of age, PGP, AWS KMS, GCP KMS, Azure Key Vault or Vault", "source %s: %v", s.Name, err)
 		return
 	}
 	for _, e := range endpoints {

@@ -37,23 +37,23 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 			judge = asWritten // victorgen's own: nobody takes it from a sample
 		}
 		if why := judge(s); why != "" {
-			ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place; `openssl rand -hex 24` makes a random one; a login, a host or a flag is no secret: make it a schema.#Setting",
+			ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place; `openssl rand -hex 24` makes a random one; a login, a host or a flag is not secret: make it a schema.#Setting",
 				"%s is a placeholder: %s", in.Name, why)
 			return ds
 		}
 	}
 	switch {
 	case in.Encoding == plan.Base64 && (unwrap(s) == "" || !isBase64(unwrap(s))):
-		ds.Errorf(plan.CodeValueEncoding, in.Pos, "store it as `base64` prints it, or take encoding from the contract",
+		ds.Errorf(plan.CodeValueEncoding, in.Pos, "store it as `base64` prints it, or remove encoding from the contract",
 			"%s is not valid base64", in.Name)
 		return ds
 	case in.Encoding != "" && in.Encoding != plan.Base64 && in.Encoding != plan.Binary:
 		// A contract can't ask for it unless this is behind the schema.
-		ds.Errorf(plan.CodeValueEncoding, in.Pos, "use an encoding that this victorgen knows", "%s has the encoding %s, which nothing here can read", in.Name, in.Encoding)
+		ds.Errorf(plan.CodeValueEncoding, in.Pos, "use an encoding that this victorgen knows", "%s has the encoding %s, which this victorgen can't read", in.Name, in.Encoding)
 		return ds
 	case in.Encoding == "" && !utf8.ValidString(s):
-		ds.Errorf(plan.CodeValueEncoding, in.Pos, `say in the contract how it is encoded, as with encoding: "base64"`,
-			"%s is no text in UTF-8", in.Name)
+		ds.Errorf(plan.CodeValueEncoding, in.Pos, `write in the contract how it is encoded, as with encoding: "base64"`,
+			"%s is not text in UTF-8", in.Name)
 		return ds
 	}
 	if c.Pattern != nil && !c.Pattern.MatchString(s) {
@@ -62,7 +62,7 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	}
 	if f, ok := formats[c.Format]; c.Format != "" && !ok {
 		// A contract can't ask for it unless the table is behind the schema.
-		ds.Errorf(plan.CodeValueFormat, in.Pos, "use a format that this victorgen knows", "%s has the format %s, which nothing here can judge", in.Name, c.Format)
+		ds.Errorf(plan.CodeValueFormat, in.Pos, "use a format that this victorgen knows", "%s has the format %s, which this victorgen can't check", in.Name, c.Format)
 	} else if problem, hint := pemProblem([]byte(s)); c.Format == "pem" && problem != "" {
 		ds.Errorf(plan.CodeValueFormat, in.Pos, hint, "%s is not in the format pem: it %s", in.Name, problem)
 	} else if ok && !f.match(s) {
@@ -77,11 +77,11 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	}
 	if len(c.OneOf) > 0 && !slices.Contains(c.OneOf, s) {
 		ds.Errorf(plan.CodeValueOneOf, in.Pos, "use one of: "+strings.Join(c.OneOf, ", "),
-			"%s is none of the values that it may have", in.Name)
+			"%s is not one of the allowed values", in.Name)
 	}
 	if c.MinStrength > 0 && len(ds) == 0 { // of a value that is wrong, its strength does not matter
 		if bits := strength(s); bits < c.MinStrength {
-			ds.Errorf(plan.CodeWeak, in.Pos, "use a long random one, as `openssl rand -hex 24` makes it; a login, a host or a flag is no secret: make it a schema.#Setting",
+			ds.Errorf(plan.CodeWeak, in.Pos, "use a long random one, as from `openssl rand -hex 24`; a login, a host or a flag is not secret: make it a schema.#Setting",
 				"%s is weak: about %d bits of strength, %g are needed", in.Name, int(bits), c.MinStrength)
 		}
 	}

@@ -110,10 +110,10 @@ func TestJudgeSays(t *testing.T) {
 	want := []string{
 		"DB_PASSWORD does not match its pattern; it must match ^[a-f]+$",
 		"DB_PASSWORD is too short: it has 7 characters, at least 12 are needed; use a longer one",
-		"DB_PASSWORD is none of the values that it may have; use one of: one, two",
+		"DB_PASSWORD is not one of the allowed values; use one of: one, two",
 	}
 	in.Constraints = plan.Constraints{MinStrength: 60} // judged of a value that is right otherwise
-	want = append(want, "DB_PASSWORD is weak: about 5 bits of strength, 60 are needed; use a long random one, as `openssl rand -hex 24` makes it; a login, a host or a flag is no secret: make it a schema.#Setting")
+	want = append(want, "DB_PASSWORD is weak: about 5 bits of strength, 60 are needed; use a long random one, as from `openssl rand -hex 24`; a login, a host or a flag is not secret: make it a schema.#Setting")
 	for _, d := range Judge(in, New([]byte("hunter2"))) {
 		got = append(got, d.Message+"; "+d.Hint)
 	}

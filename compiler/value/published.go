@@ -34,7 +34,7 @@ func published(s string) string {
 	}
 	for form, plain := range decodings(strings.TrimSpace(s)) {
 		if isPlaceholder(plain, "") || common()[plainSpelling(plain)] || asWritten(plain) != "" || isText(plain) && strength(plain) < 60 {
-			return "it is " + form + " of a value that is none"
+			return "it is " + form + " of a placeholder"
 		}
 	}
 	return ""
@@ -79,13 +79,13 @@ func asWritten(s string) string {
 		return "" // no sample is long but a token or a key, of which some are known
 	}
 	if sum := sha256.Sum256([]byte(s)); known()[[knownSize]byte(sum[:])] {
-		return "it stands in a public manual or sample"
+		return "it is published in a manual or sample"
 	}
 	if strings.HasPrefix(s, "django-insecure-") { // https://docs.djangoproject.com/en/5.2/ref/checks/#security W009
 		return "it is the key that Django writes into a new project"
 	}
 	if commands().MatchString(s) {
-		return "it is the command that makes one"
+		return "it is a command that generates one"
 	}
 	if why := sampleToken(s); why != "" {
 		return why
@@ -97,7 +97,7 @@ func asWritten(s string) string {
 		return "it repeats itself"
 	}
 	if patterned(s) {
-		return "it is a sequence of characters as the alphabet, the digits or the keyboard have them"
+		return "it is a sequence of the alphabet, the digits or the keyboard"
 	}
 	return wordy(vendors().ReplaceAllString(s, ""))
 }
@@ -165,7 +165,7 @@ func sampleLogin(user, colon, password, path string) string {
 		return "its password is a placeholder"
 	}
 	if password == user && len(user) >= 3 || strength(password) < 20 && common()[plainSpelling(password)] || wordy(password) != "" {
-		return "its password is one of samples"
+		return "its password is a common sample"
 	}
 	return ""
 }
@@ -326,7 +326,7 @@ type part struct {
 	whole bool // that run has nothing but words
 }
 
-// wordy judges s by the words that it is made of. Of JSON only the strings are
+// wordy judges s by the words that it is made from. Of JSON only the strings are
 // words of the value: the names in it say what they are for, as database,
 // password and null do in a real one.
 func wordy(s string) string {
@@ -387,7 +387,7 @@ func judgeWords(s string, room float64, least int) (why string, words int) {
 	}
 	var count, letters [telling + 1]int
 	var other float64 // the bits of what is no word of ours
-	spells := 5.0     // the bits of s if it is made of words: which, and how
+	spells := 5.0     // the bits of s if it is made from words: which, and how
 	var proof float64 // the bits that chance needs to draw our words from a list
 	for i, p := range parts {
 		if p.digit {
@@ -472,7 +472,7 @@ func judgeWords(s string, room float64, least int) (why string, words int) {
 			enough = 22
 		}
 		if proof >= enough && ours*10 >= all*4 && (other < 60 || proof >= 40 && ours*10 >= all*7) {
-			return "it is a sentence of the words that samples have", words
+			return "it is a sentence of words that samples use", words
 		}
 		return "", words
 	}
@@ -505,7 +505,7 @@ func judgeWords(s string, room float64, least int) (why string, words int) {
 	switch {
 	case count[telling] > 0 && bits < 60 && ours*10 >= all*3, count[glue] >= 2 && strange == 0 && bits < 60,
 		strange == 0 && count[context] > 0 && count[context] <= 4 && bits < 40:
-		return "it is made of words that samples and development machines use", words
+		return "it is made from words that samples and development machines use", words
 	case strange == 1 && count[context] > 0 && bits < 40 && ours*10 >= all*3:
 		return "it is a name and a word that samples use", words
 	}

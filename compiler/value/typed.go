@@ -114,7 +114,7 @@ func (t *typed) tls() {
 	}
 	before := len(t.ds)
 	t.each(keyCertificate, func(b []byte) (string, string) {
-		const hint = "store the certificate in PEM there, followed by those between it and the root"
+		const hint = "store the certificate in PEM there, followed by the intermediate certificates"
 		switch certIs {
 		case "certificate":
 		case "key":
@@ -131,7 +131,7 @@ func (t *typed) tls() {
 				return "", ""
 			}
 			if block.Type != "CERTIFICATE" {
-				return "holds something else beside certificates", "leave nothing but certificates there: everybody who connects is sent it"
+				return "holds something other than certificates", "keep only certificates there: it is sent to everyone who connects"
 			}
 			if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 				return "has a PEM block that is not a valid certificate", hint
@@ -144,7 +144,7 @@ func (t *typed) tls() {
 		case "key":
 			return "", ""
 		case "encrypted":
-			return "is encrypted with a passphrase, which nothing that reads the Secret can ask for", "decrypt it: `openssl pkey -in KEY.pem -out PLAIN.pem`"
+			return "is encrypted with a passphrase, which what reads the Secret can't ask for", "decrypt it: `openssl pkey -in KEY.pem -out PLAIN.pem`"
 		case "certificate":
 			return "holds a certificate, where the private key belongs", hint
 		}
@@ -186,7 +186,7 @@ func pemProblem(b []byte) (problem, hint string) {
 	switch {
 	case !bytes.Contains(b, []byte("-----BEGIN ")):
 	case bytes.IndexByte(b, '\r') >= 0:
-		return "has Windows line ends (CR), which not all that read PEM take", "take them away, as `tr -d '\\r' < FILE` does"
+		return "has Windows line endings (CR), which not all PEM readers accept", "remove them, as with `tr -d '\\r' < FILE` does"
 	case bytes.Contains(b, []byte(`\n`)):
 		return `has \n written out in the place of its line breaks`, "store it with real line breaks"
 	case bytes.Count(bytes.TrimSpace(b), []byte("\n")) == 0:
@@ -217,8 +217,8 @@ func sshKeyProblem(b []byte) (problem, hint string) {
 // (https://www.rfc-editor.org/rfc/rfc7617#section-2).
 func control(b []byte) (problem, hint string) {
 	if bytes.ContainsFunc(b, unicode.IsControl) || !utf8.Valid(b) {
-		return "has a line break, another control character or what is not text, which basic authentication can't carry",
-			"take it away at the source (trim: true does so at the ends), or use another type"
+		return "has a line break, another control character or something that is not text, which basic authentication can't carry",
+			"remove it at the source (trim: true does so at the ends), or use another type"
 	}
 	return "", ""
 }
@@ -242,7 +242,7 @@ func registries(b []byte, form string) (problem, hint string) {
 				return "has an auth that is not base64 of USER:PASSWORD", "make it with `kubectl create secret docker-registry --dry-run=client -o yaml`"
 			}
 		case login.IdentityToken == "" && login.RegistryToken == "" && (login.Username == "" || login.Password == ""):
-			return "has a registry without a login", "give each registry an auth, or a username and a password; where `docker login` leaves the login to a credsStore, it is not in the file"
+			return "has a registry without a login", "give each registry an auth, or a username and a password; where `docker login` uses a credsStore, the login is not in the file"
 		}
 	}
 	return "", ""

@@ -148,7 +148,7 @@ func (j *judgement) reference(ref Reference) {
 			has = "has " + plan.And(quoted(names(made.Keys)))
 		}
 		j.ds.Errorf(plan.CodeNoKey, at, plan.DidYouMean(ref.Key, names(made.Keys), "name one of its keys; or add it to the contract"),
-			"%s asks for key %q of secret %s, which %s", ref, shownKey(ref.Key), id, has)
+			"%s refers to key %q of secret %s, which %s", ref, shownKey(ref.Key), id, has)
 		return
 	}
 	j.absence(ref, made, keys, at)
@@ -156,8 +156,8 @@ func (j *judgement) reference(ref Reference) {
 	if ref.Use == Variables {
 		for _, k := range keys {
 			if !variableName.MatchString(k.Name) {
-				j.ds.Warnf(plan.CodeVariableName, at, "name the key as the variable, or take it one by one with valueFrom",
-					"%s takes all keys of secret %s for variables, and %q is not a valid name for one: it is left out", ref, id, k.Name)
+				j.ds.Warnf(plan.CodeVariableName, at, "rename the key, or take keys one by one with valueFrom",
+					"%s takes all keys of secret %s as variables, but %q is not a valid variable name: it is left out", ref, id, k.Name)
 			}
 		}
 	}
@@ -167,7 +167,7 @@ func (j *judgement) reference(ref Reference) {
 	}
 	if made.Immutable && !j.told[id] {
 		j.told[id] = true
-		j.ds.Warnf(plan.CodeImmutableUsed, at, "leave immutable out; or give the secret another name with each rotation",
+		j.ds.Warnf(plan.CodeImmutableUsed, at, "leave out immutable; or give the secret another name with each rotation",
 			"secret %s is immutable and %s uses it by its name: no rotation reaches it", id, ref)
 	}
 }
@@ -205,8 +205,8 @@ func (j *judgement) missing(ref Reference) {
 			if ref.Optional {
 				say = j.ds.Warnf
 			}
-			say(plan.CodeOtherNamespace, append([]plan.Pos{ref.Pos}, last(s.Pos)...), "a pod gets Secrets of its own namespace alone",
-				"%s asks for secret %s in namespace %s, and the contract makes it in %s", ref, shown(ref.Secret), shown(namespace), s.Namespace)
+			say(plan.CodeOtherNamespace, append([]plan.Pos{ref.Pos}, last(s.Pos)...), "a pod only gets Secrets of its own namespace",
+				"%s refers to secret %s in namespace %s, but the contract makes it in %s", ref, shown(ref.Secret), shown(namespace), s.Namespace)
 			return
 		}
 		near = append(near, s.Name)
@@ -219,8 +219,8 @@ func (j *judgement) missing(ref Reference) {
 			j.use(s)
 		}
 	}
-	hint := plan.DidYouMean(ref.Secret, near, "add it to the contract; or name it in workloads.otherSecrets if somebody else makes it")
-	j.ds.Errorf(plan.CodeNoSecret, []plan.Pos{ref.Pos}, hint, "%s asks for secret %s/%s, which nothing creates", ref, shown(namespace), shown(ref.Secret))
+	hint := plan.DidYouMean(ref.Secret, near, "add it to the contract; or name it in workloads.otherSecrets if it is made elsewhere")
+	j.ds.Errorf(plan.CodeNoSecret, []plan.Pos{ref.Pos}, hint, "%s refers to secret %s/%s, which nothing creates", ref, shown(namespace), shown(ref.Secret))
 }
 
 // absence reports a reference to what may not be there.
@@ -246,7 +246,7 @@ func (j *judgement) absence(ref Reference, made plan.Secret, keys []plan.Key, at
 		what = "secret " + made.ID()
 	}
 	j.ds.Warnf(plan.CodeMayBeAbsent, at, "write optional: true there; or make the input required",
-		"%s needs %s, which is left out while %s is absent: the pod does not start then", ref, what, plan.And(inputs))
+		"%s needs %s, which is left out while %s is absent: the pod then does not start", ref, what, plan.And(inputs))
 }
 
 // mayBeAbsent are the inputs of a key without which it is left out.
@@ -269,7 +269,7 @@ func (j *judgement) types(ref Reference, made plan.Secret, at []plan.Pos) {
 	case Pull:
 		if t := corev1.SecretType(made.Type); t != corev1.SecretTypeDockerConfigJson && t != corev1.SecretTypeDockercfg {
 			j.ds.Errorf(plan.CodeWrongType, at, `write type: "kubernetes.io/dockerconfigjson" in the contract; the kit has a definition for it`,
-				"%s takes secret %s for the login of a registry, and its type is %s", ref, made.ID(), made.Type)
+				"%s uses secret %s as the login of a registry, but its type is %s", ref, made.ID(), made.Type)
 		}
 	case TLS:
 		var without []string
@@ -280,7 +280,7 @@ func (j *judgement) types(ref Reference, made plan.Secret, at []plan.Pos) {
 		}
 		if len(without) > 0 {
 			j.ds.Errorf(plan.CodeWrongType, at, `write type: "kubernetes.io/tls" in the contract, with the keys tls.crt and tls.key`,
-				"%s takes secret %s for a certificate with its key, and it has no %s", ref, made.ID(), plan.And(without))
+				"%s uses secret %s as a certificate with its key, but it has no %s", ref, made.ID(), plan.And(without))
 		}
 	}
 }
@@ -334,13 +334,13 @@ func (j *judgement) unused() {
 		}
 		inputs := ""
 		if len(idle) > 0 {
-			inputs = ", so " + plan.And(slices.Sorted(maps.Keys(idle))) + " is for nothing"
+			inputs = ", so " + plan.And(slices.Sorted(maps.Keys(idle))) + " is not used"
 			if len(idle) > 1 {
 				inputs = strings.Replace(inputs, " is for", " are for", 1)
 			}
 		}
-		j.ds.Warnf(plan.CodeNotConsumed, last(s.Pos), "take it out of the contract; or name the manifests that use it under workloads.paths, or the secret under workloads.watched if the application asks the API server for it",
-			"no workload asks for %s%s (in %s)", what, inputs, read)
+		j.ds.Warnf(plan.CodeNotConsumed, last(s.Pos), "remove it from the contract; or name the manifests that use it under workloads.paths, or the secret under workloads.watched if the application asks the API server for it",
+			"no workload refers to %s%s (in %s)", what, inputs, read)
 	}
 }
 

@@ -126,13 +126,13 @@ func (rs *Renderings) Read(ctx context.Context, p *plan.Plan, paths []string, st
 	for _, path := range paths {
 		if path == Stdin {
 			if len(stdin) > maxStdin {
-				r.ds.Errorf(plan.CodeWorkloadRead, nil, "give it in parts", "standard input has more than %d MiB", maxStdin>>20)
+				r.ds.Errorf(plan.CodeWorkloadRead, nil, "split it", "standard input has more than %d MiB", maxStdin>>20)
 				continue
 			}
 			r.set.Files++
 			before := len(r.ds)
 			if r.documents(stdinName, stdin); len(r.ds) == before && !slices.ContainsFunc(r.objects, func(o object) bool { return o.stdin }) {
-				r.ds.Errorf(plan.CodeWorkloadRead, nil, "what was to write it may have failed", "standard input has no Kubernetes object")
+				r.ds.Errorf(plan.CodeWorkloadRead, nil, "the command that writes it may have failed", "standard input has no Kubernetes object")
 			}
 			continue
 		}
@@ -325,7 +325,7 @@ func (r *reader) kustomization(ctx context.Context, dir, root string, pos []plan
 	}
 	if len(rendering.Left) > 0 {
 		r.ds.Errorf(plan.CodeWorkloadRead, pos, "copy it into the repository; or give what it renders to: kustomize build ... | victorgen vet ENV --workloads -",
-			"the kustomization in %s needs %s, and nothing here asks a network or runs another program", dir, plan.And(rendering.Left))
+			"the kustomization in %s needs %s, but victorgen uses no network and runs no other program", dir, plan.And(rendering.Left))
 	}
 	r.set.Files++
 	for _, n := range rendering.Resources {
@@ -521,9 +521,9 @@ func (r *reader) document(file string, d part) {
 			what, hint := "this is not valid YAML", ""
 			switch {
 			case bytes.Contains(d.text, []byte("{{")):
-				what, hint = "this is a template of manifests, and not YAML", notRendered
+				what, hint = "this is a template of manifests, not YAML", notRendered
 			case !first:
-				what, hint = "here is more than one object", "put a line with --- between them"
+				what, hint = "there is more than one object here", "put a line with --- between them"
 			case indentedByTab.Match(d.text):
 				hint = "indent with spaces: YAML takes no tabs"
 			}
@@ -538,7 +538,7 @@ func (r *reader) document(file string, d part) {
 			// are too many.
 			var v any
 			if n.Decode(&v) != nil {
-				r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{{File: file, Line: d.line + 1, Column: 1}}, "write out what the aliases stand for", "this is not valid YAML: it has too many aliases, or one of itself, or a field twice")
+				r.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{{File: file, Line: d.line + 1, Column: 1}}, "write out the aliases", "this is not valid YAML: it has too many aliases, or one of itself, or a field twice")
 				continue
 			}
 		}

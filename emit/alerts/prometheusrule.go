@@ -116,7 +116,7 @@ func (a *Set) aboutSecrets() []alert {
 	alerts := []alert{{
 		name: "SecretMetricsMissing", expr: secretMetricsMissing(), during: []situation{nobodyReports},
 		summary:     "Prometheus sees no Secrets",
-		description: "kube-state-metrics is down, or does not report Secrets. Nobody would notice if one were missing.",
+		description: "kube-state-metrics is down, or does not report Secrets. It would go unnoticed if one were missing.",
 	}}
 	for _, secret := range a.secrets {
 		s := secret.ID
@@ -124,7 +124,7 @@ func (a *Set) aboutSecrets() []alert {
 			name: "SecretMissing", expr: secretMissing(ksm, s), labels: labelsOf(s),
 			during: []situation{secretsGone}, gives: map[string]string{ksm.NamespaceLabel: s.Namespace, "secret": s.Name},
 			summary:     fmt.Sprintf("Secret %s is missing", s),
-			description: fmt.Sprintf("Secret %s is declared, and is not in the cluster. What needs it does not start.", s),
+			description: fmt.Sprintf("Secret %s is declared, but is not in the cluster. What needs it does not start.", s),
 		})
 	}
 	return alerts
@@ -172,7 +172,7 @@ func (a *Set) aboutExternalRotation() []alert {
 				name: "SecretStale", expr: createdBefore(a.plan.Alerts.KubeStateMetrics, id, age), labels: labels,
 				after:   time.Unix(0, 0).Add(age), // in the tests, which create it in 1970
 				summary: fmt.Sprintf("Input %s may be due for rotation", in.Name),
-				description: fmt.Sprintf("Secret %s was created longer ago than input %s may be old: its maxAge is %s. Whether the input changed since, only its source knows: ask it with victorgen verify --source, and give it a new value if it is due. Then delete the Secret; the operator creates it anew.",
+				description: fmt.Sprintf("Secret %s is older than the maxAge of input %s, %s. Only its source knows whether the input has changed since: check with victorgen verify --source, and give it a new value if it is due. Then delete the Secret; the operator recreates it.",
 					id, in.Name, plan.Age(in.MaxAge)),
 			})
 		}
@@ -197,7 +197,7 @@ func (a *Set) aboutExpiry() []alert {
 			name: "InputExpiring", expr: later(at), labels: map[string]string{"input": in.Name},
 			after:   at,
 			summary: fmt.Sprintf("Input %s expires on %s", in.Name, in.Expires.Format(time.DateOnly)),
-			description: fmt.Sprintf("Input %s expires on %s, says the contract. Get a new one of %s, replace it at its source, write the new day as expires, build and deploy.",
+			description: fmt.Sprintf("Input %s expires on %s, according to the contract. Get a new one from %s, replace it at its source, write the new date as expires, build and deploy.",
 				in.Name, in.Expires.Format(time.DateOnly), in.Ask()),
 		})
 	}
@@ -223,7 +223,7 @@ func (a *Set) aboutPrevious() []alert {
 		alerts = append(alerts, alert{
 			name: "PreviousValueOverdue", expr: later(at), labels: map[string]string{"input": name}, after: at,
 			summary: fmt.Sprintf("The previous value of input %s is still in use", name),
-			description: fmt.Sprintf("The value that input %s had before its last rotation counted until %s, and is still in %s. Build and deploy, which takes it out.",
+			description: fmt.Sprintf("The value that input %s had before its last rotation counted until %s, and is still in %s. Build and deploy to remove it.",
 				name, end.UTC().Format(time.RFC3339), plan.And(secrets)),
 		})
 	}
@@ -240,7 +240,7 @@ func (a *Set) aboutOperator() []alert {
 	alerts := []alert{{
 		name: "ExternalSecretMetricsMissing", expr: operatorMissing(), during: []situation{nobodyReports}, gives: map[string]string{"controller": "externalsecret"},
 		summary:     "Prometheus sees no External Secrets Operator",
-		description: "The External Secrets Operator is down, or is not scraped. Nobody would notice if it failed to fetch.",
+		description: "The External Secrets Operator is down, or is not scraped. It would go unnoticed if it failed to fetch.",
 	}}
 	for _, s := range a.stores {
 		labels := map[string]string{"store": s.Name}
@@ -260,7 +260,7 @@ func (a *Set) aboutOperator() []alert {
 			during:      []situation{secretsGone},
 			gives:       map[string]string{operator.NamespaceLabel: s.Namespace, "name": s.Name, "condition": "Ready", "status": "True"},
 			summary:     fmt.Sprintf("ExternalSecret %s was never reconciled", s),
-			description: fmt.Sprintf("ExternalSecret %s is declared, and the External Secrets Operator knows nothing of it: it is not in the cluster, or not in a namespace that the operator watches.", s),
+			description: fmt.Sprintf("ExternalSecret %s is declared, but the External Secrets Operator does not know it: it is not in the cluster, or not in a namespace that the operator watches.", s),
 		}, alert{
 			name: "ExternalSecretNotReady", expr: externalNotReady(operator, s), labels: labelsOf(s),
 			during:      []situation{fetchFails},
@@ -280,7 +280,7 @@ func (a *Set) aboutController() []alert {
 	alerts := []alert{{
 		name: "SealedSecretMetricsMissing", expr: controllerMissing(), during: []situation{nobodyReports},
 		summary:     "Prometheus sees no sealed-secrets controller",
-		description: "The sealed-secrets controller is down, or is not scraped. Nobody would notice if it failed to unseal.",
+		description: "The sealed-secrets controller is down, or is not scraped. It would go unnoticed if it failed to unseal.",
 	}}
 	var namespaces []string
 	for _, s := range a.sealed {
@@ -292,7 +292,7 @@ func (a *Set) aboutController() []alert {
 			name: "SealedSecretNotReconciled", expr: notReconciled(controller, s), labels: labelsOf(s),
 			during: []situation{secretsGone}, gives: map[string]string{controller.NamespaceLabel: s.Namespace, "name": s.Name, "condition": "Synced"},
 			summary:     fmt.Sprintf("SealedSecret %s was never reconciled", s),
-			description: fmt.Sprintf("SealedSecret %s is declared, and the sealed-secrets controller knows nothing of it: it is not in the cluster, or not in a namespace that the controller watches.", s),
+			description: fmt.Sprintf("SealedSecret %s is declared, but the sealed-secrets controller does not know it: it is not in the cluster, or not in a namespace that the controller watches.", s),
 		}, alert{
 			name: "SealedSecretNotSynced", expr: notSynced(controller, s), labels: labelsOf(s),
 			during:      []situation{unsealFails},
@@ -331,7 +331,7 @@ func (a *Set) aboutCertificates() []alert {
 			name: "SealingCertificateExpiring", expr: later(end.Add(-a.plan.Alerts.CertificateEnds)), labels: map[string]string{"certificate": sha},
 			after:   end.Add(-a.plan.Alerts.CertificateEnds),
 			summary: fmt.Sprintf("A sealing certificate ends on %s", end.UTC().Format(time.DateOnly)),
-			description: fmt.Sprintf("The sealing certificate of %s ends on %s. What is sealed still unseals then; nothing new can be sealed. Fetch the new one, build and deploy.",
+			description: fmt.Sprintf("The sealing certificate of %s ends on %s. What is sealed can still be unsealed after that, but nothing new can be sealed. Fetch the new one, build and deploy.",
 				plan.And(secrets[sha]), end.UTC().Format(time.DateOnly)),
 		})
 	}

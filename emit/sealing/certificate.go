@@ -128,7 +128,7 @@ func parseCertificate(data []byte, path string, pos []plan.Pos) (*x509.Certifica
 	if holdsPrivateKey(data) { // looked for before anything is decoded, so that a broken key is noticed too
 		ds.Errorf(plan.CodeCertificateRead, pos,
 			"delete the file, take it out of the Git history and renew the sealing key; then "+hintFetchCert,
-			"%s holds a PRIVATE KEY: whoever has it can read every secret sealed for it", path)
+			"%s holds a PRIVATE KEY: anyone who has it can read every secret sealed for it", path)
 		return nil, ds
 	}
 	begins := bytes.Count(data, []byte("-----BEGIN "))
@@ -154,8 +154,8 @@ func parseCertificate(data []byte, path string, pos []plan.Pos) (*x509.Certifica
 	}
 	if len(blocks) > 1 {
 		ds.Errorf(plan.CodeCertificateMany, pos,
-			"keep the newest one alone; the controller still unseals what was sealed for its older ones",
-			"%s holds %d PEM blocks, and which one to seal for cannot be told", path, len(blocks))
+			"keep only the newest one; the controller still unseals what was sealed for its older ones",
+			"%s holds %d PEM blocks, and it is not clear which one to seal for", path, len(blocks))
 		return nil, ds
 	}
 	if blocks[0].Type != certificateBlock {
@@ -220,7 +220,7 @@ func (c *Certificate) judge(pos []plan.Pos, now time.Time) plan.Diagnostics {
 			"the certificate %s is not valid before %s", c.Path, c.NotBefore.UTC().Format(time.RFC3339))
 	case c.Subject == demoSubject:
 		ds.Warnf(plan.CodeCertificateDemo, pos, hintFetchCert,
-			"the certificate %s is for trying: no cluster can open what is sealed for it", c.Path)
+			"the certificate %s is for demonstration: no cluster can open what is sealed for it", c.Path)
 	case c.NotAfter.Sub(now) <= certificateEnds:
 		ds.Warnf(plan.CodeCertificateEnds, pos, hintFetchCert,
 			"the certificate %s ends on %s", c.Path, c.NotAfter.UTC().Format(time.DateOnly))
@@ -271,9 +271,9 @@ func CheckReplaceable(path string, pos []plan.Pos) plan.Diagnostics {
 	switch {
 	case err != nil:
 		reason, mend := safefile.Explain(path, err)
-		ds.Errorf(plan.CodeCertificateWrite, pos, cmp.Or(mend, hint), "what %s holds cannot be read, so it is not replaced: %s", path, reason)
+		ds.Errorf(plan.CodeCertificateWrite, pos, cmp.Or(mend, hint), "the content of %s cannot be read, so it is not replaced: %s", path, reason)
 	case holdsPrivateKey(data):
-		ds.Errorf(plan.CodeCertificateWrite, pos, "keep the key elsewhere, and not in Git: whoever has it can read every secret sealed for it",
+		ds.Errorf(plan.CodeCertificateWrite, pos, "keep the key elsewhere, and not in Git: anyone who has it can read every secret sealed for it",
 			"%s holds a PRIVATE KEY, so it is not replaced", path)
 	case len(bytes.TrimSpace(data)) > 0 && !bytes.Contains(data, []byte("-----BEGIN "+certificateBlock+"-----")):
 		ds.Errorf(plan.CodeCertificateWrite, pos, hint, "%s is not a certificate, so it is not replaced", path)

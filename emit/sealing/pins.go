@@ -31,7 +31,7 @@ func CheckPins(l *tree.Lock, p *plan.Plan, certificates map[string]*Certificate,
 		}
 		seen[cert.Path] = true
 		ds.Errorf(plan.CodeCertificateSwapped, s.Delivery.Pos,
-			"if the controller has renewed it: `victorgen cert fetch ENV` asks the cluster; or compare the fingerprint with somebody who knows it, and `victorgen build ENV --accept-certificate "+cert.SHA256+"`",
+			"if the controller has renewed it: `victorgen cert fetch ENV` asks the cluster; or compare the fingerprint with a colleague who knows it, and `victorgen build ENV --accept-certificate "+cert.SHA256+"`",
 			"%s is not the certificate that the tree is sealed for: it has SHA-256 %s (%s), and the tree %s",
 			cert.Path, cert.SHA256, cert.Note(), plan.And(known))
 	}

@@ -212,16 +212,16 @@ func (l *Lock) CheckTimes(now time.Time) plan.Diagnostics {
 	var ds plan.Diagnostics
 	for name, in := range l.Inputs {
 		if in.Replaced.After(now.Add(clockSkew)) {
-			ds.Errorf(plan.CodeLockTimes, nil, "restore "+LockFile+" from Git, and look at the clock of this machine",
-				"%s: the time at which %s was replaced is yet to come: %s", LockFile, name, in.Replaced.UTC().Format(time.RFC3339))
+			ds.Errorf(plan.CodeLockTimes, nil, "restore "+LockFile+" from Git, and check the clock of this machine",
+				"%s: the time at which %s was replaced is in the future: %s", LockFile, name, in.Replaced.UTC().Format(time.RFC3339))
 		}
 	}
 	for _, s := range l.Secrets {
 		for name, k := range s.Keys {
 			for _, at := range []time.Time{k.Sealed, k.Changed} {
 				if at.After(now.Add(clockSkew)) {
-					ds.Errorf(plan.CodeLockTimes, nil, "restore "+LockFile+" from Git, and look at the clock of this machine",
-						"%s: a time of key %q of secret %s is yet to come: %s", LockFile, name, SecretID{s.Namespace, s.Name}, at.UTC().Format(time.RFC3339))
+					ds.Errorf(plan.CodeLockTimes, nil, "restore "+LockFile+" from Git, and check the clock of this machine",
+						"%s: a time of key %q of secret %s is in the future: %s", LockFile, name, SecretID{s.Namespace, s.Name}, at.UTC().Format(time.RFC3339))
 					break
 				}
 			}
@@ -261,8 +261,8 @@ func (l *Lock) CheckPlace(p *plan.Plan) plan.Diagnostics {
 	had := l.Inputs[plan.LockKey]
 	if ok && had.Place != "" && PlaceOf(in, p) != "" && !SamePlace(had.Place, in, p) {
 		src, _ := p.Source(in.Source)
-		ds.Warnf(plan.CodeLockKeyMoved, src.Pos, "see that whoever can read that source may know the values; then copy the key there and build",
-			"%s is not where the tree was built with it: now it is at source %s, and who has it can test guesses of the sealed values", plan.LockKey, src)
+		ds.Warnf(plan.CodeLockKeyMoved, src.Pos, "make sure that everyone who can read that source may know the values; then copy the key there and build",
+			"%s is not where the tree was built with it: now it is at source %s, and anyone who has it can test guesses of the sealed values", plan.LockKey, src)
 	}
 	return ds
 }

@@ -259,10 +259,10 @@ func (l *Lock) size() int {
 	return n
 }
 
-const hintLock = "restore " + LockFile + " from Git, or remove it together with the files that it lists and build anew"
+const hintLock = "restore " + LockFile + " from Git, or remove it together with the files that it lists, and build again"
 
 // hintLater is what to do about the lock of a later version: it is right as it is.
-const hintLater = "a later victorgen has written it: install that one"
+const hintLater = "it was written by a later version of victorgen: install that one"
 
 // parseLock reads a lock strictly. file is where it lies, for messages; an
 // empty one stands for a lock that is not in a file.
@@ -304,7 +304,7 @@ func parseLock(data []byte, file string) (*Lock, plan.Diagnostics) {
 			return nil, ds
 		}
 		if err := dec.Decode(new(yaml.Node)); err != io.EOF {
-			problem(1, "something follows its end")
+			problem(1, "there is content after its end")
 		}
 	}
 	if l.Environment == "" {
@@ -492,5 +492,5 @@ func (l *Lock) About(pin string) string {
 	if c, ok := l.Certificates[pin]; ok {
 		return fmt.Sprintf("SHA-256 %s (%s)", pin, c)
 	}
-	return fmt.Sprintf("SHA-256 %s (whose it is, this lock of an earlier version does not tell)", pin)
+	return fmt.Sprintf("SHA-256 %s (this lock of an earlier version does not have the subject)", pin)
 }

@@ -53,7 +53,7 @@ func TestParseLock(t *testing.T) {
 		{"duplicate field", replace("environment:", "environment: staging\nenvironment:"), "/lock:3:1: error VG4001: victorgen.lock: duplicate key \"environment\""},
 		{"wrong type", replace("omitted: true", "omitted: hidden"), "/lock:12:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
 		{"bad time", replace("sealed: 2026-02-03T04:05:06Z", "sealed: today"), "/lock:1:1: error VG4001: victorgen.lock: it is not what victorgen writes"},
-		{"two documents", goodLock + "---\na: 1\n", "/lock:1:1: error VG4001: victorgen.lock: something follows its end"},
+		{"two documents", goodLock + "---\na: 1\n", "/lock:1:1: error VG4001: victorgen.lock: there is content after its end"},
 		{"no environment", replace("environment: production\n", ""), "/lock:1:1: error VG4001: victorgen.lock: it names no environment"},
 		{"file above", replace("[kust", "[../x, kust"), `/lock:1:1: error VG4001: victorgen.lock: it lists "../x", which is not a file of a tree`},
 		{"file in root", replace("[kust", "[/etc/passwd, kust"), `/lock:1:1: error VG4001: victorgen.lock: it lists "/etc/passwd", which is not a file of a tree`},

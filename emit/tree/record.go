@@ -54,7 +54,7 @@ type RecordedKey struct {
 	Definition string
 	LeftOut    bool   // and what follows is empty
 	Ciphertext string // digest
-	Edited     bool   // what stands in the file is another one
+	Edited     bool   // the content of the file is another one
 	Changed    time.Time
 }
 
@@ -153,7 +153,7 @@ func (s LockedSecret) record(inFile map[string]string) RecordedSecret {
 	return r
 }
 
-// Unmerged reports whether data has the marks of a merge that nobody has finished.
+// Unmerged reports whether data has conflict markers that nobody has finished.
 func Unmerged(data []byte) bool {
 	begins := bytes.HasPrefix(data, []byte("<<<<<<< ")) || bytes.Contains(data, []byte("\n<<<<<<< "))
 	return begins && (bytes.Contains(data, []byte("\n=======\n")) || bytes.Contains(data, []byte("\n=======\r\n"))) && bytes.Contains(data, []byte("\n>>>>>>> "))
@@ -162,6 +162,6 @@ func Unmerged(data []byte) bool {
 func unmerged(file string) (ds plan.Diagnostics) {
 	ds.Errorf(plan.CodeMerge, []plan.Pos{{File: file, Line: 1, Column: 1}},
 		"take either side of all files of the tree, as with `git checkout --ours -- TREE` (or --theirs), and `victorgen build ENV`",
-		"%s has the marks of a merge that is not finished", filepath.Base(file))
+		"%s has conflict markers of an unfinished merge", filepath.Base(file))
 	return ds
 }

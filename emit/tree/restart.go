@@ -72,7 +72,7 @@ func RestartComponent(p *plan.Plan, consumers []plan.Consumer, l *Lock) ([]byte,
 			}
 			set = annotated(reloaderAnnotation, strings.Join(names, ","))
 		default:
-			return nil, fmt.Errorf("%q is no way to restart a workload", p.Workloads.Restart)
+			return nil, fmt.Errorf("%q is not a way to restart a workload", p.Workloads.Restart)
 		}
 		gv, err := schema.ParseGroupVersion(c.APIVersion)
 		if err != nil {

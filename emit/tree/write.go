@@ -40,7 +40,7 @@ func (t *Tree) Write(ctx context.Context, dir string) error {
 func (t *Tree) write(ctx context.Context, dir string, exchange func(a, b string) error) error {
 	var ds plan.Diagnostics
 	failed := func(err error) error {
-		ds.Errorf(plan.CodeTreeWrite, nil, "the old tree is as it was; make room or give permission, and build again",
+		ds.Errorf(plan.CodeTreeWrite, nil, "the old tree is unchanged; make room or give permission, and build again",
 			"cannot write the tree to %s: %v", dir, err)
 		return ds
 	}
@@ -120,7 +120,7 @@ func (t *Tree) ownedIn(dir string) (map[string]bool, plan.Diagnostics) {
 			}
 			why := LockFile + " does not list it"
 			if at == name && !info.IsDir() && old != nil && slices.Contains(old.Files, name) {
-				why = "it is not one that victorgen has written, whatever " + LockFile + " says"
+				why = "it was not written by victorgen, although " + LockFile + " says"
 			}
 			ds.Errorf(plan.CodeTreeForeign, nil,
 				"move it away; or restore "+LockFile+" if victorgen wrote it",
@@ -171,9 +171,9 @@ func CheckOurs(file string) error {
 	case err != nil:
 		return err
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is there, and is a link: nothing is written through one", file)
+		return fmt.Errorf("%s exists and is a link: nothing is written through a link", file)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is there, and is not a regular file", file)
+		return fmt.Errorf("%s exists and is not a regular file", file)
 	case info.Size() == 0: // and has nothing to lose
 		return nil
 	}
@@ -184,7 +184,7 @@ func CheckOurs(file string) error {
 	defer f.Close()
 	begins := make([]byte, len(Header))
 	if _, err := io.ReadFull(f, begins); err != nil || string(begins) != Header {
-		return fmt.Errorf("%s is there, and victorgen has not written it", file)
+		return fmt.Errorf("%s exists and was not written by victorgen", file)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func Compose(name string, text []byte, variables []Variable) ([]Secret, plan.Dia
 			case yaml.MappingNode:
 				for i := 0; i+1 < len(n.Content); i += 2 {
 					if n.Content[i].Value == "<<" || n.Content[i].Tag == "!!merge" {
-						take(n.Content[i+1], depth+1) // what follows writes over it
+						take(n.Content[i+1], depth+1) // what follows overwrites it
 					}
 				}
 				for i := 0; i+1 < len(n.Content); i += 2 {
@@ -82,7 +82,7 @@ func Compose(name string, text []byte, variables []Variable) ([]Secret, plan.Dia
 					switch {
 					case k.Value == "<<" || k.Tag == "!!merge":
 					case v.Kind != yaml.ScalarNode:
-						bad(v, "write a text, a number or nothing", "%s is no text", k.Value)
+						bad(v, "write a text, a number or nothing", "%s is not text", k.Value)
 					case v.Tag == "!!null":
 						keys[k.Value] = inherited(k.Value, known)
 					default:

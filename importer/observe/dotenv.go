@@ -13,7 +13,7 @@ import (
 )
 
 // IsExample reports whether a dotenv file of that name is one that people commit:
-// what stands in it is samples, and nothing is a value.
+// the content of it is samples, and nothing is a value.
 func IsExample(name string) bool {
 	name = strings.ToLower(filepath.Base(name))
 	return exampleName.MatchString(name)
@@ -59,8 +59,8 @@ func Dotenv(name string, text []byte) ([]Variable, plan.Diagnostics) {
 				v.State = Empty
 			case plain == "" || r.schema && isCall(plain):
 			case Secretive(plain) || strings.Contains(plain, "\n"):
-				ds.Warnf(plan.CodeImportLeft, nil, "put something made up in its place; if it is a real one, replace it wherever it counts",
-					"the sample of %s in %s:%d looks like a real secret, and is not taken over", a.Name, filepath.Base(name), a.Line)
+				ds.Warnf(plan.CodeImportLeft, nil, "put a made-up value in its place; if it is a real one, replace it where it is used",
+					"the sample of %s in %s:%d looks like a real secret, and is not imported", a.Name, filepath.Base(name), a.Line)
 			default:
 				v.Sample = plain
 			}
@@ -122,7 +122,7 @@ func soften(ds plan.Diagnostics) (out plan.Diagnostics) {
 			}
 			// An empty value with a comment behind it is what everybody writes there.
 			if !strings.Contains(d.Message, "a # follows") {
-				out.Warnf(plan.CodeImportLeft, nil, d.Hint, "the sample of %s in %s:%d is not taken over: %s", name, filepath.Base(d.Pos[0].File), d.Pos[0].Line, strings.TrimSpace(strings.TrimPrefix(d.Message, name+":")))
+				out.Warnf(plan.CodeImportLeft, nil, d.Hint, "the sample of %s in %s:%d is not imported: %s", name, filepath.Base(d.Pos[0].File), d.Pos[0].Line, strings.TrimSpace(strings.TrimPrefix(d.Message, name+":")))
 			}
 		}
 	}

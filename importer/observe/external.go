@@ -158,7 +158,7 @@ func unknownFields(text json.RawMessage, t reflect.Type, path string) (all []str
 func (r *reader) externals() {
 	for _, m := range r.external {
 		if v := path.Base(m.APIVersion); v != "v1beta1" && v != "v1" {
-			r.bad(m, "write it as external-secrets.io/v1: `kubectl get externalsecret "+m.Metadata.Name+" -o yaml` prints what the cluster has", "it is of the version %s, which the operator serves no more", v)
+			r.bad(m, "write it as external-secrets.io/v1: `kubectl get externalsecret "+m.Metadata.Name+" -o yaml` prints what the cluster has", "it is of the version %s, which the operator no longer serves", v)
 			continue
 		}
 		if m.Kind == "ExternalSecret" {
@@ -190,7 +190,7 @@ func (r *reader) externals() {
 			continue
 		}
 		if len(cluster.Spec.Namespaces) == 0 {
-			r.bad(m, "write the names under namespaces, as `kubectl get namespaces -l ...` prints them; or leave it out", "a selector says in which namespaces it is, and only the cluster knows these")
+			r.bad(m, "write the names under namespaces, as `kubectl get namespaces -l ...` prints them; or leave it out", "a selector decides in which namespaces it is, and only the cluster knows these")
 			continue
 		}
 		e, ok := r.externalSpec(m, cluster.Spec.Spec)
@@ -214,11 +214,11 @@ func (r *reader) externalSpec(m manifest, text json.RawMessage) (e external, ok 
 	ok = true
 	for _, field := range unknownFields(text, reflect.TypeFor[external](), "") {
 		if strings.HasPrefix(field, "target.manifest") {
-			r.bad(m, "leave it out of the import", "it makes another object than a Secret (target.manifest)")
+			r.bad(m, "leave it out of the import", "it makes an object other than a Secret (target.manifest)")
 			ok = false
 			continue
 		}
-		r.left(m, "a contract has no word for %s", field)
+		r.left(m, "a contract can't express %s", field)
 	}
 	return e, ok
 }
@@ -237,7 +237,7 @@ func (r *reader) source(m manifest, ref storeRef, namespace string) (Source, boo
 		}
 		s, problem := sourceOf(store)
 		if problem != "" {
-			r.bad(m, "leave it out of the import, and what it is for to its store", "%s %s", store, problem)
+			r.bad(m, "leave it out of the import", "%s %s", store, problem)
 			return s, false
 		}
 		s.Store, s.Existing = ref.Name, kind
@@ -248,7 +248,7 @@ func (r *reader) source(m manifest, ref storeRef, namespace string) (Source, boo
 		r.observed.Sources = append(r.observed.Sources, s)
 		return s, true
 	}
-	r.bad(m, "name its manifest as well: kubectl get "+strings.ToLower(kind)+" "+ref.Name+" -o yaml", "it takes values from %s %q, which is not among what was read, so nobody can tell which kind of source that is", kind, ref.Name)
+	r.bad(m, "name its manifest as well: kubectl get "+strings.ToLower(kind)+" "+ref.Name+" -o yaml", "it takes values from %s %q, which was not read, so the kind of the source is not known", kind, ref.Name)
 	return Source{}, false
 }
 
@@ -261,7 +261,7 @@ func sourceOf(m manifest) (s Source, problem string) {
 		} `json:"spec"`
 	}
 	if json.Unmarshal(m.json, &store) != nil || len(store.Spec.Provider) != 1 {
-		return s, "has not one provider"
+		return s, "does not have exactly one provider"
 	}
 	s.Fields = map[string]string{}
 	for _, name := range slices.Collect(maps.Keys(store.Spec.Provider)) {
@@ -315,8 +315,8 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 	s := r.of(m, m.Kind)
 	s.Kind, s.Namespace, s.Name = External, namespace, cmp.Or(e.Target.Name, name)
 	if s.Name != name || m.Kind == "ClusterExternalSecret" {
-		r.ds.Warnf(plan.CodeImportLeft, m.at(), "before the new one is applied, take the old one away and leave its Secret: `kubectl delete --cascade=orphan`",
-			"%s: what is built in its place is ExternalSecret %s/%s, and two can't own one Secret", m, namespace, s.Name)
+		r.ds.Warnf(plan.CodeImportLeft, m.at(), "before the new one is applied, remove the old one and keep its Secret: `kubectl delete --cascade=orphan`",
+			"%s: it is replaced by ExternalSecret %s/%s, and two can't own one Secret", m, namespace, s.Name)
 	}
 	s.Immutable, s.Refresh = e.Target.Immutable, e.RefreshInterval
 	s.Labels, s.Annotations = map[string]string{}, map[string]string{}
@@ -401,7 +401,7 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 		}
 		for _, d := range e.Data {
 			if !whole && !slices.Contains(taken, d.SecretKey) {
-				r.left(m, "%s is read, and no template takes it (target.template.data)", d.SecretKey)
+				r.left(m, "%s is read, but no template uses it (target.template.data)", d.SecretKey)
 			}
 		}
 	}
@@ -410,7 +410,7 @@ func (r *reader) externalSecret(m manifest, namespace, name string, e external) 
 }
 
 // byGenerator is what to do about what a generator of the operator makes.
-const byGenerator = "leave it out of the import, and write a schema.#Generated with the same rules: its source keeps the value, and `victorgen recover` reads the one that is there into it"
+const byGenerator = "leave it out of the import, and write a schema.#Generated with the same rules: its source keeps the value, and `victorgen recover` copies the current one there"
 
 func (s *sourceRef) generator() *generatorRef {
 	if s == nil {
@@ -457,7 +457,7 @@ func (x *extract) renames(rules []rewrite, conversion string) (problem string) {
 		case rule.Merge != nil:
 			return "makes one value of several (rewrite.merge)"
 		case rule.Regexp == nil:
-			return "gives what it takes other names by a template (rewrite.transform)"
+			return "renames what it takes by a template (rewrite.transform)"
 		}
 		re, err := regexp.Compile(rule.Regexp.Source)
 		if err != nil {
@@ -500,9 +500,9 @@ func (r *reader) asked(m manifest, extracts []extract) (keys map[string]located,
 			case twice:
 				r.bad(m, "write each key under data, with its property", "the properties %q and %q of %q become one key", other, property, x.ref.Key)
 			case !inKey.MatchString(key):
-				r.bad(m, "the operator refuses it; write each key under data, with its property", "property %q of %q becomes a key that Kubernetes does not take", property, x.ref.Key)
+				r.bad(m, "the operator rejects it; write each key under data, with its property", "property %q of %q becomes a key that is not valid in Kubernetes", property, x.ref.Key)
 			case x.ref.Property != "" && strings.Contains(property, "."):
-				r.bad(m, "write each key under data, with its property", "property %q of %q lies within another, and has a dot in its name", property, x.ref.Key)
+				r.bad(m, "write each key under data, with its property", "property %q of %q is inside another, and has a dot in its name", property, x.ref.Key)
 			default:
 				own[key] = property
 				from := x.located
@@ -552,7 +552,7 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 			case len(f.Find.Tags) > 0:
 				by = "by tags"
 			}
-			bad(one, "dataFrom[%d] takes all that a search %s finds (find), and that may be more tomorrow", i, by)
+			bad(one, "dataFrom[%d] takes everything that a search %s finds (find), which may change", i, by)
 			continue
 		}
 		if f.Extract == nil {
@@ -564,7 +564,7 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 			continue
 		}
 		if x.rename != nil && r.options.Properties == nil {
-			bad("let the source be asked which keys these are, with --ask-sources; or "+one, "dataFrom[%d] gives what it takes other names (%s)", i, x.how)
+			bad("ask the source which keys these are, with --ask-sources; or "+one, "dataFrom[%d] renames what it takes (%s)", i, x.how)
 			continue
 		}
 		src, found := r.source(m, f.SourceRef.store(e.StoreRef), namespace)
@@ -581,7 +581,7 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 	names := map[string]bool{}
 	for _, text := range templates {
 		if goesThroughAll(text) {
-			bad(one, "it takes all properties of %q (dataFrom.extract), and a template goes through all of them", extracts[0].ref.Key)
+			bad(one, "it takes all properties of %q (dataFrom.extract), and a template ranges over all of them", extracts[0].ref.Key)
 			return ok
 		}
 		for _, name := range named(text) {
@@ -609,10 +609,10 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 		switch {
 		case len(all) > 0:
 		case use == nil:
-			bad(one+"; or name the workloads that use it as well; or let the source be asked, with --ask-sources", "it takes all properties of %q (dataFrom.extract), and nothing that was read says which of them anybody uses", extracts[0].ref.Key)
+			bad(one+"; or name the workloads that use it as well; or ask the source, with --ask-sources", "it takes all properties of %q (dataFrom.extract), and nothing that was read shows which of them are used", extracts[0].ref.Key)
 			return ok
 		case use.whole != "":
-			bad(one+"; or let the source be asked, with --ask-sources", "it takes all properties of %q (dataFrom.extract), and %s takes all keys of the Secret", extracts[0].ref.Key, use.whole)
+			bad(one+"; or ask the source, with --ask-sources", "it takes all properties of %q (dataFrom.extract), and %s takes all keys of the Secret", extracts[0].ref.Key, use.whole)
 			return ok
 		default:
 			all = slices.Collect(maps.Keys(use.keys))
@@ -632,16 +632,16 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 		if asked != nil {
 			var has bool
 			if from, has = asked[name]; !has {
-				bad("look whether the operator makes the Secret at all", "a template names %s, which is neither under data nor a property that the source has (dataFrom.extract)", name)
+				bad("check whether the operator makes the Secret at all", "a template names %s, which is neither under data nor a property that the source has (dataFrom.extract)", name)
 				continue
 			}
 		} else {
 			if len(extracts) > 1 {
-				bad("let the sources be asked, with --ask-sources; or "+one, "key %s comes from one of %d objects (dataFrom.extract), and only the source can say from which", name, len(extracts))
+				bad("ask the sources, with --ask-sources; or "+one, "key %s comes from one of %d objects (dataFrom.extract), and only the source knows which", name, len(extracts))
 				continue
 			}
 			if strings.Contains(name, ".") && (from.ref.Property != "" || from.src.Kind != plan.Vault) {
-				bad("let the source be asked, with --ask-sources; or "+one, "key %s has a dot in its name, and only the source can say whether a property has, or one within another (dataFrom.extract)", name)
+				bad("ask the source, with --ask-sources; or "+one, "key %s has a dot in its name, and only the source knows whether that is a property, or one inside another (dataFrom.extract)", name)
 				continue
 			}
 			from.ref.Property = within(from.ref.Property, name)
@@ -655,7 +655,7 @@ func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, me
 		taken = append(taken, name)
 	}
 	if ok && merged {
-		r.left(m, "of all properties of %q (dataFrom.extract) those are taken over that %s: %s", extracts[0].ref.Key, who, strings.Join(taken, ", "))
+		r.left(m, "from the properties of %q (dataFrom.extract), those that %s are imported: %s", extracts[0].ref.Key, who, strings.Join(taken, ", "))
 	}
 	return ok
 }
@@ -685,7 +685,7 @@ func (r *reader) templateFrom(m manifest, t templateFrom, namespace string, text
 	// that YAML reads in its own way.
 	document := func(text string) string {
 		if strings.Contains(text, "{{") {
-			r.left(m, "the operator puts values into a document (templateFrom) before it reads its keys, and a build makes each key as it stands: a value with a quote, a backslash or a # in it would not be broken or cut off any more")
+			r.left(m, "the operator puts values into a document (templateFrom) before it reads its keys, and a build renders each key by itself: a value with a quote, a backslash or a # is then no longer broken or cut off")
 		}
 		var fields map[string]any
 		if yaml.Unmarshal([]byte(text), &fields) != nil || len(fields) == 0 {
@@ -711,7 +711,7 @@ func (r *reader) templateFrom(m manifest, t templateFrom, namespace string, text
 	data, ok := r.configs[namespace+"/"+t.ConfigMap.Name]
 	if !ok {
 		if data, ok = r.configs["/"+t.ConfigMap.Name]; !ok {
-			return fmt.Sprintf("has a template in ConfigMap %q, which is not among what was read", t.ConfigMap.Name)
+			return fmt.Sprintf("has a template in ConfigMap %q, which was not read", t.ConfigMap.Name)
 		}
 	}
 	for _, item := range t.ConfigMap.Items {
@@ -736,13 +736,13 @@ func remoteOf(src Source, ref remoteRef) (r Remote, problem string) {
 	switch {
 	case ref.DecodingStrategy == "Base64":
 	case ref.DecodingStrategy != "" && ref.DecodingStrategy != "None":
-		return r, "is decoded by the strategy " + ref.DecodingStrategy + " (decodingStrategy), and a contract knows Base64 alone"
+		return r, "is decoded by the strategy " + ref.DecodingStrategy + " (decodingStrategy), and a contract only knows Base64"
 	case ref.MetadataPolicy == "Fetch":
 		return r, "is the metadata of a value (metadataPolicy: Fetch)"
 	case src.Kind == plan.AzureKeyVault && (strings.HasPrefix(ref.Key, "key/") || strings.HasPrefix(ref.Key, "cert/")):
-		return r, "is a key or a certificate of Key Vault (" + ref.Key + "), and no secret"
+		return r, "is a key or a certificate of Key Vault (" + ref.Key + "), not a secret"
 	case src.Kind == plan.Vault && ref.Property == "":
-		return r, "is all of an object of Vault, and not one property of it"
+		return r, "is a whole object of Vault, not one property of it"
 	}
 	return r, ""
 }

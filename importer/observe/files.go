@@ -54,7 +54,7 @@ func readAll(stdin io.Reader) ([]byte, plan.Diagnostics) {
 	case err != nil:
 		ds.Errorf(plan.CodeImportRead, nil, "", "standard input can't be read: %v", safefile.Reason(err))
 	case len(text) > maxFile:
-		ds.Errorf(plan.CodeImportRead, nil, "give it in parts", "standard input has more than %d MiB", maxFile>>20)
+		ds.Errorf(plan.CodeImportRead, nil, "split it", "standard input has more than %d MiB", maxFile>>20)
 	}
 	return text, ds
 }
@@ -113,12 +113,12 @@ func EnvFiles(paths []string, stdin io.Reader) (*Observed, plan.Diagnostics) {
 	if len(composes) > 0 {
 		for _, v := range o.Variables {
 			if v.State == Given && !o.uses(v.Name) {
-				ds.Warnf(plan.CodeImportLeft, []plan.Pos{v.Pos}, "give it to a service, or leave it", "no service takes %s, and it is not imported", v.Name)
+				ds.Warnf(plan.CodeImportLeft, []plan.Pos{v.Pos}, "give it to a service, or ignore this", "no service takes %s, and it is not imported", v.Name)
 			}
 		}
 	}
 	for i := range ds {
-		ds[i].Mask = true // what stands there may be a value
+		ds[i].Mask = true // what is there may be a value
 	}
 	ds.Sort()
 	return o, ds
@@ -134,7 +134,7 @@ func (o *Observed) add(v Variable, ds *plan.Diagnostics) {
 	old := &o.Variables[i]
 	if v.State != Unknown {
 		if old.State == Given && !old.Value.Equal(v.Value) {
-			ds.Warnf(plan.CodeImportLeft, []plan.Pos{v.Pos}, "leave out the file that does not count",
+			ds.Warnf(plan.CodeImportLeft, []plan.Pos{v.Pos}, "leave out the file that is not used",
 				"%s has one value in %s and another in %s, which counts", v.Name, place(old.Pos), place(v.Pos))
 		}
 		old.State, old.Value, old.Pos = v.State, v.Value, v.Pos

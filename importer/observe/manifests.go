@@ -204,7 +204,7 @@ func (r *reader) kustomization(dir string) {
 	}
 	out := offline.Render(r.ctx, dir, offline.Options{Root: root})
 	if out.Failure != "" {
-		r.ds.Errorf(plan.CodeImportRead, nil, "`kustomize build` says more; or name the files themselves", "the kustomization in %s is not rendered: %s", dir, out.Failure)
+		r.ds.Errorf(plan.CodeImportRead, nil, "`kustomize build` says more; or name the files themselves", "the kustomization in %s can't be rendered: %s", dir, out.Failure)
 		return
 	}
 	for _, what := range out.Left {
@@ -256,7 +256,7 @@ func (r *reader) documents(file string, text []byte) {
 		}
 		line += bytes.Count(doc, []byte("\n")) + 1
 		if bytes.Contains(doc, []byte("{{")) && helmTemplate.Match(doc) && !bytes.Contains(doc, []byte("ExternalSecret")) {
-			r.ds.Errorf(plan.CodeImportRead, []plan.Pos{pos}, "render it first: helm template ... | victorgen import manifests -", "%s is a template of Helm", filepath.Base(file))
+			r.ds.Errorf(plan.CodeImportRead, []plan.Pos{pos}, "render it first: helm template ... | victorgen import manifests -", "%s is a Helm template", filepath.Base(file))
 			return
 		}
 		js, err := yaml.YAMLToJSON(doc)
@@ -297,7 +297,7 @@ func (r *reader) object(js []byte, pos plan.Pos) {
 	case group == "external-secrets.io" && (m.Kind == "ExternalSecret" || m.Kind == "ClusterExternalSecret"):
 		r.external = append(r.external, m)
 	case group == "external-secrets.io" || group == "generators.external-secrets.io":
-		r.left(m, "a %s has no place in a contract", m.Kind)
+		r.left(m, "a %s does not belong in a contract", m.Kind)
 	case bytes.Contains(js, []byte(`"sops"`)) && bytes.Contains(js, []byte(`"mac"`)):
 		r.ds.Errorf(plan.CodeImportRead, m.at(), "decrypt it into a pipe: sops decrypt FILE | victorgen import manifests -", "%s is encrypted by SOPS", m)
 	case m.Kind == "ConfigMap" && m.APIVersion == "v1":
@@ -320,7 +320,7 @@ func (r *reader) object(js []byte, pos plan.Pos) {
 }
 
 func (r *reader) left(m manifest, format string, args ...any) {
-	r.ds.Warnf(plan.CodeImportLeft, m.at(), "write it by hand, or leave it to whoever makes it", "%s: %s", m, fmt.Sprintf(format, args...))
+	r.ds.Warnf(plan.CodeImportLeft, m.at(), "write it by hand, or leave it to what makes it", "%s: %s", m, fmt.Sprintf(format, args...))
 }
 
 func (r *reader) bad(m manifest, hint, format string, args ...any) {
@@ -331,7 +331,7 @@ func (r *reader) bad(m manifest, hint, format string, args ...any) {
 var owned = map[string]string{
 	"kubernetes.io/service-account-token": "the token controller fills it",
 	"helm.sh/release.v1":                  "Helm keeps a release in it",
-	"bootstrap.kubernetes.io/token":       "it lets nodes join the cluster, and ends soon",
+	"bootstrap.kubernetes.io/token":       "it lets nodes join the cluster, and expires soon",
 }
 
 // Owned says whose a Secret is that a controller or a tool made, and not a person;
@@ -347,7 +347,7 @@ func Owned(kind string, labels, annotations map[string]string, owners []string) 
 	case labels["sealedsecrets.bitnami.com/sealed-secrets-key"] != "":
 		return "it is a key of the sealed-secrets controller"
 	case slices.Contains(owners, "SealedSecret"), slices.Contains(owners, "ExternalSecret"):
-		return "it is made of " + strings.Join(owners, ", ") + ": import that"
+		return "it is made from " + strings.Join(owners, ", ") + ": import that"
 	case len(owners) > 0:
 		return "it belongs to " + strings.Join(owners, ", ")
 	case labels["owner"] == "helm":
@@ -384,7 +384,7 @@ func (r *reader) secret(m manifest) {
 	}
 	if who := Owned(s.Type, m.Metadata.Labels, m.Metadata.Annotations, owners); who != "" {
 		if slices.Contains(r.options.Named, m.Metadata.Name) {
-			r.bad(m, "take its name away; or import what it is made from", "it is not imported, for %s", who)
+			r.bad(m, "leave out its name; or import what it is made from", "it is not imported, because %s", who)
 		} else {
 			r.left(m, "%s", who)
 		}
@@ -403,7 +403,7 @@ func (r *reader) secret(m manifest) {
 	for _, name := range slices.Sorted(maps.Keys(s.Data)) {
 		var text *string
 		if json.Unmarshal(s.Data[name], &text) != nil {
-			r.bad(m, "data has base64, in quotes", "key %s of data is no text", name)
+			r.bad(m, "data has base64, in quotes", "key %s of data is not text", name)
 			continue
 		}
 		if text == nil {
@@ -423,7 +423,7 @@ func (r *reader) secret(m manifest) {
 	for _, name := range slices.Sorted(maps.Keys(s.StringData)) { // it counts over data
 		var text *string
 		if json.Unmarshal(s.StringData[name], &text) != nil {
-			r.bad(m, "put it in quotes", "key %s of stringData is no text", name)
+			r.bad(m, "put it in quotes", "key %s of stringData is not text", name)
 			continue
 		}
 		if text == nil {
@@ -506,7 +506,7 @@ func (r *reader) sealed(m manifest) {
 		return
 	}
 	if s.Spec.Data != "" && len(s.Spec.EncryptedData) == 0 {
-		r.bad(m, "unseal it with the controller's key, or import the Secret of it", "it is of the old form, in which all keys are one")
+		r.bad(m, "unseal it with the controller's key, or import the Secret of it", "it has the old form, in which all keys are one ciphertext")
 		return
 	}
 	out := r.of(m, "SealedSecret")
@@ -538,9 +538,9 @@ func (r *reader) sealed(m manifest) {
 				k.State = Empty
 			}
 		} else if data != nil {
-			r.left(m, "key %s is not in the Secret of the cluster: its value is to be filled in", name)
+			r.left(m, "key %s is not in the Secret in the cluster: its value must be filled in", name)
 		} else if _, templated := t.Data[name]; templated {
-			r.left(m, "key %s is made by a template of its own, from what only the controller knows: its value is to be filled in as it is", name)
+			r.left(m, "key %s is made by a template of its own, from what only the controller knows: its value must be filled in as it is now", name)
 		}
 		out.Keys = append(out.Keys, k)
 	}

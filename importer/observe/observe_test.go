@@ -14,7 +14,7 @@ import (
 const canary = "c4n4rY-Xq7Zp2Lw9Kd5"
 
 // TestRefused: what can't be read is an error that says what it is and what to do,
-// and nothing of what stands there.
+// and nothing of what is there.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	secret := func(rest string) string {
@@ -28,7 +28,7 @@ func TestRefused(t *testing.T) {
 		"a number":                   {secret("stringData: {a: " + canary + ", b: 5}\n"), "key b of stringData is no text"},
 		"a list":                     {secret("data: [" + canary + "]\n"), "it is not a valid Secret"},
 		"SOPS":                       {secret("stringData: {a: " + canary + "}\nsops: {mac: x}\n"), "it is encrypted by SOPS"},
-		"a template of Helm":         {secret("stringData: {a: {{ .Values.a }}, b: " + canary + "}\n"), "is a template of Helm"},
+		"a template of Helm":         {secret("stringData: {a: {{ .Values.a }}, b: " + canary + "}\n"), "is a Helm template"},
 		"nothing":                    {"a: " + canary + "\n", "there is no Kubernetes object"},
 		"no Secret":                  {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: " + canary + "}\n", "there is no Secret"},
 		"an old SealedSecret":        {"apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: a}\nspec: {data: " + canary + "}\n", "of the old form"},
@@ -39,7 +39,7 @@ func TestRefused(t *testing.T) {
 		"all of an object":           {fmt.Sprintf(store, "vault: {server: 'https://v.test', path: kv}") + es + "data: [{secretKey: a, remoteRef: {key: a}}]\n", "is all of an object of Vault"},
 		"decoding":                   {fmt.Sprintf(store, "aws: {region: eu-west-1}") + es + "data: [{secretKey: a, remoteRef: {key: a, decodingStrategy: Auto}}]\n", "decoded by the strategy Auto"},
 		"templateFrom, a Secret":     {fmt.Sprintf(store, "aws: {region: eu-west-1}") + es + "data: [{secretKey: a, remoteRef: {key: a}}]\n  target: {template: {templateFrom: [{secret: {name: t, items: [{key: k}]}}]}}\n", "has a template in Secret \"t\""},
-		"templateFrom, absent":       {fmt.Sprintf(store, "aws: {region: eu-west-1}") + es + "data: [{secretKey: a, remoteRef: {key: a}}]\n  target: {template: {templateFrom: [{configMap: {name: t, items: [{key: k}]}}]}}\n", "ConfigMap \"t\", which is not among what was read"},
+		"templateFrom, absent":       {fmt.Sprintf(store, "aws: {region: eu-west-1}") + es + "data: [{secretKey: a, remoteRef: {key: a}}]\n  target: {template: {templateFrom: [{configMap: {name: t, items: [{key: k}]}}]}}\n", "ConfigMap \"t\", which was not read"},
 		"templateFrom, labels":       {fmt.Sprintf(store, "aws: {region: eu-west-1}") + es + "data: [{secretKey: a, remoteRef: {key: a}}]\n  target: {template: {templateFrom: [{target: Labels, literal: 'a: b'}]}}\n", "templateFrom[0] makes labels of values"},
 		"templateFrom, a loop":       {fmt.Sprintf(store, "aws: {region: eu-west-1}") + es + "data: [{secretKey: a, remoteRef: {key: a}}]\n  target: {template: {templateFrom: [{literal: '{{ range . }}'}]}}\n", "is not a list of keys before it is executed"},
 		"a generator":                {fmt.Sprintf(store, "aws: {region: eu-west-1}") + es + "dataFrom: [{sourceRef: {generatorRef: {apiVersion: generators.external-secrets.io/v1alpha1, kind: Password, name: pw}}}]\n", "what the generator Password pw makes"},

@@ -169,7 +169,7 @@ func (r *reader) pluginRemote(path, property, version, kv string) (Remote, strin
 		s.Fields["mount"], s.Fields["version"] = parts[0], "v2"
 		remote.Name = strings.Join(parts[2:], "/")
 	case len(parts) >= 2 && kv == "2":
-		return remote, fmt.Sprintf("is at %q, which has no data/ after its mount, as version 2 of Vault's engine demands", path)
+		return remote, fmt.Sprintf("is at %q, which has no data/ after its mount, as version 2 of Vault's engine requires", path)
 	case len(parts) >= 2:
 		s.Kind, s.Store = plan.Vault, "vault"
 		s.Fields["mount"], s.Fields["version"] = parts[0], "v1"
@@ -178,7 +178,7 @@ func (r *reader) pluginRemote(path, property, version, kv string) (Remote, strin
 			return remote, fmt.Sprintf("is version %s of %q, and version 1 of Vault's engine keeps none", version, path)
 		}
 	default:
-		return remote, fmt.Sprintf("is at %q, by which nobody can tell what backend the plugin asks", path)
+		return remote, fmt.Sprintf("is at %q, from which the plugin's backend is not known", path)
 	}
 	for _, o := range r.observed.Sources {
 		if o.Kind == s.Kind && maps.Equal(o.Fields, s.Fields) {
@@ -192,11 +192,11 @@ func (r *reader) pluginRemote(path, property, version, kv string) (Remote, strin
 	}
 	s.Store = s.Name
 	r.observed.Sources = append(r.observed.Sources, s)
-	r.ds.Warnf(plan.CodeImportLeft, nil, "make it, with the rights that the plugin has now (https://external-secrets.io/latest/api/clustersecretstore/)",
+	r.ds.Warnf(plan.CodeImportLeft, nil, "create it, with the rights that the plugin has now (https://external-secrets.io/latest/api/clustersecretstore/)",
 		"the contract refers to a ClusterSecretStore %q, which argocd-vault-plugin did not need", s.Store)
 	if s.Fields["version"] == "v1" && kv != "1" {
 		r.ds.Warnf(plan.CodeImportLeft, nil, "write avp.kubernetes.io/kv-version: \"1\" if it is; leave it out of the import if the plugin asks AWS or Azure",
-			"%q is taken for a path of version 1 of Vault's engine, for it has no data/ in it", path)
+			"%q is read as a path of version 1 of Vault's engine, because it has no data/ in it", path)
 	}
 	remote.Source = s.Name
 	return remote, ""

@@ -219,13 +219,13 @@ func problem(err error, said string) error {
 	case isRefused:
 		return &Problem{refused.Error(), program.Remedy}
 	case errors.Is(err, exec.ErrNotFound):
-		return &Problem{"the program git is not there", "install it; or compare with a directory: --from ./DIR"}
+		return &Problem{"the program git is not installed", "install it; or compare with a directory: --from ./DIR"}
 	case strings.Contains(said, "not a git repository"):
-		return &Problem{"this is no Git repository", "run it in one; or compare with a directory: --from ./DIR"}
+		return &Problem{"this is not a Git repository", "run it in one; or compare with a directory: --from ./DIR"}
 	case strings.Contains(said, "must be run in a work tree"):
 		return &Problem{"the repository has no work tree here", "run it in a work tree; or compare with a directory: --from ./DIR"}
 	case strings.Contains(said, "dubious ownership"):
-		return &Problem{"the repository belongs to somebody else, and Git refuses to read it",
+		return &Problem{"the repository belongs to another user, and Git refuses to read it",
 			"if it is yours: `git config --global --add safe.directory DIR`, with its directory"}
 	}
 	return err

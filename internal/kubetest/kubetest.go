@@ -148,7 +148,7 @@ func (s *Server) Requests() []string {
 	return r
 }
 
-// Put creates an object, or writes over it, as the client of that name would.
+// Put creates an object, or overwrites it, as the client of that name would.
 func (s *Server) Put(t testing.TB, resource, manager string, o runtime.Object) {
 	t.Helper()
 	accessor, err := meta.Accessor(o)

@@ -96,7 +96,7 @@ func Render(ctx context.Context, dir string, o Options) Rendering {
 	})
 	select {
 	case <-ctx.Done():
-		return Rendering{Failure: "to render it takes longer than " + maxTime.String()}
+		return Rendering{Failure: "rendering it takes longer than " + maxTime.String()}
 	case out := <-finished:
 		return Rendering{Resources: out.resources, Left: fenced.left, Failure: why(out.err, fenced)}
 	}
@@ -117,7 +117,7 @@ func why(err error, f *fence) string {
 		return "kustomize refuses two objects " + m[strings.LastIndex(m, " ")+1:]
 	}
 	if f.missing != "" && strings.Contains(err.Error(), f.missing) {
-		return fmt.Sprintf("it needs %s, which is not there", f.missing)
+		return fmt.Sprintf("it needs %s, which does not exist", f.missing)
 	}
 	return "kustomize can't render it"
 }
@@ -179,7 +179,7 @@ func (f *fence) Exists(path string) bool {
 
 func (f *fence) ReadFile(path string) ([]byte, error) {
 	if f.ctx.Err() != nil {
-		return nil, f.deny("to render it takes longer than %s", maxTime)
+		return nil, f.deny("rendering it takes longer than %s", maxTime)
 	}
 	resolved, err := f.at(path)
 	if err != nil {

@@ -115,7 +115,7 @@ func judge(path string, tree fs.FileInfo) (real string, refused *Refused) {
 		return "", refused
 	}
 	if info, err := os.Lstat(real); err == nil && anybody(info) {
-		return "", &Refused{path, "anybody on this machine may write " + real}
+		return "", &Refused{path, "anyone on this machine may write " + real}
 	}
 	return real, nil
 }
@@ -138,7 +138,7 @@ func identity(tree string) fs.FileInfo {
 // What is not there, or can't be seen, is for whoever uses it to complain of.
 func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 	if !filepath.IsAbs(path) {
-		return "", &Refused{path, "what it means depends on the working directory, where anybody could have put something"}
+		return "", &Refused{path, "it depends on the working directory, where anyone could have put something"}
 	}
 	at, todo := steps(path)
 	for links := 0; len(todo) > 0; {
@@ -164,7 +164,7 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 			return filepath.Join(next, filepath.Join(todo...)), nil
 		}
 		if anybody(parent) && !trusted(info) {
-			return "", &Refused{path, fmt.Sprintf("anybody on this machine may write %s, and %s is somebody else's", at, next)}
+			return "", &Refused{path, fmt.Sprintf("anyone on this machine may write %s, and %s belongs to another user", at, next)}
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
 			at = next
@@ -195,5 +195,5 @@ func steps(path string) (root string, rest []string) {
 func within(dir, tree fs.FileInfo) bool { return tree != nil && os.SameFile(dir, tree) }
 
 func inTree(path, tree string) *Refused {
-	return &Refused{path, "it lies in the working tree " + tree + ", where whoever proposes a change says what it is"}
+	return &Refused{path, "it is in the working tree " + tree + ", where anyone who proposes a change can replace it"}
 }

@@ -89,7 +89,7 @@ func TestFind(t *testing.T) {
 		"a dot":                     {make: func(s *scene) { s.program("tool") }, path: ".", why: "depends on the working directory", left: none},
 		"no PATH to speak of":       {make: func(s *scene) { s.program("tool") }, path: "-", why: "executable file not found", left: none},
 		"a neighbour of its name":   {make: func(s *scene) { os.Mkdir(filepath.Join(s.root, "repository"), 0o755); s.program("repository/tool") }, path: "ROOT/repository", want: "ROOT/repository/tool"},
-		"anybody may write it":      {make: func(s *scene) { s.program("bin/tool"); s.mode("bin/tool", 0o777) }, path: "ROOT/bin", why: "anybody on this machine may write ROOT/bin/tool"},
+		"anybody may write it":      {make: func(s *scene) { s.program("bin/tool"); s.mode("bin/tool", 0o777) }, path: "ROOT/bin", why: "anyone on this machine may write ROOT/bin/tool"},
 		"and the next one is ours":  {make: func(s *scene) { s.program("bin/tool"); s.mode("bin/tool", 0o777); s.program("other/tool") }, path: "ROOT/bin:ROOT/other", want: "ROOT/other/tool"},
 		"ours where anybody writes": {make: func(s *scene) { s.program("bin/tool"); s.mode("bin", 0o777) }, path: "ROOT/bin", want: "ROOT/bin/tool"},
 		"absolute":                  {make: func(s *scene) { s.program("other/tool") }, name: "ROOT/other/tool", want: "ROOT/other/tool"},

@@ -24,7 +24,7 @@ import (
 
 // ErrUnsure is what an error wraps if the new content is in place, but the disk
 // did not confirm that it would be after a crash.
-var ErrUnsure = errors.New("it is in place, but the disk does not confirm that it is kept")
+var ErrUnsure = errors.New("it is written, but the disk does not confirm it")
 
 // Pending is the new content of a file, which is not in its place yet.
 type Pending struct {
@@ -219,7 +219,7 @@ func leads(file string) string {
 }
 
 // hintMend is what to do about a link that leads to nothing.
-const hintMend = "mend the link, or remove it"
+const hintMend = "fix the link, or remove it"
 
 // Explain says what there is in the place of a file that can't be opened or read,
 // by the error of that, and what to do about it; nothing, if that depends on what
@@ -230,7 +230,7 @@ func Explain(file string, err error) (reason, hint string) {
 	}
 	switch {
 	case errors.Is(err, syscall.ELOOP):
-		return "it is a link that leads in a circle", hintMend
+		return "it is a circular link", hintMend
 	case errors.Is(err, syscall.EISDIR):
 		return "it is a directory", ""
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
@@ -252,9 +252,9 @@ func Explain(file string, err error) (reason, hint string) {
 		case link && err != nil && at == file:
 			return Dangling{leads(at)}.Error(), hintMend
 		case link && err != nil:
-			return "it does not exist, for " + at + " is a dangling link: " + leads(at) + ", to which it leads, does not exist", hintMend
+			return "it does not exist, because " + at + " is a dangling link: " + leads(at) + ", to which it leads, does not exist", hintMend
 		case err == nil && !info.IsDir() && at != file:
-			return "it does not exist, for " + at + " is not a directory", ""
+			return "it does not exist, because " + at + " is not a directory", ""
 		}
 		break
 	}
@@ -285,7 +285,7 @@ func HintClose(mode, file, module string) string {
 		root, failed := filepath.EvalSymlinks(module)
 		rel, apart := filepath.Rel(root, real)
 		if err != nil || failed != nil || apart != nil || !filepath.IsLocal(rel) {
-			return "it lies outside the module: see whose it is, and who needs it, before anybody changes its mode; or let the contract name another one"
+			return "it is outside the module: check who owns and uses it before changing its mode; or name another one in the contract"
 		}
 	}
 	return "chmod " + mode + " " + file

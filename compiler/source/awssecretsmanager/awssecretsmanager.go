@@ -260,8 +260,8 @@ func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs [
 			answers[i] = source.Answer{Origin: origin(ref), Changed: aws.ToTime(e.LastChangedDate)}
 		case isARN(ref):
 			answers[i].Err = &source.Failure{
-				Reason: "of a secret that another account shares, nothing can be told without reading it",
-				Remedy: "let its value be read, or give the input a source in that account", Unreadable: true,
+				Reason: "a secret that another account shares can't be checked without reading it",
+				Remedy: "allow its value to be read, or give the input a source in that account", Unreadable: true,
 			}
 		default:
 			answers[i] = source.Answer{Origin: origin(ref), Err: source.ErrAbsent}
@@ -318,7 +318,7 @@ func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (sou
 		return s.written(ref, v, err, "secretsmanager:PutSecretValue")
 	}
 	if a = s.get(ctx, client, ref); errors.Is(a.Err, source.ErrAbsent) {
-		a.Err = &source.Failure{Reason: "its first value is there no longer", Remedy: "store a value with `aws secretsmanager put-secret-value`"}
+		a.Err = &source.Failure{Reason: "its first value no longer exists", Remedy: "store a value with `aws secretsmanager put-secret-value`"}
 	}
 	return a, a.Err
 }

@@ -87,7 +87,7 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 		answers[i] = source.Answer{Origin: s.origin(ref), Err: source.ErrAbsent}
 		invalid := slices.Contains(out.InvalidParameters, names[i]) // which are those that there are not
 		if !invalid {
-			answers[i].Err = &source.Failure{Reason: "AWS says nothing of it", Remedy: "try again", Unreadable: true}
+			answers[i].Err = &source.Failure{Reason: "AWS did not answer for it", Remedy: "try again", Unreadable: true}
 		}
 		exact, bare := -1, 0
 		for j, p := range out.Parameters {
@@ -187,8 +187,8 @@ func (s *Source) describe(ctx context.Context, client *ssm.Client, refs []source
 		switch {
 		case shared(ref):
 			answers[i].Err = &source.Failure{
-				Reason: "of a parameter that another account shares, nothing can be told without reading it",
-				Remedy: "let its value be read, or give the input a source in that account", Unreadable: true,
+				Reason: "a parameter that another account shares can't be checked without reading it",
+				Remedy: "allow its value to be read, or give the input a source in that account", Unreadable: true,
 			}
 		case ok:
 			answers[i] = source.Answer{Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate), Plain: plain(p.Type)}
@@ -208,7 +208,7 @@ func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (sou
 	if errors.As(err, &exists) {
 		a := s.Read(ctx, []source.Ref{ref})[0]
 		if errors.Is(a.Err, source.ErrAbsent) {
-			a.Err = &source.Failure{Reason: "it was there, and then it was not", Remedy: "try again"}
+			a.Err = &source.Failure{Reason: "it was deleted in the meantime", Remedy: "try again"}
 		}
 		return a, a.Err
 	}

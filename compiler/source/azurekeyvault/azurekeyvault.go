@@ -179,7 +179,7 @@ func (v *vault) decide(ctx context.Context, name string) (source.Answer, error) 
 	current := v.get(ctx, name, "")
 	switch err := cmp.Or(winner.Err, current.Err); {
 	case errors.Is(err, source.ErrAbsent) || err == nil && winner.Value.Len() == 0:
-		return source.Answer{}, &source.Failure{Reason: "somebody else has deleted or emptied it at the same time", Remedy: "try again"}
+		return source.Answer{}, &source.Failure{Reason: "it was deleted or emptied at the same time", Remedy: "try again"}
 	case err != nil:
 		return source.Answer{}, err
 	case winner.Origin == current.Origin:
@@ -234,7 +234,7 @@ func open(name string) (*vault, error) {
 		DisableChallengeResourceVerification: loopback(u.Hostname()),
 	})
 	if err != nil {
-		return nil, &source.Failure{Reason: source.Line(err.Error()), Remedy: "look at the address of the vault", Unreadable: true}
+		return nil, &source.Failure{Reason: source.Line(err.Error()), Remedy: "check the address of the vault", Unreadable: true}
 	}
 	return &vault{client, u.String()}, nil
 }
@@ -256,7 +256,7 @@ func address(name string) (*url.URL, error) {
 		}
 	case err != nil || u.Scheme != "https" || *u != url.URL{Scheme: u.Scheme, Host: u.Host} || u.Hostname() == "":
 		return nil, &source.Failure{
-			Reason: "what names the vault is neither a name nor a URL", Unreadable: true,
+			Reason: "the vault is neither a name nor a URL", Unreadable: true,
 			Remedy: "write 3 to 24 letters, digits and hyphens, or https://HOST, in the source or in AZURE_KEY_VAULT",
 		}
 	}
@@ -326,7 +326,7 @@ func (v *vault) get(ctx context.Context, name, version string) found {
 // set adds a version to a secret.
 func (v *vault) set(ctx context.Context, name string, val value.Value, tags map[string]*string) (source.Answer, error) {
 	if !utf8.Valid(val.Reveal()) { // JSON would make it another one
-		return source.Answer{}, &source.Failure{Reason: "it is no text in UTF-8", Remedy: "let it be kept as base64 there"}
+		return source.Answer{}, &source.Failure{Reason: "it is not text in UTF-8", Remedy: "store it as base64 there"}
 	}
 	text := string(val.Reveal())
 	got, err := v.client.SetSecret(ctx, name, azsecrets.SetSecretParameters{Value: &text, Tags: tags}, nil)

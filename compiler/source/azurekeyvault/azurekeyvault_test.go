@@ -331,7 +331,7 @@ func TestDeleted(t *testing.T) {
 		}
 	}
 	want := &source.Failure{
-		Reason: "it is deleted, but its name is taken while it can be recovered",
+		Reason: "it is deleted, but its name is reserved while it can be recovered",
 		Remedy: "recover it with `az keyvault secret recover`, or purge it with `az keyvault secret purge`",
 	}
 	for _, write := range []func(context.Context, source.Ref, value.Value) (source.Answer, error){src.Create, src.Replace} {
@@ -365,7 +365,7 @@ func TestFailures(t *testing.T) {
 			Remedy: "allow secrets/set with `az keyvault set-policy --secret-permissions set`",
 		}},
 		{"a login that is refused without a word", &fault{http.StatusUnauthorized, "", "", ""}, "get", source.Failure{
-			Reason: "the login is refused", Remedy: "log in anew, to the tenant of the vault: `az login --tenant TENANT`",
+			Reason: "the login is refused", Remedy: "log in again, to the tenant of the vault: `az login --tenant TENANT`",
 		}},
 		{"firewall", firewall, "get", source.Failure{
 			Reason: "the network of the vault is closed to this machine: Client address is not authorized and caller is not a trusted service. Client address: 192.0.2.1",
@@ -511,8 +511,8 @@ func TestLogin(t *testing.T) {
 		resource              string
 		want                  source.Failure
 	}{
-		{"none", "dev", "", "", source.Failure{Reason: "there is no login to Azure", Remedy: remedy}},
-		{"logged out", "dev", "Please run 'az login' to setup account.", "", source.Failure{Reason: "there is no login to Azure", Remedy: remedy}},
+		{"none", "dev", "", "", source.Failure{Reason: "not logged in to Azure", Remedy: remedy}},
+		{"logged out", "dev", "Please run 'az login' to setup account.", "", source.Failure{Reason: "not logged in to Azure", Remedy: remedy}},
 		{"expired", "dev", "ERROR: AADSTS700082: The refresh token has expired due to inactivity. Trace ID: 1\nCorrelation ID: 2", "", source.Failure{
 			Reason: "the login to Azure is refused: AADSTS700082: The refresh token has expired due to inactivity", Remedy: remedy,
 		}},
@@ -521,7 +521,7 @@ func TestLogin(t *testing.T) {
 		}},
 		{"no such credential", "MyOwn", "", "", source.Failure{
 			Reason: `invalid AZURE_TOKEN_CREDENTIALS value "MyOwn". Valid values are "dev", "prod", or the name of any credential type in the default chain. See https://aka.ms/azsdk/go/identity/docs#DefaultAzureCredential for more information`,
-			Remedy: "look at AZURE_TOKEN_CREDENTIALS",
+			Remedy: "check AZURE_TOKEN_CREDENTIALS",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

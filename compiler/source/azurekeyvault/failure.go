@@ -42,7 +42,7 @@ func (v *vault) failure(err error, permission string) error {
 			return f
 		}
 		// Not with the error: it may quote what it can't decode.
-		return &source.Failure{Reason: "it does not answer as a key vault does", Remedy: "is there a vault at " + v.url + "?", Unreadable: true}
+		return &source.Failure{Reason: "the response is not from a key vault", Remedy: "is there a vault at " + v.url + "?", Unreadable: true}
 	}
 	var body struct {
 		Error struct {
@@ -64,11 +64,11 @@ func (v *vault) failure(err error, permission string) error {
 		return disabled()
 	case code == "ObjectIsDeletedButRecoverable" || code == "ObjectIsBeingDeleted":
 		return &source.Failure{
-			Reason: "it is deleted, but its name is taken while it can be recovered",
+			Reason: "it is deleted, but its name is reserved while it can be recovered",
 			Remedy: "recover it with `az keyvault secret recover`, or purge it with `az keyvault secret purge`",
 		}
 	case status == http.StatusUnauthorized:
-		f = &source.Failure{Reason: "the login is refused: " + message, Remedy: "log in anew, to the tenant of the vault: `az login --tenant TENANT`"}
+		f = &source.Failure{Reason: "the login is refused: " + message, Remedy: "log in again, to the tenant of the vault: `az login --tenant TENANT`"}
 	case code == "ForbiddenByFirewall" || code == "ForbiddenByConnection":
 		f = &source.Failure{
 			Reason: "the network of the vault is closed to this machine: " + message,

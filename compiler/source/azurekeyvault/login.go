@@ -27,7 +27,7 @@ type login struct {
 func newLogin() (*login, error) {
 	chain, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
-		return nil, &source.Failure{Reason: source.Line(err.Error()), Remedy: "look at AZURE_TOKEN_CREDENTIALS", Unreadable: true}
+		return nil, &source.Failure{Reason: source.Line(err.Error()), Remedy: "check AZURE_TOKEN_CREDENTIALS", Unreadable: true}
 	}
 	return &login{chain: chain}, nil
 }
@@ -58,7 +58,7 @@ var refusal = lazy.MustCompile(`AADSTS\d+: [^"\\\r\n]*`)
 // credential that it has tried.
 func noLogin(err error) *source.Failure {
 	f := &source.Failure{
-		Reason: "there is no login to Azure", Unreadable: true,
+		Reason: "not logged in to Azure", Unreadable: true,
 		Remedy: "run `az login`; elsewhere use a managed or a workload identity, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
 	}
 	var failed *azidentity.AuthenticationFailedError

@@ -50,36 +50,36 @@ type lineError struct{ what, hint string }
 const (
 	oneLine     = "write NAME='VALUE'; inside the quotes a value may go over several lines"
 	singleQuote = "put the whole value in single quotes, and no other text after them"
-	noQuotes    = "no quotes hold it: write it in double quotes without \\, $ and `, or keep the value at another source, such as one of kind files"
+	noQuotes    = "it can't be quoted: write it in double quotes without \\, $ and `, or keep the value at another source, such as one of kind files"
 )
 
 var (
 	badText    = &lineError{"the line is not UTF-8 text", "save the file as UTF-8"}
 	badUTF16   = &lineError{"the file is in UTF-16", "save it as UTF-8"}
 	badNUL     = &lineError{"the line holds a NUL character", "keep binary values in base64"}
-	badReturn  = &lineError{"a carriage return stands in the line, which some readers take for its end", "let lines end with LF or CR LF"}
-	badBreak   = &lineError{"a Unicode line separator stands outside of quotes, which some readers take for the end of the line", "remove it, or put the value in single quotes"}
+	badReturn  = &lineError{"the line has a carriage return, which some readers take for its end", "let lines end with LF or CR LF"}
+	badBreak   = &lineError{"a Unicode line separator is outside of quotes, which some readers take for the end of the line", "remove it, or put the value in single quotes"}
 	badLong    = &lineError{"the value has more than 1 MiB", "keep a value of this size at another source, such as one of kind files"}
 	badHash    = &lineError{"a # follows without a space or the value, and readers disagree whether it starts a comment", "if it belongs to the value, put the value in single quotes; if it starts a comment, put it on a line of its own"}
 	badEquals  = &lineError{"the line has no =", oneLine}
 	badInvalid = &lineError{"the line is not of the form NAME=VALUE", "a name has letters, digits and _ only, and does not start with a digit; " + oneLine}
 	badOpen    = &lineError{"the quote that opens here is not closed", "close it, or, if it belongs to the value, put the value in quotes of the other kind"}
 	badAfter   = &lineError{"text follows the closing quote", "put all of the value within one pair of quotes, and a space before a #"}
-	badInside  = &lineError{"quotes stand inside an unquoted value, and readers disagree whether they belong to it", "put the whole value in single quotes, or in double quotes if it has an apostrophe"}
+	badInside  = &lineError{"an unquoted value has quotes inside, and readers disagree whether they belong to it", "put the whole value in single quotes, or in double quotes if it has an apostrophe"}
 	badDollar  = &lineError{"$ before a quote is bash's own, and other readers take it for a part of the value", "write the value itself in single quotes, with real line breaks"}
 	badTilde   = &lineError{"a ~ at the start of a path is expanded by a shell and by no other reader", "write the path in full, or put the value in single quotes if ~ belongs to it"}
-	badEscape  = &lineError{"a backslash in double quotes starts what readers read differently", "put the value in single quotes, where it means itself; for a line break use a real one"}
+	badEscape  = &lineError{"a backslash in double quotes starts what readers read differently", "put the value in single quotes, where it is literal; for a line break use a real one"}
 	badSingle  = &lineError{"two backslashes in a row, or one before the closing quote, are read differently in single quotes", noQuotes}
-	badSpace   = &lineError{"the unquoted value has a control character or a space that is none of ASCII, which some readers remove", singleQuote}
+	badSpace   = &lineError{"the unquoted value has a control character or a non-ASCII space, which some readers remove", singleQuote}
 )
 
 // The ways in which readers differ on a value that is kept as it stands.
 const (
-	expands = "a $, ` or \\ that some readers expand: victorgen does not; single quotes settle it"
-	blanks  = "blanks, or one of ;&|<>()*?[, outside of quotes, which a shell takes apart: single quotes, and no blanks around the =, settle it"
-	escapes = `a \n or \r in double quotes, which is a line break to all readers but a shell: a real line break within the quotes settles it`
+	expands = "a $, ` or \\ that some readers expand, and victorgen does not: use single quotes"
+	blanks  = "blanks, or one of ;&|<>()*?[, outside of quotes, which a shell splits at: use single quotes, and no blanks around the ="
+	escapes = `a \n or \r in double quotes, which is a line break to all readers but a shell: use a real line break within the quotes`
 	braces  = "a ${ in single quotes, which python-dotenv alone expands: victorgen does not"
-	returns = "line breaks CR LF within quotes, which are LF here and in Node and Python, and CR LF in Docker Compose and a shell: lines that end with LF settle it"
+	returns = "line breaks CR LF within quotes, which are LF here and in Node and Python, and CR LF in Docker Compose and a shell: end lines with LF"
 )
 
 // parse reads text, the content of the file called name. All bad lines are
@@ -123,7 +123,7 @@ func parse(name, text string) (*dotenv, plan.Diagnostics) {
 			whys = append(whys, plan.And(names)+verb+why)
 		}
 		p.d.differ = plan.Diagnostics{diagnostic(p.first, plan.Warning, plan.CodeDotenvDiffers, strings.Join(whys, ". "),
-			"readers of dotenv files differ on what stands here; it is taken as it stands")}
+			"readers of dotenv files differ on what is here; it is taken as it stands")}
 	}
 	return p.d, ds
 }

@@ -184,8 +184,8 @@ func (s *Source) assign(d *dotenv, name string, v value.Value) (*dotenv, source.
 	d, line, ok := d.set(name, string(v.Reveal()))
 	if !ok {
 		return nil, source.Answer{}, &source.Failure{
-			Reason: "no way to write it in a dotenv file is read alike by all readers of such files",
-			Remedy: "leave ', \", \\, $ and ` out of what it is made of; or keep it at another source, such as one of kind files",
+			Reason: "there is no way to write it that all readers of dotenv files read the same",
+			Remedy: "leave out ', \", \\, $ and ` from what it is made from; or keep it at another source, such as one of kind files",
 		}
 	}
 	return d, source.Answer{Value: v, Origin: s.origin(line)}, nil
@@ -217,7 +217,7 @@ func (s *Source) edit(ctx context.Context, change func(*dotenv) (*dotenv, source
 		return a, err
 	}
 	if err := safefile.Replace(file, []byte(d.text), 0o600); errors.Is(err, safefile.ErrUnsure) {
-		return source.Answer{}, &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
+		return source.Answer{}, &source.Failure{Reason: err.Error(), Remedy: "check the disk", Unsure: true}
 	} else if err != nil {
 		return source.Answer{}, s.trouble("write", err)
 	}
@@ -239,7 +239,7 @@ func (s *Source) find(d *dotenv, name string) source.Answer {
 		answer := source.Answer{Value: value.New([]byte(val)), Origin: processEnvironment}
 		if a.value != "" && a.value != val {
 			answer.Warnings.Warnf(plan.CodeTwoPlaces, []plan.Pos{{File: s.file, Line: a.line, Column: 1}},
-				"unset "+name+" in the process environment, or remove the line; `environment: false` at the source lets the file alone count",
+				"unset "+name+" in the process environment, or remove the line; `environment: false` at the source uses only the file",
 				"%s is taken from the process environment, and %s has another value", name, s.origin(a.line))
 			answer.Warnings[0].Mask = true
 		}
@@ -262,7 +262,7 @@ func (s *Source) place(d *dotenv, name string) string {
 		place = s.file + ", which does not exist,"
 	}
 	if set, _ := s.lookup(name); s.always == nil && everyShell[name] && set != "" {
-		return place + " (the process environment has one, as each shell does; it counts with `environment: true` at the source)"
+		return place + " (the process environment has one, as every shell does; it is used with `environment: true` at the source)"
 	}
 	if s.always != nil && !*s.always {
 		return place
@@ -303,7 +303,7 @@ func (s *Source) read() (*dotenv, error) {
 		return nil, ds
 	case safefile.ForOthers(info, 0o077):
 		ds.Errorf(plan.CodeFileMode, nil, safefile.HintClose("600", s.file, s.module),
-			"%s has mode %04o, so others than its owner may open it", s.file, info.Mode().Perm())
+			"%s has mode %04o, so users other than its owner may open it", s.file, info.Mode().Perm())
 		return nil, ds
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))

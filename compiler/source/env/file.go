@@ -12,7 +12,7 @@ import (
 // Assignment is one line of a dotenv file, or as many as its value has.
 type Assignment struct {
 	Name      string
-	Value     value.Value // empty where nothing stands behind the =, or what stands there is wrong
+	Value     value.Value // empty where nothing stands behind the =, or what is there is wrong
 	Comment   string      // behind it on its last line, without the #
 	Line, End int         // the first and the last line; they start at 1
 }

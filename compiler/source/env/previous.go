@@ -43,8 +43,8 @@ func (s *Source) Supersede(ctx context.Context, ref source.Ref, v value.Value, a
 			kept, _, err := s.assign(d, plan.PreviousPrefix+ref.Input, source.Keep(old.Value, at))
 			if err != nil {
 				return nil, source.Answer{}, &source.Failure{
-					Reason: "the value that is there can't be kept beside the new one: no way to write it is read alike by all readers of dotenv files",
-					Remedy: "take keepPrevious away, or keep the input at another source, such as one of kind files",
+					Reason: "the current value can't be kept next to the new one: there is no way to write it that all readers of dotenv files read the same",
+					Remedy: "remove keepPrevious, or keep the input at another source, such as one of kind files",
 				}
 			}
 			d = kept

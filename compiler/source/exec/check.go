@@ -59,16 +59,16 @@ func Conform(ctx context.Context, command []string, o CheckOptions) (checks []Ch
 		do    func() (why, remedy string)
 	}{
 		{"greets", nil, c.greets},
-		{"ends when its input ends", nil, c.ends},
-		{"a value that is not there is absent", []string{MethodRead}, c.absent},
+		{"exits when its input ends", nil, c.ends},
+		{"a value that does not exist is absent", []string{MethodRead}, c.absent},
 		{"answers in the order of the request", []string{MethodRead}, c.order},
 		{"reads what is there", []string{MethodRead}, c.present},
-		{"creates, and tells what is there", []string{MethodRead, MethodCreate}, c.create},
+		{"creates, and answers with what is there", []string{MethodRead, MethodCreate}, c.create},
 		{"creates nothing over what is there", []string{MethodRead, MethodCreate}, c.createOver},
-		{"of two that create at once, both get the same value", []string{MethodRead, MethodCreate}, c.race},
+		{"if two create at once, both get the same value", []string{MethodRead, MethodCreate}, c.race},
 		{"replaces", []string{MethodRead, MethodReplace}, c.replace},
 		{"keeps lines, quotes and letters of all scripts", []string{MethodRead, MethodReplace}, c.texts},
-		{"keeps bytes that are no text, or refuses them", []string{MethodRead, MethodReplace}, c.bytes},
+		{"keeps bytes that are not text, or refuses them", []string{MethodRead, MethodReplace}, c.bytes},
 		{"keeps a value of 64 KiB, or refuses it", []string{MethodRead, MethodReplace}, c.large},
 		{"proves without a value", []string{MethodProve, MethodCreate}, c.prove},
 		{"lists what it has", []string{MethodList, MethodCreate}, c.list},
@@ -192,7 +192,7 @@ func (c *conformance) greets() (why, remedy string) {
 	if run.Greeting.Protocol == Protocol {
 		for _, m := range c.can {
 			if !slices.Contains(Methods, m) {
-				return fmt.Sprintf("it says that it can %s, which is no method", plain(m)), "name some of " + strings.Join(Methods, ", ")
+				return fmt.Sprintf("it says that it can %s, which is not a method", plain(m)), "name some of " + strings.Join(Methods, ", ")
 			}
 		}
 		if len(c.can) == 0 {
@@ -200,19 +200,19 @@ func (c *conformance) greets() (why, remedy string) {
 		}
 		return "", ""
 	}
-	c.broken = "it does not greet"
+	c.broken = "it prints no greeting"
 	return run.Err.Error(), `print {"protocol":1,"can":["read"]} and a line break before anything else, and flush it`
 }
 
 func (c *conformance) ends() (why, remedy string) {
 	run := c.ask("no-such-method", nil) // it gets no request, but the end of its input
 	if run.Hung || run.Err != nil && !run.Lacks {
-		return "it does not end: " + run.Err.Error(), "end when standard input has no more lines"
+		return "it does not exit: " + run.Err.Error(), "exit when standard input has no more lines"
 	}
 	c.ask(MethodRead, nil, c.name("none"))
 	if c.slow != "" {
-		c.broken = "it does not end"
-		return fmt.Sprintf("it was still running %v after its answer, and was killed", grace), "end when standard input has no more lines, and leave nothing running"
+		c.broken = "it does not exit"
+		return fmt.Sprintf("it was still running %v after its answer, and was killed", grace), "exit when standard input has no more lines, and leave nothing running"
 	}
 	return "", ""
 }
@@ -223,7 +223,7 @@ func (c *conformance) absent() (why, remedy string) {
 		return run.Err.Error(), ""
 	}
 	if a := run.Response.Answers[0]; a.State != Absent {
-		return "of a name that nobody has used it says " + a.State, `answer {"state":"absent"} if the service says that there is none; unreadable is for what could not be asked`
+		return "for a name that was never used it answers " + a.State, `answer {"state":"absent"} if the service says that it does not exist; unreadable is for what could not be asked`
 	}
 	return "", ""
 }
@@ -234,7 +234,7 @@ func (c *conformance) known() (name string, why, remedy string) {
 		return c.options.Present, "", ""
 	}
 	if !slices.Contains(c.can, MethodCreate) {
-		return "", "no name is known that has a value: --present NAME", skip
+		return "", "no name with a value is known: use --present NAME", skip
 	}
 	name = c.name("known")
 	_, _, why = c.stored(MethodCreate, c.text("known"), name)
@@ -319,7 +319,7 @@ func (c *conformance) createOver() (why, remedy string) {
 		return why, remedy
 	}
 	why, _ = c.holds(MethodCreate, name, c.text("another"), c.text("created"))
-	return why, "create leaves a value that is there, and answers with it"
+	return why, "create keeps a value that is there, and answers with it"
 }
 
 func (c *conformance) race() (why, remedy string) {
@@ -337,10 +337,10 @@ func (c *conformance) race() (why, remedy string) {
 	c.left = append(c.left, name)
 	for i := range got {
 		if whys[i] != "" {
-			return whys[i], "of several that create at once let one win, and answer all with its value"
+			return whys[i], "if several create at once, let one win, and answer all with its value"
 		}
 		if !bytes.Equal(got[i], got[0]) {
-			return "they get different values", "create on the condition that there is none, and read what is there then; or take a lock"
+			return "they get different values", "create on the condition that it does not exist, and then read what is there; or take a lock"
 		}
 	}
 	return "", ""
@@ -376,7 +376,7 @@ func (c *conformance) heldOrRefused(name string, v []byte) (why, remedy string) 
 	}
 	if a := run.Response.Answers[0]; a.State == Failed {
 		if got, _ := c.value(c.ask(MethodRead, nil, name)); len(got) > 0 {
-			return "it refuses the value, and has stored something", "store nothing that is not whole"
+			return "it refuses the value, and has stored something", "store nothing that is not complete"
 		}
 		return "", ""
 	}
@@ -398,7 +398,7 @@ func (c *conformance) prove() (why, remedy string) {
 	case a.State != Present:
 		return "what is there is " + a.State, ""
 	case a.Value != nil:
-		return "it gives the value", "leave value out: who proves may have no right to it"
+		return "it gives the value", "leave out value: a caller that proves may have no right to it"
 	case none.State != Absent:
 		return "what is not there is " + none.State, ""
 	}
@@ -422,7 +422,7 @@ func (c *conformance) list() (why, remedy string) {
 
 func (c *conformance) quiet() (why, remedy string) {
 	if c.loud != "" {
-		return "it prints a value, or what looks like one, on its standard error (" + c.loud + ")", "print none there: it may be shown, and logged"
+		return "it prints a value, or what looks like one, on its standard error (" + c.loud + ")", "print none there: it may be shown and logged"
 	}
 	return "", ""
 }

@@ -211,7 +211,7 @@ func (s *Source) answer(method string, ref source.Ref, said Answer, v *value.Val
 		}
 	case Unreadable, Failed:
 		a.Err = &source.Failure{
-			Reason: cmp.Or(run.safe(said.Reason), s.name()+" does not say why"), Remedy: cmp.Or(run.safe(said.Remedy), "ask whoever wrote "+s.name()), Unreadable: said.State == Unreadable,
+			Reason: cmp.Or(run.safe(said.Reason), s.name()+" does not say why"), Remedy: cmp.Or(run.safe(said.Remedy), "ask the author of "+s.name()), Unreadable: said.State == Unreadable,
 		}
 	default: // Present: Run has seen to that
 		switch {
@@ -219,7 +219,7 @@ func (s *Source) answer(method string, ref source.Ref, said Answer, v *value.Val
 		case method == MethodReplace && said.Value == nil:
 			a.Value = *v
 		case said.Value == nil:
-			a.Err = s.wrong("it says that a value is present, and gives none", method)
+			a.Err = s.wrong("it says that a value is present, but gives none", method)
 		default:
 			b, err := base64.StdEncoding.DecodeString(*said.Value)
 			if a.Value = value.New(b); err != nil {
@@ -230,10 +230,10 @@ func (s *Source) answer(method string, ref source.Ref, said Answer, v *value.Val
 	return a
 }
 
-// wrong is what to say of a program that does not keep to the protocol.
+// wrong is what to say of a program that does not follow the protocol.
 func (s *Source) wrong(what, method string) *source.Failure {
 	return &source.Failure{
-		Reason: s.name() + " does not keep to the protocol: " + what + " (" + method + ")", Remedy: "`victorgen source test -- " + strings.Join(s.command, " ") + "` tells what is wrong with it",
+		Reason: s.name() + " does not follow the protocol: " + what + " (" + method + ")", Remedy: "`victorgen source test -- " + strings.Join(s.command, " ") + "` shows what is wrong with it",
 		Unreadable: method != MethodCreate && method != MethodReplace,
 	}
 }
@@ -279,7 +279,7 @@ func (s *Source) Run(ctx context.Context, request Request) Run {
 	cmd.Dir = "/" // or else it might take settings from a working tree that somebody proposes
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		run.Err = s.wrong("it can have no standard input", request.Method)
+		run.Err = s.wrong("it can't have a standard input", request.Method)
 		return run
 	}
 	// A program gets no request that it has not said it can do, and so no value.
@@ -366,7 +366,7 @@ func (r *Run) read(s *Source, request Request, printed []byte) {
 	if r.Greeting.Protocol != Protocol {
 		r.Err = &source.Failure{
 			Reason: fmt.Sprintf("%s speaks version %d of the protocol, and this victorgen version %d", s.name(), r.Greeting.Protocol, Protocol),
-			Remedy: "use a version of it that fits", Unreadable: true,
+			Remedy: "use a matching version of it", Unreadable: true,
 		}
 		return
 	}
@@ -398,7 +398,7 @@ func (r *Run) read(s *Source, request Request, printed []byte) {
 	}
 	for _, a := range r.Response.Answers {
 		if !slices.Contains([]string{Present, Absent, Unreadable, Failed}, a.State) && r.Err == nil {
-			r.Err = s.wrong("an answer has a state that is none of present, absent, unreadable and failed", request.Method)
+			r.Err = s.wrong("an answer has a state other than present, absent, unreadable and failed", request.Method)
 		}
 	}
 }
@@ -407,7 +407,7 @@ func (r *Run) read(s *Source, request Request, printed []byte) {
 func (s *Source) lacks(method string) *source.Failure {
 	switch method {
 	case MethodProve:
-		return &source.Failure{Reason: s.name() + " can't tell what it has without reading it", Remedy: "let values be read"}
+		return &source.Failure{Reason: s.name() + " can't prove what it has without reading it", Remedy: "allow values to be read"}
 	case MethodCreate, MethodReplace:
 		return &source.Failure{Reason: s.name() + " can't " + method + " a value", Remedy: "store it with a tool of its own, or use a program that can"}
 	}

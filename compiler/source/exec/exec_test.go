@@ -188,12 +188,12 @@ func respond(mode string, q Request, dir string, say func(any)) {
 func TestConform(t *testing.T) {
 	t.Parallel()
 	for mode, want := range map[string]string{
-		"good": "", "reader": "", "silent": "greets", "chatty": "greets", "newer": "greets", "dead": "greets", "lingers": "ends when its input ends",
-		"empty for none": "a value that is not there is absent", "reverses": "answers in the order of the request", "creates over": "creates nothing over what is there",
-		"never replaces": "replaces", "trims": "keeps lines, quotes and letters of all scripts", "text alone": "keeps bytes that are no text, or refuses them",
+		"good": "", "reader": "", "silent": "greets", "chatty": "greets", "newer": "greets", "dead": "greets", "lingers": "exits when its input ends",
+		"empty for none": "a value that does not exist is absent", "reverses": "answers in the order of the request", "creates over": "creates nothing over what is there",
+		"never replaces": "replaces", "trims": "keeps lines, quotes and letters of all scripts", "text alone": "keeps bytes that are not text, or refuses them",
 		"short": "keeps a value of 64 KiB, or refuses it", "proves by reading": "proves without a value", "lists none": "lists what it has",
-		"echoes": "shows no value on its standard error", "few": "a value that is not there is absent", "odd": "a value that is not there is absent",
-		"twice": "a value that is not there is absent", "half": "a value that is not there is absent", "garbage": "a value that is not there is absent",
+		"echoes": "shows no value on its standard error", "few": "a value that does not exist is absent", "odd": "a value that does not exist is absent",
+		"twice": "a value that does not exist is absent", "half": "a value that does not exist is absent", "garbage": "a value that does not exist is absent",
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -262,9 +262,9 @@ func TestWrong(t *testing.T) {
 		"floods":    "it prints more than 64 MiB",
 		"other":     "it answers request 7, and request 1 was made",
 		"few":       "it gives 0 answers for 1 values",
-		"odd":       "an answer has a state that is none of present, absent, unreadable and failed",
+		"odd":       "an answer has a state other than present, absent, unreadable and failed",
 		"unencoded": "a value that it gives is not valid base64",
-		"valueless": "it says that a value is present, and gives none",
+		"valueless": "it says that a value is present, but gives none",
 		"twice":     "it prints more than its answer",
 		"extra":     "its answer is not one line of JSON",
 		"denied":    "you may not read [...] or [...]",
@@ -308,7 +308,7 @@ func TestLimits(t *testing.T) {
 	dir := t.TempDir()
 	ref := source.Ref{Input: "A", Remote: plan.Remote{Name: "a"}}
 	reader := New([]string{os.Args[0], "reader", dir}, "")
-	if a := reader.Prove(t.Context(), []source.Ref{ref})[0]; a.Err == nil || !strings.Contains(a.Err.Error(), "can't tell what it has without reading it") {
+	if a := reader.Prove(t.Context(), []source.Ref{ref})[0]; a.Err == nil || !strings.Contains(a.Err.Error(), "can't prove what it has without reading it") {
 		t.Errorf("prove: %v", a.Err)
 	}
 	for name, write := range map[string]func(context.Context, source.Ref, value.Value) (source.Answer, error){"create": reader.Create, "replace": reader.Replace} {

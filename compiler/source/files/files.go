@@ -168,7 +168,7 @@ func (s *Source) each(refs []source.Ref, ask func(*os.Root, source.Ref) source.A
 	if err != nil {
 		for i, ref := range refs {
 			if answers[i] = (source.Answer{Origin: s.file(ref), Err: s.noDirectory(err)}); errors.Is(answers[i].Err, source.ErrAbsent) {
-				answers[i].Origin += ", of which the directory does not exist"
+				answers[i].Origin += ", whose directory does not exist"
 			}
 		}
 		return answers
@@ -182,7 +182,7 @@ func (s *Source) each(refs []source.Ref, ask func(*os.Root, source.Ref) source.A
 		case safefile.ForOthers(info, 0o022):
 			answers[i].Err = &source.Failure{
 				Code: plan.CodeFileMode, Remedy: safefile.HintClose("go-w", s.dir, s.module),
-				Reason: fmt.Sprintf("%s has mode %04o, so others than its owner may put files there", s.dir, info.Mode().Perm()),
+				Reason: fmt.Sprintf("%s has mode %04o, so users other than its owner may put files there", s.dir, info.Mode().Perm()),
 			}
 		default:
 			answers[i] = ask(root, ref)
@@ -232,7 +232,7 @@ func (s *Source) read(root *os.Root, ref source.Ref) source.Answer {
 			text = []byte(strings.TrimSuffix(line, "\r"))
 		}
 		if !utf8.Valid(text) {
-			a.Err = &source.Failure{Code: plan.CodeValueEncoding, Reason: s.file(ref) + " holds no text in UTF-8", Remedy: `write encoding: "binary" at the input, or save the file as UTF-8`}
+			a.Err = &source.Failure{Code: plan.CodeValueEncoding, Reason: s.file(ref) + " is not text in UTF-8", Remedy: `write encoding: "binary" at the input, or save the file as UTF-8`}
 			return a
 		}
 	}
@@ -247,7 +247,7 @@ func (s *Source) read(root *os.Root, ref source.Ref) source.Answer {
 	return a
 }
 
-var tooLarge = &source.Failure{Reason: "it has more than 1 MiB, which no Secret holds", Remedy: "keep it elsewhere"}
+var tooLarge = &source.Failure{Reason: "it has more than 1 MiB, and a Secret can't hold more", Remedy: "keep it elsewhere"}
 
 // judge says what is wrong with a file, whatever it holds.
 func (s *Source) judge(ref source.Ref, info fs.FileInfo) error {
@@ -257,7 +257,7 @@ func (s *Source) judge(ref source.Ref, info fs.FileInfo) error {
 	case safefile.ForOthers(info, 0o077):
 		return &source.Failure{
 			Code: plan.CodeFileMode, Remedy: safefile.HintClose("600", s.file(ref), s.module),
-			Reason: fmt.Sprintf("%s has mode %04o, so others than its owner may open it", s.file(ref), info.Mode().Perm()),
+			Reason: fmt.Sprintf("%s has mode %04o, so users other than its owner may open it", s.file(ref), info.Mode().Perm()),
 		}
 	case info.Size() == 0:
 		return source.ErrAbsent
@@ -303,7 +303,7 @@ func (s *Source) sweep(refs []source.Ref) {
 // unwritable explains an error of the operating system.
 func (s *Source) unwritable(err error) error {
 	if errors.Is(err, safefile.ErrUnsure) {
-		return &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
+		return &source.Failure{Reason: err.Error(), Remedy: "check the disk", Unsure: true}
 	}
 	reason, hint := safefile.Explain(s.dir, err)
 	return &source.Failure{Reason: "it cannot be written: " + reason, Remedy: cmp.Or(hint, "the directory "+s.dir+" must be one that you may write to")}

@@ -159,7 +159,7 @@ func (c *client) call(ctx context.Context, method, name string, query url.Values
 	}
 	req, err := retryablehttp.NewRequestWithContext(ctx, method, u, body)
 	if err != nil {
-		return &source.Failure{Reason: "it has no address", Remedy: "look at the project, the location and the remote name"}
+		return &source.Failure{Reason: "it has no address", Remedy: "check the project, the location and the remote name"}
 	}
 	req.Header.Set("Authorization", cmp.Or(token.Type, "Bearer")+" "+token.Value)
 	req.Header.Set("Accept", "application/json")

@@ -84,12 +84,12 @@ func (c *connection) failure(err error, ref source.Ref, of call) *source.Failure
 	case e.status == failedPrecondition && !of.write:
 		return c.retired(ref, source.Line(e.message))
 	case e.status == unavailable, e.status == "INTERNAL", e.status == "UNKNOWN", e.status == "ABORTED":
-		f.Reason, f.Remedy = "Secret Manager is down or can't be reached ("+e.status+")", "look at the network or a proxy, or try again later"
+		f.Reason, f.Remedy = "Secret Manager is down or can't be reached ("+e.status+")", "check the network or a proxy, or try again later"
 		if !of.write {
 			f.Reason += said
 		}
 	default:
-		f.Reason, f.Remedy, f.Unreadable = "Secret Manager refuses it ("+source.Line(e.status)+")", "look at the project, the remote name, and the size of the value, which may be 64 KiB", false
+		f.Reason, f.Remedy, f.Unreadable = "Secret Manager refuses it ("+source.Line(e.status)+")", "check the project, the remote name, and the size of the value, which may be 64 KiB", false
 		if !of.write {
 			f.Reason += said
 		}
@@ -99,7 +99,7 @@ func (c *connection) failure(err error, ref source.Ref, of call) *source.Failure
 
 func throttles() *source.Failure {
 	return &source.Failure{
-		Reason: "Google throttles the calls", Remedy: "try again later, or give it longer with --timeout; or raise the quotas of the API", Unreadable: true,
+		Reason: "Google throttles the calls", Remedy: "try again later, or raise --timeout; or raise the quotas of the API", Unreadable: true,
 	}
 }
 

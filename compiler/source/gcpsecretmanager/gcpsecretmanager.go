@@ -194,7 +194,7 @@ func (c *connection) access(ctx context.Context, ref source.Ref, version string)
 		return value.Value{}, "", source.Nonsense("Secret Manager")
 	}
 	if sum := out.Payload.DataCRC32C; sum != nil && *sum != checksum(out.Payload.Data) {
-		return value.Value{}, "", &source.Failure{Reason: "it was damaged on its way: its checksum is another", Remedy: "try again", Unreadable: true}
+		return value.Value{}, "", &source.Failure{Reason: "it was damaged in transit: its checksum differs", Remedy: "try again", Unreadable: true}
 	}
 	return value.New(out.Payload.Data), out.Name, nil
 }

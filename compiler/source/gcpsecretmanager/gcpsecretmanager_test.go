@@ -251,8 +251,8 @@ func TestFailures(t *testing.T) {
 		admin   = "allow secretmanager.secrets.create on the project, as roles/secretmanager.admin does; " +
 			"or create the secret, and allow secretmanager.versions.add on it, as roles/secretmanager.secretVersionAdder does"
 		adder = "allow secretmanager.versions.add on it, as roles/secretmanager.secretVersionAdder does"
-		size  = "look at the project, the remote name, and the size of the value, which may be 64 KiB"
-		down  = "look at the network or a proxy, or try again later"
+		size  = "check the project, the remote name, and the size of the value, which may be 64 KiB"
+		down  = "check the network or a proxy, or try again later"
 	)
 	read := func(ctx context.Context, s *Source) error { return s.Read(ctx, []source.Ref{ref("")})[0].Err }
 	create := func(ctx context.Context, s *Source) error {
@@ -280,7 +280,7 @@ func TestFailures(t *testing.T) {
 		},
 		"damaged": {
 			func(s *server) { s.put("db", []byte("v")); s.damage = true }, read,
-			source.Failure{Reason: "it was damaged on its way: its checksum is another", Remedy: "try again", Unreadable: true},
+			source.Failure{Reason: "it was damaged in transit: its checksum differs", Remedy: "try again", Unreadable: true},
 		},
 		"broken": {
 			func(s *server) { s.refuse = status.Error(codes.Internal, "An internal error\noccurred.") }, read,

@@ -22,7 +22,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
-// encrypted is what stands in a file, encrypted. The zero value is that of a
+// encrypted is the content of a file, encrypted. The zero value is that of a
 // file which does not exist.
 type encrypted struct {
 	text       []byte
@@ -38,7 +38,7 @@ type encrypted struct {
 type format struct {
 	name  string // as sops calls it
 	shape string // for people
-	// parse returns what stands in a file. What sops itself keeps there is the
+	// parse returns the content of a file. What sops itself keeps there is the
 	// value of the key "sops".
 	parse func(text []byte) (map[string]any, error)
 }
@@ -80,7 +80,7 @@ func (s *Source) load() (encrypted, error) {
 		}
 	}
 	if len(text) > maxFile {
-		return broken("keep secrets alone in it", "is larger than %d MiB", maxFile>>20)
+		return broken("keep only secrets in it", "is larger than %d MiB", maxFile>>20)
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return broken("encrypt something into it, as with sops edit, or remove it", "is empty")
@@ -89,11 +89,11 @@ func (s *Source) load() (encrypted, error) {
 	// What is wrong is not told: the parsers quote what they read.
 	if f.values, err = f.format.parse(text); err != nil {
 		return broken("put it back as sops has written it, as with git restore; then edit it with sops edit",
-			"is not what sops writes: %s, with no key twice", f.format.shape)
+			"is not what sops writes: %s, without duplicate keys", f.format.shape)
 	}
 	ours, ok := f.values["sops"].(map[string]any)
 	if !ok {
-		return broken("if it holds what it shall hold: sops encrypt --in-place "+s.file, "is not encrypted")
+		return broken("if its content is right: sops encrypt --in-place "+s.file, "is not encrypted")
 	}
 	f.metadata, f.recipients = ours, recipients(ours)
 	// https://getsops.io/docs/#214-key-groups
@@ -218,7 +218,7 @@ func (f encrypted) path(ref source.Ref) ([]string, error) {
 		if !ok && !empty(at) {
 			// sops would put an object in its place.
 			return nil, &source.Failure{
-				Code: plan.CodeValueEncoding, Reason: path[len(path)-1] + " is no object there, so it has no property " + property,
+				Code: plan.CodeValueEncoding, Reason: path[len(path)-1] + " is not an object there, so it has no property " + property,
 				Remedy: "give the input another remote, or make that an object with sops edit",
 			}
 		}

@@ -70,7 +70,7 @@ func Endpoints(s plan.Source) ([]Endpoint, error) {
 		slices.Sort(k.unknown)
 		return nil, &source.Failure{
 			Reason: s.File + " names keys in a way that cannot be checked: " + strings.Join(slices.Compact(k.unknown), ", "),
-			Remedy: "encrypt it anew, for keys of age, PGP, AWS KMS, GCP KMS, Azure Key Vault or Vault",
+			Remedy: "encrypt it again, for keys of age, PGP, AWS KMS, GCP KMS, Azure Key Vault or Vault",
 		}
 	}
 	return slices.Compact(k.found), nil

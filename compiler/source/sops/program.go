@@ -117,8 +117,8 @@ func (s *Source) explain(ctx context.Context, f encrypted, err error) error {
 		}
 	case errorDecryptingTree, macMismatch:
 		return &source.Failure{
-			Reason: s.file + " was changed by something else than sops: what stands in it does not belong together",
-			Remedy: "put it back as sops has written it, as with git restore; or, if it is right as it is: sops edit --ignore-mac " + s.file,
+			Reason: s.file + " was changed by something else than sops: the content of it does not belong together",
+			Remedy: "put it back as sops has written it, as with git restore; or, if it is right: sops edit --ignore-mac " + s.file,
 		}
 	}
 	if version := s.outdated(ctx); version != "" {

@@ -110,7 +110,7 @@ func (s *Source) locked(ctx context.Context, do func(file string, f encrypted) e
 	}
 	if _, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) {
 		return &source.Failure{
-			Reason: s.file + " does not exist, and which keys shall open it is not for victorgen to say",
+			Reason: s.file + " does not exist, and victorgen does not choose the keys that can open it",
 			Remedy: "name the keys in .sops.yaml, then create it: sops edit " + s.file,
 		}
 	}
@@ -183,13 +183,13 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, changes ..
 			if !f.format.encrypts(written, c.path) {
 				return &source.Failure{
 					Reason: "sops would leave it in plain text, by the rules that " + s.file + " was encrypted with",
-					Remedy: "look at unencrypted_suffix, encrypted_regex and the like at its end, and in .sops.yaml; or give the input another remote",
+					Remedy: "check unencrypted_suffix, encrypted_regex and the like at its end, and in .sops.yaml; or give the input another remote",
 				}
 			}
 		}
 	}
 	if err := pending.Commit(file); errors.Is(err, safefile.ErrUnsure) {
-		return &source.Failure{Reason: err.Error(), Remedy: "look at the disk", Unsure: true}
+		return &source.Failure{Reason: err.Error(), Remedy: "check the disk", Unsure: true}
 	} else if err != nil {
 		return unwritable(err)
 	}
@@ -200,7 +200,7 @@ func (s *Source) write(ctx context.Context, file string, f encrypted, changes ..
 func unwritable(err error) error {
 	return &source.Failure{
 		Reason: "it cannot be written: " + err.Error(),
-		Remedy: "the file, and the directory that it is in, must be such that you may write to them",
+		Remedy: "the file, and the directory that it is in, must be writable",
 	}
 }
 
@@ -248,8 +248,8 @@ func (s *Source) decrypt(ctx context.Context) (encrypted, map[string]json.RawMes
 	}
 	if !ours {
 		return f, nil, &source.Failure{
-			Reason: "sops has printed something else than a JSON object", Unreadable: true,
-			Remedy: "see what is called sops in PATH, and: " + s.byHand(),
+			Reason: "sops did not print a JSON object", Unreadable: true,
+			Remedy: "check which sops is in PATH, and: " + s.byHand(),
 		}
 	}
 	return f, values, nil
@@ -260,7 +260,7 @@ func text(raw json.RawMessage) (value.Value, error) {
 	// sops prints U+FFFD in the place of what is not UTF-8.
 	if bytes.Contains(raw, []byte(`\ufffd`)) || bytes.ContainsRune(raw, utf8.RuneError) {
 		return value.Value{}, &source.Failure{
-			Code: plan.CodeValueEncoding, Reason: "what stands there is not UTF-8 text, which sops cannot print",
+			Code: plan.CodeValueEncoding, Reason: "the value there is not UTF-8 text, which sops cannot print",
 			Remedy: `store its base64 there and write encoding: "base64"`,
 		}
 	}

@@ -214,7 +214,7 @@ func TestValues(t *testing.T) {
 		"object#db.user":     "absent",
 		"list":               `[1,"two"]`,
 		"in json#password":   "q",
-		"latin":              "what stands there is not UTF-8 text, which sops cannot print",
+		"latin":              "the value there is not UTF-8 text, which sops cannot print",
 	} {
 		a := f.read(remote)
 		got := string(a.Value.Reveal())
@@ -252,8 +252,8 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	edited := &source.Failure{
-		Reason: "FILE was changed by something else than sops: what stands in it does not belong together",
-		Remedy: "put it back as sops has written it, as with git restore; or, if it is right as it is: sops edit --ignore-mac FILE",
+		Reason: "FILE was changed by something else than sops: the content of it does not belong together",
+		Remedy: "put it back as sops has written it, as with git restore; or, if it is right: sops edit --ignore-mac FILE",
 	}
 	for _, test := range []struct {
 		name, file string
@@ -272,7 +272,7 @@ func TestFailures(t *testing.T) {
 			Reason: "sops has failed: exit status 99", Remedy: "to see why: " + byHand, Unreadable: true,
 		}},
 		{"no JSON", "s.yaml", func(f *fixture) { f.fault("garbage") }, &source.Failure{
-			Reason: "sops has printed something else than a JSON object", Remedy: "see what is called sops in PATH, and: " + byHand, Unreadable: true,
+			Reason: "sops did not print a JSON object", Remedy: "check which sops is in PATH, and: " + byHand, Unreadable: true,
 		}},
 		{"too much", "s.yaml", func(f *fixture) { f.fault("flood") }, &source.Failure{
 			Reason: "sops has failed: it prints more than 16 MiB", Remedy: "to see why: " + byHand, Unreadable: true,
@@ -281,10 +281,10 @@ func TestFailures(t *testing.T) {
 		{"added value", "s.json", func(f *fixture) { f.edit("{", `{"other": "hunter2",`) }, edited},
 		{"removed value", "s.env", func(f *fixture) { f.edit("key=ENC", "#") }, edited},
 		{"plain", "s.yaml", func(f *fixture) { f.write([]byte("key: hunter2\n")) }, &source.Failure{
-			Code: plan.CodeFileSyntax, Reason: "FILE is not encrypted", Remedy: "if it holds what it shall hold: sops encrypt --in-place FILE",
+			Code: plan.CodeFileSyntax, Reason: "FILE is not encrypted", Remedy: "if its content is right: sops encrypt --in-place FILE",
 		}},
 		{"plain dotenv", "s.env", func(f *fixture) { f.write([]byte("key=hunter2\n")) }, &source.Failure{
-			Code: plan.CodeFileSyntax, Reason: "FILE is not encrypted", Remedy: "if it holds what it shall hold: sops encrypt --in-place FILE",
+			Code: plan.CodeFileSyntax, Reason: "FILE is not encrypted", Remedy: "if its content is right: sops encrypt --in-place FILE",
 		}},
 		{"two documents", "s.yaml", func(f *fixture) { f.write([]byte(f.text() + "---\nhunter2: x\n")) }, notOurs("one YAML document that is a mapping")},
 		{"a list", "s.yml", func(f *fixture) { f.write([]byte("- hunter2\n")) }, notOurs("one YAML document that is a mapping")},
@@ -294,7 +294,7 @@ func TestFailures(t *testing.T) {
 		{"twice in JSON", "s.json", func(f *fixture) { f.edit("{", `{"key": "hunter2",`) }, notOurs("one JSON object")},
 		{"no JSON object", "s.json", func(f *fixture) { f.write([]byte(`["hunter2"]`)) }, notOurs("one JSON object")},
 		{"large", "s.yaml", func(f *fixture) { f.write(bytes.Repeat([]byte("#"), maxFile+1)) }, &source.Failure{
-			Code: plan.CodeFileSyntax, Reason: "FILE is larger than 16 MiB", Remedy: "keep secrets alone in it",
+			Code: plan.CodeFileSyntax, Reason: "FILE is larger than 16 MiB", Remedy: "keep only secrets in it",
 		}},
 		{"a directory", "s.yaml", func(f *fixture) {
 			os.Remove(f.file)
@@ -444,9 +444,9 @@ func TestWrite(t *testing.T) {
 		{"number", "number", "", "1", true},
 		{"quotes", `a"b\c`, "", "hunter2", false},
 		{"in JSON", "json#a", "", "there", true},
-		{"new in JSON", "json#b", "", "json is no object there, so it has no property b", true},
+		{"new in JSON", "json#b", "", "json is not an object there, so it has no property b", true},
 		{"in text", "text#a", "", "what is stored there is not a JSON object, so it has no property a", true},
-		{"in a list", "object#list.a", "", "list is no object there, so it has no property a", true},
+		{"in a list", "object#list.a", "", "list is not an object there, so it has no property a", true},
 		{"bracket", "a[b", "", "sops set can't name a key with [ in it", true},
 		{"not encrypted", "new_unencrypted", "", "sops would leave it in plain text, by the rules that FILE was encrypted with", true},
 		{"not encrypted below", "object#p_unencrypted", "", "sops would leave it in plain text, by the rules that FILE was encrypted with", true},

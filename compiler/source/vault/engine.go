@@ -89,7 +89,7 @@ func connect(s plan.Source) (*api.Client, error) {
 			return nil, &source.Failure{
 				// The error may quote ~/.vault, where Ansible has a password.
 				Reason: "the token that `vault login` has kept can't be read", Unreadable: true,
-				Remedy: "look at ~/.vault-token, and at ~/.vault if there is one; or set VAULT_TOKEN",
+				Remedy: "check ~/.vault-token, and at ~/.vault if there is one; or set VAULT_TOKEN",
 			}
 		}
 		client.SetToken(token)
@@ -114,7 +114,7 @@ func unusable(err error) *source.Failure {
 	}
 	return &source.Failure{
 		Reason: "the settings of Vault's client can't be used: " + reason,
-		Remedy: "look at the environment variables VAULT_*", Unreadable: true,
+		Remedy: "check the environment variables VAULT_*", Unreadable: true,
 	}
 }
 
@@ -216,7 +216,7 @@ func (e *engine) find(ctx context.Context) error {
 	switch {
 	case mount.Type != "kv" && mount.Type != "generic": // the name of kv before Vault 0.9
 		return &source.Failure{
-			Reason: fmt.Sprintf("the secrets engine at %s is no KV engine", e.mount),
+			Reason: fmt.Sprintf("the secrets engine at %s is not a KV engine", e.mount),
 			Remedy: "write the mount of a KV engine into the contract: `vault secrets list` shows them",
 		}
 	case at != e.mount:
@@ -267,10 +267,10 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 	case code == http.StatusTooManyRequests:
 		return throttles()
 	case code == http.StatusServiceUnavailable:
-		f.Reason, f.Remedy = "Vault is sealed, or down for maintenance", "unseal it with `vault operator unseal`: `vault status` tells"
+		f.Reason, f.Remedy = "Vault is sealed, or down for maintenance", "unseal it with `vault operator unseal`: see `vault status`"
 	default:
 		f.Reason = fmt.Sprintf("Vault answers %d", code)
-		f.Remedy = "look at the remote name and the settings of the source, or try again later"
+		f.Remedy = "check the remote name and the settings of the source, or try again later"
 		if refused.HTTPMethod == http.MethodGet && said != "" {
 			f.Reason += ": " + said
 		}
@@ -303,7 +303,7 @@ func (e *engine) unwrapped(ctx context.Context) (*api.Client, error) {
 	})
 	if e.isWrapped {
 		return nil, &source.Failure{
-			Reason: "the Vault token is wrapped: it is good for being unwrapped, once, and for nothing else", Unreadable: true,
+			Reason: "the Vault token is wrapped: it can only be unwrapped, once", Unreadable: true,
 			Remedy: "unwrap it first: VAULT_TOKEN=\"$(vault unwrap -field=token)\", with the wrapping token in VAULT_TOKEN",
 		}
 	}
@@ -336,6 +336,6 @@ func (e *engine) unknown(ctx context.Context, said string) bool {
 // strange explains an answer that Vault would not give.
 func strange() *source.Failure {
 	return &source.Failure{
-		Reason: "the answer is not one of Vault", Remedy: "look at the address: `vault status` tells whether Vault is there", Unreadable: true,
+		Reason: "the answer is not one of Vault", Remedy: "check the address: see `vault status` whether Vault is there", Unreadable: true,
 	}
 }

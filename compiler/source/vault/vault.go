@@ -162,7 +162,7 @@ func (s *kv2) read(ctx context.Context, r plan.Remote) (source.Answer, int) {
 	if json.Unmarshal(data, &secret) != nil || secret.Metadata.Version == 0 {
 		a.Err = &source.Failure{
 			Reason: "what is stored there is not a secret of a KV engine of version v2",
-			Remedy: "look at mount and version of the source",
+			Remedy: "check mount and version of the source",
 		}
 		return a, 0
 	}

@@ -185,7 +185,7 @@ func TestWrongEngine(t *testing.T) {
 		"v1, not v2":  {"kv", "v2", `stop: the KV engine at kv is of version v1, not v2; write version: "v1" into the contract`},
 		"v2, not v1":  {"secret", "v1", `stop: the KV engine at secret is of version v2, not v1; write version: "v2" into the contract`},
 		"nothing":     {"none", "v2", "stop: nothing is mounted at none; write the mount of a KV engine into the contract: `vault secrets list` shows them; or set VAULT_NAMESPACE"},
-		"no KV":       {"cubbyhole", "v1", "stop: the secrets engine at cubbyhole is no KV engine; write the mount of a KV engine into the contract: `vault secrets list` shows them"},
+		"no KV":       {"cubbyhole", "v1", "stop: the secrets engine at cubbyhole is not a KV engine; write the mount of a KV engine into the contract: `vault secrets list` shows them"},
 		"too deep":    {"secret/app", "v2", `stop: the KV engine is mounted at secret, not at secret/app; write mount: "secret" into the contract, and the rest as prefix or into each remote`},
 		"not so deep": {"team", "v2", "stop: nothing is mounted at team; write the mount of a KV engine into the contract: `vault secrets list` shows them; or set VAULT_NAMESPACE"},
 	} {
@@ -213,7 +213,7 @@ func TestWrongEngine(t *testing.T) {
 		s := newServer(t)
 		s.put("kv", "data/db", `{"data":{"value":"c4nary"}}`)
 		kv := New(plan.Source{Address: s.URL, Mount: "kv", Version: "v2"})
-		want := "stop: what is stored there is not a secret of a KV engine of version v2; look at mount and version of the source"
+		want := "stop: what is stored there is not a secret of a KV engine of version v2; check mount and version of the source"
 		if got := read(t.Context(), kv, "db#value"); got != want {
 			t.Error(got)
 		}
@@ -294,19 +294,19 @@ func TestRevoked(t *testing.T) {
 // hopeless is not tried again.
 func TestBadAnswers(t *testing.T) {
 	t.Parallel()
-	const strange = "unreadable: the answer is not one of Vault; look at the address: `vault status` tells whether Vault is there"
+	const strange = "unreadable: the answer is not one of Vault; check the address: see `vault status` whether Vault is there"
 	for name, test := range map[string]struct {
 		status int
 		body   string
 		want   string
 	}{
-		"sealed":          {503, `{"errors":["Vault is sealed"]}`, "unreadable: Vault is sealed, or down for maintenance; unseal it with `vault operator unseal`: `vault status` tells"},
-		"upgrading":       {400, `{"errors":["Upgrading from non-versioned to versioned data."]}`, "unreadable: Vault answers 400: Upgrading from non-versioned to versioned data; look at the remote name and the settings of the source, or try again later"},
+		"sealed":          {503, `{"errors":["Vault is sealed"]}`, "unreadable: Vault is sealed, or down for maintenance; unseal it with `vault operator unseal`: see `vault status`"},
+		"upgrading":       {400, `{"errors":["Upgrading from non-versioned to versioned data."]}`, "unreadable: Vault answers 400: Upgrading from non-versioned to versioned data; check the remote name and the settings of the source, or try again later"},
 		"a page":          {200, "<html>c4nary</html>", strange},
 		"no such page":    {404, "<html>c4nary</html>", strange},
 		"another service": {404, `{"message":"c4nary"}`, strange},
 		"nothing":         {200, "", strange},
-		"no object":       {200, `{"data":["c4nary"]}`, "stop: what is stored there is not a secret of a KV engine of version v2; look at mount and version of the source"},
+		"no object":       {200, `{"data":["c4nary"]}`, "stop: what is stored there is not a secret of a KV engine of version v2; check mount and version of the source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -330,7 +330,7 @@ func TestWriteErrorsQuoteNothing(t *testing.T) {
 	s.before = func(string) { s.set(func() { s.status, s.body = 400, `{"errors":["c4nary is not good"]}` }) }
 	s.lose = 1 // so that the next try gets the answer above
 	kv := New(plan.Source{Address: s.URL, Mount: "secret", Version: "v2"})
-	want := "unreadable: Vault answers 400; look at the remote name and the settings of the source, or try again later"
+	want := "unreadable: Vault answers 400; check the remote name and the settings of the source, or try again later"
 	if got := create(t.Context(), kv, "db#value", "c4nary"); got != want {
 		t.Error(got)
 	}
@@ -452,8 +452,8 @@ func TestSettings(t *testing.T) {
 	const (
 		address = "unreadable: it is not known where Vault is; set VAULT_ADDR, or write address into the contract"
 		login   = "unreadable: there is no Vault token; log in with `vault login`, or set VAULT_TOKEN"
-		unused  = "unreadable: the settings of Vault's client can't be used: %s; look at the environment variables VAULT_*"
-		kept    = "unreadable: the token that `vault login` has kept can't be read; look at ~/.vault-token, and at ~/.vault if there is one; or set VAULT_TOKEN"
+		unused  = "unreadable: the settings of Vault's client can't be used: %s; check the environment variables VAULT_*"
+		kept    = "unreadable: the token that `vault login` has kept can't be read; check ~/.vault-token, and at ~/.vault if there is one; or set VAULT_TOKEN"
 	)
 	file, ansible := filepath.Join(t.TempDir(), "none"), filepath.Join(t.TempDir(), ".vault")
 	if err := os.WriteFile(ansible, []byte("c4nary password\n"), 0o600); err != nil {

@@ -65,7 +65,7 @@ func makeCertificate(f *Family) ([]byte, error) {
 			return nil, fmt.Errorf("and from %s, which is not a certificate authority", c.Issuer.Certificate)
 		}
 		if template.NotAfter.After(parent.NotAfter) {
-			return nil, fmt.Errorf("and from %s, which ends before it would: on %s", c.Issuer.Certificate, parent.NotAfter.UTC().Format(time.DateOnly))
+			return nil, fmt.Errorf("and from %s, which ends earlier, on %s", c.Issuer.Certificate, parent.NotAfter.UTC().Format(time.DateOnly))
 		}
 		if c.Chain {
 			tail = f.Parents[c.Issuer.Certificate].Reveal()
@@ -73,7 +73,7 @@ func makeCertificate(f *Family) ([]byte, error) {
 	}
 	der, err := x509.CreateCertificate(f.Rand, template, parent, key.Public(), signer)
 	if err != nil {
-		return nil, errors.New("of which no certificate can be made")
+		return nil, errors.New("which can't be used for a certificate")
 	}
 	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), tail...), nil
 }
@@ -87,7 +87,7 @@ var hostName = lazy.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z
 
 func flawsCertificate(g plan.Generate) (flaws []Flaw) {
 	if n := utf8.RuneCountInString(g.Child.Subject); n > maxSubject {
-		flaws = append(flaws, Flaw{[]string{"subject"}, fmt.Sprintf("has a subject of %d characters, and a certificate has room for %d", n, maxSubject), "shorten it; names of hosts belong into sans"})
+		flaws = append(flaws, Flaw{[]string{"subject"}, fmt.Sprintf("has a subject of %d characters, and a certificate has room for %d", n, maxSubject), "shorten it; put host names into sans"})
 	}
 	for i, name := range g.Child.Names {
 		dns, _, emails, uris := subjectNames([]string{name})
@@ -147,7 +147,7 @@ func checkCertificate(f *Family, child []byte) error {
 		return fmt.Errorf("is made from %s, %w", f.Generate.Child.Of, err)
 	}
 	c, leaf := f.Generate.Child, chain[0]
-	other := func(what string) error { return fmt.Errorf("has another %s than the contract says", what) }
+	other := func(what string) error { return fmt.Errorf("has a different %s than the contract says", what) }
 	dns, ips, emails, uris := subjectNames(c.Names)
 	switch {
 	case !samePublic(leaf.PublicKey, key.Public()):

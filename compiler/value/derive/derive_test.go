@@ -289,7 +289,7 @@ func TestMakeRefuses(t *testing.T) {
 		"issuer with another key":  {family(plan.X509, "", plan.Child{Of: "EC", Lifetime: 1, Issuer: plan.Issuer{Certificate: "CA", Key: "RSA"}}), nil, "and from RSA, which is not the key of CA"},
 		"issuer that ends first":   {family(plan.X509, "", plan.Child{Of: "EC", Lifetime: 9000 * time.Hour, Issuer: plan.Issuer{Certificate: "CA", Key: "CA_KEY"}}), nil, "and from CA, which ends before it would: on 2027-03-04"},
 		"key of another":           {family(plan.JKS, "", plan.Child{Of: "PASSWORD", Entries: []plan.KeystoreEntry{entry("a", "RSA", "CERT")}}), nil, "and from RSA, which is not the key of CERT"},
-		"foreign store password":   {family(plan.JKS, "", plan.Child{Of: "PASSWORD", Entries: []plan.KeystoreEntry{entry("ca", "", "CA")}}), nil, "which has characters beyond ASCII, of which no Java keystore can be made here"},
+		"foreign store password":   {family(plan.JKS, "", plan.Child{Of: "PASSWORD", Entries: []plan.KeystoreEntry{entry("ca", "", "CA")}}), nil, "which has characters beyond ASCII, which Java keystores made here can't have"},
 		"short store password":     {children["jks"].f, short, "which is shorter than the 6 characters that keytool asks for"},
 	} {
 		if test.with != nil {

@@ -64,7 +64,7 @@ func flawsJWT(g plan.Generate) (flaws []Flaw) {
 	if err != nil {
 		return nil // CUE has complained of it
 	}
-	for name, hint := range map[string]string{"iat": "take it away", "exp": `say lifetime instead, as in lifetime: "8760h"`} {
+	for name, hint := range map[string]string{"iat": "remove it", "exp": `use lifetime instead, as in lifetime: "8760h"`} {
 		if _, ok := claims[name]; ok {
 			flaws = append(flaws, Flaw{[]string{"claims", name}, "has the claim " + name + ", which is set when the token is made", hint})
 		}
@@ -98,10 +98,10 @@ func checkJWT(f *Family, child []byte) error {
 		return err
 	}
 	if _, has := claims["exp"]; has != (f.Generate.Child.Lifetime > 0) {
-		return errors.New("has another lifetime than the contract says")
+		return errors.New("has a different lifetime than the contract says")
 	}
 	if issued, end := number(claims["iat"]), number(claims["exp"]); f.Generate.Child.Lifetime > 0 && end-issued != int64(f.Generate.Child.Lifetime/time.Second) {
-		return errors.New("has another lifetime than the contract says")
+		return errors.New("has a different lifetime than the contract says")
 	}
 	delete(claims, "iat")
 	delete(claims, "exp")
@@ -126,7 +126,7 @@ func parseJWT(f *Family, child []byte, payload func(*jose.JSONWebSignature) ([]b
 		return nil, errForm(f)
 	}
 	if s.Signatures[0].Header.Algorithm != f.Generate.Child.Algorithm {
-		return nil, errors.New("is signed with another algorithm than the contract says")
+		return nil, errors.New("is signed with a different algorithm than the contract says")
 	}
 	b, err := payload(s)
 	if err != nil {

@@ -103,7 +103,7 @@ func encodePublic(public crypto.PublicKey, encoding string) ([]byte, error) {
 	case "openssh":
 		key, err := ssh.NewPublicKey(public)
 		if err != nil {
-			return nil, errors.New("which OpenSSH knows no form for")
+			return nil, errors.New("which has no OpenSSH form")
 		}
 		return bytes.TrimSuffix(ssh.MarshalAuthorizedKey(key), []byte("\n")), nil
 	case "jwk":
@@ -126,5 +126,5 @@ func encodePublic(public crypto.PublicKey, encoding string) ([]byte, error) {
 			return nil, errors.New("which is an RSA key, and these have no raw form")
 		}
 	}
-	return nil, fmt.Errorf("of which nothing is known in the encoding %q", encoding)
+	return nil, fmt.Errorf("which can't be read in the encoding %q", encoding)
 }

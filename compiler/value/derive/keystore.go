@@ -90,10 +90,10 @@ func checkPKCS12(f *Family, child []byte) error {
 		}
 		own, ok := key.(crypto.Signer)
 		if !ok || !samePublic(own.Public(), entries[0].key.Public()) {
-			return fmt.Errorf("holds another key than %s", f.Generate.Child.Entries[0].Key)
+			return fmt.Errorf("holds a different key than %s", f.Generate.Child.Entries[0].Key)
 		}
 		if !sameChain(append([]*x509.Certificate{leaf}, chain...), entries[0].chain) {
-			return fmt.Errorf("holds another certificate than %s", f.Generate.Child.Entries[0].Certificate)
+			return fmt.Errorf("holds a different certificate than %s", f.Generate.Child.Entries[0].Certificate)
 		}
 		return nil
 	}
@@ -135,7 +135,7 @@ func makeJKS(f *Family) ([]byte, error) {
 		return nil, fmt.Errorf("which is shorter than the %d characters that keytool asks for", MinJKSPassword)
 	}
 	if bytes.ContainsFunc(f.of(), func(r rune) bool { return r > unicode.MaxASCII }) {
-		return nil, errors.New("which has characters beyond ASCII, of which no Java keystore can be made here")
+		return nil, errors.New("which has characters beyond ASCII, which Java keystores made here can't have")
 	}
 	store := keystore.New(keystore.WithOrderedAliases(), keystore.WithCustomRandomNumberGenerator(f.Rand))
 	for _, e := range entries {
@@ -153,7 +153,7 @@ func makeJKS(f *Family) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	if err := store.Store(&b, bytes.Clone(f.of())); err != nil {
-		return nil, errors.New("of which no keystore can be made")
+		return nil, errors.New("which can't be used for a keystore")
 	}
 	return b.Bytes(), nil
 }
@@ -209,7 +209,7 @@ func checkJKS(f *Family, child []byte) error {
 			}
 			got, err := store.GetTrustedCertificateEntry(alias)
 			if err != nil || !same([]keystore.Certificate{got.Certificate}, e.chain[:1]) {
-				return fmt.Errorf("holds another certificate than %s", f.Generate.Child.Entries[i].Certificate)
+				return fmt.Errorf("holds a different certificate than %s", f.Generate.Child.Entries[i].Certificate)
 			}
 			continue
 		}
@@ -222,10 +222,10 @@ func checkJKS(f *Family, child []byte) error {
 		}
 		key, err := x509.ParsePKCS8PrivateKey(got.PrivateKey)
 		if own, ok := key.(crypto.Signer); err != nil || !ok || !samePublic(own.Public(), e.key.Public()) {
-			return fmt.Errorf("holds another key than %s", f.Generate.Child.Entries[i].Key)
+			return fmt.Errorf("holds a different key than %s", f.Generate.Child.Entries[i].Key)
 		}
 		if !same(got.CertificateChain, e.chain) {
-			return fmt.Errorf("holds another certificate than %s", f.Generate.Child.Entries[i].Certificate)
+			return fmt.Errorf("holds a different certificate than %s", f.Generate.Child.Entries[i].Certificate)
 		}
 	}
 	return nil

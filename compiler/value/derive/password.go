@@ -33,7 +33,7 @@ func makeBcrypt(f *Family) ([]byte, error) {
 		return nil, fmt.Errorf("which is longer than the %d bytes that bcrypt takes", MaxBcrypt)
 	}
 	if bytes.IndexByte(f.of(), 0) >= 0 {
-		return nil, errors.New("which holds a zero byte, where C programs think that it ends")
+		return nil, errors.New("which holds a zero byte, where C programs end the string")
 	}
 	hash, err := bcrypt.GenerateFromPassword(f.of(), f.Generate.Child.Cost)
 	if err != nil {
@@ -138,7 +138,7 @@ func verifier(f *Family, salt string, rounds int) ([]byte, error) {
 		// PostgreSQL takes a password as it is that SASLprep refuses
 		// (https://www.postgresql.org/docs/current/sasl-authentication.html).
 		if client, err = scram.SHA256.NewClientUnprepped("", password, ""); err != nil {
-			return nil, errors.New("of which no verifier can be made")
+			return nil, errors.New("which can't be used for a verifier")
 		}
 	}
 	c, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: salt, Iters: rounds})
@@ -216,7 +216,7 @@ func checkHtpasswd(f *Family, child []byte) error {
 		return errForm(f)
 	}
 	if string(user) != f.Generate.Child.User {
-		return errors.New("is of another user than the contract says")
+		return errors.New("is for a different user than the contract says")
 	}
 	if f.Generate.Child.Algorithm == "sha1" {
 		if !bytes.HasPrefix(hash, []byte("{SHA}")) {

@@ -54,7 +54,7 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 		if c.err != nil {
 			c.err = &source.Failure{
 				Reason: "the AWS configuration can't be loaded: " + source.Line(c.err.Error()),
-				Remedy: "look at AWS_PROFILE and ~/.aws/config", Unreadable: true,
+				Remedy: "check AWS_PROFILE and ~/.aws/config", Unreadable: true,
 			}
 			return
 		}
@@ -107,7 +107,7 @@ func noteThrottling(stack *middleware.Stack) error {
 func throttles(code string) *source.Failure {
 	return &source.Failure{
 		Reason: "AWS throttles the calls (" + code + ")", Unreadable: true,
-		Remedy: "try again later, or give it longer with --timeout, or more attempts with AWS_MAX_ATTEMPTS",
+		Remedy: "try again later, or raise --timeout, or more attempts with AWS_MAX_ATTEMPTS",
 	}
 }
 
@@ -178,13 +178,13 @@ func Failure(err error, action string, write bool) *source.Failure {
 	case expired[code]:
 		f.Reason, f.Remedy = "the AWS login has expired", "log in again, as with `aws sso login`, or renew the credentials"
 	case invalid[code]:
-		f.Reason, f.Remedy = "the AWS credentials are not valid ("+code+")", "look at AWS_PROFILE or AWS_ACCESS_KEY_ID, and the clock"
+		f.Reason, f.Remedy = "the AWS credentials are not valid ("+code+")", "check AWS_PROFILE or AWS_ACCESS_KEY_ID, and the clock"
 	case throttled(err):
 		return throttles(code)
 	case api.ErrorFault() == smithy.FaultServer:
 		f.Reason, f.Remedy = "AWS failed ("+code+")", "try again later"
 	default:
-		f.Reason, f.Remedy, f.Unreadable = "AWS refuses it ("+code+")", "look at the remote name, the size of the value and the settings of the source", false
+		f.Reason, f.Remedy, f.Unreadable = "AWS refuses it ("+code+")", "check the remote name, the size of the value and the settings of the source", false
 		if !write && message != "" {
 			f.Reason += ": " + message
 		}
