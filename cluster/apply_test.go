@@ -662,7 +662,7 @@ func TestApplyFaults(t *testing.T) {
 		},
 		"not logged in": {
 			refuse: func(kubetest.Request) error { return apierrors.NewUnauthorized("no: " + appliedCanary) },
-			want:   []string{"error VG5001: cluster test rejects the credentials (401 Unauthorized); log in, or name another context with --context"},
+			want:   []string{"error VG5001: not authenticated at cluster test (401 Unauthorized); log in, or name another context with --context"},
 		},
 		"namespace goes": {
 			refuse: onPatch(func(kubetest.Request) error { return terminating }),

@@ -119,9 +119,9 @@ func TestSealingCertificate(t *testing.T) {
 		"a redirect": {"GET " + proxyPath, http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP,
 			"error VG5201: Service sealed-secrets in security answers with status 302"},
 		"huge": {"GET " + proxyPath, respond(200, strings.Repeat("a", maxCertificate+1)),
-			"error VG5202: what Service sealed-secrets in security provides cannot be used for sealing: /v1/cert.pem is larger than 1 MiB"},
+			"error VG5202: the certificate from Service sealed-secrets in security cannot be used for sealing: /v1/cert.pem is larger than 1 MiB"},
 		"logged out": {"GET " + servicePath, refuse(apierrors.NewUnauthorized("no")),
-			"error VG5001: cluster test rejects the credentials (401 Unauthorized)"},
+			"error VG5001: not authenticated at cluster test (401 Unauthorized)"},
 		"no API server": {"GET " + servicePath, respond(502, "<html>c4nary</html>"),
 			"error VG5001: the API server does not get Service security/sealed-secrets: InternalError (502)"},
 		"an API server in trouble": {"GET " + servicePath, refuse(apierrors.NewInternalError(errors.New("etcd \x1b[2J is gone"))),
@@ -218,7 +218,7 @@ func TestFetch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const useless = "error VG5202: what Service sealed-secrets in security provides cannot be used for sealing: "
+	const useless = "error VG5202: the certificate from Service sealed-secrets in security cannot be used for sealing: "
 	for name, test := range map[string]struct {
 		answer  []byte
 		old     []byte // of the file

@@ -204,7 +204,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadTrouble: what is not there is absent, what cannot be read is named,
+// TestReadTrouble: what does not exist is absent, what cannot be read is named,
 // and the rest is read all the same.
 func TestReadTrouble(t *testing.T) {
 	t.Parallel()
@@ -252,7 +252,7 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 		},
 		"the kind is unknown": {
 			change: func(objects map[string]string) { objects[sealedPath] = "404 page not found" },
-			want:   "error VG5114: cluster kind does not know sealedsecrets.bitnami.com of version v1alpha1, so nothing makes a Secret of sealed",
+			want:   "error VG5114: cluster kind does not know sealedsecrets.bitnami.com of version v1alpha1, so no controller makes a Secret of sealed",
 			check:  func(s *State) bool { return s.Secrets[0].Delivery.State == value.Unreadable },
 		},
 		"the API server fails": {

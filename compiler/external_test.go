@@ -27,11 +27,11 @@ func TestCheckESOVersion(t *testing.T) {
 		`delivery: {kind: "external", esoVersion: "v2.9"}` + "\n" + argocd:    "",
 		`delivery: {kind: "external", esoVersion: "0.20.4"}` + "\n" + argocd:  "",
 		`delivery: {kind: "external", esoVersion: "v0.18"}` + "\n":            "error VG1432: esoVersion v0.18 is too old",
-		`delivery: {kind: "external", esoVersion: "v0.21"}` + "\n":            "warning VG1432: esoVersion v0.21 is none that victorgen knows",
-		`delivery: {kind: "external", esoVersion: "v1.4"}` + "\n":             "warning VG1432: esoVersion v1.4 is none that victorgen knows",
+		`delivery: {kind: "external", esoVersion: "v0.21"}` + "\n":            "warning VG1432: esoVersion v0.21 is not known to victorgen",
+		`delivery: {kind: "external", esoVersion: "v1.4"}` + "\n":             "warning VG1432: esoVersion v1.4 is not known to victorgen",
 		`delivery: {kind: "external", esoVersion: "v2.5"}` + "\n" + bootstrap: "error VG1307: external secret shop has type bootstrap.kubernetes.io/token, which the operator refuses since v2.5",
 		`delivery: {kind: "external", esoVersion: "v2.4"}` + "\n" + bootstrap: "",
-		`delivery: {kind: "external", esoVersion: "v3.0"}` + "\n":             "warning VG1432: esoVersion v3.0 is none that victorgen knows",
+		`delivery: {kind: "external", esoVersion: "v3.0"}` + "\n":             "warning VG1432: esoVersion v3.0 is not known to victorgen",
 	} {
 		root := write(t, map[string]string{
 			"cue.mod/module.cue": "module: \"shop.example\"\nlanguage: version: \"v0.9.0\"\n",

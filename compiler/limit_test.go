@@ -88,7 +88,7 @@ func TestLimits(t *testing.T) {
 		}
 		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": b.String()}))
 		_, ds := Compile(filepath.Join(root, "envs", "dev"), Options{})
-		only(t, ds, plan.CodeLimit, "is not found out in")
+		only(t, ds, plan.CodeLimit, "could not be determined in")
 	})
 }
 
@@ -145,7 +145,7 @@ func TestPatternSize(t *testing.T) {
 		"^[A-Za-z0-9]{1000}$":                  "",
 		strings.Repeat("a", maxPattern+1):      "has 1001 bytes",
 		strings.Repeat("[a-z]{999}[0-9]", 100): "has 1500 bytes",
-		strings.Repeat("[a-z]{999}[0-9]", 11):  "becomes a program of 1",
+		strings.Repeat("[a-z]{999}[0-9]", 11):  "compiles to a program of 1",
 	} {
 		root := write(t, moduleWith(map[string]string{"envs/dev/x.cue": fmt.Sprintf("package app\n\ninputs: TOKEN: pattern: %q\n", pattern)}))
 		p, ds := Compile(filepath.Join(root, "envs", "dev"), Options{})

@@ -42,7 +42,7 @@ func (c *compilation) checkName(what, name string, valid func(string) []string, 
 
 func (c *compilation) checkNameAt(at []plan.Pos, what, name string, valid func(string) []string) {
 	if problems := valid(name); len(problems) > 0 {
-		c.ds.Errorf(plan.CodeName, at, briefly(problems[0]), "%s %q is not a valid name that Kubernetes accepts", what, name)
+		c.ds.Errorf(plan.CodeName, at, briefly(problems[0]), "%s %q is not a name that Kubernetes accepts", what, name)
 	}
 }
 

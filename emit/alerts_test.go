@@ -135,7 +135,7 @@ func TestAlerts(t *testing.T) {
 
 	expiring := rules["InputExpiring"]
 	if len(expiring) != 1 || expiring[0].Labels["input"] != "DB_USER" || expiring[0].Labels["owner"] != "team storage" ||
-		expiring[0].Expr.StrVal != "vector(time() - 1929916800) > 0" || !strings.Contains(expiring[0].Annotations["description"], "Get a new one of team storage") { // 2031-02-27
+		expiring[0].Expr.StrVal != "vector(time() - 1929916800) > 0" || !strings.Contains(expiring[0].Annotations["description"], "Get a new one from team storage") { // 2031-02-27
 		t.Errorf("%+v", expiring)
 	}
 

@@ -473,21 +473,21 @@ func TestOffline(t *testing.T) {
 	}{{
 		name:   "nothing sealed before",
 		change: func(*testing.T, *plan.Plan, *tree.Tree) *tree.Tree { return nil },
-		want:   []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and a sealed copy cannot stand in: it was not sealed before`},
+		want:   []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and there is no sealed copy to keep: it was not sealed before`},
 	}, {
 		name: "definition",
 		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Keys[3] = key(t, "password", "{{.DB_PASSWORD}}")
 			return old
 		},
-		want: []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and a sealed copy cannot stand in: its definition changed`},
+		want: []string{`key "password" of secret victor/app: DB_PASSWORD cannot be read, and there is no sealed copy to keep: its definition changed`},
 	}, {
 		name: "literal",
 		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Keys[2] = key(t, "literal", "=other")
 			return old
 		},
-		want: []string{`key "literal" of secret victor/app: VICTORGEN_LOCK_KEY cannot be read, and a sealed copy cannot stand in: its definition changed`},
+		want: []string{`key "literal" of secret victor/app: VICTORGEN_LOCK_KEY cannot be read, and there is no sealed copy to keep: its definition changed`},
 	}, {
 		name: "default of a setting",
 		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
@@ -496,8 +496,8 @@ func TestOffline(t *testing.T) {
 			return old
 		},
 		want: []string{
-			`key "region" of secret victor/app: VICTORGEN_LOCK_KEY cannot be read, and a sealed copy cannot stand in: its definition changed`,
-			`key "database-url" of secret victor/app: DB_PASSWORD, DB_USER cannot be read, and a sealed copy cannot stand in: its definition changed`,
+			`key "region" of secret victor/app: VICTORGEN_LOCK_KEY cannot be read, and there is no sealed copy to keep: its definition changed`,
+			`key "database-url" of secret victor/app: DB_PASSWORD, DB_USER cannot be read, and there is no sealed copy to keep: its definition changed`,
 		},
 	}, {
 		name: "certificate",
@@ -505,20 +505,20 @@ func TestOffline(t *testing.T) {
 			p.Secrets[1].Delivery.Certificate = emittest.CertFile(t, 1)
 			return old
 		},
-		want: []string{`key "key" of secret victor/cluster: KEY cannot be read, and a sealed copy cannot stand in: the certificate changed`},
+		want: []string{`key "key" of secret victor/cluster: KEY cannot be read, and there is no sealed copy to keep: the certificate changed`},
 	}, {
 		name: "edited",
 		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			return edit(t, old, "secrets/cluster.yaml", "    key: A", "    key: B")
 		},
-		want: []string{`key "key" of secret victor/cluster: KEY cannot be read, and a sealed copy cannot stand in: its ciphertext was edited by hand`},
+		want: []string{`key "key" of secret victor/cluster: KEY cannot be read, and there is no sealed copy to keep: its ciphertext was edited by hand`},
 	}, {
 		name: "left out before",
 		change: func(t *testing.T, p *plan.Plan, old *tree.Tree) *tree.Tree {
 			p.Secrets[0].Keys[0] = key(t, "api-key", "{{with .API_KEY}}{{.}}{{end}}")
 			return old
 		},
-		want: []string{`key "api-key" of secret victor/app: API_KEY cannot be read, and a sealed copy cannot stand in: it was left out before`},
+		want: []string{`key "api-key" of secret victor/app: API_KEY cannot be read, and there is no sealed copy to keep: it was left out before`},
 	}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -559,7 +559,7 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("the tree differs:\n%s", diff)
 	}
 	const want = "warning VG3106: kept the sealed copies of victor/app database-url, password; victor/wide tls.crt, " +
-		"for DB_PASSWORD and DB_USER cannot be read (access denied)"
+		"because DB_PASSWORD and DB_USER cannot be read (access denied)"
 	if got := ds.Error(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -75,7 +75,7 @@ func TestForgedTimes(t *testing.T) {
 		"sealed":           {"sealed: 2026-02-03T04:05:06Z", "sealed: 2026-02-04T04:05:06Z", testValues(), "is not what was written"},
 		"unread":           {"changed: 2026-02-03T04:05:06Z", "changed: 2026-02-04T04:05:06Z", unread, "is not what was written"},
 		"to come":          {"changed: 2026-02-03T04:05:06Z", "changed: 2099-02-04T04:05:06Z", testValues(), "is in the future: 2099-02-04T04:05:06Z"},
-		"offline, to come": {"sealed: 2026-02-03T04:05:06Z", "sealed: 2099-02-04T04:05:06Z", value.Set{}, "is yet to come"},
+		"offline, to come": {"sealed: 2026-02-03T04:05:06Z", "sealed: 2099-02-04T04:05:06Z", value.Set{}, "is in the future"},
 		"no stamp":         {`stamp: "`, `# "`, testValues(), "is not what was written"},
 	} {
 		t.Run(name, func(t *testing.T) {

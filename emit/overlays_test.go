@@ -200,7 +200,7 @@ func TestOverlaysOfNames(t *testing.T) {
 			map[string]string{"over/kustomization.yaml": "namePrefix: x-\nresources:\n- ../secrets/deploy/production/secrets/app.yaml\n- https://user:Quartz7@example.com/base?ref=v1\n- github.com/org/repo\ntransformers: ['{apiVersion: builtin, kind: PatchTransformer, metadata: {name: x},\n path: \"https://example.com\"}']\nhelmCharts: [{name: x}]\nopenapi: {path: nowhere.json}\n"},
 			[]string{
 				`../over/kustomization.yaml:1: VG4007: namePrefix "x-" renames app of environment "production": what is sealed for another name does not unseal`,
-				`../over/kustomization.yaml:2: VG4013: of this kustomization, which includes environment "production", vet does not look at helmCharts, remote "https://example.com/base", remote "github.com/org/repo" and something remote in transformers: it uses no network and runs no other program`,
+				`../over/kustomization.yaml:2: VG4013: this kustomization includes environment "production", and vet does not check helmCharts, remote "https://example.com/base", remote "github.com/org/repo" and something remote in transformers: it uses no network and runs no other program`,
 			},
 		},
 		"what can't be rendered does not stop the rest": {
@@ -218,7 +218,7 @@ func TestOverlaysOfNames(t *testing.T) {
 			},
 			[]string{
 				`../a/kustomization.yaml:1: VG4013: this kustomization can't be read, so whether it includes the tree of environment "production", and what it changes, is not known`,
-				`../b/kustomization.yaml:1: VG4013: what this kustomization makes of environment "production" is not known: it needs gone.yaml, which is not there`,
+				`../b/kustomization.yaml:1: VG4013: what this kustomization makes of environment "production" is not known: it needs gone.yaml, which does not exist`,
 				`../c/kustomization.yaml:1: VG4013: what this kustomization makes of environment "production" is not known: it reads outside.yaml, which is outside of the repository`,
 				`../d/kustomization.yaml:1: VG4013: what this kustomization makes of environment "production" is not known: t.yaml configures a transformer or generator that fetches something`,
 				`../e/kustomization.yaml:1: VG4013: this kustomization can't be read, so whether it includes the tree of environment "production", and what it changes, is not known`,

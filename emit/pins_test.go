@@ -108,7 +108,7 @@ func TestLockedCertificate(t *testing.T) {
 	if again, _ := mustEmit(t, p, testValues(), earlier, plain); cmp.Diff(earlier, again) != "" {
 		t.Errorf("it does not stay: %s", cmp.Diff(earlier, again))
 	}
-	if ds := sealing.CheckPins(l, testPlan(t, "other.pem"), map[string]*sealing.Certificate{"other.pem": {SHA256: emittest.SHA256(1)}}, nil); !strings.Contains(ds.Error(), "does not tell") {
+	if ds := sealing.CheckPins(l, testPlan(t, "other.pem"), map[string]*sealing.Certificate{"other.pem": {SHA256: emittest.SHA256(1)}}, nil); !strings.Contains(ds.Error(), "does not have the subject") {
 		t.Errorf("%v", ds)
 	}
 	values := testValues()

@@ -69,12 +69,12 @@ func TestPrevious(t *testing.T) {
 		{"it is there", before(was), time.Hour, "kept kept kept", true, "", ""},
 		{"nothing is read", nothing, time.Hour, "kept kept kept", true, "", ""},
 		{"nothing is read at its end", nothing, 23*time.Hour - time.Second, "kept kept kept", true, "", ""},
-		{"nothing is read after its time", nothing, 23 * time.Hour, "kept kept kept", true, "", "KEY.previous cannot be read (its time is over"},
+		{"nothing is read after its time", nothing, 23 * time.Hour, "kept kept kept", true, "", "KEY.previous cannot be read (it has expired"},
 		{"its source has none", before(value.Resolved{State: value.Absent}), time.Hour, "kept kept kept", true, "", "it is not at its source, and counts until 2026-02-04T03:05:06Z"},
 		{"its source has none after its time", before(value.Resolved{State: value.Absent}), 23 * time.Hour, "sealed kept left out", false, "KEY", ""},
 		{"its source says that its time is over", before(told), time.Hour, "sealed kept left out", false, "", ""},
 		{"it can't be read", before(value.Resolved{Reason: "denied"}), time.Hour, "kept kept kept", true, "", "KEY.previous cannot be read (denied)"},
-		{"it can't be read after its time", before(value.Resolved{Reason: "denied"}), 23 * time.Hour, "kept kept kept", true, "", "its time is over"},
+		{"it can't be read after its time", before(value.Resolved{Reason: "denied"}), 23 * time.Hour, "kept kept kept", true, "", "it has expired"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

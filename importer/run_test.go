@@ -159,7 +159,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	for _, o.DryRun = range []bool{true, false} {
 		_, ds := importer.Run(t.Context(), variables(t, three), o)
-		if len(ds) != 1 || !strings.Contains(ds[0].Message, "can only be read, and A_SECRET is to be stored there") {
+		if len(ds) != 1 || !strings.Contains(ds[0].Message, "can only be read, and A_SECRET would be stored there") {
 			t.Errorf("%v", ds)
 		}
 	}

@@ -200,7 +200,7 @@ func TestApplyFails(t *testing.T) {
 		"a dry run of its own":  {args: []string{"server", "--dry-run"}, code: 2, stderr: []string{"write --dry-run=server"}},
 		"bad namespace":         {args: []string{"-n", "No"}, code: 2, stderr: []string{`--namespace "No" is not a name that Kubernetes accepts`}},
 		"empty namespace":       {args: []string{"-n", ""}, code: 2, stderr: []string{`--namespace "" is not a name that Kubernetes accepts`}},
-		"bad timeout":           {args: []string{"--timeout", "0s"}, code: 2, stderr: []string{"--timeout must be more than nothing"}},
+		"bad timeout":           {args: []string{"--timeout", "0s"}, code: 2, stderr: []string{"--timeout must be positive"}},
 		"the cluster hangs":     {args: []string{"--timeout", "50ms"}, refuse: func(kubetest.Request) error { time.Sleep(300 * time.Millisecond); return nil }, code: 3, stderr: []string{"error VG5001: cluster test cannot be asked: there was no answer in time"}},
 		"a write is not let in": {refuse: func(r kubetest.Request) error { return onlyReads(r) }, code: 3, stderr: []string{"error VG5002: you may not patch secret app"}},
 	} {

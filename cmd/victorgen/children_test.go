@@ -100,7 +100,7 @@ func TestExternalFamily(t *testing.T) {
 	expect("build", 0, 0, 0, "warning VG2025: HASH is older than PASSWORD, from which it is made", "warning VG2025: TOKEN is older")
 	expect("verify --source --no-values", 0, 0, 0, "warning VG2025: HASH is older than PASSWORD")
 	expect("verify --source", 1, 2, 0, "error VG2025: HASH (from parameter /app/hash) does not fit PASSWORD", "error VG2025: TOKEN")
-	expect("generate --dry-run", 0, 2, 0, "anew: the one that was there does not fit PASSWORD")
+	expect("generate --dry-run", 0, 2, 0, "regenerated: the old one does not fit PASSWORD")
 	expect("generate", 0, 2, 2, "generated HASH in parameter /app/hash, regenerated: the old one does not fit PASSWORD")
 	expect("build", 0, 0, 0)
 
@@ -158,7 +158,7 @@ secrets: hashes: keys: hash: input: "HASH"
 	secret.Data["key"] = []byte(other)
 	s.Put(t, "secrets", "somebody", secret)
 	said := verify(1, `error VG2025: HASH (key "hash" of secret apps/hashes in test, with KEY of secret apps/generated) does not fit KEY`,
-		"apps/hashes     Opaque                 1/1   direct    not ok", "`victorgen generate` makes it anew")
+		"apps/hashes     Opaque                 1/1   direct    not ok", "`victorgen generate` regenerates it")
 	if strings.Contains(said, other) {
 		t.Error("a value is shown")
 	}

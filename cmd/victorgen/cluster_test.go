@@ -269,7 +269,7 @@ func TestVerifyCluster(t *testing.T) {
 		"gone": {
 			change: func(c *fakeCluster) { c.answer(secrets+app, 404, statusOf(404, metav1.StatusReasonNotFound)) },
 			code:   1,
-			stderr: []string{"error VG5101: secret victor-ai/victor-ai-secrets in kind does not exist, though its SealedSecret is all right"},
+			stderr: []string{"error VG5101: secret victor-ai/victor-ai-secrets in kind does not exist, though its SealedSecret is ready"},
 		},
 		"forbidden": {
 			change: func(c *fakeCluster) {

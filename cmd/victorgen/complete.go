@@ -107,6 +107,31 @@ func inputsOf(p *plan.Plan, named []string, word string, want func(plan.Input) b
 	return names
 }
 
+// completeRenew completes the last of a list, between commas, of generated inputs of the
+// environments that are named already.
+func completeRenew(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	var before string
+	if i := strings.LastIndexByte(word, ','); i >= 0 {
+		before, word = word[:i+1], word[i+1:]
+	}
+	dirs, err := compiler.Find(args...)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, dir := range dirs {
+		p, _ := compiler.Compile(dir, compiler.Options{})
+		if p == nil {
+			continue
+		}
+		for _, name := range inputsOf(p, strings.Split(before, ","), word, func(in plan.Input) bool { return in.PreviousOf() == "" && isRotatable(in) }) {
+			names = append(names, before+name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeExplain completes a code or an environment, then the inputs and secrets in it.
 func completeExplain(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	if strings.HasPrefix(word, "VG") && (len(args) == 0 || strings.HasPrefix(args[0], "VG")) {

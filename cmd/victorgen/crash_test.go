@@ -35,7 +35,7 @@ func TestCrash(t *testing.T) {
 			if code := execute(t.Context(), root, &out); code != exitSource {
 				t.Errorf("exit %d", code)
 			}
-			want := regexp.MustCompile(`^error VG1430: victorgen \S+ has a fault at cmd/victorgen/crash_test\.go:\d+, and has stopped there\n`)
+			want := regexp.MustCompile(`^error VG1430: victorgen \S+ has a bug at cmd/victorgen/crash_test\.go:\d+, and has stopped there\n`)
 			if !want.MatchString(out.String()) || strings.Contains(out.String(), canary) || strings.Contains(out.String(), "goroutine") {
 				t.Errorf("it says:\n%s", &out)
 			}

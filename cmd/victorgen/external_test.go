@@ -126,7 +126,7 @@ func TestBuildExternal(t *testing.T) {
 	build(0, "what the lock knows about them is used", "--check")
 	contract := strings.Replace(externalContract, `SENTRY_DSN:  schema.#Optional & {`, `SENTRY_DSN:  schema.#Optional & {remote: "other", `, 1)
 	writeFile(t, filepath.Join(dir, "contract.cue"), contract)
-	build(exitSource, "VG3107: it is not known whether optional input SENTRY_DSN", "--check")
+	build(exitSource, "VG3107: whether optional input SENTRY_DSN is at its source is not known", "--check")
 	writeFile(t, filepath.Join(dir, "contract.cue"), strings.Replace(contract, `{remote: "other", `, `{remote: "other", present: false, `, 1))
 	if out := build(1, "VG4006", "--check"); strings.Contains(out, "VG3107") {
 		t.Errorf("what the contract says of presence does not count:\n%s", out)

@@ -385,7 +385,7 @@ func TestGalleryChangedByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := build()
-	for _, want := range []string{"the one that was there does not fit ADMIN_PASSWORD", "the one that was there does not fit ADMIN_HASH"} {
+	for _, want := range []string{"the old one does not fit ADMIN_PASSWORD", "the old one does not fit ADMIN_HASH"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the build does not say %q:\n%s", want, out)
 		}

@@ -50,7 +50,7 @@ to builds that may only read it.`,
   victorgen generate envs/dev --renew DB_PASSWORD         # the old one is lost for good
   victorgen generate envs/production --source aws-ssm -o json`,
 		Args:              environments,
-		ValidArgsFunction: completeDirs,
+		ValidArgsFunction: completeEnvironments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return forEach(cmd, args, compiler.Options{Source: o.kind}, o.format, "generating", func(ctx context.Context, r *result) {
 				named(r, o.renew)
@@ -69,9 +69,13 @@ to builds that may only read it.`,
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "store nothing; show what would be generated")
 	cmd.Flags().StringSliceVar(&o.renew, "renew", nil, "inputs to generate again if they are missing, though the lock knows a value of them")
+	completes(cmd, "renew", completeRenew)
 	outputFlag(cmd, &o.format)
 	return cmd
 }
+
+// isRotatable tells whether a new value of an input can be generated on purpose.
+func isRotatable(in plan.Input) bool { return in.Class == plan.Generated && !in.NeverRotate }
 
 // rotateOptions are the flags of rotate.
 type rotateOptions struct {
@@ -155,7 +159,7 @@ next rotate.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: completeInputs(func(_ *plan.Plan, in plan.Input) bool { return in.Class == plan.Generated && !in.NeverRotate }),
+		ValidArgsFunction: completeInputs(func(_ *plan.Plan, in plan.Input) bool { return isRotatable(in) }),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sweepPrivate()
 			args, command, _ := behindDash(cmd, args)

@@ -105,7 +105,7 @@ func TestImportCluster(t *testing.T) {
 	for _, want := range []string{
 		"Secret shop/default-token-x7: the token controller fills it", "Secret shop/sh.helm.release.v1.shop.v3: Helm keeps a release in it",
 		"Secret shop/web-tls: cert-manager renews it", "Secret shop/queue: it belongs to RabbitmqCluster",
-		"key SMTP_USER is not in the Secret of the cluster: its value is to be filled in", "Secret shop/empty: it has no keys, and is left out",
+		"key SMTP_USER is not in the Secret in the cluster: its value must be filled in", "Secret shop/empty: it has no keys, and is left out",
 		"proved: 4 keys equal to what was read, 1 unknown, 0 not",
 	} {
 		if !strings.Contains(out, want) {
@@ -153,8 +153,8 @@ func TestImportClusterNamed(t *testing.T) {
 		"one":                  {[]string{"db"}, 0, []string{"proved: 2 keys equal"}},
 		"of a SealedSecret":    {[]string{"smtp"}, 0, []string{"proved: 1 key equal to what was read, 1 unknown"}},
 		"one that is not":      {[]string{"db", "nonesuch"}, 1, []string{"error VG6001: there is no Secret shop/nonesuch in cluster test", "`kubectl get secrets --namespace shop` lists them"}},
-		"of a controller":      {[]string{"queue", "db"}, 1, []string{"error VG6001: Secret shop/queue: it is not imported, for it belongs to RabbitmqCluster"}},
-		"a token":              {[]string{"default-token-x7"}, 1, []string{"error VG6001: Secret shop/default-token-x7: it is not imported, for the token controller fills it"}},
+		"of a controller":      {[]string{"queue", "db"}, 1, []string{"error VG6001: Secret shop/queue: it is not imported, because it belongs to RabbitmqCluster"}},
+		"a token":              {[]string{"default-token-x7"}, 1, []string{"error VG6001: Secret shop/default-token-x7: it is not imported, because the token controller fills it"}},
 		"no such namespace":    {[]string{"-n", "nowhere"}, 1, []string{"error VG6001: there is no namespace nowhere in cluster test"}},
 		"an empty one":         {[]string{"-n", "bare"}, 1, []string{"error VG6001: there is no Kubernetes object"}},
 		"no name of one":       {[]string{"-n", "No"}, 2, []string{`--namespace "No" is not a name that Kubernetes accepts`}},
@@ -215,7 +215,7 @@ func TestImportClusterRights(t *testing.T) {
 			}
 			return nil
 		}, []string{"db"}, 3, "error VG5001: you may not get secret db in namespace shop (cluster test)"},
-		"a login that has ended": {func(kubetest.Request) error { return apierrors.NewUnauthorized("Unauthorized") }, nil, 3, "error VG5001: cluster test rejects the credentials (401 Unauthorized)"},
+		"a login that has ended": {func(kubetest.Request) error { return apierrors.NewUnauthorized("Unauthorized") }, nil, 3, "error VG5001: not authenticated at cluster test (401 Unauthorized)"},
 		"a cluster that hangs":   {func(kubetest.Request) error { time.Sleep(500 * time.Millisecond); return nil }, []string{"--timeout", "50ms"}, 3, "cluster test cannot be asked: there was no answer in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,13 +266,15 @@ func TestImportClusterPages(t *testing.T) {
 	}
 }
 
+// sealedManifest is a SealedSecret of the namespace shop.
+func sealedManifest(name string) []byte {
+	return []byte("apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: " + name + ", namespace: shop}\nspec: {encryptedData: {SMTP_PASSWORD: AgB}}\n")
+}
+
 // TestImportFromCluster: a SealedSecret of a file takes its values from the Secret
 // that the controller has made, and from no other.
 func TestImportFromCluster(t *testing.T) {
 	t.Parallel()
-	sealed := func(name string) []byte {
-		return []byte("apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: " + name + ", namespace: shop}\nspec: {encryptedData: {SMTP_PASSWORD: AgB}}\n")
-	}
 	for name, tt := range map[string]struct {
 		secret string
 		args   []string
@@ -287,7 +289,7 @@ func TestImportFromCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, dir := liveShop(t), t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "sealed.yaml"), sealed(tt.secret), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "sealed.yaml"), sealedManifest(tt.secret), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			code, out := inShell(t, dir, s, append([]string{"import", "manifests", "sealed.yaml", "--from-cluster", "--into", "envs/dev"}, tt.args...)...)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/victor-ai/victorgen/internal/awstest"
 )
 
 // askedTree takes all properties of objects at Parameter Store, in the ways that
@@ -41,6 +43,13 @@ spec:
   dataFrom: [{extract: {key: /shop/odd, conversionStrategy: Unicode}}]
 `
 
+// putAsked stores the objects that askedTree takes from.
+func putAsked(p *awstest.ParameterStore) {
+	p.Put("/shop/first", `{"user":"c4nary-u","password":"c4nary-p1","both":"c4nary-b1","a.b":"c4nary-d","port":5432,"mine":"c4nary-m"}`)
+	p.Put("/shop/second", `{"both":"c4nary-b2","inner":{"user":"c4nary-i","pass":"c4nary-j"}}`)
+	p.Put("/shop/odd", `{"a b":"c4nary-o"}`)
+}
+
 // imported runs import, and returns what it says, which contains no value.
 func imported(t *testing.T, want int, args ...string) string {
 	t.Helper()
@@ -56,9 +65,7 @@ func imported(t *testing.T, want int, args ...string) string {
 // value is shown or kept.
 func TestImportAsks(t *testing.T) {
 	p := parameterStore(t)
-	p.Put("/shop/first", `{"user":"c4nary-u","password":"c4nary-p1","both":"c4nary-b1","a.b":"c4nary-d","port":5432,"mine":"c4nary-m"}`)
-	p.Put("/shop/second", `{"both":"c4nary-b2","inner":{"user":"c4nary-i","pass":"c4nary-j"}}`)
-	p.Put("/shop/odd", `{"a b":"c4nary-o"}`)
+	putAsked(p)
 	dir := t.TempDir()
 	manifest := filepath.Join(dir, "tree.yaml")
 	writeFile(t, manifest, askedTree)
@@ -72,7 +79,7 @@ func TestImportAsks(t *testing.T) {
 		t.Errorf("nothing says that the source can be asked, or it was\n%s", out)
 	}
 	out = do(0, "--ask-sources")
-	for _, want := range []string{"that the source has now: a.b, both, inner, password, port, user", "proved: 10 keys equal", "SMTP_USER, SMTP_pass"} {
+	for _, want := range []string{"that the source has now are imported: a.b, both, inner, password, port, user", "proved: 10 keys equal", "SMTP_USER, SMTP_pass"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q\n%s", want, out)
 		}
@@ -112,7 +119,7 @@ func TestImportAsks(t *testing.T) {
 		"gone":     {func() { delete(p.Versions, "/shop/odd") }, 1, "there is nothing at /shop/odd of SecretStore parameters"},
 		"no JSON":  {func() { p.Put("/shop/odd", "c4nary: yaml") }, 1, "what stands at /shop/odd of SecretStore parameters is not a JSON object"},
 		"null":     {func() { p.Put("/shop/odd", `{"a":null,"b":"c4nary"}`) }, 1, `property "a" at /shop/odd of SecretStore parameters can't be taken: it is null`},
-		"a number": {func() { p.Put("/shop/odd", `{"a":1.50}`) }, 1, "is a number that is not an integer in digits"},
+		"a number": {func() { p.Put("/shop/odd", `{"a":1.50}`) }, 1, "is a number that is not a plain integer"},
 		"one key":  {func() { p.Put("/shop/odd", `{}`); p.Put("/shop/second", `{"inner":{"user":"a","USER":"b"}}`) }, 1, `the properties "USER" and "user" of "/shop/second" become one key`},
 		"refused":  {func() { p.Denied["/shop/first"] = true }, 3, "/shop/first"},
 	} {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func (t tests) Run() int {
 }
 
 // kubectl stands in for it, as far as the pages need it: it gets a field of a
-// Secret, or takes an annotation away.
+// Secret, or removes annotations.
 func kubectl() {
 	var namespace, output string
 	cmd := &cobra.Command{Use: "kubectl", Args: cobra.MinimumNArgs(3), SilenceUsage: true, RunE: func(cmd *cobra.Command, args []string) error {
@@ -71,12 +72,16 @@ func kubectl() {
 			if err != nil {
 				return err
 			}
-			path := jsonpath.New("output")
+			path := jsonpath.New("output").AllowMissingKeys(true) // as kubectl does
 			return errors.Join(path.Parse(strings.TrimPrefix(output, "jsonpath=")), path.Execute(os.Stdout, secret.Object))
-		case what == "annotate secret" && len(args) == 4 && strings.HasSuffix(args[3], "-"):
-			patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, strings.TrimSuffix(args[3], "-"))
-			_, err := secrets.Patch(cmd.Context(), args[2], types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-			return err
+		case what == "annotate secret" && len(args) > 3 && !slices.ContainsFunc(args[3:], func(a string) bool { return !strings.HasSuffix(a, "-") }):
+			for _, annotation := range args[3:] {
+				patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, strings.TrimSuffix(annotation, "-"))
+				if _, err := secrets.Patch(cmd.Context(), args[2], types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+					return err
+				}
+			}
+			return nil
 		}
 		return fmt.Errorf("what is kubectl %q?", args)
 	}}

@@ -91,6 +91,11 @@ var pages = map[string]page{
 		each: map[string]string{"victorgen verify envs/dev ": ofTrees},
 		want: []string{"ANTHROPIC_API_KEY", "dev: ok", "VG1411"},
 	},
+	"docs/exec.md": {
+		before: "cat > victorgen-source-mine <<'END'\n" + sourceMine + "END\nchmod 755 victorgen-source-mine\n",
+		want:   []string{"4 ok, 0 failed", "ok             reads what is there", "6 ok, 0 failed"},
+	},
+	"docs/switching.md":          {by: "TestSwitchingPage"},
 	"examples/victor/README.md":  {before: inExample, want: []string{"production: ok", "rotation due", "production: unchanged", "ANTHROPIC_API_KEY="}},
 	"docs/from-scripts.md":       {by: "TestFromScripts"},
 	"docs/adopting.md":           {by: "TestAdopting"},
@@ -98,6 +103,22 @@ var pages = map[string]page{
 	"docs/databases.md":          {by: "TestTellPostgres"}, // and the tests beside it, in e2e
 	"examples/gallery/README.md": {by: "TestGalleryReadme"},
 }
+
+// sourceMine is the program that the reader of docs/exec.md has written, with one value.
+// It needs nothing but a POSIX shell.
+const sourceMine = `#!/bin/sh
+set -eu
+echo '{"protocol":1,"can":["read"]}'
+IFS= read -r request || exit 0
+answers=
+for name in $(printf %s "$request" | tr '{' '\n' | sed -n 's/.*"name":"\([^"]*\)".*/\1/p'); do
+	case $name in
+	shop/db-password) answers=$answers,'{"state":"present","value":"aHVudGVyMg=="}' ;;
+	*) answers=$answers,'{"state":"absent"}' ;;
+	esac
+done
+printf '{"id":1,"answers":[%s]}\n' "${answers#,}"
+`
 
 // inE2E are the tests in e2e that run a page, or its blocks of a word after sh, for
 // what they need is not on each machine.
@@ -294,6 +315,34 @@ func TestFromScripts(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("the commands do not print %q:\n%s", want, out)
 		}
+	}
+}
+
+// TestSwitchingPage runs the commands of docs/switching.md over a Secret that has been
+// given up as the page says: it has no owner, and keeps its data.
+func TestSwitchingPage(t *testing.T) {
+	t.Parallel()
+	annotations := map[string]string{"note": "kept"}
+	for _, m := range regexp.MustCompile(`(?m)^\t\t"(sealedsecrets.bitnami.com/[a-z-]+)": +"true"$`).FindAllStringSubmatch(string(read(t, repository+"docs/switching.md")), -1) {
+		annotations[m[1]] = "true"
+	}
+	if len(annotations) != 3 {
+		t.Fatalf("the page adds the annotations %v", annotations)
+	}
+	var cluster *kubetest.Server
+	_, out := runPage(t, strings.Join(blocks(t, repository+"docs/switching.md", "sh"), ""), func(s *kubetest.Server) {
+		cluster = s
+		s.Put(t, "namespaces", "kubectl", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "victor-ai"}})
+		s.Put(t, "secrets", "kubectl", &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "victor-ai-secrets", Namespace: "victor-ai", Annotations: annotations},
+			Data:       map[string][]byte{"key": []byte("c4nary-switched")}, Type: corev1.SecretTypeOpaque,
+		})
+	})
+	if strings.Contains(out, "uid") {
+		t.Errorf("the Secret has an owner:\n%s", out)
+	}
+	if s := cluster.Secret("victor-ai", "victor-ai-secrets"); s == nil || len(s.Data) != 1 || !maps.Equal(s.Annotations, map[string]string{"note": "kept"}) {
+		t.Errorf("the Secret is %v", s)
 	}
 }
 

@@ -164,7 +164,7 @@ secrets: app: keys: {
 	}
 	out, errs = recover(0, "PASSWORD", "--yes")
 	has(out, "recovered PASSWORD in .secrets.test:1, from apps/app password (not checked")
-	has(errs, "warning VG2108: VICTORGEN_LOCK_KEY is absent, too")
+	has(errs, "warning VG2108: VICTORGEN_LOCK_KEY is absent too")
 
 	// An optional one comes back, too, unless the contract says that it is gone.
 	held.Data["token"] = []byte("tok-7f3k29dk20sk3")

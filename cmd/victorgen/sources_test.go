@@ -26,14 +26,20 @@ import (
 func parameterStore(t testing.TB) *awstest.ParameterStore {
 	t.Helper()
 	p := awstest.NewParameterStore(t)
-	for name, v := range map[string]string{
-		"AWS_ENDPOINT_URL_SSM": p.URL(), "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_PROFILE": "",
-		"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-	} {
-		t.Setenv(name, v)
+	for _, v := range parameterStoreVariables(p) {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
 	}
 	return p
+}
+
+// parameterStoreVariables are the variables that lead a client of AWS to a server.
+func parameterStoreVariables(p *awstest.ParameterStore) []string {
+	return []string{
+		"AWS_ENDPOINT_URL_SSM=" + p.URL(), "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_PROFILE=",
+		"AWS_ACCESS_KEY_ID=AKIDTEST", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=",
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+	}
 }
 
 // dotenv returns what a dotenv file assigns.

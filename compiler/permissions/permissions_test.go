@@ -215,11 +215,11 @@ func TestPrevious(t *testing.T) {
 				}
 			}
 		}
-		if _, after, ok := strings.Cut(policy.Note, "The previous values"); ok {
+		if _, after, ok := strings.Cut(policy.Note, "Previous values"); ok {
 			more[key] = after
 		}
 	}
-	const versions = " that count for a while are found by their versions, which takes the role to prove as well: of shop-"
+	const versions = " that still count are found by their versions, which needs the role to prove as well: for shop-"
 	want := map[string]string{
 		"aws prove":  "arn:aws:secretsmanager:eu-west-1:*:secret:shop-aws-kept-??????",
 		"azure read": versions + "azure-kept.", "google read": versions + "google-kept.",

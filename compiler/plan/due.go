@@ -28,7 +28,7 @@ func (p *Plan) Expiring(now time.Time, there func(Input) bool) Diagnostics {
 		if in.Expires.IsZero() || in.Expires.After(now.Add(notice)) || !there(in) {
 			continue
 		}
-		hint := "get a new one of " + in.Ask() + ", replace it at its source, and write the new date as expires"
+		hint := "get a new one from " + in.Ask() + ", replace it at its source, and write the new date as expires"
 		if in.Expires.After(now) {
 			ds.Warnf(CodeExpires, in.Pos, hint, "%s expires on %s, in %s", in.Name, Day(in.Expires), Age(in.Expires.Sub(now)))
 		} else {

@@ -13,86 +13,489 @@ func ExampleOf(c Code) (Example, bool) {
 }
 
 var examples = map[Code]Example{
-	CodeSyntax:        {"CUE can't parse the file, so nothing can be compiled.", `inputs: API_KEY: schema.#Required & {`, `inputs: API_KEY: schema.#Required & {description: "Key of the API"}`},
-	CodeNotAModule:    {"Imports and paths are relative to a module, and without one the schema is not found.", "envs/dev/env.cue, and no cue.mod above", "cue.mod/module.cue\nenvs/dev/env.cue"},
-	CodeNoEnvironment: {"Without the schema it is not known which fields there must be.", "package shop\n\nenvironment: \"dev\"", "package shop\n\nimport \"github.com/victor-ai/victorgen/schema\"\n\nschema.#Environment\n\nenvironment: \"dev\""},
-	CodeReference:     {"What does not exist has no value, and a guess could deploy the wrong thing.", `DB_HOST: schema.#Seting`, `DB_HOST: schema.#Setting`},
-	CodeConflict:      {"A field has one value, and CUE never chooses between two.", "namespace: \"shop\"      // contract.cue\nnamespace: \"shop-dev\"  // envs/dev/env.cue", "namespace: string       // contract.cue\nnamespace: \"shop-dev\"  // envs/dev/env.cue"},
-	CodeIncomplete:    {"A tree can only be written for what is decided.", `namespace: string`, `namespace: "shop"`},
-	CodeUnknownField:  {"A field that nothing reads would be silently ignored.", `secrets: shop: keys: "api-key": imput: "API_KEY"`, `secrets: shop: keys: "api-key": input: "API_KEY"`},
-	CodeLoosened:      {"What a contract requires holds in each environment; otherwise a reviewer of the contract could not rely on it.", "API_KEY: schema.#Required          // contract.cue\nAPI_KEY: class: \"optional\"         // envs/dev/env.cue", "API_KEY: schema.#Optional          // contract.cue\nAPI_KEY: class: \"required\"         // envs/production/env.cue"},
-	CodeNotOneOf:      {"The values of such a field are a closed list, and each does something else.", `delivery: scope: "loose"`, `delivery: scope: "namespace-wide"`},
-	CodeSchemaStale:   {"Editors and cue vet would check a different language than the one that is compiled.", "cue.mod/pkg/github.com/victor-ai/victorgen/schema/mine.cue", "$ victorgen init\nremoved cue.mod/pkg/github.com/victor-ai/victorgen/schema/mine.cue"},
-	CodeNotCUE:        {"A link could make messages quote any file that the builder may read.", "contract.cue -> /etc/passwd", "contract.cue, a regular file"},
-	CodeAttribute:     {"The meaning of a contract would depend on files and variables of the machine that compiles it.", `value: string @embed(file=/proc/self/environ)`, `input: "API_KEY"`},
-	CodeLimit:         {"A proposed contract could keep CI busy for hours, or use all its memory.", "[for a in list.Range(0, 3000, 1) for b in list.Range(0, 3000, 1) {a * b}]", "a list of what there is"},
-	CodeUnbounded:     {"One expression could take all memory.", `strings.Repeat("x", 1000000000)`, `"x"`},
-	CodeName:          {"The API server rejects such a name.", `secrets: "Shop_Secrets": ...`, `secrets: "shop-secrets": ...`},
-	CodeSameSecret:    {"One would overwrite the other in the cluster.", `a: name: "shop", b: name: "shop"`, `a: name: "shop", b: name: "shop-db"`},
-	CodeTypeKeys:      {"The API server rejects a Secret without the keys of its type.", `type: "kubernetes.io/tls", keys: "cert.pem": input: "CERT"`, `type: "kubernetes.io/tls", keys: {"tls.crt": input: "CERT", "tls.key": input: "KEY"}`},
-	CodeTooBig:        {"Kubernetes stores no Secret of more than 1 MiB.", `BUNDLE: schema.#Required & {minLength: 2000000}`, "a secret for each part, or a volume"},
-	CodeKeyMadeFrom:   {"A key with two origins has no single value, and one without any has none.", `"api-key": {input: "API_KEY", value: "x"}`, `"api-key": input: "API_KEY"`},
-	CodeNoKeys:        {"A Secret without keys is useless, and usually a forgotten line.", `secrets: shop: {}`, `secrets: shop: keys: "api-key": input: "API_KEY"`},
-	CodeNoCertificate: {"A value is sealed with the public key in it.", `delivery: kind: "sealed"`, `delivery: {kind: "sealed", certificate: "sealing-cert.pem"}`},
-	CodeControl:       {"A name could look like another, or command the terminal that shows it.", "secrets: \"shop\\u202e\": ...", `secrets: "shop": ...`},
+	CodeSyntax:     {"CUE can't parse the file, so nothing can be compiled.", `inputs: API_KEY: schema.#Required & {`, `inputs: API_KEY: schema.#Required & {description: "Key of the API"}`},
+	CodeNotAModule: {"Imports and paths are relative to a module, and without one the schema is not found.", "envs/dev/env.cue, and no cue.mod above", "cue.mod/module.cue\nenvs/dev/env.cue"},
+	CodeNoEnvironment: {"Without the schema it is not known which fields there must be.", `// contract.cue
+package shop
+// envs/dev/env.cue
+package shop
 
-	CodeUnknownInput:     {"There is no value for the key.", `"api-key": input: "APIKEY"`, `"api-key": input: "API_KEY"`},
-	CodeUnknownSource:    {"Nothing says where to ask.", `API_KEY: source: "shraed"`, `API_KEY: source: "shared"`},
-	CodeTemplate:         {"A part that only one delivery has would give another Secret under the other.", `template: "{{define \"x\"}}{{end}}"`, `template: "{{.DB_USER}}:{{.DB_PASSWORD}}"`},
-	CodeUnknownFunc:      {"Only functions that both deliveries have give the same Secret under either.", `template: "{{.DB_PASSWORD | env}}"`, `template: "{{.DB_PASSWORD | urlquery}}"`},
-	CodeUnguarded:        {"While the input is absent, the text would be broken: a URL without a password, say.", `template: "redis://:{{.REDIS_PASSWORD}}@redis"`, `template: "redis://{{with .REDIS_PASSWORD}}:{{.}}@{{end}}redis"`},
-	CodeUnusedInput:      {"A value must be provided that is not used.", `inputs: OLD_KEY: schema.#Required`, "the input is removed, or a key is made from it"},
-	CodeDeprecated:       {"The input should be removed, and can't be while it has a value.", "OLD_KEY=... in .secrets.dev", "no such line in .secrets.dev"},
-	CodeContent:          {"Anyone who proposes templates could find out a value, one question at a time.", `template: "{{if hasPrefix \"a\" .API_KEY}}x{{end}}"`, `template: "{{if .API_KEY}}x{{end}}"`},
-	CodeQuestions:        {"Many small answers about one value amount to the value.", `nine keys: {{trunc 1 .KEY}}, {{trunc 2 .KEY}}, ...`, `one key: {{.KEY}}`},
-	CodeTemplateBig:      {"A template of that size can't be checked in reasonable time.", "a template of 2 MiB", "a template for each file"},
-	CodeSamePlace:        {"Different constraints on one value are questions about it.", `A: {remote: "/shop/key", minLength: 20}, B: {remote: "/shop/key", minLength: 30}`, `A: {remote: "/shop/key", minLength: 30}, B: {remote: "/shop/key", minLength: 30}`},
-	CodeExternalTemplate: {"The operator would write something wrong into the Secret and report no error.", `template: "{{(fromJson .DB).password}}"`, `DB_PASSWORD: schema.#Required & {remote: "db#password"}`},
-	CodePresenceUnknown:  {"The operator fails the whole secret if one of its inputs is missing.", `TOKEN: schema.#Optional & {remote: "shop#token"}`, `TOKEN: schema.#Optional & {remote: "shop#token", present: true}`},
-	CodePrintsNothing:    {"Its key would never be in the Secret.", `template: "{{/* later */}}"`, `template: "{{.API_KEY}}"`},
-	CodePrevious:         {"There is no previous value, or no name by which the operator could fetch it.", `JWT: schema.#Generated & {generate: kind: "bytes"}`, `JWT: schema.#Generated & {generate: {kind: "bytes", keepPrevious: "24h"}}`},
+environment: "dev"`, `// contract.cue
+package shop
 
-	CodeRule:          {"No build of this environment could ever succeed.", `rules: one: {kind: "exactlyOne", inputs: ["A", "B"]}  // both are required`, `inputs: {A: schema.#Optional, B: schema.#Optional}`},
-	CodeConstraint:    {"No value could satisfy it.", `API_KEY: schema.#Required & {minLength: 40, maxLength: 20}`, `API_KEY: schema.#Required & {minLength: 20, maxLength: 40}`},
-	CodeGenerate:      {"The value would be generated, stored, and refused by the next build.", `generate: {kind: "password", length: 12}, minLength: 20`, `generate: {kind: "password", length: 32}, minLength: 20`},
-	CodeLiteralSecret: {"Everyone with a clone has the value, permanently.", `"api-key": value: "sk_live_9f..."`, `"api-key": input: "STRIPE_KEY"`},
-	CodeMisplaced:     {"It would have no effect, and look as if it had.", `API_KEY: schema.#Required & {default: "x"}`, `API_HOST: schema.#Setting & {default: "x"}`},
-	CodeSourceCannot:  {"The source has no such thing, so a build would always fail.", `sources: default: kind: "env"  // and KEY: encoding: "binary"`, `KEY: encoding: "base64"`},
-	CodeExternal:      {"The operator would refuse the object, or never fill the Secret.", `sources: default: kind: "env", delivery: kind: "external"`, `sources: default: {kind: "aws-ssm", region: "us-east-1"}, delivery: kind: "external"`},
+import "github.com/victor-ai/victorgen/schema"
 
-	CodeAddress:         {"The server that gets a token could belong to the author of the change.", "sources: default: {kind: \"vault\", address: \"https://vault.example\"}\n$ victorgen build envs/production", "$ VAULT_ADDR=https://vault.example victorgen build envs/production"},
-	CodePlainHTTP:       {"Anyone on the network path can read the credential and the values.", `address: "http://vault.example"`, `address: "https://vault.example"`},
-	CodeOutside:         {"A contract could have any file of this machine sealed and published.", `sources: default: file: "../../../../home/me/.netrc"`, `sources: default: file: "../../.secrets.dev"`},
-	CodeInTree:          {"What is generated would be committed in plain text.", `sources: default: file: "../../deploy/dev/values"`, `sources: default: file: "../../.secrets.dev"`},
-	CodeTreeLink:        {"A build would replace what the link leads to.", "deploy/dev -> /srv/www", "deploy/dev, a directory"},
-	CodePolicy:          {"The owners of the environment have forbidden it.", "policy:   secrets: [string]: namespace: \"shop\"\ncontract: secrets: api: namespace: \"kube-system\"", "contract: secrets: api: namespace: \"shop\""},
-	CodePolicyRead:      {"Without the policy it is not known what is allowed.", "$ victorgen vet ./envs/... --policy polcy", "$ victorgen vet ./envs/... --policy policy"},
-	CodeAuthority:       {"Anyone with the key of that authority could impersonate the server.", `caBundle: "attacker.pem"`, "$ VAULT_CACERT=company-ca.pem victorgen build envs/production"},
-	CodeCommand:         {"A program runs with your rights, and anyone may propose a contract.", "$ victorgen build envs/dev", "$ victorgen build envs/dev --allow 'exec:victorgen-source-pass'"},
-	CodeEverybody:       {"Everyone in the cluster could read the secrets.", `access: readers: [{kind: "Group", name: "system:authenticated"}]`, `access: readers: [{kind: "Group", name: "oidc:sre"}]`},
-	CodeForeignReader:   {"Anyone who may create Pods in that namespace can read the secrets.", `{kind: "ServiceAccount", name: "ci", namespace: "build"}`, `{kind: "ServiceAccount", name: "api"}`},
-	CodeCopied:          {"The secret would be in namespaces that the contract does not name.", `annotations: "reflector.v1.k8s.emberstack.com/reflection-allowed": "true"`, "a secret of its own for the other namespace"},
-	CodeClusterWide:     {"Anyone who may create a SealedSecret anywhere could open it.", `delivery: scope: "cluster-wide"`, `delivery: scope: "strict"`},
-	CodeSystemNamespace: {"A Secret there can have an effect on the whole cluster.", `namespace: "kube-system"`, `namespace: "shop"`},
-	CodeTaken:           {"Another program would act on it.", `labels: "argocd.argoproj.io/secret-type": "cluster"`, "no such label, unless it is meant"},
-	CodeRunner:          {"The job's own credential would be sealed as a value of the application.", `inputs: GITHUB_TOKEN: schema.#Required`, `inputs: SHOP_GITHUB_TOKEN: schema.#Required`},
+schema.#Environment
+// envs/dev/env.cue
+package shop
 
-	CodeCrash:      {"The program can't know what was left undone.", "$ victorgen build envs/dev", "a bug report, and the same command with a fixed version"},
-	CodeVaultPath:  {"victorgen adds the path of the engine itself, so the name would be doubled.", `remote: "data/shop/db"`, `remote: "shop/db"`},
-	CodeESOVersion: {"The defaults that the operator fills in differ, and Argo CD would always show a difference.", `delivery: esoVersion: "v0.9.0"`, `delivery: esoVersion: "v0.19.2"`},
-	CodeElsewhere:  {"The operator would look for the values in a different place than the build.", "AWS_REGION=eu-west-1, and no region in the contract", `sources: default: {kind: "aws-ssm", region: "eu-west-1"}`},
+environment: "dev"
+namespace:   "shop"`},
+	CodeReference: {"What does not exist has no value, and a guess could deploy the wrong thing.", `inputs: DB_HOST: schema.#Seting & {default: "db"}`, `inputs: DB_HOST: schema.#Setting & {default: "db"}`},
+	CodeConflict: {"A field has one value, and CUE never chooses between two.", `inputs: API_KEY: schema.#Required & {minLength: 20}
+inputs: API_KEY: minLength: 30`, `inputs: API_KEY: schema.#Required & {minLength: 30}`},
+	CodeIncomplete: {"A tree can only be written for what is decided.", `namespace: string`, `namespace: "shop"`},
+	CodeUnknownField: {"A field that nothing reads would be silently ignored.", `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": imput: "API_KEY"`, `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+	CodeLoosened: {"What a contract requires holds in each environment; otherwise a reviewer of the contract could not rely on it.", `// contract.cue
+inputs: API_KEY: schema.#Required
+// envs/dev/env.cue
+inputs: API_KEY: class: "optional"`, `// contract.cue
+inputs: API_KEY: schema.#Optional
+// envs/dev/env.cue
+inputs: API_KEY: class: "required"`},
+	CodeNotOneOf:    {"The values of such a field are a closed list, and each does something else.", `delivery: scope: "loose"`, `delivery: scope: "namespace-wide"`},
+	CodeSchemaStale: {"Editors and cue vet would check a different language than the one that is compiled.", "cue.mod/pkg/github.com/victor-ai/victorgen/schema/mine.cue", "$ victorgen init\nremoved cue.mod/pkg/github.com/victor-ai/victorgen/schema/mine.cue"},
+	CodeNotCUE:      {"A link could make messages quote any file that the builder may read.", "contract.cue -> /etc/passwd", "contract.cue, a regular file"},
+	CodeAttribute: {"The meaning of a contract would depend on files and variables of the machine that compiles it.", `secrets: shop: keys: environ: value: string @embed(file=/proc/self/environ)`, `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+	CodeLimit:     {"A proposed contract could keep CI busy for hours, or use all its memory.", "[for a in list.Range(0, 3000, 1) for b in list.Range(0, 3000, 1) {a * b}]", "a list of what there is"},
+	CodeUnbounded: {"One expression could take all memory.", `inputs: API_KEY: schema.#Required & {description: strings.Repeat("x", 1000000000)}`, `inputs: API_KEY: schema.#Required & {description: "Key of the API"}`},
+	CodeName: {"The API server rejects such a name.", `inputs: API_KEY: schema.#Required
+secrets: "Shop_Secrets": keys: "api-key": input: "API_KEY"`, `inputs: API_KEY: schema.#Required
+secrets: "shop-secrets": keys: "api-key": input: "API_KEY"`},
+	CodeSameSecret: {"One would overwrite the other in the cluster.", `inputs: API_KEY: schema.#Required
+secrets: {
+	a: {name: "shop", keys: a: input: "API_KEY"}
+	b: {name: "shop", keys: b: input: "API_KEY"}
+}`, `inputs: API_KEY: schema.#Required
+secrets: {
+	a: {name: "shop", keys: a: input: "API_KEY"}
+	b: {name: "shop-db", keys: b: input: "API_KEY"}
+}`},
+	CodeTypeKeys: {"The API server rejects a Secret without the keys of its type.", `inputs: {TLS_CERT: schema.#Required, TLS_KEY: schema.#Required}
+secrets: "shop-tls": {
+	type: "kubernetes.io/tls"
+	keys: {"cert.pem": input: "TLS_CERT", "tls.key": input: "TLS_KEY"}
+}`, `inputs: {TLS_CERT: schema.#Required, TLS_KEY: schema.#Required}
+secrets: "shop-tls": {
+	type: "kubernetes.io/tls"
+	keys: {"tls.crt": input: "TLS_CERT", "tls.key": input: "TLS_KEY"}
+}`},
+	CodeTooBig: {"Kubernetes stores no Secret of more than 1 MiB.", `inputs: BUNDLE: schema.#Required & {minLength: 2000000}
+secrets: shop: keys: bundle: input: "BUNDLE"`, `inputs: {PART1: schema.#Required & {minLength: 1000000}, PART2: schema.#Required & {minLength: 1000000}}
+secrets: {
+	part1: keys: part: input: "PART1"
+	part2: keys: part: input: "PART2"
+}`},
+	CodeKeyMadeFrom: {"A key with two origins has no single value, and one without any has none.", `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": {input: "API_KEY", value: "x"}`, `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+	CodeNoKeys: {"A Secret without keys is useless, and usually a forgotten line.", `secrets: shop: {}`, `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+	CodeNoCertificate: {"A value is sealed with the public key in it.", `// contract.cue
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+// envs/dev/env.cue
+package shop
 
-	CodeNoSecret:       {"The pod waits for a Secret that will never come.", `secretRef: {name: "shop-secret"}`, `secretRef: {name: "shop-secrets"}`},
-	CodeNoKey:          {"The container does not start.", `secretKeyRef: {name: "shop", key: "apikey"}`, `secretKeyRef: {name: "shop", key: "api-key"}`},
-	CodeMayBeAbsent:    {"Where the input is absent, the pod does not start.", `secretKeyRef: {name: "shop", key: "sentry-dsn"}`, `secretKeyRef: {name: "shop", key: "sentry-dsn", optional: true}`},
-	CodeWrongType:      {"Kubernetes ignores a Secret of another type there.", `imagePullSecrets: [{name: "shop"}]  // type Opaque`, `secrets: regcred: kit.#DockerConfigJSON & {...}`},
-	CodeOtherNamespace: {"A pod can't read Secrets of another namespace.", "Deployment in \"web\", secret in \"shop\"", `secrets: api: namespace: "web"`},
-	CodeVariableName:   {"Before Kubernetes 1.34 the variable is silently left out.", `keys: "api-key": ..., and envFrom`, `keys: API_KEY: ..., and envFrom`},
-	CodeSubPath:        {"A rotation never reaches the running pod.", `mountPath: /etc/shop/key, subPath: key`, `mountPath: /etc/shop`},
-	CodeImmutableUsed:  {"A rotation has to give the Secret another name, and this one still names the old.", `immutable: true, and secretRef: {name: "shop"}`, "immutable: false, or the new name in the workload with each rotation"},
-	CodeNotConsumed:    {"It is a secret that is kept without need.", `keys: "old-key": input: "OLD_KEY"`, "the key is removed, or workloads: otherwise names who uses it"},
-	CodeWorkloadRead:   {"It is not known whether these workloads find their Secrets.", `workloads: paths: ["charts/shop"]`, "$ helm template charts/shop | victorgen vet envs/dev --workloads -"},
-	CodeWorkloads:      {"No field could be found by it.", `path: "spec..secretName"`, `path: "spec.auth.secretName"`},
+environment: "dev"
+namespace:   "shop"
+delivery: kind: "sealed"`, `// contract.cue
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+// envs/dev/env.cue
+package shop
+
+environment: "dev"
+namespace:   "shop"
+delivery: {kind: "sealed", certificate: "sealing-cert.pem"}`},
+	CodeControl: {"A name could look like another, or command the terminal that shows it.", `sources: default: {kind: "aws-ssm", region: "us-east-1"}
+inputs: API_KEY: schema.#Required & {remote: "api\u202e-key"}`, `sources: default: {kind: "aws-ssm", region: "us-east-1"}
+inputs: API_KEY: schema.#Required & {remote: "api-key"}`},
+
+	CodeUnknownInput: {"There is no value for the key.", `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "APIKEY"`, `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+	CodeUnknownSource: {"Nothing says where to ask.", `sources: shared: {kind: "aws-ssm", region: "us-east-1"}
+inputs: API_KEY: schema.#Required & {source: "shraed"}`, `sources: shared: {kind: "aws-ssm", region: "us-east-1"}
+inputs: API_KEY: schema.#Required & {source: "shared"}`},
+	CodeTemplate: {"A part that only one delivery has would give another Secret under the other.", `inputs: DB_PASSWORD: schema.#Required
+secrets: shop: keys: "config": template: "{{define \"x\"}}{{.DB_PASSWORD}}{{end}}"`, `inputs: DB_PASSWORD: schema.#Required
+secrets: shop: keys: "config": template: "shop:{{.DB_PASSWORD}}"`},
+	CodeUnknownFunc: {"Only functions that both deliveries have give the same Secret under either.", `inputs: DB_PASSWORD: schema.#Required
+secrets: shop: keys: "config": template: "{{.DB_PASSWORD | env}}"`, `inputs: DB_PASSWORD: schema.#Required
+secrets: shop: keys: "config": template: "{{.DB_PASSWORD | urlquery}}"`},
+	CodeUnguarded: {"While the input is absent, the text would be broken: a URL without a password, say.", `inputs: REDIS_PASSWORD: schema.#Optional
+secrets: shop: keys: "redis-url": template: "redis://:{{.REDIS_PASSWORD}}@redis"`, `inputs: REDIS_PASSWORD: schema.#Optional
+secrets: shop: keys: "redis-url": template: "redis://{{with .REDIS_PASSWORD}}:{{.}}@{{end}}redis"`},
+	CodeUnusedInput: {"A value must be provided that is not used.", `inputs: OLD_KEY: schema.#Required`, `inputs: OLD_KEY: schema.#Required
+secrets: shop: keys: "old-key": input: "OLD_KEY"`},
+	CodeDeprecated: {"The input should be removed, and can't be while it has a value.", "OLD_KEY=... in .secrets.dev", "no such line in .secrets.dev"},
+	CodeContent: {"Anyone who proposes templates could find out a value, one question at a time.", `inputs: API_KEY: schema.#Optional
+secrets: shop: keys: "config": template: "{{if hasPrefix \"a\" .API_KEY}}x{{end}}"`, `inputs: API_KEY: schema.#Optional
+secrets: shop: keys: "config": template: "{{if .API_KEY}}x{{end}}"`},
+	CodeQuestions: {"Many small answers about one value amount to the value.", `inputs: API_KEY: schema.#Required
+secrets: shop: keys: {
+	for n in [1, 2, 3, 4, 5, 6, 7, 8, 9] {"first-\(n)": template: "{{trunc \(n) .API_KEY}}"}
+}`, `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+	CodeTemplateBig: {"A template of that size can't be checked in reasonable time.", "a template of 2 MiB", "a template for each file"},
+	CodeSamePlace: {"Different constraints on one value are questions about it.", `sources: default: {kind: "aws-ssm", region: "us-east-1"}
+inputs: {
+	A: schema.#Required & {remote: "/shop/key", minLength: 20}
+	B: schema.#Required & {remote: "/shop/key", minLength: 30}
+}`, `sources: default: {kind: "aws-ssm", region: "us-east-1"}
+inputs: {
+	A: schema.#Required & {remote: "/shop/key", minLength: 30}
+	B: schema.#Required & {remote: "/shop/key", minLength: 30}
+}`},
+	CodeExternalTemplate: {"The operator would write something wrong into the Secret and report no error.", `sources: default: {kind: "aws-secretsmanager", region: "us-east-1"}
+delivery: {kind: "external", esoVersion: "v0.19"}
+inputs: DB: schema.#Required
+secrets: shop: keys: password: template: "{{(fromJson .DB).password}}"`, `sources: default: {kind: "aws-secretsmanager", region: "us-east-1"}
+delivery: {kind: "external", esoVersion: "v0.19"}
+inputs: DB_PASSWORD: schema.#Required & {remote: "db#password"}
+secrets: shop: keys: password: input: "DB_PASSWORD"`},
+	CodePresenceUnknown: {"The operator fails the whole secret if one of its inputs is missing.", `sources: default: {kind: "aws-secretsmanager", region: "us-east-1"}
+delivery: {kind: "external", esoVersion: "v0.19"}
+inputs: TOKEN: schema.#Optional & {remote: "shop#token"}
+secrets: shop: keys: token: input: "TOKEN"`, `sources: default: {kind: "aws-secretsmanager", region: "us-east-1"}
+delivery: {kind: "external", esoVersion: "v0.19"}
+inputs: TOKEN: schema.#Optional & {remote: "shop#token", present: true}
+secrets: shop: keys: token: input: "TOKEN"`},
+	CodePrintsNothing: {"Its key would never be in the Secret.", `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "config": template: "{{/* later */}}"`, `inputs: API_KEY: schema.#Required
+secrets: shop: keys: "config": template: "{{.API_KEY}}"`},
+	CodePrevious: {"There is no previous value, or no name by which the operator could fetch it.", `inputs: JWT_KEY: schema.#Generated & {generate: kind: "bytes"}
+secrets: shop: keys: {
+	key: input: "JWT_KEY"
+	previous: {input: "JWT_KEY", previous: true}
+}`, `inputs: JWT_KEY: schema.#Generated & {generate: {kind: "bytes", keepPrevious: "24h"}}
+secrets: shop: keys: {
+	key: input: "JWT_KEY"
+	previous: {input: "JWT_KEY", previous: true}
+}`},
+
+	CodeRule: {"No build of this environment could ever succeed.", `inputs: {A_KEY: schema.#Required, B_KEY: schema.#Required}
+rules: one: {kind: "exactlyOne", inputs: ["A_KEY", "B_KEY"]}`, `inputs: {A_KEY: schema.#Optional, B_KEY: schema.#Optional}
+rules: one: {kind: "exactlyOne", inputs: ["A_KEY", "B_KEY"]}`},
+	CodeConstraint: {"No value could satisfy it.", `inputs: API_KEY: schema.#Required & {minLength: 40, maxLength: 20}`, `inputs: API_KEY: schema.#Required & {minLength: 20, maxLength: 40}`},
+	CodeGenerate:   {"The value would be generated, stored, and refused by the next build.", `inputs: DB_PASSWORD: schema.#Generated & {generate: {kind: "password", length: 16}, minLength: 20}`, `inputs: DB_PASSWORD: schema.#Generated & {generate: {kind: "password", length: 32}, minLength: 20}`},
+	CodeLiteralSecret: {"Everyone with a clone has the value, permanently.", `secrets: shop: keys: "stripe-key": value: "sk_live_9fHq27LmZx4TbVr81KcWpYd3"`, `inputs: STRIPE_KEY: schema.#Required
+secrets: shop: keys: "stripe-key": input: "STRIPE_KEY"`},
+	CodeMisplaced: {"It would have no effect, and look as if it had.", `inputs: API_HOST: schema.#Required & {default: "api"}`, `inputs: API_HOST: schema.#Setting & {default: "api"}`},
+	CodeSourceCannot: {"The source has no such thing, so a build would always fail.", `sources: default: kind: "env"
+inputs: KEY_FILE: schema.#Required & {encoding: "binary"}`, `sources: default: kind: "env"
+inputs: KEY_FILE: schema.#Required & {encoding: "base64"}`},
+	CodeExternal: {"The operator would refuse the object, or never fill the Secret.", `sources: default: kind: "env"
+delivery: {kind: "external", esoVersion: "v0.19"}
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`, `sources: default: {kind: "aws-ssm", region: "us-east-1"}
+delivery: {kind: "external", esoVersion: "v0.19"}
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+
+	CodeAddress: {"The server that gets a token could belong to the author of the change.", `// contract.cue
+sources: default: {kind: "vault", address: "https://vault.example"}
+$ victorgen vet envs/dev`, `// contract.cue
+sources: default: {kind: "vault", address: "https://vault.example"}
+$ VAULT_ADDR=https://vault.example victorgen vet envs/dev`},
+	CodePlainHTTP: {"Anyone on the network path can read the credential and the values.", `sources: default: {kind: "vault", address: "http://vault.example"}`, `sources: default: {kind: "vault", address: "https://vault.example"}`},
+	CodeOutside:   {"A contract could have any file of this machine sealed and published.", `sources: default: file: "../../home/me/.netrc"`, `sources: default: file: ".secrets.dev"`},
+	CodeInTree:    {"What is generated would be committed in plain text.", `sources: default: file: "deploy/dev/values"`, `sources: default: file: ".secrets.dev"`},
+	CodeTreeLink:  {"A build would replace what the link leads to.", "deploy/dev -> /srv/www", "deploy/dev, a directory"},
+	CodePolicy: {"The owners of the environment have forbidden it.", `// policy/policy.cue
+package policy
+
+secrets: [string]: namespace: "shop"
+// contract.cue
+inputs: API_KEY: schema.#Required
+secrets: api: {namespace: "web", keys: "api-key": input: "API_KEY"}
+$ victorgen vet envs/dev --policy policy`, `// policy/policy.cue
+package policy
+
+secrets: [string]: namespace: "shop"
+// contract.cue
+inputs: API_KEY: schema.#Required
+secrets: api: {namespace: "shop", keys: "api-key": input: "API_KEY"}
+$ victorgen vet envs/dev --policy policy`},
+	CodePolicyRead: {"Without the policy it is not known what is allowed.", `// policy/policy.cue
+package policy
+
+secrets: [string]: namespace: "shop"
+$ victorgen vet envs/dev --policy polcy`, `// policy/policy.cue
+package policy
+
+secrets: [string]: namespace: "shop"
+$ victorgen vet envs/dev --policy policy`},
+	CodeAuthority: {"Anyone with the key of that authority could impersonate the server.", `caBundle: "attacker.pem"`, "$ VAULT_CACERT=company-ca.pem victorgen build envs/production"},
+	CodeCommand: {"A program runs with your rights, and anyone may propose a contract.", `// contract.cue
+sources: default: {kind: "exec", command: ["victorgen-source-pass"]}
+$ victorgen vet envs/dev`, `// contract.cue
+sources: default: {kind: "exec", command: ["victorgen-source-pass"]}
+$ victorgen vet envs/dev --allow exec:victorgen-source-pass`},
+	CodeEverybody:     {"Everyone in the cluster could read the secrets.", `access: readers: [{kind: "Group", name: "system:authenticated"}]`, `access: readers: [{kind: "Group", name: "oidc:sre"}]`},
+	CodeForeignReader: {"Anyone who may create Pods in that namespace can read the secrets.", `access: readers: [{kind: "ServiceAccount", name: "ci", namespace: "build"}]`, `access: readers: [{kind: "ServiceAccount", name: "api"}]`},
+	CodeCopied: {"The secret would be in namespaces that the contract does not name.", `inputs: API_KEY: schema.#Required
+secrets: shop: {
+	annotations: "reflector.v1.k8s.emberstack.com/reflection-allowed": "true"
+	keys: "api-key": input: "API_KEY"
+}`, `inputs: API_KEY: schema.#Required
+secrets: {
+	shop: keys: "api-key": input: "API_KEY"
+	"shop-web": {name: "shop", namespace: "web", keys: "api-key": input: "API_KEY"}
+}`},
+	CodeClusterWide: {"Anyone who may create a SealedSecret anywhere could open it.", `inputs: API_KEY: schema.#Required
+secrets: shop: {delivery: scope: "cluster-wide", keys: "api-key": input: "API_KEY"}`, `inputs: API_KEY: schema.#Required
+secrets: shop: {delivery: scope: "strict", keys: "api-key": input: "API_KEY"}`},
+	CodeSystemNamespace: {"A Secret there can have an effect on the whole cluster.", `inputs: API_KEY: schema.#Required
+secrets: shop: {namespace: "kube-system", keys: "api-key": input: "API_KEY"}`, `inputs: API_KEY: schema.#Required
+secrets: shop: {namespace: "shop", keys: "api-key": input: "API_KEY"}`},
+	CodeTaken: {"Another program would act on it.", `inputs: API_KEY: schema.#Required
+secrets: shop: {
+	labels: "argocd.argoproj.io/secret-type": "cluster"
+	keys: "api-key": input: "API_KEY"
+}`, `inputs: API_KEY: schema.#Required
+secrets: shop: {
+	labels: team: "shop"
+	keys: "api-key": input: "API_KEY"
+}`},
+	CodeRunner: {"The job's own credential would be sealed as a value of the application.", `inputs: GITHUB_TOKEN: schema.#Required
+secrets: shop: keys: token: input: "GITHUB_TOKEN"`, `inputs: SHOP_GITHUB_TOKEN: schema.#Required
+secrets: shop: keys: token: input: "SHOP_GITHUB_TOKEN"`},
+
+	CodeCrash: {"The program can't know what was left undone.", "$ victorgen build envs/dev", "a bug report, and the same command with a fixed version"},
+	CodeVaultPath: {"victorgen adds the path of the engine itself, so the name would be doubled.", `sources: default: kind: "vault"
+inputs: API_KEY: schema.#Required & {remote: "data/shop/api"}`, `sources: default: kind: "vault"
+inputs: API_KEY: schema.#Required & {remote: "shop/api"}`},
+	CodeESOVersion: {"The defaults that the operator fills in differ, and Argo CD would always show a difference.", `sources: default: {kind: "aws-ssm", region: "us-east-1"}
+delivery: {kind: "external", esoVersion: "v0.9.0"}
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`, `sources: default: {kind: "aws-ssm", region: "us-east-1"}
+delivery: {kind: "external", esoVersion: "v0.19.2"}
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"`},
+	CodeElsewhere: {"The operator would look for the values in a different place than the build.", `AWS_REGION=eu-west-1, and no region in the contract`, `sources: default: {kind: "aws-ssm", region: "eu-west-1"}`},
+
+	CodeNoSecret: {"The pod waits for a Secret that will never come.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop-secret, key: api-key}}}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`},
+	CodeNoKey: {"The container does not start.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: apikey}}}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`},
+	CodeMayBeAbsent: {"Where the input is absent, the pod does not start.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Optional
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Optional
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key, optional: true}}}]`},
+	CodeWrongType: {"Kubernetes ignores a Secret of another type there.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: LOGIN: schema.#Required
+secrets: regcred: keys: ".dockerconfigjson": input: "LOGIN"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec: {imagePullSecrets: [{name: regcred}], containers: [{name: api}]}`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: LOGIN: schema.#Required
+secrets: regcred: {type: "kubernetes.io/dockerconfigjson", keys: ".dockerconfigjson": input: "LOGIN"}
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec: {imagePullSecrets: [{name: regcred}], containers: [{name: api}]}`},
+	CodeOtherNamespace: {"A pod can't read Secrets of another namespace.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: {namespace: "shop", keys: "api-key": input: "API_KEY"}
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api, namespace: web}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: {namespace: "web", keys: "api-key": input: "API_KEY"}
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api, namespace: web}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`},
+	CodeVariableName: {"Before Kubernetes 1.34 the variable is silently left out.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "2fa-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    envFrom: [{secretRef: {name: shop}}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: TWO_FA_KEY: input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    envFrom: [{secretRef: {name: shop}}]`},
+	CodeSubPath: {"A rotation never reaches the running pod.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  volumes: [{name: shop, secret: {secretName: shop}}]
+  containers:
+  - name: api
+    volumeMounts: [{name: shop, mountPath: /etc/shop/api-key, subPath: api-key}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  volumes: [{name: shop, secret: {secretName: shop}}]
+  containers:
+  - name: api
+    volumeMounts: [{name: shop, mountPath: /etc/shop}]`},
+	CodeImmutableUsed: {"A rotation has to give the Secret another name, and this one still names the old.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: immutable: true
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`},
+	CodeNotConsumed: {"It is a secret that is kept without need.", `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+secrets: shop: keys: "old-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`, `// contract.cue
+workloads: paths: ["k8s"]
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}
+spec:
+  containers:
+  - name: api
+    env: [{name: KEY, valueFrom: {secretKeyRef: {name: shop, key: api-key}}}]`},
+	CodeWorkloadRead: {"It is not known whether these workloads find their Secrets.", `// contract.cue
+workloads: paths: ["charts/shop"]
+# charts/shop/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: {{ .Release.Name }}}`, `// contract.cue
+workloads: paths: ["k8s"]
+# k8s/api.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: api}`},
+	CodeWorkloads: {"No field could be found by it.", `// contract.cue
+workloads: {paths: ["k8s"], watched: ["shp"]}
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+{apiVersion: v1, kind: Pod, metadata: {name: api}}`, `// contract.cue
+workloads: {paths: ["k8s"], watched: ["shop"]}
+inputs: API_KEY: schema.#Required
+secrets: shop: keys: "api-key": input: "API_KEY"
+# k8s/api.yaml
+{apiVersion: v1, kind: Pod, metadata: {name: api}}`},
 
 	CodeMissing:          {"The application would not start, or start without it.", "STRIPE_KEY=", "$ victorgen set envs/production STRIPE_KEY"},
 	CodeMissingGenerated: {"A value may be in use that is not at the source.", "$ victorgen build envs/dev --no-generate", "$ victorgen generate envs/dev"},

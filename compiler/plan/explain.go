@@ -219,7 +219,8 @@ templates of Helm, must be rendered first and given with --workloads -. A name i
 boolean or a number, such as yes or 123, needs quotes. If there is no object at all, the command that writes it may
 have failed.`,
 	CodeWorkloads: `the workloads field of the contract is not valid.
-A path of references is field names with dots between them, as in spec.superuserSecret.name; it goes through lists.`,
+otherSecrets has names of Secrets, in which a * stands for any characters. watched has secrets of the contract, and
+restart needs workloads to restart: annotation those of sealed secrets, reloader also those of external ones.`,
 	CodeMissing:          `a required input is in none of the places where it could be.`,
 	CodeMissingGenerated: `a generated input is missing and --no-generate forbids generating it.`,
 	CodeRuleBroken:       `the values that are present break a rule of the contract.`,

@@ -116,7 +116,7 @@ type Class string
 
 // The classes of an input.
 const (
-	Required  Class = "required"  // a secret that somebody must provide
+	Required  Class = "required"  // a secret that must be provided
 	Optional  Class = "optional"  // a secret that may be absent
 	Generated Class = "generated" // a secret that victorgen generates when it is absent
 	Setting   Class = "setting"   // not a secret: its default may stand in Git

@@ -212,7 +212,7 @@ func TestMayBeEmpty(t *testing.T) {
 func TestTemplateProblems(t *testing.T) {
 	t.Parallel()
 	const (
-		unguarded = "without asking whether it is there"
+		unguarded = "without testing whether it is there"
 		noFields  = "values have no fields"
 		whole     = "is all inputs at once"
 	)
@@ -221,7 +221,7 @@ func TestTemplateProblems(t *testing.T) {
 		code                 plan.Code
 		token, message, hint string // parts of the message and the hint
 	}
-	content := func(token string) problem { return problem{plan.CodeContent, token, "what the value of", ""} }
+	content := func(token string) problem { return problem{plan.CodeContent, token, "the value of", ""} }
 	tests := []struct {
 		text string
 		want []problem
@@ -240,23 +240,23 @@ func TestTemplateProblems(t *testing.T) {
 		{`{{^contains "a" .DB_PASS | ternary "a" "bb"}}`, []problem{content("contains")}},
 		{`{{with .DB_PASS | ^trimPrefix "a"}}x{{end}}`, []problem{content("trimPrefix")}},
 		{`{{if .DB_PASS | ^trunc 4}}x{{end}}`, []problem{content("trunc")}},
-		{`{{$x := .DB_PASS | trimPrefix "a"}}{{if ^$x}}x{{end}}`, []problem{{plan.CodeContent, "", "what the value of", ""}}},
+		{`{{$x := .DB_PASS | trimPrefix "a"}}{{if ^$x}}x{{end}}`, []problem{{plan.CodeContent, "", "the value of", ""}}},
 		{`{{^regexReplaceAll "[a-m].*" .DB_PASS ""}}`, []problem{content("regexReplaceAll")}},
 		{`{{^index (dict "a" 1 "b" 22) (trunc 1 .DB_PASS)}}`, []problem{content("index")}},
 		{`{{^index (splitList ":" .DB_PASS) (len "a")}}`, []problem{{plan.CodeContent, "index", "other than a literal", ""}}},
 		{`{{^indent (atoi .DB_PASS) "x"}}`, []problem{content("indent")}},
 		{`{{^printf .DB_PASS 1}}`, []problem{content("printf")}},
-		{`{{^replace "a" "aa" .DB_PASS}}`, []problem{{plan.CodeContent, "replace", "letters and digits would show", ""}}},
-		{`{{^splitList "" .DB_PASS | join ","}}`, []problem{{plan.CodeContent, "splitList", "letters and digits would show", ""}}},
-		{`{{^replace (upper "-") "" .DB_PASS}}`, []problem{{plan.CodeContent, "replace", "letters and digits would show", ""}}},
+		{`{{^replace "a" "aa" .DB_PASS}}`, []problem{{plan.CodeContent, "replace", "would reveal letters and digits", ""}}},
+		{`{{^splitList "" .DB_PASS | join ","}}`, []problem{{plan.CodeContent, "splitList", "would reveal letters and digits", ""}}},
+		{`{{^replace (upper "-") "" .DB_PASS}}`, []problem{{plan.CodeContent, "replace", "would reveal letters and digits", ""}}},
 		{`{{range $i := list 1 2}}{{^trunc $i $.DB_PASS}}{{end}}`, []problem{{plan.CodeContent, "trunc", "other than a literal", ""}}},
-		{`{{$x := .DB_PASS}}{{range list 1 2}}{{^$x = substr 1 -1 $x}}{{$x}}{{end}}`, []problem{{plan.CodeContent, "$x", "again and again", ""}}},
+		{`{{$x := .DB_PASS}}{{range list 1 2}}{{^$x = substr 1 -1 $x}}{{$x}}{{end}}`, []problem{{plan.CodeContent, "$x", "repeatedly", ""}}},
 		{`{{^printf "%d" .DB_PASS}}`, []problem{{plan.CodeContent, "printf", "a verb", ""}}},
 		{`{{^printf "% x" .DB_PASS}}`, []problem{{plan.CodeContent, "printf", "a verb", ""}}},
 		{`{{if ^hasKey (fromJson (printf "{%q:1}" .DB_PASS)) "a"}}x{{end}}`, []problem{content("hasKey")}},
 		{`{{if ^eq (fromJson .DB_PASS).a "x"}}x{{end}}`, []problem{content("eq")}},
-		{`{{range (splitList "," .DB_PASS)}}{{if ^.}}x{{end}}{{end}}`, []problem{{plan.CodeContent, "", "what the value of", ""}}},
-		{`{{range $k, $v := fromJson .DB_PASS}}{{if ^$k}}x{{end}}{{end}}`, []problem{{plan.CodeContent, "", "what the value of", ""}}},
+		{`{{range (splitList "," .DB_PASS)}}{{if ^.}}x{{end}}{{end}}`, []problem{{plan.CodeContent, "", "the value of", ""}}},
+		{`{{range $k, $v := fromJson .DB_PASS}}{{if ^$k}}x{{end}}{{end}}`, []problem{{plan.CodeContent, "", "the value of", ""}}},
 
 		// Arguments.
 		{"{{^and}}", []problem{{plan.CodeTemplate, "and", "takes at least 1 argument, and gets 0", ""}}},
@@ -324,14 +324,14 @@ func TestTemplateProblems(t *testing.T) {
 		{"{{toJson ^.}}", []problem{{plan.CodeTemplate, ".", whole, ""}}},
 		{"{{0 | ^.DB_USER}}", []problem{{plan.CodeTemplate, "", ".DB_USER comes after | and is not a function", "function"}}},
 		{"{{0 | ^$.DB_USER}}", []problem{{plan.CodeTemplate, "", "$.DB_USER comes after | and is not a function", "function"}}},
-		{"{{range ^.DB_USER}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over .DB_USER, which is no list", "splitList"}}},
-		{"{{range ^$i := 99999}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over $i := 99999, which is no list", ""}}},
-		{"{{range ^len .PORT}}x{{end}}", []problem{{plan.CodeTemplate, "", "which is no list", ""}}},
-		{"{{.DB_USER | indent ^99999999}}", []problem{{plan.CodeTemplate, "99999999", "number 99999999 is too great", ""}}},
-		{"{{.DB_USER | indent ^-99999999}}", []problem{{plan.CodeTemplate, "-99999999", "number -99999999 is too great", ""}}},
-		{"{{\"x\" | indent ^1.5e9}}{{.DB_USER}}", []problem{{plan.CodeTemplate, "1.5e9", "number 1.5e9 is too great", ""}}},
-		{"{{\"x\" | indent ^1e300}}{{.DB_USER}}", []problem{{plan.CodeTemplate, "1e300", "number 1e300 is too great", ""}}},
-		{"{{\"x\" | indent ^-1e300}}{{.DB_USER}}", []problem{{plan.CodeTemplate, "-1e300", "number -1e300 is too great", ""}}},
+		{"{{range ^.DB_USER}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over .DB_USER, which is not a list", "splitList"}}},
+		{"{{range ^$i := 99999}}x{{end}}", []problem{{plan.CodeTemplate, "", "range over $i := 99999, which is not a list", ""}}},
+		{"{{range ^len .PORT}}x{{end}}", []problem{{plan.CodeTemplate, "", "which is not a list", ""}}},
+		{"{{.DB_USER | indent ^99999999}}", []problem{{plan.CodeTemplate, "99999999", "number 99999999 is too large", ""}}},
+		{"{{.DB_USER | indent ^-99999999}}", []problem{{plan.CodeTemplate, "-99999999", "number -99999999 is too large", ""}}},
+		{"{{\"x\" | indent ^1.5e9}}{{.DB_USER}}", []problem{{plan.CodeTemplate, "1.5e9", "number 1.5e9 is too large", ""}}},
+		{"{{\"x\" | indent ^1e300}}{{.DB_USER}}", []problem{{plan.CodeTemplate, "1e300", "number 1e300 is too large", ""}}},
+		{"{{\"x\" | indent ^-1e300}}{{.DB_USER}}", []problem{{plan.CodeTemplate, "-1e300", "number -1e300 is too large", ""}}},
 		{"{{with .DB_USER}}{{^$}}{{end}}", []problem{{plan.CodeTemplate, "$", whole, ""}}},
 		{"{{with .DB_USER}}{{else}}{{^.}}{{end}}", []problem{{plan.CodeTemplate, ".", whole, ""}}},
 		{"{{.^DB_USER.NAME}}", []problem{{plan.CodeTemplate, "DB_USER", ".DB_USER.NAME: " + noFields, "use .DB_USER alone"}}},

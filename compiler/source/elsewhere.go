@@ -14,7 +14,7 @@ type steering struct {
 	kinds     []string
 	variables []string
 	// field of the contract says the same to the client and to the operator, and
-	// the client goes by it first; empty is none.
+	// the client uses it first; empty is none.
 	field string
 	said  func(plan.Source) string // what the contract says there
 	// place says that it decides where is asked, so that it counts where somebody

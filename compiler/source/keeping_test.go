@@ -131,7 +131,7 @@ func TestPrevious(t *testing.T) {
 		{name: "own: nothing is written", own: true, before: replacedBefore(25 * time.Hour), options: source.Options{NoGenerate: true}, state: value.Absent, asked: "KEY true"},
 		{name: "own: a dry run", own: true, before: replacedBefore(25 * time.Hour), dry: true, state: value.Absent, asked: "KEY true"},
 		{name: "own: it can't be removed", own: true, before: replacedBefore(25 * time.Hour), stays: errors.New("read-only file system"), state: value.Absent, asked: "KEY true", forgotten: "KEY 25h0m0s",
-			said: "warning VG2128: the previous value of KEY has had its time and can't be removed from source default (test): read-only file system"},
+			said: "warning VG2128: the previous value of KEY has expired and can't be removed from source default (test): read-only file system"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -235,7 +235,7 @@ func TestRotateKeeps(t *testing.T) {
 	p := keptPlan("", generated("KEY"), generated("OTHER"))
 	b := &beside{historian: historian{vault: vault{store: store{values: map[string]string{"KEY": keyValue, "OTHER": keyValue}}}, before: map[string]source.Answer{"OTHER": replacedBefore(time.Hour)}}}
 	_, ds := source.Rotate(t.Context(), p, map[string]source.Source{"default": b}, p.Inputs, source.Options{Now: now})
-	if said := strings.Join(say(ds), "\n"); ds.HasErrors() || !strings.Contains(said, "VG2129: OTHER is rotated again while the value before counts: that is dropped, 23h before its time") || strings.Contains(said, "KEY is") {
+	if said := strings.Join(say(ds), "\n"); ds.HasErrors() || !strings.Contains(said, "VG2129: OTHER is rotated again while its previous value still counts: that one is dropped, 23h early") || strings.Contains(said, "KEY is") {
 		t.Errorf("%s", said)
 	}
 	if len(b.superseded) != 2 {

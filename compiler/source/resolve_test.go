@@ -204,7 +204,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group("new"), abc...),
 			vault: &vault{store: store{values: map[string]string{"A": "a", "B": "b", "C": "c"}}},
 			want:  map[string]string{"A": "a from v:A", "B": "b from v:B", "C": "c from v:C"},
-			say:   []string{"50 error VG2003: rule r is broken: it is of kind new, which nothing here can judge; use a kind of rule that this victorgen knows: why"},
+			say:   []string{"50 error VG2003: rule r is broken: it is of kind new, which this victorgen can't check; use a kind of rule that this victorgen knows: why"},
 		},
 		"validation is skipped": {
 			plan:    makePlan(group(plan.AtLeastOne), pattern, base64, required("HERE"), optional("A"), optional("B"), optional("C"), generated("MINTED")),
@@ -312,7 +312,7 @@ func TestResolve(t *testing.T) {
 				"A": offline, "B": offline,
 			}}},
 			want: map[string]string{"A": "unreadable: no network: unreadable", "B": "unreadable: no network: unreadable", "C": "c from v:C"},
-			say:  []string{"100 warning VG2101: source default (test) does not let A and B be read: no network: unreadable; their sealed copies are kept"},
+			say:  []string{"100 warning VG2101: source default (test) does not allow reading A and B: no network: unreadable; their sealed copies are kept"},
 		},
 		"failed": {
 			plan: makePlan(nil, optional("A"), optional("B"), optional("C"), generated("D")),
@@ -351,7 +351,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.AtLeastOne), abc...),
 			vault: &vault{store: store{errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "absent", "B": "unreadable: no network: unreadable", "C": "absent"},
-			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; their sealed copies are kept"},
+			say:   []string{"100 warning VG2101: source default (test) does not allow reading B: no network: unreadable; their sealed copies are kept"},
 		},
 		"exactly one, and none is there": {
 			plan:  makePlan(group(plan.ExactlyOne), abc...),
@@ -369,7 +369,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.ExactlyOne), abc...),
 			vault: &vault{store: store{values: map[string]string{"A": "a"}, errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "a from v:A", "B": "unreadable: no network: unreadable", "C": "absent"},
-			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; their sealed copies are kept"},
+			say:   []string{"100 warning VG2101: source default (test) does not allow reading B: no network: unreadable; their sealed copies are kept"},
 		},
 		"all or none, and some are there": {
 			plan:  makePlan(group(plan.AllOrNone), abc...),
@@ -386,7 +386,7 @@ func TestResolve(t *testing.T) {
 			plan:  makePlan(group(plan.AllOrNone), abc...),
 			vault: &vault{store: store{values: map[string]string{"A": "a", "C": "c"}, errs: map[string]error{"B": offline}}},
 			want:  map[string]string{"A": "a from v:A", "B": "unreadable: no network: unreadable", "C": "c from v:C"},
-			say:   []string{"100 warning VG2101: source default (test) does not let B be read: no network: unreadable; their sealed copies are kept"},
+			say:   []string{"100 warning VG2101: source default (test) does not allow reading B: no network: unreadable; their sealed copies are kept"},
 		},
 		"all or none, one of them to be generated": {
 			plan:    makePlan(group(plan.AllOrNone), optional("A"), generated("B"), setting("C", &host)),
@@ -523,7 +523,7 @@ func TestResolveInterruptedWriting(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	v = &vault{store: store{name: "v"}, refuse: source.Network(context.DeadlineExceeded), onCreate: cancel}
 	_, ds = source.Rotate(ctx, makePlan(nil, a), map[string]source.Source{"default": v}, []plan.Input{a}, source.Options{})
-	want := []string{"1 error VG2102: A was generated, and whether source default (test) has kept it is not known: there was no answer in time; " +
+	want := []string{"1 error VG2102: A was generated, and whether source default (test) has stored it is not known: there was no answer in time; " +
 		"the next build uses what is there; check the network, a proxy, or the address; raise --timeout"}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

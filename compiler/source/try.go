@@ -90,7 +90,7 @@ type trying struct {
 	answers map[Ref]Answer
 }
 
-// spot is what a source goes by to find what a ref asks for.
+// spot is what a source uses to find what a ref asks for.
 type spot struct{ input, name string }
 
 func spotOf(ref Ref) spot {

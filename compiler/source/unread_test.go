@@ -112,7 +112,7 @@ func TestUnproved(t *testing.T) {
 	s := &teller{unproved: fmt.Errorf("no rights: %w", source.ErrUnreadable)}
 	for name, s := range map[string]source.Source{"itself": s, "dry run": source.DryRun(s)} {
 		set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": s}, source.Options{})
-		want := []string{"100 warning VG2101: source default (test) does not tell whether it has A and B: no rights: unreadable; what the lock knows about them is used"}
+		want := []string{"100 warning VG2101: source default (test) does not report whether it has A and B: no rights: unreadable; what the lock knows about them is used"}
 		if diff := cmp.Diff(want, say(ds)); diff != "" || set["A"].State != value.Unreadable {
 			t.Errorf("%s: %v (-want +got):\n%s", name, set["A"].State, diff)
 		}

@@ -65,8 +65,8 @@ func TestVerify(t *testing.T) {
 	want := []string{
 		"1 error VG2011: OLD is 90 days old (s:OLD): its rotation is due after 24h; `victorgen rotate` replaces it; then build",
 		"2 error VG2011: OLDER is 90 days old (s:OLDER): its rotation is due after 30 days; ask team payments for a new one, and replace it",
-		"2 warning VG2026: OLDER expires on 1970-04-30, in 29 days; get a new one of team payments, replace it at its source, and write the new date as expires",
-		"3 error VG2026: YOUNG has expired on 1970-03-31, according to the contract; get a new one of whoever gave it, replace it at its source, and write the new date as expires",
+		"2 warning VG2026: OLDER expires on 1970-04-30, in 29 days; get a new one from team payments, replace it at its source, and write the new date as expires",
+		"3 error VG2026: YOUNG has expired on 1970-03-31, according to the contract; get a new one from its owner, replace it at its source, and write the new date as expires",
 		"4 error VG2002: generated input UNMADE is missing; set it in the store s; or `victorgen generate` makes it",
 		"5 error VG2001: required input MISSING is missing; set it in the store s",
 		"6 error VG2005: WEAK is weak: about 3 bits of strength, 60 are needed (from s:WEAK); use a long random one, as from `openssl rand -hex 24`; a login, a host or a flag is not secret: make it a schema.#Setting",
@@ -101,7 +101,7 @@ func TestVerifyUnreadable(t *testing.T) {
 		}
 	}
 	_, ds := source.Verify(t.Context(), p, map[string]source.Source{"default": &store{}}, true, epoch, source.Options{})
-	want := []string{"100 error VG2101: cannot read A from source default (test): it can't prove what it has without reading it; let values be read"}
+	want := []string{"100 error VG2101: cannot read A from source default (test): it can't prove what it has without reading it; allow values to be read"}
 	if diff := cmp.Diff(want, say(ds)); diff != "" {
 		t.Errorf("no prover (-want +got)\n%s", diff)
 	}

@@ -220,7 +220,7 @@ func TestWriteCertificate(t *testing.T) {
 		"dotenv":                      {[]byte("TOKEN=tok-c4nary\n"), "FILE is not a certificate, so it is not replaced"},
 		"key":                         {keyPEM, "FILE holds a PRIVATE KEY, so it is not replaced"},
 		"certificate and private key": {concat(first, keyPEM), "FILE holds a PRIVATE KEY, so it is not replaced"},
-		"huge":                        {bytes.Repeat([]byte{'a'}, maxCertificateFile+1), "what FILE holds cannot be read, so it is not replaced: the file is too large"},
+		"huge":                        {bytes.Repeat([]byte{'a'}, maxCertificateFile+1), "the content of FILE cannot be read, so it is not replaced: the file is too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -144,7 +144,7 @@ func TestOthers(t *testing.T) {
 	if err := os.Lchown(filepath.Join(s.root, "bin/tool"), 12345, 12345); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Find("tool", s.tree); err == nil || !strings.Contains(err.Error(), "somebody else's") {
+	if got, err := Find("tool", s.tree); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 		t.Errorf("%q, %v", got, err)
 	}
 	s.mode("bin", 0o755) // now it is there because root wants it

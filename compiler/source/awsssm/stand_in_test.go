@@ -95,7 +95,7 @@ func TestPlainText(t *testing.T) {
 				found = append(found, d.Message)
 			}
 		}
-		if len(found) != 1 || !strings.HasPrefix(found[0], "X stands in plain text") || !strings.Contains(found[0], "as a String") {
+		if len(found) != 1 || !strings.HasPrefix(found[0], "X is in plain text") || !strings.Contains(found[0], "as a String") {
 			t.Errorf("prove: %v: %q", prove, found)
 		}
 	}

@@ -362,7 +362,7 @@ func TestTree(t *testing.T) {
 	ref := []source.Ref{{Input: "A"}}
 	for _, command := range []string{"mine", filepath.Join(tree, "mine")} {
 		a := New([]string{command}, tree).Read(t.Context(), ref)[0]
-		if f, ok := errors.AsType[*source.Failure](a.Err); !ok || !strings.Contains(f.Reason, filepath.Join(tree, "mine")+" is not run: it lies in the working tree") || !f.Unreadable {
+		if f, ok := errors.AsType[*source.Failure](a.Err); !ok || !strings.Contains(f.Reason, filepath.Join(tree, "mine")+" is not run: it is in the working tree") || !f.Unreadable {
 			t.Errorf("%s: %v", command, a.Err)
 		}
 	}

@@ -86,8 +86,8 @@ func TestRead(t *testing.T) {
 	for name, want := range map[string]string{
 		"PLAIN": "v", "LINE": "v", "LINES": "v\n", "CRLF": "v", "LINK": "v",
 		"ONLY_LINE": "absent", "EMPTY": "absent", "NOWHERE": "absent",
-		"OPEN": "has mode 0644", "TO_OPEN": "has mode 0644", "NO_TEXT": "no text in UTF-8", "DIR": "not a regular file", "PIPE": "not a regular file",
-		"OUT": "leads out of the directory", "UP": "leads out of the directory", "LOOP": "a link that leads in a circle", "DANGLING": "it is a dangling link: " + dir + "/nowhere, to which it leads, does not exist",
+		"OPEN": "has mode 0644", "TO_OPEN": "has mode 0644", "NO_TEXT": "not text in UTF-8", "DIR": "not a regular file", "PIPE": "not a regular file",
+		"OUT": "leads out of the directory", "UP": "leads out of the directory", "LOOP": "a circular link", "DANGLING": "it is a dangling link: " + dir + "/nowhere, to which it leads, does not exist",
 	} {
 		ref := source.Ref{Input: name, Remote: plan.Remote{Name: name}}
 		a := New(plan.Source{Dir: dir}).Read(t.Context(), []source.Ref{ref})[0]

@@ -247,7 +247,7 @@ func TestFailures(t *testing.T) {
 	const byHand = "sops decrypt --output /dev/null FILE"
 	notOurs := func(shape string) *source.Failure {
 		return &source.Failure{
-			Code: plan.CodeFileSyntax, Reason: "FILE is not what sops writes: " + shape + ", with no key twice",
+			Code: plan.CodeFileSyntax, Reason: "FILE is not what sops writes: " + shape + ", without duplicate keys",
 			Remedy: "put it back as sops has written it, as with git restore; then edit it with sops edit",
 		}
 	}

@@ -287,7 +287,7 @@ func TestMakeRefuses(t *testing.T) {
 		"issuer that is none":      {family(plan.X509, "", plan.Child{Of: "EC", Lifetime: 1, Issuer: plan.Issuer{Certificate: "PASSWORD", Key: "CA_KEY"}}), nil, "and from PASSWORD, which is not a certificate"},
 		"issuer that may not sign": {family(plan.X509, "", plan.Child{Of: "EC", Lifetime: 1, Issuer: plan.Issuer{Certificate: "CERT", Key: "EC"}}), nil, "and from CERT, which is not a certificate authority"},
 		"issuer with another key":  {family(plan.X509, "", plan.Child{Of: "EC", Lifetime: 1, Issuer: plan.Issuer{Certificate: "CA", Key: "RSA"}}), nil, "and from RSA, which is not the key of CA"},
-		"issuer that ends first":   {family(plan.X509, "", plan.Child{Of: "EC", Lifetime: 9000 * time.Hour, Issuer: plan.Issuer{Certificate: "CA", Key: "CA_KEY"}}), nil, "and from CA, which ends before it would: on 2027-03-04"},
+		"issuer that ends first":   {family(plan.X509, "", plan.Child{Of: "EC", Lifetime: 9000 * time.Hour, Issuer: plan.Issuer{Certificate: "CA", Key: "CA_KEY"}}), nil, "and from CA, which ends earlier, on 2027-03-04"},
 		"key of another":           {family(plan.JKS, "", plan.Child{Of: "PASSWORD", Entries: []plan.KeystoreEntry{entry("a", "RSA", "CERT")}}), nil, "and from RSA, which is not the key of CERT"},
 		"foreign store password":   {family(plan.JKS, "", plan.Child{Of: "PASSWORD", Entries: []plan.KeystoreEntry{entry("ca", "", "CA")}}), nil, "which has characters beyond ASCII, which Java keystores made here can't have"},
 		"short store password":     {children["jks"].f, short, "which is shorter than the 6 characters that keytool asks for"},
