@@ -246,7 +246,7 @@ func (c *compilation) checkParent(in plan.Input, r role) {
 		c.ds.Errorf(plan.CodeGenerate, both, "remove inCluster there",
 			"%s is made from %s, which only the operator in the cluster knows", in.Name, name)
 	case in.Generate.Kind == plan.Time: // of a password, a time would tell a little
-		is := "somebody provides"
+		is := "is provided"
 		if parent.Generate != nil {
 			is = "generates " + article2(parent.Generate.Kind)
 		}

@@ -101,7 +101,7 @@ func (d *Draft) metadata(s *Secret) {
 }
 
 func (d *Draft) left(s *Secret, format string, args ...any) {
-	d.Diagnostics.Warnf(plan.CodeImportLeft, nil, "check whether anybody needs it", "%s %s: %s", cmp.Or(s.From, "secret"), s, fmt.Sprintf(format, args...))
+	d.Diagnostics.Warnf(plan.CodeImportLeft, nil, "check whether it is needed", "%s %s: %s", cmp.Or(s.From, "secret"), s, fmt.Sprintf(format, args...))
 }
 
 // inputs gives each key an input, and those of one value the same.

@@ -158,7 +158,7 @@ func (c *checker) keeper() source.Keeper {
 	c.historian()
 	k, ok := c.Open().(source.Keeper)
 	if !ok {
-		c.Skip("the source keeps versions, which are nobody's to remove")
+		c.Skip("the source keeps versions, which are never removed")
 	}
 	return k
 }

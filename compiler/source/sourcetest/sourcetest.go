@@ -447,7 +447,7 @@ func (c *checker) race() {
 	final := source.Read(c.Context(), c.Open(), c.refs(inputs...))
 	for j, input := range inputs {
 		if final[j].Value.Len() == 0 {
-			c.Fatalf("%s: nobody has won: %v", input, final[j].Err)
+			c.Fatalf("%s: none has won: %v", input, final[j].Err)
 		}
 		for i := range answers {
 			if !answers[i][j].Value.Equal(final[j].Value) {
