@@ -12,18 +12,19 @@ import (
 // notInGit are the rows that no change of a repository is, by how they begin, and what
 // they are.
 var notInGit = map[string]string{
-	"a part that is missing in JSON":     "what a source answers",
-	"a build that waits for ever":        "two that run at once",
-	"a field that nobody has thought of": "a change of victorgen",
-	"a revision of the past":             "of the past",
-	"a policy that is a link to a file":  "a policy that can't be read",
-	"`template` over a file":             "a command line",
-	"`--rule-tests` over a file":         "a command line",
-	"a value in any output":              "what sources hold",
-	"a value in what an API server":      "what a cluster answers",
-	"guesses of a value":                 "read from Git",
-	"a file with guesses of a value":     "a file that is no part of a module",
-	"settings of a repository by which":  "what is no part of a module",
+	"a part that is missing in JSON":    "what a source answers",
+	"a build that waits forever":        "two that run at once",
+	"a field that was overlooked":       "a change of victorgen",
+	"a revision of the past":            "of the past",
+	"a policy that is a link to a file": "a policy that can't be read",
+	"`template` over a file":            "a command line",
+	"a plan from the cache":             "a directory of the user",
+	"`--rule-tests` over another file":  "a command line",
+	"a value in any output":             "what sources hold",
+	"a value in what an API server":     "what a cluster answers",
+	"guesses of a value":                "read from Git",
+	"a file with guesses of a value":    "a file that is no part of a module",
+	"settings of a repository by which": "what is no part of a module",
 }
 
 // TestThreats: each row of the threat model names a test, and each of those is there.
