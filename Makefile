@@ -22,8 +22,11 @@ demo: build ## build production of examples/victor in a copy, with fake keys
 	$(BIN)/victorgen build $(DEMO)/envs/production
 	@echo && cd $(DEMO)/deploy/production && find . -type f | sort && echo && cut -c1-100 secrets/grafana-credentials.yaml
 
-# TESTFLAGS=-race in CI; the race detector needs a C compiler.
+# TESTFLAGS=-race in CI; the race detector needs a C compiler. Tests run the program
+# more than a thousand times, and what has the detector waits for a second at its end, by
+# default: https://go.dev/doc/articles/race_detector#Options
 TESTFLAGS ?=
+test: export GORACE ?= atexit_sleep_ms=10
 test: ## all tests
 	$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
