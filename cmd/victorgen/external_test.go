@@ -12,12 +12,12 @@ import (
 	"testing"
 
 	"github.com/bitnami-labs/sealed-secrets/pkg/apis/sealedsecrets/v1alpha1"
-	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"github.com/victor-ai/victorgen/fixtures"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 const externalContract = `package app
@@ -140,8 +140,8 @@ func TestBuildExternal(t *testing.T) {
 	build(1, "VG3107", "--offline", "--check")
 }
 
-// shape is what a workload can see of a Secret but for the values.
-type shape struct {
+// visible is what a workload can see of a Secret but for the values.
+type visible struct {
 	Name, Namespace, Type string
 	Keys                  []string
 	Labels, Annotations   map[string]string
@@ -184,24 +184,24 @@ func TestSwitch(t *testing.T) {
 		}
 	}
 	for _, more := range []string{"package app\n", switching} { // there, back, and there again
-		var es esv1.ExternalSecret
+		var es shape.ExternalSecret
 		tree("external", more, &es)
 		template := es.Spec.Target.Template
-		external := shape{es.Name, es.Namespace, string(template.Type), slices.Sorted(maps.Keys(template.Data)), template.Metadata.Labels, template.Metadata.Annotations}
+		external := visible{es.Name, es.Namespace, template.Type, slices.Sorted(maps.Keys(template.Data)), template.Metadata.Labels, template.Metadata.Annotations}
 
 		var ss v1alpha1.SealedSecret
 		tree("sealed", more, &ss)
 		of := ss.Spec.Template
-		sealed := shape{of.Name, of.Namespace, string(of.Type), slices.Sorted(maps.Keys(ss.Spec.EncryptedData)), of.Labels, of.Annotations}
+		sealed := visible{of.Name, of.Namespace, string(of.Type), slices.Sorted(maps.Keys(ss.Spec.EncryptedData)), of.Labels, of.Annotations}
 		if diff := cmp.Diff(sealed, external); diff != "" || len(sealed.Keys) != 4 {
 			t.Errorf("the Secret (-sealed +external):\n%s", diff)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "deploy", "test", "stores")); !os.IsNotExist(err) {
 			t.Error("the stores are still there")
 		}
-		wantPolicy, wantOwners := esv1.CreatePolicyOwner, 1
+		wantPolicy, wantOwners := "Owner", 1
 		if more == switching {
-			wantPolicy, wantOwners = esv1.CreatePolicyOrphan, 0
+			wantPolicy, wantOwners = "Orphan", 0
 		}
 		if got := es.Spec.Target.CreationPolicy; got != wantPolicy {
 			t.Errorf("creationPolicy is %s", got)
