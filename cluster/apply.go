@@ -257,7 +257,7 @@ func (a *application) readPruned(ctx context.Context) {
 			case kept[namespace+"/"+u.GetName()]:
 			case owned && !a.options.ForceConflicts:
 				r.name = objectName(u.GetName(), a.values(s))
-				a.ds.Warnf(plan.CodeOwned, nil, "delete what it belongs to", "%s is not in the contract any more, and is not pruned: it belongs to %s", r, ownerOf(owner.Kind, " ", owner.Name, u.GetName()))
+				a.ds.Warnf(plan.CodeOwned, nil, "delete what it belongs to", "%s is no longer in the contract, and is not pruned: it belongs to %s", r, ownerOf(owner.Kind, " ", owner.Name, u.GetName()))
 			default:
 				a.prunings = append(a.prunings, a.pruning(namespace, u.GetName(), s))
 			}

@@ -413,7 +413,7 @@ func TestApplyPrunes(t *testing.T) {
 	names := []string{"app", "unlabelled", "other-env", "other-app", "no-env", "owned", "by-other-tool"}
 	for _, dryRun := range []string{DryRunClient, DryRunServer, ""} {
 		report, ds = c.Apply(t.Context(), applied, then, ApplyOptions{Prune: true, DryRun: dryRun})
-		expect(t, "diagnostics", []string{"warning VG5003: Secret apps/owned is not in the contract any more, and is not pruned: it belongs to SealedSecret of another name; delete what it belongs to"}, said(ds))
+		expect(t, "diagnostics", []string{"warning VG5003: Secret apps/owned is no longer in the contract, and is not pruned: it belongs to SealedSecret of another name; delete what it belongs to"}, said(ds))
 		expect(t, "report", []string{"unchanged apps/app: a unchanged", "pruned apps/empty", "pruned apps/gone"}, told(report))
 		for _, name := range []string{"gone", "empty"} {
 			if there := s.Secret("apps", name) != nil; there != (dryRun != "") {

@@ -146,7 +146,7 @@ spec:
 	for _, want := range []string{
 		"Secret legacy/robot-token: the token controller fills it", "Secret legacy/bootstrap-token-abcdef: it lets nodes join", "Helm keeps a release in it", "cert-manager renews it",
 		", 0 unknown, 0 not",
-		"(dataFrom.extract) those are taken over that the Secret of the cluster has: password, token",
+		"(dataFrom.extract), those that the Secret of the cluster has are imported: password, token",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("import does not say %q\n%s", want, out)

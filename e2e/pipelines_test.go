@@ -592,7 +592,7 @@ func TestActionComment(t *testing.T) {
 	open := event{name: "pull_request", token: forgeToken}
 
 	s.propose(t, map[string]string{"NOTES.md": "nothing of secrets"})
-	s.start(t, "pull-request.yml", open).says(t, false, "nothing differs, and no comment says otherwise")
+	s.start(t, "pull-request.yml", open).says(t, false, "nothing differs, and there is no earlier comment")
 	if len(s.comments) != 120 {
 		t.Fatal("a comment of nothing")
 	}
@@ -632,7 +632,7 @@ func TestActionTrouble(t *testing.T) {
 		want   string
 	}{
 		"a fork":       {event{fork: "stranger/shop", token: forgeToken}, map[string]int{"POST": 403}, "::warning title=victorgen::this job may not comment, for the pull request comes from a fork"},
-		"no right":     {event{token: forgeToken}, map[string]int{"POST": 403}, "::error title=victorgen::cannot comment, and a comment that is there is out of date; the comparison is in the summary of the job (POST issues/4/comments: status 403, Resource not accessible::error::by integration)"},
+		"no right":     {event{token: forgeToken}, map[string]int{"POST": 403}, "::error title=victorgen::cannot comment, and the existing comment is out of date; the comparison is in the summary of the job (POST issues/4/comments: status 403, Resource not accessible::error::by integration)"},
 		"a failure":    {event{token: forgeToken}, map[string]int{"GET": 500}, "status 500"},
 		"no token":     {event{}, nil, "::warning title=victorgen::there is no token to comment with"},
 		"a bad token":  {event{token: "c4nary-other"}, nil, "status 401, Bad credentials"},
@@ -816,7 +816,7 @@ func TestGitLabTemplate(t *testing.T) {
 	clean := func() {
 		s.git(t, s.work, "clean", "--quiet", "--force", "victorgen.diff.md", "victorgen.codequality.json", "victorgen.patch")
 	}
-	expect("victorgen:check", false, "nothing differs, and no comment says otherwise", token)
+	expect("victorgen:check", false, "nothing differs, and there is no earlier comment", token)
 	clean()
 	s.propose(t, elsewhere(t))
 	expect("victorgen:check", true, "without VICTORGEN_TOKEN")

@@ -460,7 +460,7 @@ func TestReport(t *testing.T) {
 		s.lacks("#view-findings", "missing", "Pod job", "envs/broken/env.cue:3", "error")
 		s.violations(source)
 		s.look("overview")
-		s.lacks("#view-overview", "broken", "Nothing is known of it before its errors are mended.")
+		s.lacks("#view-overview", "broken", "Nothing is known about it until its errors are fixed.")
 		s.violations(source)
 		s.theme("light")
 		s.violations(source)

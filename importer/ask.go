@@ -42,7 +42,7 @@ func Properties(ctx context.Context, o Options, s observe.Source, r observe.Remo
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(object.Value.Reveal(), &fields) != nil || fields == nil { // its error may quote the object
-		ds.Errorf(plan.CodeImportRead, nil, "write the key under data, without extract", "what stands at %s of %s %s is not a JSON object, so nothing can be taken from it (dataFrom.extract)", where, s.Existing, s.Store)
+		ds.Errorf(plan.CodeImportRead, nil, "write the key under data, without extract", "the value at %s of %s %s is not a JSON object, so nothing can be taken from it (dataFrom.extract)", where, s.Existing, s.Store)
 		return nil, ds
 	}
 	for _, name := range sorted(fields) {
@@ -60,7 +60,7 @@ func Properties(ctx context.Context, o Options, s observe.Source, r observe.Remo
 	return names, ds
 }
 
-// asking makes the plan of a contract that has nothing but what stands at r, as a whole.
+// asking makes the plan of a contract that has nothing but the value at r, as a whole.
 func asking(ctx context.Context, o Options, s observe.Source, r observe.Remote) (*plan.Plan, plan.Input, plan.Diagnostics) {
 	property := r.Property
 	if r.Base64 = false; property == "" && s.Kind == plan.Vault {

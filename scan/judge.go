@@ -26,7 +26,7 @@ type Reason string
 const (
 	Absent      Reason = "absent"
 	Unreadable  Reason = "unreadable"
-	Setting     Reason = "a setting, which is no secret"
+	Setting     Reason = "a setting, which is not secret"
 	Public      Reason = "public: a public key, a certificate or a time"
 	InContract  Reason = "in the contract itself"
 	Guessable   Reason = "not hard to guess, according to the contract (minStrength: 0, oneOf, or its format)"

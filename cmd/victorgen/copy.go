@@ -37,8 +37,8 @@ func copyCommand() *cobra.Command {
 says that they live: all that are there, or those that are named. It reads them back
 and compares before it says that they are copied.
 
---from is a source of the contract by its name, a kind of source in the place of the
-default one (as --source has it), or the directory of another environment. Of
+--from is a source of the contract by its name, a kind of source instead of the default
+one (as --source has it), or the directory of another environment. Of
 another environment what is required or optional is copied; what is generated is
 each environment's own, so it must be named.
 

@@ -209,7 +209,7 @@ func (d *docsPage) input(name string) {
 		{"Must be", declared(func(c *report.Declaration) string { return prose(c.MustBe) })},
 		{"Rotation is due after", declared(func(c *report.Declaration) string { return lasts(c.MaxAge) })},
 		{"`victorgen rotate --due` makes a new one after", declared(func(c *report.Declaration) string { return lasts(c.RotateAfter) })},
-		{"The value before counts for", declared(func(c *report.Declaration) string { return lasts(c.KeepPrevious) })},
+		{"The previous value counts for", declared(func(c *report.Declaration) string { return lasts(c.KeepPrevious) })},
 		{"Rotation", declared(func(c *report.Declaration) string {
 			if c.NeverRotate {
 				return "never: another value makes what it encrypts unreadable"

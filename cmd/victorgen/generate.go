@@ -97,7 +97,7 @@ func rotateCommand() *cobra.Command {
 		Short: "Generate new values for generated inputs, at their source",
 		Long: `Rotate generates a new value for each generated input that is named, or with --due
 for all whose value is older than rotateAfter, or else maxAge, and stores it at
-its source in the place of the old one; and so for everything that is made from
+its source, where it replaces the old one; and so for everything that is made from
 it, such as its hash. The next build seals them. A failure for one input does not
 stop the others.
 

@@ -100,7 +100,7 @@ renders without a network, or standard input. It takes
   Secrets                  of any type; stringData counts over data
   secretGenerators         of a kustomization: the names lose their hash
   SealedSecrets            all but the values, which only the controller knows:
-                           they are to be filled in, or with --from-cluster those of
+                           they must be filled in, or with --from-cluster those of
                            the Secrets that the controller has made
   ExternalSecrets and      of v1beta1 and v1, with their stores, which stay as they are:
   ClusterExternalSecrets   no value is read. dataFrom.extract takes whatever its object has,
@@ -411,7 +411,7 @@ func (o *importOptions) text(cmd *cobra.Command, module string, r *importer.Resu
 		fmt.Fprintf(w, "proved: %s equal to what was read, %d unknown, %d not\n", plural(r.Count(importer.Equal), "key"), r.Count(importer.Unknown), lost)
 	}
 	if len(r.Missing) > 0 {
-		fmt.Fprintf(w, "to be filled in: %s\n", strings.Join(r.Missing, ", "))
+		fmt.Fprintf(w, "to fill in: %s\n", strings.Join(r.Missing, ", "))
 	}
 	if !o.dryRun && !ds.HasErrors() {
 		where := ""

@@ -117,7 +117,7 @@ func TestImportAsks(t *testing.T) {
 		want   string
 	}{
 		"gone":     {func() { delete(p.Versions, "/shop/odd") }, 1, "there is nothing at /shop/odd of SecretStore parameters"},
-		"no JSON":  {func() { p.Put("/shop/odd", "c4nary: yaml") }, 1, "what stands at /shop/odd of SecretStore parameters is not a JSON object"},
+		"no JSON":  {func() { p.Put("/shop/odd", "c4nary: yaml") }, 1, "the value at /shop/odd of SecretStore parameters is not a JSON object"},
 		"null":     {func() { p.Put("/shop/odd", `{"a":null,"b":"c4nary"}`) }, 1, `property "a" at /shop/odd of SecretStore parameters can't be taken: it is null`},
 		"a number": {func() { p.Put("/shop/odd", `{"a":1.50}`) }, 1, "is a number that is not a plain integer"},
 		"one key":  {func() { p.Put("/shop/odd", `{}`); p.Put("/shop/second", `{"inner":{"user":"a","USER":"b"}}`) }, 1, `the properties "USER" and "user" of "/shop/second" become one key`},

@@ -26,7 +26,7 @@ func TestAdopting(t *testing.T) {
 		"A second environment": {{"../../cmd/victorgen/testdata/import.txtar", `DB_HOST: default: "db.prod.internal"`}},
 		"From Secrets in Git":  {{"../../importer/testdata/corpus/kustomize-generators.txtar", "proved: 7 keys equal to what was read, 0 unknown, 0 not"}},
 		"From SealedSecrets": {
-			{"../../importer/testdata/corpus/sealed.txtar", "to be filled in: DB_PASSWORD, STRICT_SESSION_KEY, WIDE_DB_PASSWORD"},
+			{"../../importer/testdata/corpus/sealed.txtar", "to fill in: DB_PASSWORD, STRICT_SESSION_KEY, WIDE_DB_PASSWORD"},
 			{"live SealedSecrets", "proved: 1 key equal to what was read, 0 unknown, 0 not"},
 		},
 		"From ExternalSecrets": {

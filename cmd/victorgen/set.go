@@ -115,7 +115,7 @@ func (o *setOptions) files(names []string) (map[string]string, error) {
 		case ok:
 			return nil, usageError{fmt.Errorf("--from-file names %s, which is none of the inputs to be set", name)}
 		default:
-			return nil, usageError{errors.New("write --from-file INPUT=FILE, for there are several inputs")}
+			return nil, usageError{errors.New("write --from-file INPUT=FILE, because there are several inputs")}
 		}
 		if files[name] != "" {
 			return nil, usageError{fmt.Errorf("--from-file names %s twice", name)}

@@ -296,7 +296,7 @@ func (p *Plan) inModule(path string) string {
 	return filepath.ToSlash(rel)
 }
 
-// Place returns where the contract says what stands at a path of the plan's
+// Place returns where the contract says the value at a path of the plan's
 // [Document], such as secrets, shop/db, namespace: the nearest that is known of.
 func (p *Plan) Place(path []string) []Pos {
 	for i, element := range path {

@@ -590,7 +590,7 @@ secrets: shop: keys: "api-key": input: "API_KEY"
 	CodeCertificateWrite:   {"The next build would seal for the old one.", "certificate: \"contract.cue\"", "certificate: \"sealing-cert.pem\""},
 	CodeTwoControllers:     {"One of the two could not unseal its secrets.", "two delivery.controller, and one certificate", "a certificate each"},
 
-	CodeSecretAbsent:    {"Pods that ask for it do not start.", "Secret shop/shop-secrets: not found", "$ kubectl apply -k deploy/dev"},
+	CodeSecretAbsent:    {"Pods that need it do not start.", "Secret shop/shop-secrets: not found", "$ kubectl apply -k deploy/dev"},
 	CodeKeyAbsent:       {"What reads the key fails.", "Secret shop without api-key", "the tree of today, applied"},
 	CodeKeyUndeclared:   {"It is not rotated, and not documented.", "debug-token, added with kubectl edit", "the key in the contract, or removed"},
 	CodeKeyDiffers:      {"The application gets something other than what is in Git.", "log-level: debug, edited by hand", "$ kubectl apply -k deploy/dev"},

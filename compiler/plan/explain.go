@@ -38,7 +38,7 @@ An environment is unified with the contract, so it can add and narrow, never rem
 contract leaves open: schema.#Optional may become required; default: *"a" | string may become "b"; minLength: *12 |
 >=12 may become 20.`,
 	CodeNotOneOf: `a field has a value that is not one of those that the schema lists for it.`,
-	CodeSchemaStale: `the files in the place of the schema are not the schema of this victorgen.
+	CodeSchemaStale: `the copy of the schema in the module is not the schema of this victorgen.
 CUE unifies all files of a package: another file next to the schema in cue.mod/pkg, or below cue.mod/gen or
 cue.mod/usr, would change the language for editors and cue vet. victorgen itself only uses the schema that it was
 built with. ` + "`victorgen init`" + ` in the module renews the copy, and removes what is not part of it. Where
@@ -61,7 +61,7 @@ environments reaches a limit.`,
 These are strings.Repeat, list.Repeat, bits.Lsh and bits.SetBit; a text times a number is an error for the same
 reason. The process would run out of memory, and not say where. A contract needs none of them. strings.Replace,
 strings.Join and path.Join are available where they are called directly, for texts of up to 262,144 bytes, lists of up
-to 16,384, and up to 1,024 bytes to put in between or in the place of something.`,
+to 16,384, and up to 1,024 bytes to insert.`,
 	CodeName: `a name is not one that Kubernetes accepts.
 The rules are Kubernetes' own: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/. An input has
 the name of an environment variable, and a label of an alert one of Prometheus'
@@ -138,7 +138,7 @@ Literals that merely look random are a warning.`,
 	CodeMisplaced: `a field has no meaning here, or is reserved for victorgen.
 default is for settings, generate for generated inputs, each field of a source for some of its kinds; the labels and
 annotations that victorgen sets are its own.`,
-	CodeSourceCannot: `the contract asks for more than a source can do.
+	CodeSourceCannot: `the contract needs more than a source can do.
 A name, a version or a property that can't exist, binary values where there is only text, or a generated input where
 writing could overwrite something.`,
 	CodeAddress: `a credential would go to an address that is only in the contract.
@@ -187,7 +187,7 @@ value of the application. Give the input another name, or write processEnv: fals
 	CodeTreeLink: `the directory of a tree is a symbolic link.
 What it leads to is not victorgen's, and a build would replace it. Remove the link, or name the directory with
 --output.`,
-	CodeExternal: `an external secret asks for more than the External Secrets Operator can do.
+	CodeExternal: `an external secret needs more than the External Secrets Operator can do.
 It can't reach env and sops; it has no variables to take a region, a vault, a project or an address from; its webhook
 refuses some policies together and an ExternalSecret that takes nothing from a source; and it generates passwords and
 UUIDs alone. Use another delivery, or another source.`,
@@ -197,7 +197,7 @@ elsewhere; those that the same manifests make (a Secret, a SealedSecret, an Exte
 	CodeNoKey: `a workload refers to a key that its Secret does not have.
 The pod does not start.`,
 	CodeMayBeAbsent: `a workload needs a key, or a Secret, that is left out while an optional input is absent.
-optional: true beside the name lets the pod start without it.`,
+optional: true next to the name lets the pod start without it.`,
 	CodeWrongType: `a workload uses a Secret that is not of the type it needs.
 A pull secret is of type kubernetes.io/dockerconfigjson (or dockercfg); the certificate of an Ingress or a Gateway has
 tls.crt and tls.key.`,

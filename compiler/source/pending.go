@@ -235,7 +235,7 @@ func (t *telling) draft(ctx context.Context, inputs []plan.Input) value.Set {
 			t.ds.Errorf(plan.CodeSourceWrite, in.Pos, t.remedy(in), "%s can't be rotated at source %s: it can only be read", in.Name, src)
 		}
 		if old[in.Name].State != value.Present && named[in.Name] && !t.ds.HasErrors() {
-			t.ds.Errorf(plan.CodeMissing, in.Pos, "`victorgen generate` generates a first one; restore it if there was one", "%s has no value at source %s: there is none that the other side could know", in.Name, src)
+			t.ds.Errorf(plan.CodeMissing, in.Pos, "`victorgen generate` generates a first one; restore it if there was one", "%s has no value at source %s that the other side could know", in.Name, src)
 		}
 	}
 	if t.ds.HasErrors() || ctx.Err() != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// Stray says what stands at the ends of a value of in that hardly belongs to it,
+// Stray says the value at the ends of a value of in that hardly belongs to it,
 // as a command that prints a line, or a paste, leaves it there: "ends with a line
 // break". It is empty if nothing does. Of PEM the last line break is a part, and in
 // base64 white space means nothing.

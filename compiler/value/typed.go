@@ -144,7 +144,7 @@ func (t *typed) tls() {
 		case "key":
 			return "", ""
 		case "encrypted":
-			return "is encrypted with a passphrase, which what reads the Secret can't ask for", "decrypt it: `openssl pkey -in KEY.pem -out PLAIN.pem`"
+			return "is encrypted with a passphrase, which the reader of the Secret can't ask for", "decrypt it: `openssl pkey -in KEY.pem -out PLAIN.pem`"
 		case "certificate":
 			return "holds a certificate, where the private key belongs", hint
 		}
@@ -188,7 +188,7 @@ func pemProblem(b []byte) (problem, hint string) {
 	case bytes.IndexByte(b, '\r') >= 0:
 		return "has Windows line endings (CR), which not all PEM readers accept", "remove them, as with `tr -d '\\r' < FILE` does"
 	case bytes.Contains(b, []byte(`\n`)):
-		return `has \n written out in the place of its line breaks`, "store it with real line breaks"
+		return `has \n written out instead of line breaks`, "store it with real line breaks"
 	case bytes.Count(bytes.TrimSpace(b), []byte("\n")) == 0:
 		return "has lost its line breaks", "store it with its line breaks; in a dotenv file, a quoted value may have several lines"
 	}

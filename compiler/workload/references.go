@@ -130,13 +130,13 @@ func (f *finder) add(ref Reference, n *yaml.Node, path []string) {
 	ref.Object, ref.Pos, ref.workload = f.what, f.o.at(path, n), f.workload
 	switch name := ref.Secret + ref.Key; {
 	case strings.Contains(name, "{{"):
-		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, notRendered, "a Helm template is in the place of a name")
+		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, notRendered, "a Helm template is used as a name")
 		return
 	case strings.Contains(name, "${"), strings.Contains(name, "$("):
-		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, "substitute it first: envsubst < FILE | victorgen vet ENV --workloads -", "a variable is in the place of a name")
+		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, "substitute it first: envsubst < FILE | victorgen vet ENV --workloads -", "a variable is used as a name")
 		return
 	case !isText(n):
-		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, "put it in quotes", "a boolean or a number is in the place of a name")
+		f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{ref.Pos}, "put it in quotes", "a boolean or a number is used as a name")
 		return
 	}
 	if ref.Namespace == "" {
@@ -217,7 +217,7 @@ func (f *finder) walk(n *yaml.Node, path []string, name string) {
 		}
 	case n.Kind == yaml.MappingNode:
 		if i := slices.IndexFunc(n.Content, func(c *yaml.Node) bool { return c.Kind == yaml.MappingNode && c.Style&yaml.FlowStyle != 0 }); i >= 0 && i%2 == 0 {
-			f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{f.o.at(path, n)}, notRendered, "a Helm template is in the place of a value") // {{ x }} is a map whose name is one
+			f.ds.Errorf(plan.CodeWorkloadRead, []plan.Pos{f.o.at(path, n)}, notRendered, "a Helm template is used as a value") // {{ x }} is a map whose name is one
 			return
 		}
 		if isPod(n) {

@@ -314,7 +314,7 @@ const views = {
 				const errors = e.findings.filter(f => f.severity === "error").length, warnings = e.findings.length - errors;
 				const counts = h("td", null, errors ? [badge("error", plural(errors, "error")), " "] : "", warnings ? badge("warning", plural(warnings, "warning")) : "", !errors && !warnings ? badge("ok", "none") : "");
 				const name = h("th", {scope: "row"}, e.known ? link(["map", e.label], e.label) : e.label, h("small", null, e.directory), e.namespace && e.namespace !== e.environment ? h("small", null, `namespace ${e.namespace}`) : "");
-				if (!e.known) return h("tr", null, name, h("td", {colspan: 7}, "Nothing is known of it before its errors are mended."), counts);
+				if (!e.known) return h("tr", null, name, h("td", {colspan: 7}, "Nothing is known about it until its errors are fixed."), counts);
 				const next = e.dates.find(isDue), t = next && Date.parse(next.at);
 				const changes = e.inputs.filter(i => i.changed && i.class !== "setting").map(i => Date.parse(i.changed));
 				const by = c => e.inputs.filter(i => i.class === c).length;
@@ -331,7 +331,7 @@ const views = {
 			status(`${found.length} of ${plural(envs.length, "environment")}`);
 			const soon = due.filter(d => matches(text(d.of, d.kind))).slice(0, 8), worst = distinct.filter(f => matches(text(f.code, f.message, f.hint))).slice(0, 6);
 			into.append(h("div.pair", null,
-				h("section", {"aria-labelledby": "next"}, h("h3", {id: "next"}, "Next due"), soon.length ? h("ul.plain", null, soon.map(d => h("li", null, badge(urgency(d.t), away(d.t)), " ", h("b", null, d.of), ` ${d.kind} on ${date(d.t)}`, h("small", null, envList(d.envs))))) : nothing("Nothing has a day on which it is due.")),
+				h("section", {"aria-labelledby": "next"}, h("h3", {id: "next"}, "Next due"), soon.length ? h("ul.plain", null, soon.map(d => h("li", null, badge(urgency(d.t), away(d.t)), " ", h("b", null, d.of), ` ${d.kind} on ${date(d.t)}`, h("small", null, envList(d.envs))))) : nothing("Nothing has a due date.")),
 				h("section", {"aria-labelledby": "worst"}, h("h3", {id: "worst"}, "What is wrong"), worst.length ? h("ul.plain", null, worst.map(f => h("li", null, badge(f.severity), " ", link(["findings", f.code], f.code), " ", f.message, h("small", null, envList(f.envs))))) : nothing(`${report.judges.join(" and ")}: nothing is wrong.`))));
 		},
 	},
@@ -356,7 +356,7 @@ const views = {
 			if (o.sort === "age") found.sort((a, b) => first(a, (e, i) => i.changed && Date.parse(i.changed)) - first(b, (e, i) => i.changed && Date.parse(i.changed)) || 0);
 			if (o.sort === "due") found.sort((a, b) => first(a, due) - first(b, due) || 0);
 			status(`${found.length} of ${plural(rows.length, "input")}, ${plural(es.length, "environment")}`);
-			if (!found.length) { into.append(nothing("No input is like that.")); return; }
+			if (!found.length) { into.append(nothing("No input matches.")); return; }
 			const t = table("Inputs by environments", [], {class: compact ? "matrix compact" : "matrix", "aria-rowcount": found.length + 1});
 			t.head.rows[0].append(h("th", {scope: "col"}, "Input"), ...es.map(e => h("th", {scope: "col"}, h("span", null, e.label))));
 			fill(t.body, found, r => h("tr", null,
@@ -383,13 +383,13 @@ const views = {
 		title: "Map",
 		show(into, [label, kind, id], again) {
 			const known = envs.filter(e => e.known);
-			if (!known.length) { into.append(nothing("Nothing is known of any environment before its errors are mended.")); return; }
+			if (!known.length) { into.append(nothing("Nothing is known about any environment until its errors are fixed.")); return; }
 			const e = known.find(e => e.label === label) || (shownEnvs().find(e => e.known) || known[0]);
 			const nodes = linksOf(e), selected = kind && nodes.get(`${kind}:${id}`);
 			into.append(h("div.controls", null,
 				select("map-env", "Environment", known.map(e => [e.label, e.label]), e.label, v => { location.hash = "#" + ["map", v, ...(selected ? [kind, id] : [])].map(encodeURIComponent).join("/"); focusAfter = "map-env"; }),
 				selected ? link(["map", e.label], "Show all", {class: "button"}) : "",
-				h("span.hint", null, "Follow a value from its source to who uses it: click, or use the arrow keys.")));
+				h("span.hint", null, "Follow a value from its source to what uses it: click, or use the arrow keys.")));
 			const reached = selected ? reach(e, selected) : null;
 			const found = [...nodes.values()].filter(n => reached ? reached.has(n) : matches(nodeText(n)) || filter.q.length && [...reach(e, n)].some(m => m !== n && matches(nodeText(m))));
 			status(`${found.length} of ${nodes.size} on the map of ${e.label}`);
@@ -406,7 +406,7 @@ const views = {
 						const box = link(["map", e.label, n.kind, n.id], [h("b", null, nodeName(e, n)), h("small", null, nodeNote(e, n, selected))], {class: "node", tabindex: "-1", "aria-current": n === selected ? "true" : null});
 						boxes.set(n, box);
 						return h("li", null, box);
-					})) : nothing(k === "workload" && !e.consumers ? "The contract names no manifests, so nobody knows." : "none"));
+					})) : nothing(k === "workload" && !e.consumers ? "The contract names no manifests, so it is not known." : "none"));
 			}));
 			const side = selected ? h("aside", {"aria-label": `About ${id}`, id: "about"}, about(e, selected)) : "";
 			into.append(h(selected ? "div.follow" : "div", null, graph, side));
@@ -427,7 +427,7 @@ const views = {
 			new ResizeObserver(draw).observe(graph);
 			columnKeys(graph, selected && boxes.get(selected));
 			const ways = chains(e).filter(c => !reached || (!c.input || reached.has(nodes.get(`input:${c.input}`))) && reached.has(nodes.get(`secret:${idOf(c.secret)}`)) && (!c.workload || selected.kind === "secret" || reached.has(nodes.get(`workload:${c.workload}`)))).filter(c => selected || matches(text(c.input, c.secret.name, c.key.name, c.workload)));
-			const list = h("details", {ontoggle: ev => { if (ev.target.open && !ev.target.querySelector("table")) listed(); }}, h("summary", null, `The same as a table: ${plural(ways.length, "way")}`));
+			const list = h("details", {ontoggle: ev => { if (ev.target.open && !ev.target.querySelector("table")) listed(); }}, h("summary", null, `As a table: ${plural(ways.length, "way")}`));
 			const listed = () => {
 				const t = table(`From inputs to workloads in ${e.label}`, ["Input", "Source", "Secret", "Key", "Workload", "Where"]);
 				fill(t.body, ways, c => {
@@ -465,7 +465,7 @@ const views = {
 			})));
 			const shown = found.filter(d => !this.month || place(d) === this.month);
 			status(`${shown.length} of ${plural(dates.length, "date")}`);
-			if (!shown.length) { into.append(nothing("No input has a maxAge, a rotateAfter or a day on which it expires, or nobody knows how old it is; and no certificate ends.")); return; }
+			if (!shown.length) { into.append(nothing("No input has a maxAge, a rotateAfter or an expiry date, or its age is not known; and no certificate ends.")); return; }
 			const t = table("What is due", ["Day", "When", "What", "Of", "Owner", "Environments"]);
 			fill(t.body, shown, d => {
 				const u = urgencyOf(d), e = d.envs[0], i = inputsOf(e).get(d.of);
@@ -487,7 +487,7 @@ const views = {
 			const found = findings.filter(f => (!code || f.code === code) && (!this.severity || f.severity === this.severity) && f.envs.some(e => es.has(e)) &&
 				matches(text(f.code, f.severity, f.message, f.hint, (f.positions || []).map(p => p.file), f.envs.length < 20 ? f.envs.map(e => e.label) : "")));
 			status(`${found.length} of ${plural(findings.length, "finding")}`);
-			if (!found.length) { into.append(nothing(findings.length ? "No finding is like that." : "Nothing is wrong.")); return; }
+			if (!found.length) { into.append(nothing(findings.length ? "No finding matches." : "Nothing is wrong.")); return; }
 			const t = table("All findings", ["Severity", "Code", "What is wrong, and what to do", "Where", "Environments"]);
 			fill(t.body, found, f => h("tr", null, h("td", null, badge(f.severity)), h("td", null, h("code", null, f.code)),
 				h("td.what", null, f.message, f.hint ? h("p.fix", null, f.hint) : "", report.codes[f.code] ? h("details", null, h("summary", null, `About ${f.code}`), h("p", null, report.codes[f.code])) : ""),
@@ -501,7 +501,7 @@ const views = {
 		title: "Compare",
 		show(into, [a, b]) {
 			const known = envs.filter(e => e.known);
-			if (known.length < 2) { into.append(nothing("Two environments of which something is known can be compared.")); return; }
+			if (known.length < 2) { into.append(nothing("Only environments without errors can be compared.")); return; }
 			const left = known.find(e => e.label === a) || known[0], right = known.find(e => e.label === b) || known.find(e => e !== left);
 			const go = (x, y, focus) => { focusAfter = focus; location.hash = "#" + ["compare", x, y].map(encodeURIComponent).join("/"); };
 			const options = known.map(e => [e.label, e.label]);
@@ -511,7 +511,7 @@ const views = {
 				h("button", {type: "button", id: "swap", onclick: () => go(right.label, left.label, "swap")}, "Swap")));
 			const all = differences(left, right), found = all.filter(d => matches(text(d.of, d.what, d.a, d.b)));
 			status(`${found.length} of ${plural(all.length, "difference")}`);
-			if (!found.length) { into.append(nothing(all.length ? "No difference is like that." : "They do not differ.")); return; }
+			if (!found.length) { into.append(nothing(all.length ? "No difference matches." : "They do not differ.")); return; }
 			const t = table(`What differs between ${left.label} and ${right.label}`, ["Of", "What", left.label, right.label]);
 			let before = "";
 			fill(t.body, found, d => {
@@ -546,7 +546,7 @@ function differences(a, b) {
 		["class", i => i.class], ["state", i => stateWords[i.state]], ["source", i => i.source],
 		["name at its source", i => (i.remote || "").split("/").pop()], ["value in the contract", i => (i.variant && variants.get(i.name) > 1 ? `value ${i.variant} of ${variants.get(i.name)}` : "")],
 		["must be", d("mustBe")], ["generated as", d("generated")], ["made from", i => (i.declaration.madeFrom || []).join(", ")], ["rotation due after", i => goDuration(d("maxAge")(i))],
-		["rotation begins after", i => goDuration(d("rotateAfter")(i))], ["value before counts for", i => goDuration(d("keepPrevious")(i))], ["rotation", i => (i.declaration.neverRotate ? "never" : "")], ["expires", d("expires")], ["owner", d("owner")], ["docs", d("docs")], ["deprecated", d("deprecated")], ["description", d("description")],
+		["rotation begins after", i => goDuration(d("rotateAfter")(i))], ["previous value counts for", i => goDuration(d("keepPrevious")(i))], ["rotation", i => (i.declaration.neverRotate ? "never" : "")], ["expires", d("expires")], ["owner", d("owner")], ["docs", d("docs")], ["deprecated", d("deprecated")], ["description", d("description")],
 	], "");
 	const keys = s => new Map(s.keys.map(k => [k.name, `${k.by} ${(k.inputs || []).join(", ")}`.trim()]));
 	each(a.secrets, b.secrets, s => s.name, [
@@ -558,7 +558,7 @@ function differences(a, b) {
 		const p = keys(s), q = keys(other);
 		for (const k of [...new Set([...p.keys(), ...q.keys()])].sort()) if (p.get(k) !== q.get(k)) all.push({of: `secret ${s.name}`, what: `key ${k}`, a: p.get(k), b: q.get(k)});
 	}
-	each(a.consumers || [], b.consumers || [], c => c.object, [["asks for", c => [...new Set(c.uses.map(u => u.secret + (u.key ? ` ${u.key}` : "")))].sort().join(", ")]], "workload ");
+	each(a.consumers || [], b.consumers || [], c => c.object, => [["refers to", c => => [...new Set(c.uses.map(u => u.secret + (u.key ? ` ${u.key}` : "")))].sort().join(", ")]], "workload ");
 	each(a.rules, b.rules, r => r.name, [["kind", r => r.kind], ["inputs", r => r.inputs.join(", ")]], "rule ");
 	each(a.readers, b.readers, readerOf, [], "reader ");
 	return all;
@@ -604,14 +604,14 @@ function about(e, n) {
 	if (n.kind === "input") {
 		const i = n.of, d = i.declaration, s = sourceOf(e, i);
 		row("Class", i.class);
-		row("State", badge(i.state, `${glyphs[i.state]} ${stateWords[i.state]}`), i.changed ? ` since ${date(i.changed)}, ${span(made - Date.parse(i.changed))}` : i.state === "present" ? ", for how long is not known" : "");
+		row("State", badge(i.state, `${glyphs[i.state]} ${stateWords[i.state]}`), i.changed ? ` since ${date(i.changed)}, ${span(made - Date.parse(i.changed))}` : i.state === "present" ? ", since when is not known" : "");
 		row("Comes from", s ? [nodeLink(e, "source", s.name), ` (${s.kind}) `, h("code", null, i.remote || s.place || i.name)] : "the contract");
 		row("Generated", d.generated);
 		row("Made from", lines((d.madeFrom || []).map(p => nodeLink(e, "input", p))));
 		row("Children", lines((childrenOf(e).get(i.name) || []).map(p => nodeLink(e, "input", p))));
 		row("Must be", d.mustBe);
 		row("Rotation", d.neverRotate ? "never" : "", d.maxAge ? `due after ${goDuration(d.maxAge)}` : "", d.rotateAfter ? `${d.maxAge ? ", " : ""}by rotate --due after ${goDuration(d.rotateAfter)}` : "");
-		row("Value before", d.keepPrevious ? `counts for ${goDuration(d.keepPrevious)} after a rotation` : "");
+		row("Previous value", d.keepPrevious ? `counts for ${goDuration(d.keepPrevious)} after a rotation` : "");
 		row("Dates", lines(e.dates.filter(x => x.of === i.name).map(x => [badge(urgencyOf(x), away(Date.parse(x.at))), ` ${x.kind}, ${date(x.at)}`])));
 		row("Owner", d.owner);
 		row("Where to get it", d.docs ? outside(d.docs) : "");
@@ -637,7 +637,7 @@ function about(e, n) {
 		row("States", lines(Object.keys(stateWords).map(s => [e.inputs.filter(i => i.source === n.of.name && i.state === s).length, s]).filter(([c]) => c).map(([c, s]) => `${c} ${stateWords[s]}`)));
 	} else {
 		row("Namespace", n.of.namespace || e.namespace);
-		row("Asks for", lines(n.of.uses.map(u => [nodeLink(e, "secret", askedFor(e, n.of, u), u.secret), " ", u.key ? h("code", null, u.key) : "all keys", u.where ? ` in ${u.where}` : "", u.optional ? " (may be absent)" : "", h("small", null, `${u.position.file}:${u.position.line}`)])));
+		row("Refers to", lines(n.of.uses.map(u => [nodeLink(e, "secret", askedFor(e, n.of, u), u.secret), " ", u.key ? h("code", null, u.key) : "all keys", u.where ? ` in ${u.where}` : "", u.optional ? " (may be absent)" : "", h("small", null, `${u.position.file}:${u.position.line}`)])));
 	}
 	const word = new RegExp(`(^|[^A-Za-z0-9_-])${(n.kind === "secret" ? n.of.name : n.id).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}($|[^A-Za-z0-9_-])`);
 	row("Findings", lines(e.findings.filter(f => word.test(f.message)).map(f => [badge(f.severity), " ", link(["findings", f.code], f.code), " ", f.message])));

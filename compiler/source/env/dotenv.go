@@ -123,7 +123,7 @@ func parse(name, text string) (*dotenv, plan.Diagnostics) {
 			whys = append(whys, plan.And(names)+verb+why)
 		}
 		p.d.differ = plan.Diagnostics{diagnostic(p.first, plan.Warning, plan.CodeDotenvDiffers, strings.Join(whys, ". "),
-			"readers of dotenv files differ on what is here; it is taken as it stands")}
+			"readers of dotenv files differ on this line; it is taken literally")}
 	}
 	return p.d, ds
 }
