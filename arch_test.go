@@ -86,7 +86,7 @@ var arrows = map[string][]string{
 // one may import.
 var anybodys = []string{"internal/lazy"}
 
-// standardOnly are the packages that anybody may import: they pull in nothing.
+// standardOnly are the packages that anyone may import: they pull in nothing.
 var standardOnly = []string{"schema", "compiler/plan"}
 
 // onlyIn are the modules that few packages know.
@@ -247,7 +247,7 @@ func TestGoroutines(t *testing.T) {
 	}
 }
 
-// TestDeliveries: nobody compares the kind of a delivery with one of them. What there is
+// TestDeliveries: no one compares the kind of a delivery with one of them. What there is
 // to know of a kind is a property in plan.Deliveries, and how it is made and judged is a
 // method.
 func TestDeliveries(t *testing.T) {

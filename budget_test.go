@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What the program may be made of. Whoever makes it less writes the new figure down;
+// What the program may be made of. Anyone who makes it less writes the new figure down;
 // 5 % more fails.
 const (
 	packages    = 935        // of all modules and the standard library, without cgo
@@ -33,7 +33,7 @@ func goTool(t *testing.T, args ...string) string {
 // TestPackages counts what the program imports.
 func TestPackages(t *testing.T) {
 	t.Parallel()
-	importsOf(t, ".") // and go.sum: go test looks whether they are as they were
+	importsOf(t, ".") // and go.sum: go test checks whether they are as they were
 	if _, err := os.ReadFile("go.sum"); err != nil {
 		t.Fatal(err)
 	}

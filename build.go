@@ -31,8 +31,8 @@ type BuildOptions struct {
 	// a tree was sealed for others.
 	AcceptCertificates []string
 	Workloads          Workloads
-	// Waiting is told of an environment that somebody else builds, for which Build
-	// waits; nil is nobody.
+	// Waiting is told of an environment that someone else builds, for which Build
+	// waits; nil is no one.
 	Waiting func(environment string)
 
 	// What a test may want to hold still.
@@ -116,7 +116,7 @@ func (o *BuildOptions) into(ctx context.Context, b *Built) {
 	}
 	options := emit.Options{Accept: slices.Concat(o.AcceptCertificates, b.Grant.Certificates), Consumers: consumers, Sealer: o.Sealer, Now: o.Now}
 	ds, expired := emit.CheckCertificates(p, old, options)
-	var sources map[string]source.Source // none: nobody is asked
+	var sources map[string]source.Source // none: no one is asked
 	if !o.Offline {
 		sources = b.Sources(o.Check || o.DryRun || expired || ds.HasErrors()) // a build that fails anyway generates nothing
 	}

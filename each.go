@@ -110,7 +110,7 @@ func inOrder[T any](ctx context.Context, n int, f func(context.Context, int) (T,
 				begun.Add(1)
 				g.Go(func() {
 					var x T
-					defer func() { ready[i%ahead] <- x }() // in a panic, too: somebody waits for it
+					defer func() { ready[i%ahead] <- x }() // in a panic, too: someone waits for it
 					var more bool
 					if x, more = f(ctx, i); !more {
 						last.Store(true)
@@ -155,7 +155,7 @@ type run struct {
 	mu       sync.Mutex
 	named    map[string]string              // the names of environments by directory, as they were compiled; empty of one that does not compile
 	plain    map[string]string              // the names by directory as their files say plainly; empty if they do not
-	siblings map[string][]string            // the directories of environments by module, where somebody has asked
+	siblings map[string][]string            // the directories of environments by module, where someone has asked
 	called   map[string]map[string][]string // see mayBeCalled
 	early    map[string]compiled            // what was compiled before its turn
 }

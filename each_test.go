@@ -54,7 +54,7 @@ func writeModule(t *testing.T, names ...string) (dir string, dirs []string) {
 }
 
 // TestHas: of the environments of a module, those that may be called so are compiled
-// when somebody asks, and no others.
+// when someone asks, and no others.
 func TestHas(t *testing.T) {
 	t.Parallel()
 	module, dirs := writeModule(t, "a", "b:\"c\"", "d:\"d\" & \"d\"", "e:1", "f", "g")

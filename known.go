@@ -18,7 +18,7 @@ import (
 )
 
 // Known asks of which inputs of e there have been values: the lock of the tree in dir,
-// that of the tree where it is by default, and those beside them; and where it may be
+// that of the tree where it is by default, and those next to them; and where it may be
 // the new name of another environment, what that has left. It is what
 // [source.Options] want to have.
 func (e *Environment) Known(dir string) func(context.Context, []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
@@ -56,7 +56,7 @@ func localPlace(src plan.Source) string {
 
 var environmentName = lazy.MustCompile(`^[a-z0-9-]+$`)
 
-// leftByOthers finds values of inputs in files beside those of e that are called
+// leftByOthers finds values of inputs in files next to those of e that are called
 // after an environment which the module does not have: e may be what that is called
 // now. It asks only where e has neither a tree nor such a file yet.
 func (e *Environment) leftByOthers(ctx context.Context, inputs []plan.Input, gone func(string) bool, trees ...string) map[string]source.Holder {

@@ -103,7 +103,7 @@ type orphan struct {
 	tree        string
 }
 
-// strangers returns the trees beside those of the run whose environments it does not
+// strangers returns the trees next to those of the run whose environments it does not
 // have, by the directory of trees, and which environment is the first there.
 func (r *run) strangers() (trees map[string]map[string]string, first map[string]int) {
 	names := map[string]map[string]bool{}
@@ -149,8 +149,8 @@ func (r *run) mayHaveOrphans() bool {
 }
 
 // tellOrphans tells of the trees of modules whose environments are gone or renamed:
-// what applies trees applies them for ever. Those of the module that the run does not
-// have count, too. While one of them does not compile nobody knows what it is called,
+// what applies trees applies them forever. Those of the module that the run does not
+// have count, too. While one of them does not compile no one knows what it is called,
 // and nothing is an orphan. es are the environments of the run.
 func (r *run) tellOrphans(es []*Environment) {
 	if !r.options.All || len(es) < len(r.dirs) || slices.ContainsFunc(es, func(e *Environment) bool { return e.Name == "" }) {

@@ -61,7 +61,7 @@ func (p *Permission) Check(e *Environment) plan.Diagnostics {
 	program.Guard(git.WorkTree(e.Plan.Module))
 	ds := p.Policy(e)
 	ds = append(ds, trust.Files(e.Plan, e.Grant, p.asks)...)
-	if !ds.HasErrors() { // or else a file that nobody may read would be read for its addresses
+	if !ds.HasErrors() { // or else a file that no one may read would be read for its addresses
 		ds = append(ds, trust.Addresses(e.Plan, e.Grant, p.lookup, p.asks)...)
 	}
 	return ds

@@ -28,7 +28,7 @@ var notInGit = map[string]string{
 }
 
 // TestThreats: each row of the threat model names a test, and each of those is there.
-// What somebody could change in a repository, diff shows: TestHostile sees to that of
+// What someone could change in a repository, diff shows: TestHostile sees to that of
 // its cases, TestDiffs of its pairs.
 func TestThreats(t *testing.T) {
 	t.Parallel()

@@ -121,7 +121,7 @@ func (o *VerifyOptions) cluster(ctx context.Context, v *Verified, client *cluste
 }
 
 // historyOf reads what the lock of the tree knows, and what it is sealed for, while
-// nobody builds it.
+// no one builds it.
 func historyOf(ctx context.Context, p *plan.Plan) (tree.History, []tree.Pinned, plan.Diagnostics) {
 	if unlock, err := dirlock.Lock(ctx, p.Dir); err == nil {
 		defer unlock()

@@ -35,7 +35,7 @@ type Options struct {
 	// satisfy. One that cannot be read stops everything.
 	Policies []string
 	// Asks says that sources are about to be asked. Then it is an error if a contract
-	// names an address that nobody has allowed, and else a warning. Build, Apply and
+	// names an address that no one has allowed, and else a warning. Build, Apply and
 	// Verify know it themselves.
 	Asks bool
 
@@ -54,12 +54,12 @@ type Options struct {
 	// LookupEnv is the process environment; nil is os.LookupEnv.
 	LookupEnv func(string) (string, bool)
 
-	// Watch is told when an environment is begun and when it has ended; nil is nobody.
+	// Watch is told when an environment is begun and when it has ended; nil is no one.
 	// It is called by several goroutines.
 	Watch func(name string, ended bool)
 	// Late is told, after the last result, what there is to say besides of
 	// environments whose results are out, such as that several have the same value;
-	// nil is nobody. [Environment.Final] knows of which nothing will be said.
+	// nil is no one. [Environment.Final] knows of which nothing will be said.
 	Late func(directory string, ds plan.Diagnostics)
 
 	// What a verb of this package does at the end, with all environments. Their results

@@ -386,7 +386,7 @@ func (a *application) write(ctx context.Context) {
 	}
 }
 
-// all does steps, and reports whether to go on: whether nobody has interrupted
+// all does steps, and reports whether to go on: whether no one has interrupted
 // it and the API server answers. A request that is under way comes to its end
 // when ctx is done, so that it is known what it did.
 func (a *application) all(ctx context.Context, steps []*step) bool {
@@ -447,7 +447,7 @@ func (a *application) apply(j *job) *step {
 	}
 }
 
-// pruning deletes that one Secret, and not one that somebody has put in its
+// pruning deletes that one Secret, and not one that someone has put in its
 // place meanwhile.
 func (a *application) pruning(namespace, name string, s secret) *step {
 	do := func(ctx context.Context, dryRun []string) error {
@@ -540,7 +540,7 @@ func (j *job) report() AppliedSecret {
 	return s
 }
 
-// beside names what changes beside the data, and the labels of victorgen's own that
+// next to names what changes next to the data, and the labels of victorgen's own that
 // are added: those by which a Secret that others have made is known to be of the
 // contract now.
 func (j *job) beside() (changed, labels []string) {

@@ -436,7 +436,7 @@ func TestApplyPrunes(t *testing.T) {
 }
 
 // TestApplyPrunesLast: nothing is pruned when anything failed, nor is what
-// somebody has put in the place of what was to be pruned.
+// someone has put in the place of what was to be pruned.
 func TestApplyPrunesLast(t *testing.T) {
 	t.Parallel()
 	s, c := applyServer(t)

@@ -31,7 +31,7 @@ const (
 )
 
 // SealingCertificate returns the newest certificate of a controller, in PEM, as
-// it comes: nobody has looked at it yet. It is asked for through the API server,
+// it comes: no one has looked at it yet. It is asked for through the API server,
 // as kubeseal does, so it is as trustworthy as what kubectl shows. The error is
 // [plan.Diagnostics] of the codes [plan.CodeClusterRead], [plan.CodeNoController]
 // and [plan.CodeCertificateUseless].
@@ -65,7 +65,7 @@ func (c *Client) controller(ctx context.Context, controller plan.Controller) (pr
 	if err != nil {
 		return nil, "", c.failure(request{code: plan.CodeClusterRead}, err)
 	}
-	// Whoever stands behind the proxy must not lead us, and our token, elsewhere.
+	// Anyone who stands behind the proxy must not lead us, and our token, elsewhere.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	api, err := rest.RESTClientForConfigAndClient(config, client)
 	if err != nil {
@@ -226,7 +226,7 @@ func twoControllers(ds *plan.Diagnostics, d plan.Delivery, other plan.Controller
 		"%s would have to hold the certificate of %s and that of %s", d.Certificate, serviceOf(d.Controller), serviceOf(other))
 }
 
-// certificate returns the certificate of a controller, unless nobody should
+// certificate returns the certificate of a controller, unless no one should
 // seal with it.
 func (f *CertificateFetch) certificate(ctx context.Context, controller plan.Controller) (*sealing.Certificate, plan.Diagnostics) {
 	f.mu.Lock()

@@ -156,7 +156,7 @@ func checkFailure(t *testing.T, err error, want string) {
 	}
 }
 
-// TestSealingCertificateTrouble: no network, an unknown authority, and somebody
+// TestSealingCertificateTrouble: no network, an unknown authority, and someone
 // who does not want to wait.
 func TestSealingCertificateTrouble(t *testing.T) {
 	t.Parallel()
@@ -164,7 +164,7 @@ func TestSealingCertificateTrouble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close() // nobody listens there
+	l.Close() // no one listens there
 	s := withController(t)
 	dead := connect(t, s)
 	dead.config.Host = "https://" + l.Addr().String()

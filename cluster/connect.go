@@ -52,7 +52,7 @@ func Connect(t Target) (*Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	if rules.ExplicitPath = t.Kubeconfig; t.Kubeconfig != "" {
 		file, err := filepath.Abs(t.Kubeconfig)
-		if info, failed := os.Stat(file); err == nil { // not read, for it may be a pipe
+		if info, failed := os.Stat(file); err == nil { // not read, because it may be a pipe
 			if err = failed; err == nil && info.IsDir() {
 				err = syscall.EISDIR
 			}

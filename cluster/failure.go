@@ -248,7 +248,7 @@ func reasons(r metav1.StatusReason) string {
 	return "it gave a reason that is not one of Kubernetes"
 }
 
-// statusReasons are those of Kubernetes, beside those that have a hint.
+// statusReasons are those of Kubernetes, next to those that have a hint.
 var statusReasons = []metav1.StatusReason{
 	metav1.StatusReasonUnauthorized, metav1.StatusReasonNotFound, metav1.StatusReasonAlreadyExists, metav1.StatusReasonGone, metav1.StatusReasonInvalid,
 	metav1.StatusReasonStoreReadError, metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonNotAcceptable, metav1.StatusReasonRequestEntityTooLarge,

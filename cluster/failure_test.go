@@ -15,7 +15,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/kubetest"
 )
 
-// TestWarningsAreNotPrinted: an API server may say more beside an answer, and quote
+// TestWarningsAreNotPrinted: an API server may say more next to an answer, and quote
 // what was sent; client-go would print it.
 func TestWarningsAreNotPrinted(t *testing.T) {
 	c, err := Connect(Target{Kubeconfig: kubetest.New(t).Kubeconfig(t)})

@@ -16,7 +16,7 @@ import (
 
 // KnownInputs tells of which of inputs the Secrets of p in the cluster hold a
 // value already, in a key that is made from it, and which Secret that is. The
-// values do not leave it. A Secret that cannot be read is an error, for it may
+// values do not leave it. A Secret that cannot be read is an error, because it may
 // hold one, and Apply would not go on without it either; timeout bounds each request.
 func (c *Client) KnownInputs(ctx context.Context, p *plan.Plan, inputs []plan.Input, timeout time.Duration) (map[string]string, plan.Diagnostics) {
 	held, ds := c.held(ctx, p, timeout)

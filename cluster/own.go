@@ -153,7 +153,7 @@ func (c Certificate) Judge(cluster string) plan.Diagnostics {
 	switch {
 	case c.Unknown != nil:
 		reason, hint := why(c.Unknown)
-		if c.Secret == "" { // of the others nobody asks which is the newest
+		if c.Secret == "" { // of the others no one asks which is the newest
 			ds.Warnf(plan.CodeNewestUnknown, c.Pos, hint, "whether %s is the newest of controller %s in %s is not known: %s", what, controller, cluster, reason)
 		}
 	case c.Newest == "" || c.SHA256 == "" || c.Newest == c.SHA256:

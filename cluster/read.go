@@ -25,7 +25,7 @@ import (
 )
 
 // State is what a cluster holds of a plan. What could not be read is
-// Unreadable in it, and judged by nobody.
+// Unreadable in it, and judged by no one.
 type State struct {
 	Cluster      string        // its name, for people
 	Secrets      []Live        // in the order of the plan

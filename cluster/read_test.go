@@ -205,7 +205,7 @@ func TestRead(t *testing.T) {
 }
 
 // TestReadTrouble: what does not exist is absent, what cannot be read is named,
-// and the rest is read all the same.
+// and the rest is read anyway.
 func TestReadTrouble(t *testing.T) {
 	t.Parallel()
 	status := func(code int, reason metav1.StatusReason, message string) string {
@@ -332,14 +332,14 @@ warning VG5001: not allowed in cluster kind: to get secretstores.external-secret
 					t.Errorf("a request that is no get: %s", r)
 				}
 			}
-			// What could not be read is judged by nobody.
+			// What could not be read is judged by no one.
 			_, ds := Verify(readPlan(), s, tree.History{}, now)
 			checkHidden(t, ds)
 		})
 	}
 }
 
-// TestReadOnce: that nobody answers is said once, and soon.
+// TestReadOnce: that no one answers is said once, and soon.
 func TestReadOnce(t *testing.T) {
 	t.Parallel()
 	p := readPlan()

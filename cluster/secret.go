@@ -29,7 +29,7 @@ type secret struct {
 	immutable   bool
 	data        map[string]value.Value
 	owners      []metav1.OwnerReference
-	// ours are the fields that victorgen has applied, others those that somebody
+	// ours are the fields that victorgen has applied, others those that someone
 	// else has set; a field may be in both.
 	ours, others map[string]bool
 }
@@ -246,7 +246,7 @@ func keys(r emit.Rendered, before, after secret) []AppliedKey {
 		switch {
 		case was && !is:
 			all = append(all, AppliedKey{Name: removedName(r, k), State: Removed, Why: r.LeftOut[k]})
-		case !ours: // somebody else has set it
+		case !ours: // someone else has set it
 		case !was:
 			all = append(all, AppliedKey{Name: k, State: Created})
 		case !old.Equal(now):
@@ -266,7 +266,7 @@ func keys(r emit.Rendered, before, after secret) []AppliedKey {
 }
 
 // removedName returns the name of a key that is removed, if the contract has it or
-// everybody knows it.
+// everyone knows it.
 func removedName(r emit.Rendered, key string) string {
 	declared := slices.ContainsFunc(r.Keys, func(k plan.Key) bool { return k.Name == key })
 	if _, leftOut := r.LeftOut[key]; declared || leftOut || slices.Contains(keyNames, key) {

@@ -13,7 +13,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// What an API server sends may hold a value: somebody has pasted it into the wrong
+// What an API server sends may hold a value: someone has pasted it into the wrong
 // place, or a webhook quotes it. What is shown of it is in a list that is closed, or
 // stands in the contract; of all else is said what it is.
 
@@ -21,13 +21,13 @@ import (
 const notShown = "[not shown]"
 
 // keyNames are those of the types of Secret that Kubernetes has, and of the
-// certificates beside them.
+// certificates next to them.
 var keyNames = []string{
 	corev1.TLSCertKey, corev1.TLSPrivateKeyKey, corev1.ServiceAccountRootCAKey, corev1.DockerConfigJsonKey, corev1.DockerConfigKey,
 	corev1.SSHAuthPrivateKey, corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey, corev1.ServiceAccountTokenKey, corev1.ServiceAccountNamespaceKey,
 }
 
-// typeNames are the types of Secret that Kubernetes has, beside those of bootstrapping.
+// typeNames are the types of Secret that Kubernetes has, next to those of bootstrapping.
 var typeNames = []corev1.SecretType{
 	corev1.SecretTypeOpaque, corev1.SecretTypeServiceAccountToken, corev1.SecretTypeDockercfg, corev1.SecretTypeDockerConfigJson,
 	corev1.SecretTypeBasicAuth, corev1.SecretTypeSSHAuth, corev1.SecretTypeTLS, corev1.SecretTypeBootstrapToken,

@@ -46,7 +46,7 @@ type SecretReport struct {
 	Owners        []string    `json:"owners,omitempty"` // KIND/NAME, as far as they are shown
 	Created       *time.Time  `json:"created,omitempty"`
 	Changed       *time.Time  `json:"changed,omitempty"` // no earlier than its data; see docs/verify.md
-	Keys          []KeyReport `json:"keys"`              // those of the contract, then those that nobody declared
+	Keys          []KeyReport `json:"keys"`              // those of the contract, then those that are not declared
 }
 
 // KeyReport is one key of a [SecretReport].
@@ -309,7 +309,7 @@ func (j *judgement) metadata() {
 	}
 }
 
-// merged reports whether the Secret is that of somebody else, who may have
+// merged reports whether the Secret is that of someone else, who may have
 // other keys in it.
 func (j *judgement) merged() bool { return j.Delivery.CreationPolicy == "Merge" }
 
@@ -352,7 +352,7 @@ func (j *judgement) data() {
 }
 
 // keyName returns the name of a key that the contract does not have, if the lock has
-// it or everybody knows it.
+// it or everyone knows it.
 func (j *judgement) keyName(name string) string {
 	if _, _, known := j.history.Key(j.Secret, name); known || slices.Contains(keyNames, name) {
 		return name

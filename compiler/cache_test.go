@@ -227,7 +227,7 @@ func TestCacheChanges(t *testing.T) {
 func TestCacheKeepsAll(t *testing.T) {
 	t.Parallel()
 	restored := map[string]bool{
-		"Pos.Text": true, "Diagnostic.Mask": true, // quoted anew; never true
+		"Pos.Text": true, "Diagnostic.Mask": true, // quoted again; never true
 		"Diagnostic.Hint": true, "Diagnostic.Pos": true, "Generate.KeepPrevious": true, // left out if they are empty
 	}
 	seen := map[reflect.Type]bool{reflect.TypeFor[plan.Source](): true, reflect.TypeFor[regexp.Regexp](): true, reflect.TypeFor[time.Time](): true}

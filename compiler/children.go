@@ -254,7 +254,7 @@ func (c *compilation) checkParent(in plan.Input, r role) {
 			c.ds.Errorf(plan.CodeGenerate, both, "name an input of that kind",
 				"%s is made from %s, which %s: it needs a value that is made from others, as the hash of a password is", in.Name, name, is)
 		}
-	case parent.Generate == nil: // of one that somebody provides, nothing is known before its value is
+	case parent.Generate == nil: // of one that someone provides, nothing is known before its value is
 	default:
 		if want := r.unfit(parent); want != "" {
 			c.ds.Errorf(plan.CodeGenerate, both, "name an input of that kind, or change what it generates",
@@ -263,7 +263,7 @@ func (c *compilation) checkParent(in plan.Input, r role) {
 	}
 }
 
-// checkPairs checks that certificates stand beside their own keys, and that the
+// checkPairs checks that certificates stand next to their own keys, and that the
 // authority that signs one is there for as long as it.
 func (c *compilation) checkPairs(in plan.Input) {
 	child := in.Generate.Child

@@ -47,7 +47,7 @@ type Options struct {
 	// Timeout is how long compiling may take; zero is [DefaultTimeout].
 	Timeout time.Duration
 	// Review adds warnings of what is allowed, and read over easily in a review:
-	// who gets a secret beside those whom it is for. A build does not repeat them.
+	// who gets a secret next to those whom it is for. A build does not repeat them.
 	Review bool
 	// Shared is what this has in common with others of a run; nil is nothing.
 	Shared *Shared
@@ -67,7 +67,7 @@ type Module struct {
 }
 
 // Compile compiles the environment in dir. The plan is nil if there are
-// errors; the diagnostics are sorted and may hold warnings beside a plan. It
+// errors; the diagnostics are sorted and may hold warnings next to a plan. It
 // may be called concurrently.
 //
 // CUE can't be told to stop. If it reaches a limit Compile says so and returns,
@@ -104,7 +104,7 @@ type compilation struct {
 	dir           string // absolute
 	root          string
 	files         []*ast.File
-	looked        []sight // beside what the module has read
+	looked        []sight // next to what the module has read
 	ix            *index
 	ds            plan.Diagnostics
 	module        *module

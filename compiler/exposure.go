@@ -13,10 +13,10 @@ import (
 // What follows is allowed, and read over easily in a review: it gives a secret
 // to more than the environment that it is for, or makes more of it than a value.
 
-// everybody are the subjects of RBAC that are many at once
+// everyone are the subjects of RBAC that are many at once
 // (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#default-roles-and-role-bindings and
 // https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests).
-var everybody = map[string]string{
+var everyone = map[string]string{
 	"system:anonymous":       "means everyone who is not logged in",
 	"system:unauthenticated": "means everyone who is not logged in",
 	"system:authenticated":   "means everyone who is logged in, including every Pod",
@@ -60,7 +60,7 @@ var takenTypes = map[string]string{
 func (c *compilation) exposedReader(i int, r readerSpec, namespaces map[string]bool) {
 	at := last(c.ix.set("access", "readers", strconv.Itoa(i), "name"))
 	const hint = "name a service account, or a group of your own"
-	what, many := everybody[r.Name]
+	what, many := everyone[r.Name]
 	if of, ok := strings.CutPrefix(r.Name, "system:serviceaccounts:"); ok && r.Kind == rbacv1.GroupKind {
 		what, many = "means every service account of namespace "+of, true
 	}
@@ -117,7 +117,7 @@ var runners = map[string]bool{
 	"CI_JOB_TOKEN": true, "CI_REGISTRY_PASSWORD": true, "VAULT_TOKEN": true, "SOPS_AGE_KEY": true,
 }
 
-// exposedInput warns of an input that would take a credential of whoever runs
+// exposedInput warns of an input that would take a credential of anyone who runs
 // victorgen for a value of the application.
 func (c *compilation) exposedInput(in plan.Input, src plan.Source) {
 	if src.Kind == plan.Env && in.Default == nil && runners[in.Name] && (src.ProcessEnv == nil || *src.ProcessEnv) {

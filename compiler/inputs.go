@@ -346,7 +346,7 @@ func cannotHave(g plan.Generate) (why, hint string) {
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // samples is how many values are generated on trial; draws is how often resolution
-// draws anew when a value misses its constraints by chance (a pattern wants a
+// draws again when a value misses its constraints by chance (a pattern wants a
 // digit, say). So many misses in a row are an error.
 const (
 	samples = 32

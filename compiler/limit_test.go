@@ -35,7 +35,7 @@ func only(t *testing.T, ds plan.Diagnostics, code plan.Code, text string) {
 	t.Errorf("got %v, want %s with %q", ds, code, text)
 }
 
-// TestLimits: what goes on for ever, or takes all memory, ends with an error.
+// TestLimits: what goes on forever, or takes all memory, ends with an error.
 func TestLimits(t *testing.T) {
 	t.Run("time", func(t *testing.T) {
 		root := write(t, moduleWith(map[string]string{

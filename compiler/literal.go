@@ -51,7 +51,7 @@ func looksLikeSecret(s string) string {
 	return ""
 }
 
-// looksRandom reports whether s is a long run of characters that nobody would
+// looksRandom reports whether s is a long run of characters that no one would
 // choose: more than 20 of them, letters and digits mixed, and at least 3.5
 // bits of Shannon entropy a character. English text and host names have
 // spaces, dots or few digits; a hash or a key has not.

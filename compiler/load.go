@@ -30,7 +30,7 @@ import (
 // directory followed by "/...", which stands for every environment in it and
 // below: every directory with a CUE file that sets the field environment, and
 // every one below a contract that is of its package and has nothing further
-// below, for it is an environment that does not say so. Links to directories
+// below, because it is an environment that does not say so. Links to directories
 // of the module are followed.
 func Find(patterns ...string) ([]string, error) {
 	var dirs []string
@@ -79,7 +79,7 @@ func Find(patterns ...string) ([]string, error) {
 	return slices.Compact(dirs), nil
 }
 
-// near says which directory beside the one that is not there may be meant.
+// near says which directory next to the one that is not there may be meant.
 func near(pattern, root string) string {
 	entries, err := os.ReadDir(filepath.Dir(root))
 	if err != nil {
@@ -339,7 +339,7 @@ func (m *module) places(v cue.Value) (ps []plan.Pos) {
 		for i := range at {
 			n, err := a.Int(i)
 			if err != nil {
-				return nil // nobody but parse writes any
+				return nil // no one but parse writes any
 			}
 			at[i] = int(n)
 		}
@@ -355,7 +355,7 @@ func (m *module) parse(name string, src any, cfg parser.Config) (*ast.File, erro
 	if f == nil || err != nil {
 		return f, err
 	}
-	source, ours := len(m.sources), schema.Contains(name) // of which nobody is told where
+	source, ours := len(m.sources), schema.Contains(name) // of which no one is told where
 	if !ours {
 		m.sources = append(m.sources, name)
 	}
@@ -554,7 +554,7 @@ func (c *compilation) checkFiles(pkg string) {
 			continue
 		}
 		if pkg != "" && f.syntax.PackageName() != pkg && rel != "cue.mod/module.cue" && inside(filepath.Dir(name), c.dir) {
-			continue // another package beside this one, which CUE passes over
+			continue // another package next to this one, which CUE passes over
 		}
 		f.once.checks.Do(func() { f.ds = m.checkFile(f.syntax) })
 		c.ds = append(c.ds, f.ds...)
@@ -625,7 +625,7 @@ func (c *compilation) checkLanguage() bool {
 	return false
 }
 
-// checkSchema reports what the module has beside or instead of the embedded
+// checkSchema reports what the module has next to or instead of the embedded
 // schema: CUE and editors would unify it into the language.
 func (c *compilation) checkSchema() {
 	if root, ok := ModuleRoot(c.root); c.options.Module != nil && (!ok || root != c.root) {

@@ -89,7 +89,7 @@ func openModule(root, dir string, o Options) (*module, error) {
 		defer m.root.Close()
 		m.shared = o.Shared.module(root)
 	}
-	// Nobody can have made a directory of this name.
+	// No one can have made a directory of this name.
 	m.mount = filepath.VolumeName(root) + string(filepath.Separator) + "victorgen-" + strings.ToLower(rand.Text())
 	m.enter(dir)
 	for i, elem := range m.env {

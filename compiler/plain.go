@@ -108,7 +108,7 @@ func (m *module) plainInstance() *build.Instance {
 		switch {
 		case f.schema, rel == "cue.mod/module.cue":
 			continue
-		case dir != "." && dir != env && !strings.HasPrefix(env, dir+"/"), // which somebody imports
+		case dir != "." && dir != env && !strings.HasPrefix(env, dir+"/"), // which someone imports
 			f.err != nil || f.bad != nil || !isPlain(f.content),
 			strings.HasSuffix(rel, "_test.cue"), strings.HasSuffix(rel, "_tool.cue"):
 			return nil
@@ -171,7 +171,7 @@ func importNothing(token.Pos, string) *build.Instance { return nil }
 var schemas sync.Map
 
 // knownSchema returns the schema and its kit, by import path, as CUE's loader would
-// load them for a module in a version of the language. Nobody changes them any more.
+// load them for a module in a version of the language. No one changes them any more.
 func knownSchema(version string) map[string]*build.Instance {
 	once, _ := schemas.LoadOrStore(version, sync.OnceValue(func() map[string]*build.Instance {
 		all := map[string]*build.Instance{}

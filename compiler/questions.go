@@ -11,7 +11,7 @@ import (
 )
 
 // A contract asks something of a value wherever it constrains it, or does
-// something to it of which the result shows. Whoever can propose a change to a
+// something to it of which the result shows. Anyone who can propose a change to a
 // contract could read a value out by many such questions, all in one build; so of
 // one value there are few. See compiler/plan/flow.go for what templates may do.
 

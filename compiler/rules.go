@@ -109,7 +109,7 @@ func clausesOf(r plan.Rule) [][]literal {
 		for i := range r.Inputs { // each implies the next, around a ring
 			clauses = append(clauses, []literal{{r.Inputs[i], false}, {r.Inputs[(i+1)%len(r.Inputs)], true}})
 		}
-	default: // a rule that nobody can judge is met by nothing
+	default: // a rule that no one can judge is met by nothing
 		return [][]literal{{}}
 	}
 	return clauses

@@ -151,7 +151,7 @@ func (c *compilation) source(name string, s sourceSpec) plan.Source {
 	return src
 }
 
-// checkCommand refuses a program that whoever proposes a contract could bring along.
+// checkCommand refuses a program that anyone who proposes a contract could bring along.
 func (c *compilation) checkCommand(name string, command []string) {
 	at := last(c.ix.set("sources", name, "command"))
 	switch {

@@ -69,7 +69,7 @@ func TestAlertsExternal(t *testing.T) {
 
 // testAlerts: the rules that are emitted for the contract in testdata/alerts/name
 // pass promtool's checks, the tests that are emitted with them, and the scenarios
-// beside the contract; and these notice what is wrong with a rule.
+// next to the contract; and these notice what is wrong with a rule.
 func testAlerts(t *testing.T, name string, count int, mutants []mutant) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/alerts/"+name)); err != nil {

@@ -66,7 +66,7 @@ secrets: "victor-postgres": {
 		t.Helper()
 		var out, errs bytes.Buffer
 		cmd := exec.Command(built(t), args...)
-		cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")} // values of whoever runs the test do not belong here
+		cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")} // values of anyone who runs the test do not belong here
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ secrets: "victor-postgres": {
 			t.Fatal(err)
 		}
 		before := versions()
-		// What the cluster has is not left out in silence.
+		// What the cluster has is not left out silently.
 		if out, errs, code := run(admin, "apply", production, "-n", namespace); code != 1 || strings.Count(errs, "VG2107") != 1 {
 			t.Errorf("values that are gone are left out without a word: exit %d\n%s%s", code, out, errs)
 		}

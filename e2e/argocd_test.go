@@ -31,7 +31,7 @@ import (
 )
 
 // The version in argocd/go.mod, which builds in some minutes, and that of kustomize
-// which its makers put beside it.
+// which its makers put next to it.
 const (
 	argocdVersion    = "3.1.9"
 	kustomizeVersion = "v5.7.0"
@@ -70,7 +70,7 @@ func startArgoCD(t *testing.T, c *cluster) {
 			t.Fatal(err)
 		}
 	}
-	// The cluster is not the one that Argo CD runs in, for it runs in none.
+	// The cluster is not the one that Argo CD runs in, because it runs in none.
 	for name, s := range map[string]struct {
 		labels map[string]string
 		data   map[string]string
@@ -182,7 +182,7 @@ func (r *repository) refresh(t *testing.T, kind string) {
 		if err != nil {
 			return err
 		}
-		if app.GetAnnotations()[annotation] != "" { // which whoever does it takes away
+		if app.GetAnnotations()[annotation] != "" { // which anyone who does it takes away
 			return errors.New("it has not been done")
 		}
 		return nil
@@ -466,7 +466,7 @@ func (r *repository) begin(t *testing.T) (tree []*unstructured.Unstructured) {
 	return tree
 }
 
-// handOver gives Argo CD the Application that is beside a tree.
+// handOver gives Argo CD the Application that is next to a tree.
 func (r *repository) handOver(t *testing.T, environment string) {
 	t.Helper()
 	file, err := os.ReadFile(filepath.Join(r.dir, "deploy", environment, "argocd", "application.yaml"))

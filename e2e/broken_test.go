@@ -220,7 +220,7 @@ alerts: for: "1s"
 	fires()
 	verifies()
 
-	// Somebody deletes a Secret: the controller makes it again. Somebody deletes its SealedSecret: both are gone.
+	// Someone deletes a Secret: the controller makes it again. Someone deletes its SealedSecret: both are gone.
 	remove(secret("jobs"))
 	fires()
 	remove(named("SealedSecret", "jobs"))

@@ -25,7 +25,7 @@ import (
 // testCert: a team has no certificate yet. It fetches that of its controller
 // through the API server, builds and applies, and the application gets what it
 // needs. Then the controller makes a new key: the next fetch finds it, and the
-// next build seals anew. Somebody without rights is told which one is missing.
+// next build seals again. Someone without rights is told which one is missing.
 func testCert(t *testing.T, c *cluster) {
 	const namespace = "cert"
 	c.namespace(t, namespace)

@@ -266,7 +266,7 @@ func (c *cluster) apply(t *testing.T, objects []*unstructured.Unstructured, dryR
 
 // unchanged checks that the objects are in the cluster as they are here: to
 // apply them again changes nothing, and there is no default that they do not
-// spell out, for which Argo CD would show them OutOfSync for ever.
+// spell out, for which Argo CD would show them OutOfSync forever.
 func (c *cluster) unchanged(t *testing.T, objects []*unstructured.Unstructured) {
 	t.Helper()
 	for _, o := range objects {

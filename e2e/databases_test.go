@@ -50,7 +50,7 @@ func readDatabasesPage(t *testing.T) databasesPage {
 	return page
 }
 
-// told is a module whose values somebody else knows, too.
+// told is a module whose values someone else knows, too.
 type told struct {
 	*testing.T
 	dir string
@@ -209,7 +209,7 @@ func TestTellPostgres(t *testing.T) {
 	all = append(all, r.value("DB_PASSWORD"))
 	fits("rotated", all...)
 
-	// The server does as it is told, and nobody hears of it.
+	// The server does as it is told, and no one hears of it.
 	half := "sh -c './tell-postgres.sh; exit 1'"
 	r.fails("victorgen rotate envs/production DB_PASSWORD -- "+half, "VG2131")
 	if r.login("app", r.value("DB_PASSWORD")) == nil {
@@ -229,7 +229,7 @@ func TestTellPostgres(t *testing.T) {
 	r.fails("victorgen rotate envs/production DB_PASSWORD -- "+killed, "")
 	r.must("victorgen rotate envs/production --abort -- ./tell-postgres.sh")
 	fits("killed, and taken back", all...)
-	// What cannot come to the server tells nobody, and can be taken back without it.
+	// What cannot come to the server tells no one, and can be taken back without it.
 	r.fails("PGPORT=1 victorgen rotate envs/production DB_PASSWORD -- ./tell-postgres.sh", "VG2131")
 	r.must("victorgen rotate envs/production --abort --told")
 	fits("after the server was away", all...)

@@ -16,7 +16,7 @@ import (
 func TestRotateDue(t *testing.T) {
 	port := freePort(t)
 	parameters := start(t, nil, listening(port), filepath.Join(pythonPrograms(t, "moto[server]", motoVersion), "moto_server"), "-H", "127.0.0.1", "-p", port)
-	moto(t) // after it, for its variables are no good to another one
+	moto(t) // after it, because its variables are no good to another one
 	env := []string{"AWS_ENDPOINT_URL_SSM=http://127.0.0.1:" + port}
 	dir := t.TempDir()
 	for name, text := range map[string]string{

@@ -26,7 +26,7 @@ const (
 
 // galleryApps are the applications of the gallery, by the environment.
 var galleryApps = map[string]struct {
-	given  string // what somebody has to provide, as a dotenv file
+	given  string // what someone has to provide, as a dotenv file
 	rotate string // a parent of much
 	check  func(g *galleryApp)
 }{
@@ -123,7 +123,7 @@ func TestGallery(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS("../examples/gallery")); err != nil {
 		t.Fatal(err)
 	}
-	// What somebody may have built there.
+	// What someone may have built there.
 	if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func galleryInputs(t *testing.T, file string) map[string]string {
 	return values
 }
 
-// file writes a file that nobody else may read, as ssh-keygen wants it.
+// file writes a file that no one else may read, as ssh-keygen wants it.
 func (g *galleryApp) file(name, content string) string {
 	g.t.Helper()
 	path := filepath.Join(g.t.TempDir(), name)

@@ -141,7 +141,7 @@ func pythonPrograms(t testing.TB, pkg, version string, more ...string) string {
 	return filepath.Join(strings.TrimSuffix(done, ".done"), "bin")
 }
 
-// freePort returns a port on which nobody listens.
+// freePort returns a port on which no one listens.
 func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -227,7 +227,7 @@ func await(t testing.TB, what string, ready func() error) {
 	}
 }
 
-// listening is a check of start: somebody listens on the port.
+// listening is a check of start: someone listens on the port.
 func listening(port string) func() error {
 	return func() error {
 		c, err := net.DialTimeout("tcp", "127.0.0.1:"+port, time.Second)

@@ -156,7 +156,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Those that a controller makes are not to be written by anybody else.
+	// Those that a controller makes are not to be written by anyone else.
 	out = run(1, "apply", filepath.Join(dir, "envs/live"), "--dry-run=server")
 	for _, want := range []string{"Secret legacy/sealed belongs to SealedSecret sealed", "Secret legacy/fetched belongs to ExternalSecret fetched"} {
 		if !strings.Contains(out, want) {
@@ -235,7 +235,7 @@ spec:
 		}
 	}
 
-	// Of a SealedSecret in Git nobody can tell the values but the controller, and who may
+	// Of a SealedSecret in Git no one can tell the values but the controller, and who may
 	// read what that has made of it.
 	dir = t.TempDir()
 	run = importing(t, c, dir, values)
@@ -339,7 +339,7 @@ func sshKey(t *testing.T) string {
 	return string(pem.EncodeToMemory(block))
 }
 
-// testImportExternal: a tree of ExternalSecrets that somebody wrote is imported, built and
+// testImportExternal: a tree of ExternalSecrets that someone wrote is imported, built and
 // applied over the old one. No Secret is another then, nor has other data, at any moment.
 func testImportExternal(t *testing.T, c *cluster) {
 	const namespace = "fetched"
@@ -409,7 +409,7 @@ spec:
 		t.Fatal(err)
 	}
 	run := importing(t, c, dir, values)
-	run(1, "import", "manifests", "tree.yaml", "--into", "envs/live") // nobody says what there is to extract
+	run(1, "import", "manifests", "tree.yaml", "--into", "envs/live") // no one says what there is to extract
 	run(0, "import", "manifests", "tree.yaml", "--into", "envs/live", "--ask-sources")
 	run(0, "build", filepath.Join(dir, "envs/live"))
 

@@ -720,7 +720,7 @@ func TestBuildAndRotateWorkflows(t *testing.T) {
 		t.Errorf("%v", s.pulls)
 	}
 
-	// Somebody has added to the branch: that is not taken away.
+	// Someone has added to the branch: that is not taken away.
 	s.git(t, s.work, "fetch", "--quiet", "origin")
 	s.git(t, s.work, "checkout", "--quiet", "-B", "rotate", "origin/victorgen/rotate")
 	s.git(t, s.work, "commit", "--quiet", "--allow-empty", "-m", "by hand")

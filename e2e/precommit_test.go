@@ -11,7 +11,7 @@ import (
 
 const preCommitVersion = "4.7.0"
 
-// preCommit runs pre-commit in a directory, with victorgen in PATH as somebody has it
+// preCommit runs pre-commit in a directory, with victorgen in PATH as someone has it
 // who has installed it.
 func preCommit(t *testing.T, dir string, args ...string) (out string, ok bool) {
 	t.Helper()

@@ -237,7 +237,7 @@ func programOf(system string) string {
 
 // reproducible: docs/install.md leads from what is published to a program that runs, and
 // to a release that is made again in another directory: the same, byte for byte. What
-// fetches and what verifies signatures are stand-ins, for nothing is published here.
+// fetches and what verifies signatures are stand-ins, because nothing is published here.
 func reproducible(t *testing.T, r release) {
 	var script strings.Builder
 	for _, m := range regexp.MustCompile("(?ms)^```sh release\n(.*?)^```$").FindAllStringSubmatch(read(t, "../docs/install.md"), -1) {

@@ -335,7 +335,7 @@ inputs: {
 
 // TestReport looks at the page of victorgen report as people do: it searches, filters and
 // follows, by mouse and by keys, in both themes, without scripts and on paper. Nothing is
-// asked for, and nobody is kept out. With VICTORGEN_UPDATE it takes the pictures of the docs.
+// asked for, and no one is kept out. With VICTORGEN_UPDATE it takes the pictures of the docs.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	source := axe(t)
@@ -530,7 +530,7 @@ func TestReport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// In the time of the processor: what a machine is busy with beside is no fault of the page.
+		// In the time of the processor: what a machine is busy with next to is no fault of the page.
 		busy := func() float64 {
 			t.Helper()
 			metrics := ask(s, func(ctx context.Context, t *chromedp.Target) (performance.GetMetricsResult, error) {

@@ -26,7 +26,7 @@ func startDeploymentController(t *testing.T, c *cluster) {
 }
 
 // testRestart: a value is rotated, and the workloads that use it get new pods, and no
-// others; with a new certificate nobody does.
+// others; with a new certificate no one does.
 func testRestart(t *testing.T, c *cluster) {
 	const namespace = "restart"
 	c.namespace(t, namespace)
@@ -110,7 +110,7 @@ func testRestart(t *testing.T, c *cluster) {
 		t.Errorf("after Grafana's password is rotated (-want +got)\n%s", diff)
 	}
 
-	// Another certificate seals everything anew.
+	// Another certificate seals everything again.
 	other, err := os.ReadFile("../fixtures/certificates/good.pem")
 	if err != nil {
 		t.Fatal(err)

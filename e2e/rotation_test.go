@@ -247,7 +247,7 @@ delivery: {kind: "external", refreshPolicy: "OnChange"}
 	if out := r.run("rotate", "JWT_SECRET"); !strings.Contains(out, "generated JWT_SECRET") {
 		t.Fatal(out)
 	}
-	// What has the operator fetch anew is the time of the rotation, in seconds; and moto says
+	// What has the operator fetch again is the time of the rotation, in seconds; and moto says
 	// of each version that it was made when it is asked. On a machine that is fast enough, that
 	// is still the second of the build before.
 	await(t, "another second", func() error {

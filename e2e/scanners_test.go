@@ -92,7 +92,7 @@ func detectSecrets(t *testing.T, dir string) []string {
 }
 
 // TestScanners: gitleaks and detect-secrets find nothing in the example, with the
-// allow-lists that init writes, and still find what somebody leaves in a contract, a
+// allow-lists that init writes, and still find what someone leaves in a contract, a
 // manifest of the tree or its lock.
 func TestScanners(t *testing.T) {
 	// What they find is made here: no file of this repository may have it.

@@ -125,7 +125,7 @@ secrets: "victor-postgres": {
 	run := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command(built(t), args...)
-		cmd.Env = []string{"GOCOVERDIR=" + os.Getenv("GOCOVERDIR")} // values of whoever runs the test do not belong here
+		cmd.Env = []string{"GOCOVERDIR=" + os.Getenv("GOCOVERDIR")} // values of anyone who runs the test do not belong here
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", args[0], err, out)

@@ -15,7 +15,7 @@ import (
 
 // TestSite builds the documentation as a site, follows all of its links, and looks at it in
 // a browser: the search finds a code, what it finds leads there, and nothing is asked of
-// anybody else.
+// anyone else.
 func TestSite(t *testing.T) {
 	root, err := filepath.Abs("..")
 	if err != nil {

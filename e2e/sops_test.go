@@ -455,7 +455,7 @@ func TestSourcesSOPS(t *testing.T) {
 	if err := os.WriteFile(env, []byte("package victor\n\nsources: default: {kind: \"sops\", file: \"secrets.enc.yaml\"}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// Of the committed tree nobody has the values.
+	// Of the committed tree no one has the values.
 	if err := os.RemoveAll(filepath.Join(dir, "deploy")); err != nil {
 		t.Fatal(err)
 	}

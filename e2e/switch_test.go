@@ -192,7 +192,7 @@ func (s *switching) deliver(t *testing.T, kind, more string, o order) {
 	}
 }
 
-// owner waits until an object of that kind owns the Secret, or nobody.
+// owner waits until an object of that kind owns the Secret, or no one.
 func (s *switching) owner(t *testing.T, kind string) {
 	t.Helper()
 	await(t, "the owner of the Secret", func() error {

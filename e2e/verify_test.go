@@ -145,8 +145,8 @@ func testVerify(t *testing.T, c *cluster) {
 			return nil
 		})
 	}
-	// remade makes the Secret of a SealedSecret anew, in the way that verify hints
-	// at. Nobody collects garbage here: so it does, and tries again if the
+	// remade makes the Secret of a SealedSecret again, in the way that verify hints
+	// at. No one collects garbage here: so it does, and tries again if the
 	// controller has made a Secret of the old one meanwhile.
 	remade := func(name string) {
 		t.Helper()
@@ -213,7 +213,7 @@ func testVerify(t *testing.T, c *cluster) {
 	}
 
 	t.Run("a Secret is deleted", func(t *testing.T) {
-		// The controller makes its own anew at once.
+		// The controller makes its own again at once.
 		disown := []byte(`{"metadata": {"ownerReferences": null}}`)
 		if _, err := secrets.Patch(t.Context(), "db", types.MergePatchType, disown, metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)

@@ -132,7 +132,7 @@ func TestPodReferences(t *testing.T) {
 }
 
 // vetPod returns what vet says of a pod where a contract makes the named Secrets, each
-// with one key, and a warning for each of which nobody asks for it.
+// with one key, and a warning for each of which no one asks for it.
 func vetPod(t *testing.T, manifest []byte, names []string) string {
 	t.Helper()
 	dir := t.TempDir()

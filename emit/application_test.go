@@ -13,7 +13,7 @@ import (
 	"github.com/victor-ai/victorgen/emit/tree"
 )
 
-// TestWaveBesideScope: the sync wave of a SealedSecret stands beside the annotation
+// TestWaveBesideScope: the sync wave of a SealedSecret stands next to the annotation
 // of its scope, which it needs to unseal, and is not handed on to the Secret.
 func TestWaveBesideScope(t *testing.T) {
 	t.Parallel()

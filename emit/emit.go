@@ -5,7 +5,7 @@
 // A plaintext leaves this package only through a [sealing.Sealer]: no file, report,
 // diagnostic or temporary file ever holds one. There is no clock, version or
 // host name in a tree but for the times at which something was sealed, and
-// what need not be sealed anew stays as it is, byte for byte.
+// what need not be sealed again stays as it is, byte for byte.
 package emit
 
 import (

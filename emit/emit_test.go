@@ -284,7 +284,7 @@ func TestReseal(t *testing.T) {
 		name    string
 		change  func(t *testing.T, p *plan.Plan, values value.Set, old *tree.Tree) *tree.Tree
 		why     string // of app/password
-		others  bool   // are the others sealed anew too?
+		others  bool   // are the others sealed again too?
 		changed bool   // is the value taken for a new one?
 		code    plan.Code
 	}{{

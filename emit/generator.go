@@ -12,7 +12,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/shape"
 )
 
-// pushInterval is how often the operator looks whether the value is still at
+// pushInterval is how often the operator checks whether the value is still at
 // its source.
 const pushInterval = time.Hour
 

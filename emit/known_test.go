@@ -32,7 +32,7 @@ func version1(t *testing.T, built *tree.Tree) *tree.Tree {
 	return old
 }
 
-// TestVersion1: an unchanged tree of the version before is not sealed anew, and
+// TestVersion1: an unchanged tree of the version before is not sealed again, and
 // not changed at all by those who have no values.
 func TestVersion1(t *testing.T) {
 	t.Parallel()
@@ -299,7 +299,7 @@ func TestOtherLocks(t *testing.T) {
 	if !ask(plan.Generated, own) || !ask(plan.Optional, filepath.Join(trees, "new")) {
 		t.Error("the lock of another environment is not read")
 	}
-	// Beside it, another build is writing a tree just now: its lock may be empty still.
+	// Next to it, another build is writing a tree just now: its lock may be empty still.
 	if err := os.RemoveAll(filepath.Join(trees, "other")); err != nil {
 		t.Fatal(err)
 	}

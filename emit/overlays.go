@@ -24,8 +24,8 @@ import (
 	"github.com/victor-ai/victorgen/internal/offline"
 )
 
-// Overlays are the kustomizations that somebody has written to include trees,
-// and the manifests that stand beside these.
+// Overlays are the kustomizations that someone has written to include trees,
+// and the manifests that stand next to these.
 type Overlays struct {
 	root      string // links resolved: the Git work tree of the module, or else the module
 	module    string // links resolved
@@ -449,7 +449,7 @@ func (m *manifest) look(left *int) {
 }
 
 // inTree reports whether a lock above file lists it: it is of a tree, and no copy of
-// one that somebody has left.
+// one that someone has left.
 func (o *Overlays) inTree(file string) bool {
 	for dir := filepath.Dir(file); within(dir, o.module); dir = filepath.Dir(dir) {
 		files, known := o.listed[dir]

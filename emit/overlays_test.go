@@ -252,7 +252,7 @@ func TestOverlaysOfNames(t *testing.T) {
 				"secrets/k8s/copy.yaml":                 tree.Header + sealed,
 				"secrets/old/secrets/app.yaml":          tree.Header + sealed,
 				"secrets/old/victorgen.lock":            string((&tree.Lock{Version: tree.LockVersion, Environment: "old", Files: []string{"secrets/app.yaml"}}).Marshal()),
-				"k8s/app.yaml":                          sealed, // which is somebody else's as far as we know
+				"k8s/app.yaml":                          sealed, // which is someone else's as far as we know
 			},
 			[]string{
 				`deploy/production/mine.yaml:1: VG4012: this ExternalSecret makes Secret victor/wide, and so does environment "production": each overwrites the other, or fails`,
@@ -280,7 +280,7 @@ func mustLock(t *testing.T) []byte {
 	return built.Files[tree.LockFile]
 }
 
-// TestOverlayBounds: what would take for ever does not, and what is outside of the
+// TestOverlayBounds: what would take forever does not, and what is outside of the
 // work tree, or a pipe, is not read.
 func TestOverlayBounds(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 )
 
 // TestSwappedCertificate (issue 18, 5): nothing is sealed for a certificate that the
-// tree was not sealed for, until somebody else than the contract says so.
+// tree was not sealed for, until someone else than the contract says so.
 func TestSwappedCertificate(t *testing.T) {
 	t.Parallel()
 	p := testPlan(t, emittest.CertFile(t, 0))
@@ -33,7 +33,7 @@ func TestSwappedCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	swapped := testPlan(t, emittest.CertFile(t, 1))
-	more := testPlan(t, emittest.CertFile(t, 0)) // one more secret, for somebody else's certificate
+	more := testPlan(t, emittest.CertFile(t, 0)) // one more secret, for someone else's certificate
 	more.Secrets = append(more.Secrets, secret(t, emittest.CertFile(t, 1), plan.Strict, "zebra", "key", "KEY"))
 	for name, p := range map[string]*plan.Plan{"swapped": swapped, "one more": more} {
 		built, _, ds := Emit(t.Context(), p, testValues(), first, plain)

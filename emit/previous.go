@@ -13,7 +13,7 @@ import (
 
 // replacedAnnotation is on an ExternalSecret that takes previous values: when the
 // last of these was replaced. A rotation of what has one already changes nothing
-// else of the manifest, and the operator fetches anew when that changes.
+// else of the manifest, and the operator fetches again when that changes.
 const replacedAnnotation = "victorgen/replaced"
 
 // settle decides by the lock and the clock what becomes of previous values that

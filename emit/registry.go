@@ -28,7 +28,7 @@ func (e *emission) registry(version int) map[string]tree.LockedInput {
 		case r.State == value.Present:
 			entry = tree.LockedInput{Place: e.oldLock.OwnPlace(in.Name, e.plan), Present: true}
 		case in.MayBeAbsent() && (r.State == value.Absent || !had):
-			continue // it has none, or nobody has said
+			continue // it has none, or no one has said
 		case !had && !e.oldLock.Knows(in, e.plan):
 			continue
 		default:

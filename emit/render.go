@@ -29,7 +29,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
-// The limits of one rendering. A contract may come from anybody, and must not be
+// The limits of one rendering. A contract may come from anyone, and must not be
 // able to fill the memory or to go on without end. Nothing on the way may be
 // bigger than maxValue, all functions together may handle maxWork bytes, and a
 // step costs as much as stepWork of them, so a template ends after a second or so.
@@ -74,7 +74,7 @@ func (r *rendering) spend(n int) error {
 }
 
 // sizeOf is how much v comes to when it is written out. It stops at maxValue:
-// lists of lists of themselves have no end that anybody lives to see.
+// lists of lists of themselves have no end that anyone lives to see.
 func sizeOf(v any) int {
 	n := 0
 	add(reflect.ValueOf(v), &n)

@@ -206,7 +206,7 @@ type change struct {
 }
 
 // changes returns what is broken of the objects of a tree in what kustomize has
-// rendered. Objects that it leaves out are nobody's mistake.
+// rendered. Objects that it leaves out are no one's mistake.
 func changes(own, rendered []object) []change {
 	sealedIn := map[string]object{} // by ciphertext
 	byID := map[objectID]object{}

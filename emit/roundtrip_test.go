@@ -185,7 +185,7 @@ func TestSplice(t *testing.T) {
 	}
 }
 
-// TestCiphertextsOf reads manifests that somebody has broken.
+// TestCiphertextsOf reads manifests that someone has broken.
 func TestCiphertextsOf(t *testing.T) {
 	t.Parallel()
 	for manifest, want := range map[string]map[string]string{

@@ -12,11 +12,11 @@ import (
 	"github.com/victor-ai/victorgen/importer/observe"
 )
 
-// Properties asks a source, with the rights of whoever runs this, which properties the
+// Properties asks a source, with the rights of anyone who runs this, which properties the
 // JSON object at r has: all of it, or what lies within the property of r. It takes in
 // no value, but each must be one that a contract can select.
 func Properties(ctx context.Context, o Options, s observe.Source, r observe.Remote) (names []string, ds plan.Diagnostics) {
-	defer func() { // they speak of a contract that nobody has, and mean the store
+	defer func() { // they speak of a contract that no one has, and mean the store
 		for i := range ds {
 			ds[i].Pos, ds[i].Message = nil, strings.ReplaceAll(ds[i].Message, "source default", s.Existing+" "+s.Store)
 		}

@@ -178,7 +178,7 @@ func (d *Draft) printed(in *Input, pipe, after string) {
 }
 
 // publicHalf makes a public key without a value, as an example has it, of the
-// private one beside it.
+// private one next to it.
 func (d *Draft) publicHalf(in *Input) {
 	private := strings.Replace(in.Name, "PUBLIC", "PRIVATE", 1)
 	for _, p := range d.Inputs {

@@ -139,7 +139,7 @@ func optionsOf(dir string) importer.Options {
 	return importer.Options{Module: dir, Names: importer.Names{Package: "shop", Environment: "prod"}, Open: open, Timeout: time.Minute}
 }
 
-// TestCorpus imports each case, and looks whether what the contract makes is what
+// TestCorpus imports each case, and checks whether what the contract makes is what
 // was read: by the proof, and by what upstream's code unseals of a build. What is
 // written is a golden; what is said is, too. A value is in neither.
 func TestCorpus(t *testing.T) {
@@ -239,7 +239,7 @@ func unseal(t *testing.T, observed *observe.Observed, dir string) {
 	}
 	for _, in := range p.Inputs {
 		if set[in.Name].Value.Len() == 0 && in.Default == nil {
-			missing[in.Name] = true // nobody has said what it is
+			missing[in.Name] = true // no one has said what it is
 		}
 	}
 	built := *p

@@ -170,7 +170,7 @@ func (d *Draft) inputs(slots []*slot, variable bool) {
 
 func (s *slot) bind(in *Input) { s.key.in = in }
 
-// atSource makes an input of what a source has and nobody has read. It is required,
+// atSource makes an input of what a source has and no one has read. It is required,
 // whatever it is: a setting that a source has may be absent. But by its name it may be a
 // login or a host, which need not be strong.
 func (in *Input) atSource(name string) {
@@ -239,7 +239,7 @@ func (d *Draft) classify(in *Input, k *observe.Key, variable, example bool, cont
 	in.secret = true
 	spec, guess := generated(name, context, in.Value, in.Known, in.Notes)
 	if !in.Known && !example {
-		spec = "" // somebody has a value of it, and another one would break what uses it
+		spec = "" // someone has a value of it, and another one would break what uses it
 	}
 	words := strings.ToLower(in.Description + " " + in.Group)
 	switch {
@@ -300,7 +300,7 @@ func wellFormed(format string, v value.Value) bool {
 	return !value.Judge(plan.Input{Name: "V", Class: plan.Required, Constraints: plan.Constraints{Format: format}}, v).HasErrors()
 }
 
-// finish sees to what a build demands of each value, and to what nobody has given.
+// finish sees to what a build demands of each value, and to what no one has given.
 func (d *Draft) finish() {
 	for _, in := range d.Inputs {
 		if in.base != nil {
@@ -428,7 +428,7 @@ func (d *Draft) names() {
 	}
 }
 
-// free is a name for in that nobody has.
+// free is a name for in that no one has.
 func (d *Draft) free(in *Input, taken map[string]bool) string {
 	for _, s := range d.Secrets {
 		for _, k := range s.Keys {
@@ -488,7 +488,7 @@ func (d *Draft) Values() map[string]value.Value {
 	return values
 }
 
-// Missing are the inputs that somebody has to provide yet, by name.
+// Missing are the inputs that someone has to provide yet, by name.
 func (d *Draft) Missing() (names []string) {
 	for _, in := range d.Inputs {
 		if !in.Known && in.Class == plan.Required && in.Remote == nil {

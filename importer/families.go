@@ -45,7 +45,7 @@ const (
 	isCertificate = "-----BEGIN CERTIFICATE"
 )
 
-// certificate makes in one of its key, if that and whoever signed it are there.
+// certificate makes in one of its key, if that and anyone who signed it are there.
 func (d *Draft) certificate(in *Input) bool {
 	c, self, ok := derive.Described(in.Value)
 	if !ok {
@@ -192,7 +192,7 @@ func (d *Draft) keystore(in *Input) bool {
 		}
 		in.becomes(f.Generate, fmt.Sprintf("{\nkind: %q\npassword: %q\nentries: [%s]\n}", kind, password.Name, strings.Join(entries, ", ")))
 		in.Value, in.Encoding = store, plan.Base64
-		if text { // whoever uses it decodes it once more
+		if text { // anyone who uses it decodes it once more
 			d.printed(in, " | b64enc", "")
 		}
 		return true

@@ -68,7 +68,7 @@ func isURL(s string) (is, login bool) {
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		return true, true // nobody can tell
+		return true, true // no one can tell
 	}
 	return true, u.User != nil || params.MatchString(u.RawQuery) || params.MatchString(u.Fragment) || observe.Secretive(s)
 }
@@ -140,7 +140,7 @@ func isSetting(name string, v value.Value, known, variable bool, n observe.Notes
 	return false, ""
 }
 
-// houseWord is what an example leaves to whoever sets the application up.
+// houseWord is what an example leaves to anyone who sets the application up.
 var houseWord = lazy.MustCompile(`(?i)(password|passwd|pass|secret[_.-]?key|enc[_.-]?key)$`)
 
 var tokenWord = lazy.MustCompile(`(?i)token$|api[_.-]?(key|token)$`)
@@ -148,7 +148,7 @@ var tokenWord = lazy.MustCompile(`(?i)token$|api[_.-]?(key|token)$`)
 var rand = lazy.MustCompile(`openssl rand -(hex|base64) (\d+)`)
 
 // generated says how a value may have been generated, as CUE; empty if it does not
-// look as if it had been, or if somebody else has made it, by its name or that of the
+// look as if it had been, or if someone else has made it, by its name or that of the
 // Secret it is in, the context.
 func generated(name, context string, v value.Value, known bool, n observe.Notes) (spec, why string) {
 	if m := rand.FindStringSubmatch(n.Description + " " + n.Sample); m != nil && !known {

@@ -13,8 +13,8 @@ import (
 	"github.com/victor-ai/victorgen/internal/fifo"
 )
 
-// TestPermit: a contract that is there may be anybody's, and says where values go. No
-// source is opened before somebody has permitted it.
+// TestPermit: a contract that is there may be anyone's, and says where values go. No
+// source is opened before someone has permitted it.
 func TestPermit(t *testing.T) {
 	t.Parallel()
 	m := module(t, t.TempDir())

@@ -229,7 +229,7 @@ func (d *Draft) unused() {
 	}
 }
 
-// added is what an environment says beside what the contract has, as CUE.
+// added is what an environment says next to what the contract has, as CUE.
 func (d *Draft) added(n Names) string {
 	if d.base == nil {
 		return ""

@@ -134,7 +134,7 @@ func (d *Draft) apart(proof []Proved) (moves []move) {
 			moves = append(moves, move{{{"inputs", b.Name}}})
 		case in != nil && in.Remote != nil && in.base != nil && in.movedRemote():
 			moves = append(moves, move{{{"inputs", b.Name, "remote"}, {"inputs", b.Name, "source"}}, {{"inputs", b.Name, "remote"}}})
-		case in != nil && in.Known && d.unrelated(in): // or a build would make it anew
+		case in != nil && in.Known && d.unrelated(in): // or a build would make it again
 			moves = append(moves, d.moveInput(b.Name))
 		case in != nil && in.Known && in.Weak: // which an environment may say of its own inputs alone
 			moves = append(moves, d.moveInput(b.Name))
@@ -155,7 +155,7 @@ func (d *Draft) demanded(name string) bool {
 	return ok && b.Default == nil && (b.Class == plan.Required || b.Class == plan.Generated) && (in == nil || !in.Known && in.Remote == nil)
 }
 
-// apartMeta is what a secret has beside its keys.
+// apartMeta is what a secret has next to its keys.
 func (d *Draft) apartMeta(s *Secret) (moves []move) {
 	if len(s.Keys) == 0 {
 		return nil

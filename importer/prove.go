@@ -27,7 +27,7 @@ const (
 	Differs = "differs" // it is another
 	Lost    = "missing" // nothing is made of it
 	Added   = "added"   // the contract makes it, and it was not there
-	Unknown = "unknown" // nobody has said what it was
+	Unknown = "unknown" // no one has said what it was
 )
 
 // Prove renders p with values, and compares what comes out with what was read.

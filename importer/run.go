@@ -29,7 +29,7 @@ type Options struct {
 	Force   bool   // write over what is there
 	DryRun  bool   // write nothing
 	Timeout time.Duration
-	// Permit says what a plan may not do: a contract that is there may be anybody's, and
+	// Permit says what a plan may not do: a contract that is there may be anyone's, and
 	// names where values would be sent. nil permits everything.
 	Permit func(*plan.Plan) plan.Diagnostics
 	// Open opens the sources of a plan.
@@ -67,7 +67,7 @@ type Result struct {
 	Files  []File   `json:"files"`
 	Inputs []Place  `json:"inputs"`
 	Proof  []Proved `json:"proof"`
-	// Missing are the inputs that somebody has to provide yet.
+	// Missing are the inputs that someone has to provide yet.
 	Missing []string `json:"missing,omitempty"`
 }
 
@@ -92,7 +92,7 @@ const contractFile = "contract.cue"
 // Run writes what was observed as a contract with one environment, stores its
 // values, and proves that the two make what was read: first before anything is
 // written, and then from what is stored. The environment's own file comes last, so
-// that nobody builds an environment whose values are not there yet. Where it was
+// that no one builds an environment whose values are not there yet. Where it was
 // interrupted, the same command goes on.
 func Run(ctx context.Context, observed *observe.Observed, o Options) (*Result, plan.Diagnostics) {
 	r, ds := run(ctx, observed, o)
@@ -154,7 +154,7 @@ func run(ctx context.Context, observed *observe.Observed, o Options) (*Result, p
 		}
 	}
 	if len(values) > 0 {
-		// A source may have its file, or its directory, beside the environment.
+		// A source may have its file, or its directory, next to the environment.
 		dir := filepath.Join(o.Module, "envs", o.Environment)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			ds.Errorf(plan.CodeImportRead, nil, "the same command continues from here", "%s can't be made: %v", dir, safefile.Reason(err))

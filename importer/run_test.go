@@ -64,7 +64,7 @@ func opening(left int, with func(value.Value) value.Value) func(*plan.Plan) map[
 }
 
 // TestInterrupted ends an import after each value. There is no environment then that
-// somebody could build, and the same import goes on.
+// someone could build, and the same import goes on.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	observed := variables(t, three)

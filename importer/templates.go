@@ -272,7 +272,7 @@ func (d *Draft) kitURL(text string, p *Input) (expr string, ok bool) {
 		return "", false
 	}
 	prefix := p.Name[:strings.LastIndex(p.Name, "_")+1]
-	// ref is a setting of the same value beside the password, or the literal.
+	// ref is a setting of the same value next to the password, or the literal.
 	ref := func(s string, names *lazy.Regexp) string {
 		for _, in := range d.Inputs {
 			if in.Class == plan.Setting && in.Default != nil && *in.Default == s && prefix != "" && strings.HasPrefix(in.Name, prefix) && names.MatchString(in.Name) {
@@ -357,7 +357,7 @@ func (d *Draft) kitURL(text string, p *Input) (expr string, ok bool) {
 	return "kit." + def + " & {\n" + strings.Join(fields, "\n") + "\n}", true
 }
 
-// What the settings beside a password are called.
+// What the settings next to a password are called.
 var (
 	hostWord     = lazy.MustCompile(`(^|_)(HOST|HOSTNAME|SERVER)$`)
 	portWord     = lazy.MustCompile(`(^|_)PORT$`)

@@ -248,7 +248,7 @@ func remoteText(r *observe.Remote) string {
 	return s
 }
 
-// delivery is what a secret says of its delivery beside what the environment does.
+// delivery is what a secret says of its delivery next to what the environment does.
 func (d *Draft) delivery(s *Secret) string {
 	var fields []string
 	add := func(name, v string) {

@@ -18,7 +18,7 @@ type Subject struct {
 	Plan         *plan.Plan
 	Lock         *tree.Lock                      // nil if its tree has none
 	Certificates map[string]*sealing.Certificate // by their files; those that can't be read are nil
-	Workloads    *workload.Set                   // nil if nobody has named manifests
+	Workloads    *workload.Set                   // nil if no one has named manifests
 }
 
 // Of tells of an environment.

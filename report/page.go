@@ -24,7 +24,7 @@ var pageCSS string
 //go:embed page/page.js
 var pageJS string
 
-// PageMark begins each page, so that whoever replaces one knows that it is one.
+// PageMark begins each page, so that anyone who replaces one knows that it is one.
 const PageMark = "<!doctype html>\n<!-- Written by victorgen report. -->\n"
 
 // Page returns a page of HTML that needs nothing else, and can ask for nothing else: its

@@ -46,7 +46,7 @@ type Environment struct {
 	Inputs      []Input               `json:"inputs"` // sorted by name
 	Rules       []Rule                `json:"rules"`
 	Secrets     []Secret              `json:"secrets"`   // sorted by namespace, then name
-	Consumers   []Consumer            `json:"consumers"` // null if nobody has named manifests
+	Consumers   []Consumer            `json:"consumers"` // null if no manifests are named
 	Readers     []plan.ReaderDocument `json:"readers"`
 	Dates       []Date                `json:"dates"` // sorted
 	Findings    []Finding             `json:"findings"`
@@ -337,7 +337,7 @@ func (e *Environment) local(path string) string {
 	return path
 }
 
-// say writes the paths in a message as the module has them: whoever reads a report is
+// say writes the paths in a message as the module has them: anyone who reads a report is
 // not at the machine that made it.
 func (e *Environment) say(message string) string {
 	return strings.ReplaceAll(message, e.module+string(filepath.Separator), "")

@@ -30,7 +30,7 @@ type fate struct {
 	secret, key string
 	inputs      []string // that it is made from, and that are not settings with a value
 	on          time.Time
-	why         string // it was sealed anew
+	why         string // it was sealed again
 }
 
 // records compares what the trees record.
@@ -193,7 +193,7 @@ func (c *comparison) renamed() bool {
 	return c.old.Record != nil && c.new.Record != nil && c.old.Record.Environment != c.new.Record.Environment
 }
 
-// why says what a key was sealed anew for.
+// why says what a key was sealed again for.
 func why(old, new tree.RecordedSecret, o, n tree.RecordedKey) string {
 	var all []string
 	for _, reason := range []struct {

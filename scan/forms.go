@@ -33,7 +33,7 @@ const (
 	ofJSON = "base64 of it JSON-escaped"
 
 	// minSecret is how many bytes of a line must be private in a key, so that it is
-	// searched for alone: nobody guesses 96 bits.
+	// searched for alone: no one guesses 96 bits.
 	minSecret = 12
 )
 
@@ -160,7 +160,7 @@ func ascii(text []byte) []byte {
 var keyBlock = lazy.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----([^-:]+)-----END [A-Z ]*PRIVATE KEY-----`)
 
 // keyLines returns the lines of the private keys in v, which may be written with \n
-// for their line breaks: somebody who comments a key out, or puts it together in a
+// for their line breaks: someone who comments a key out, or puts it together in a
 // program, leaves them alone. A line that is not mostly of what is private in the
 // key is left out, for what is public is in a certificate, too.
 func keyLines(v []byte) (all [][]byte) {
@@ -202,7 +202,7 @@ func keyLines(v []byte) (all [][]byte) {
 	return all
 }
 
-// privateParts returns the numbers in a key that nobody but its owner knows.
+// privateParts returns the numbers in a key that no one but its owner knows.
 func privateParts(key any) (parts [][]byte) {
 	switch key := key.(type) {
 	case *rsa.PrivateKey:

@@ -100,7 +100,7 @@ func inContract(p *plan.Plan, v string) bool {
 	return false
 }
 
-// hasSecret reports whether v, if it is a URL, has more than a host that anybody may
+// hasSecret reports whether v, if it is a URL, has more than a host that anyone may
 // know.
 func hasSecret(v string) bool {
 	u, err := url.Parse(v)

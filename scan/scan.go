@@ -5,7 +5,7 @@
 // looks for all of them in one pass (Aho and Corasick, "Efficient string matching",
 // 1975), in memory that does not grow with what is searched.
 //
-// White space and NUL are passed over on both sides: so a key is found that is
+// White space and NUL are ignored on both sides: so a key is found that is
 // indented in YAML, base64 that is broken into lines, and text in UTF-16. All else
 // must be there byte for byte: what is found is there.
 //
@@ -95,10 +95,10 @@ func New(values []value.Value) (*Scanner, error) {
 	return &Scanner{find: find, longest: longest, window: window}, nil
 }
 
-// passed are the bytes that are passed over: white space and NUL.
+// passed are the bytes that are ignored: white space and NUL.
 var passed = [256]bool{0: true, '\t': true, '\n': true, '\v': true, '\f': true, '\r': true, ' ': true}
 
-// strip returns text without what is passed over.
+// strip returns text without what is ignored.
 func strip(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for _, b := range text {

@@ -116,7 +116,7 @@ func (o *applyOptions) text(w io.Writer, _ *printer, r *result) {
 	case r.Applied != nil:
 		fmt.Fprintf(w, "%s: %s (%s)\n", r.name(), verdict(r.Applied), tally(r.Applied))
 	}
-	for _, m := range r.Generated { // beside errors, too: it is stored
+	for _, m := range r.Generated { // next to errors, too: it is stored
 		fmt.Fprintf(w, "  generated %s\n", m)
 	}
 	if r.Applied == nil {

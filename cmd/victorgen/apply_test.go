@@ -358,7 +358,7 @@ func TestApplyShowsNoValue(t *testing.T) {
 }
 
 // TestApplyGeneratesNothingAnew (issue 10, 5): what a Secret in the cluster or a
-// lock has a value of is not generated anew where its source has lost it.
+// lock has a value of is not generated again where its source has lost it.
 func TestApplyGeneratesNothingAnew(t *testing.T) {
 	t.Parallel()
 	_, kubeconfig, dir := applyModule(t)

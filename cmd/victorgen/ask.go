@@ -108,7 +108,7 @@ func (a *asker) line(prompt string) ([]byte, error) {
 		err  error
 	}
 	answered := make(chan answer, 1)
-	var reader crash.Group // which nobody waits for: it may read for ever
+	var reader crash.Group // which no one waits for: it may read forever
 	reader.Go(func() {
 		line, err := term.ReadPassword(a.fd)
 		answered <- answer{line, err}

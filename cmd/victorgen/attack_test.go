@@ -30,12 +30,12 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// An attack is what somebody writes into a contract so that a credential of whoever
+// An attack is what someone writes into a contract so that a credential of anyone who
 // builds it goes elsewhere.
 type attack struct {
 	contract string            // of the environment
-	files    map[string]string // beside it
-	// allow are flags by which somebody else says so; the credential must arrive then, or
+	files    map[string]string // next to it
+	// allow are flags by which someone else says so; the credential must arrive then, or
 	// else the attack is not worth the name. None can where a contract may not say it.
 	allow []string
 }
@@ -320,7 +320,7 @@ func (n *internet) note(host, request string) {
 	n.got[host] = append(n.got[host], request)
 }
 
-// answer notes a request, and answers so that whoever asks goes on.
+// answer notes a request, and answers so that anyone who asks goes on.
 func (n *internet) answer(w http.ResponseWriter, r *http.Request, host string) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	var text bytes.Buffer
@@ -342,7 +342,7 @@ func (n *internet) answer(w http.ResponseWriter, r *http.Request, host string) {
 	}
 }
 
-// sent returns the hosts that somebody has turned to, and those that were sent a
+// sent returns the hosts that someone has turned to, and those that were sent a
 // credential, since the last call. Those who did have ended: what they have sent is waited
 // for, or it would count as the next one's.
 func (n *internet) sent() (asked, told []string) {
@@ -359,7 +359,7 @@ func (n *internet) sent() (asked, told []string) {
 	return asked, told
 }
 
-// attacked is a module, and whoever builds it with credentials for all there is.
+// attacked is a module, and anyone who builds it with credentials for all there is.
 type attacked struct {
 	*internet
 	dir, program string
@@ -459,7 +459,7 @@ secrets: app: keys: {token: input: "TOKEN", password: input: "PASSWORD"}
 	return asked, told, out
 }
 
-// TestAttackedPath: a program of the working tree that PATH leads to is run by nobody: not
+// TestAttackedPath: a program of the working tree that PATH leads to is run by no one: not
 // by what victorgen starts itself, nor by the libraries that log in to clouds.
 func TestAttackedPath(t *testing.T) {
 	if raceDetector {
@@ -502,7 +502,7 @@ func (a *attacked) trusted(host string) bool {
 
 // TestAttacks: at every address that a contract can name, for each kind of source, is a
 // server of the attacker. It gets no credential, and is not even turned to, unless
-// somebody else than the contract says so; and then it does.
+// someone else than the contract says so; and then it does.
 func TestAttacks(t *testing.T) {
 	if raceDetector {
 		t.Skip("it runs processes, which have no race detector")

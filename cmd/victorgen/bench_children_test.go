@@ -65,7 +65,7 @@ func BenchmarkChildren(b *testing.B) {
 
 // BenchmarkChildrenGallery builds the gallery, of which nothing changed, in turns
 // with a copy in which all that is made from others has the same values, and is
-// what somebody provides; and then with a build that has to verify everything, for no
+// what someone provides; and then with a build that has to verify everything, for no
 // lock vouches for it.
 func BenchmarkChildrenGallery(b *testing.B) {
 	vg := bench.Program(b, "victorgen")

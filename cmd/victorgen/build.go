@@ -145,7 +145,7 @@ func (o *buildOptions) test(r *result) (ds plan.Diagnostics) {
 	return ds
 }
 
-// writeRuleTests writes the unit tests of the alerting rules to file, and beside
+// writeRuleTests writes the unit tests of the alerting rules to file, and next to
 // it the rules: promtool reads those of a rule file, not those of a manifest.
 func writeRuleTests(a *alerts.Set, file string) error {
 	file, err := filepath.Abs(file)

@@ -391,7 +391,7 @@ type fetchedStory struct {
 	Old        *certificateStory `json:"old,omitempty"`
 	New        certificateStory  `json:"new"`
 	// Outdated are the secrets that are sealed for another certificate than the new
-	// one, which the next build seals anew.
+	// one, which the next build seals again.
 	Outdated []string `json:"outdated,omitempty"`
 }
 

@@ -74,7 +74,7 @@ func TestExternalFamily(t *testing.T) {
 	}
 	const day = 24 * time.Hour
 
-	// Somebody has stored the password, and nobody has made anything from it.
+	// Someone has stored the password, and no one has made anything from it.
 	p.Put("/app/password", "Quartz7-lantern-Brine-and-on-to-32-bytes")
 	age("password", day)
 	expect("build", 1, 0, 0, "VG2002: generated input HASH is missing, and for external secrets a build does not read PASSWORD, from which it is made",
@@ -116,7 +116,7 @@ func TestExternalFamily(t *testing.T) {
 	age("token", 19*day)
 	expect("build", 0, 0, 0)
 
-	// What the source has lost, and the lock knows, is not made anew by itself.
+	// What the source has lost, and the lock knows, is not made again by itself.
 	hash := remove("hash")
 	expect("build", 0, 0, 0, "warning VG2107: source default (aws-ssm) does not have HASH")
 	expect("generate", 1, 2, 0, "error VG2107: source default (aws-ssm) does not have HASH")

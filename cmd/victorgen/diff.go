@@ -555,7 +555,7 @@ func (o *diffOptions) compare(ctx context.Context, r *result, e *environment) {
 }
 
 // side reads an environment as it was. It reports whether all of it is known; what
-// is wrong is a warning of r, for nobody can change it any more.
+// is wrong is a warning of r, because no one can change it any more.
 func (b *before) side(ctx context.Context, o *diffOptions, r *result, e *environment, s *review.Side) bool {
 	known := true
 	warn := func(hint, format string, args ...any) {
@@ -617,7 +617,7 @@ func (b *before) side(ctx context.Context, o *diffOptions, r *result, e *environ
 	}
 	rel, err := filepath.Rel(b.root, filepath.Join(trees, name))
 	if err != nil || !filepath.IsLocal(rel) {
-		return known // of a tree that is not in the repository, nobody knows what it was
+		return known // of a tree that is not in the repository, no one knows what it was
 	}
 	dir := filepath.Join(b.Root, rel)
 	need(dir, true)

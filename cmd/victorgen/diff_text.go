@@ -338,7 +338,7 @@ func clipped(s string, limit int) string {
 }
 
 // code writes text of others so that Markdown, HTML and a forge take it for nothing
-// but itself, in a table as well: in code nobody is mentioned and nothing is linked.
+// but itself, in a table as well: in code no one is mentioned and nothing is linked.
 func code(s string) string {
 	if s == "" {
 		return ""

@@ -21,7 +21,7 @@ import (
 	"github.com/victor-ai/victorgen/report"
 )
 
-// docsMark begins each page, so that whoever replaces one knows that it is one.
+// docsMark begins each page, so that anyone who replaces one knows that it is one.
 const docsMark = "<!-- Written by victorgen docs. -->\n"
 
 func docsCommand() *cobra.Command {

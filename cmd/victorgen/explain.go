@@ -56,7 +56,7 @@ it is an error, and an example before and after.`,
 			if r == nil || r.plan == nil {
 				return failed
 			}
-			p := r.plan // which whoever writes a policy wants to see that it is against
+			p := r.plan // which anyone who writes a policy wants to see that it is against
 			if rights {
 				return cmp.Or(explainPermissions(cmd.OutOrStdout(), p, format), failed)
 			}

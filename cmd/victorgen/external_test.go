@@ -95,7 +95,7 @@ func TestBuildExternal(t *testing.T) {
 	}
 	build(1, "VG3107", "--offline")
 	build(1, "VG2001: required input API_TOKEN is missing")
-	p.Put("/app/api-token", "changeme") // nobody looks
+	p.Put("/app/api-token", "changeme") // no one looks
 	p.Put("/app/sentry-dsn", "not a url")
 	build(0, "0 keys sealed, 0 kept, 4 referenced, 1 left out", "--dry-run")
 	build(1, "VG2002", "--no-generate")
@@ -112,7 +112,7 @@ func TestBuildExternal(t *testing.T) {
 		t.Error("a lock key was generated, which nothing needs")
 	}
 
-	// What was there and is not any more is not left out, until the contract says so.
+	// What was there and is no longer is not left out, until the contract says so.
 	delete(p.Versions, "/app/sentry-dsn")
 	build(0, "source default (aws-ssm) does not have SENTRY_DSN, and deploy/test/victorgen.lock has a value of it: it is not left out", "--check")
 	writeFile(t, filepath.Join(dir, "contract.cue"), strings.Replace(externalContract, `SENTRY_DSN:  schema.#Optional & {`, `SENTRY_DSN:  schema.#Optional & {present: false, `, 1))
@@ -160,7 +160,7 @@ secrets: app: {
 `
 
 // TestSwitch: whichever way a secret is delivered, the Secret is the same; and
-// in the steps of docs/switching.md nobody owns it.
+// in the steps of docs/switching.md no one owns it.
 func TestSwitch(t *testing.T) {
 	p := parameterStore(t)
 	dir := externalModule(t)

@@ -38,7 +38,7 @@ const galleryDir = "../../examples/gallery"
 // galleryApps are the environments of the gallery. e2e checks their values with
 // programs of others; here they are checked with what Go has.
 var galleryApps = map[string]struct {
-	given string // what somebody has to provide, as a dotenv file
+	given string // what someone has to provide, as a dotenv file
 
 	// rotations are what becomes new when one input is rotated, and nothing else
 	// does: inputs, and keys.
@@ -81,7 +81,7 @@ var galleryApps = map[string]struct {
 	}, check: checkKafka},
 }
 
-// copyGallery copies the gallery, without what somebody may have built there.
+// copyGallery copies the gallery, without what someone may have built there.
 func copyGallery(t testing.TB) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -338,7 +338,7 @@ func checkArgoCD(t *testing.T, in map[string]string, secrets map[string]map[stri
 	if bcrypt.CompareHashAndPassword([]byte(got["admin.password"]), []byte(in["ADMIN_PASSWORD"])) != nil {
 		t.Error("admin.password is not the hash of ADMIN_PASSWORD")
 	}
-	// As its settings parse it; and a time to come would let nobody log in.
+	// As its settings parse it; and a time to come would let no one log in.
 	if at, err := time.Parse(time.RFC3339, got["admin.passwordMtime"]); err != nil || time.Since(at) < 0 || time.Since(at) > time.Minute {
 		t.Errorf("admin.passwordMtime is %s: %v", got["admin.passwordMtime"], err)
 	}
@@ -365,7 +365,7 @@ func checkArgoCD(t *testing.T, in map[string]string, secrets map[string]map[stri
 	}
 }
 
-// TestGalleryChangedByHand: whoever gives the administrator another password gets
+// TestGalleryChangedByHand: anyone who gives the administrator another password gets
 // its hash, and the time of that, from the next build.
 func TestGalleryChangedByHand(t *testing.T) {
 	dir := copyGallery(t)
@@ -435,7 +435,7 @@ func TestGalleryArgoCDFinds(t *testing.T) {
 	if got := sealed["repo-deployments"].Spec.Template.Labels["argocd.argoproj.io/secret-type"]; got != "repository" {
 		t.Errorf("the repository is a %q", got)
 	}
-	// The password itself is in no Secret, and its age matters all the same.
+	// The password itself is in no Secret, and its age matters anyway.
 	if alerts := readFile(t, dir+"/deploy/argocd/alerts/secrets.yaml"); !strings.Contains(alerts, "summary: Input ADMIN_PASSWORD is due for rotation") {
 		t.Error("nobody is told that the admin's password is due for rotation")
 	}

@@ -316,7 +316,7 @@ func due(ctx context.Context, r *result, sources map[string]source.Source, o sou
 	return source.Due(r.plan, values, time.Now())
 }
 
-// generatedText prints what was generated, also beside errors: it is stored.
+// generatedText prints what was generated, also next to errors: it is stored.
 func generatedText(none string) func(io.Writer, *printer, *result) {
 	return func(w io.Writer, _ *printer, r *result) {
 		if len(r.Told) > 0 {

@@ -65,7 +65,7 @@ var hostileVerbs = []string{
 	"cert fetch ENV --kubeconfig KUBECONFIG", "init REPO", "source test -- false", "version",
 }
 
-// makesAnother reports whether a command line makes an environment beside that of the
+// makesAnother reports whether a command line makes an environment next to that of the
 // contract. These take as long as half of all others, and read of a contract what its
 // environments share: where not all is tried, each fifth contract gets them.
 func makesAnother(line string) bool {
@@ -130,7 +130,7 @@ func vaultWith(v string) http.Handler {
 }
 
 // TestHostile runs every verb over every hostile contract, with values in each
-// source, the process environment, files beside the module and an API server,
+// source, the process environment, files next to the module and an API server,
 // and looks for them in all that was printed, written or sent.
 func TestHostile(t *testing.T) {
 	cases, err := fixtures.LoadHostile()

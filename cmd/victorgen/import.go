@@ -452,7 +452,7 @@ var sourceName = lazy.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 var sourceField = lazy.MustCompile(`^[a-z][A-Za-z]*$`)
 
-// startModule makes what a module needs beside its contract, and sees to it that Git
+// startModule makes what a module needs next to its contract, and sees to it that Git
 // takes no value.
 func startModule(cmd *cobra.Command, module string, existing bool, kind string) error {
 	if !existing {

@@ -322,7 +322,7 @@ func TestImportClusterPolicy(t *testing.T) {
 	}
 }
 
-// TestImportMixed: Secrets beside ExternalSecrets have a certificate, which is in the
+// TestImportMixed: Secrets next to ExternalSecrets have a certificate, which is in the
 // module though the contract is compiled elsewhere before it is written.
 func TestImportMixed(t *testing.T) {
 	t.Parallel()

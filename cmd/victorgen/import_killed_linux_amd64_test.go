@@ -29,7 +29,7 @@ func TestImportKilled(t *testing.T) {
 	prod := strings.ReplaceAll(dev, "ONLY_DEV_TOKEN", "OTHER_TOKEN")
 	for name, tt := range map[string]struct {
 		first, text string
-		every       int // of its calls, how many are passed over
+		every       int // of its calls, how many are ignored
 	}{
 		"a new module":         {"", dev, 7},
 		"a second environment": {dev, prod, 2},
@@ -127,7 +127,7 @@ func endedAt(t *testing.T, n int, sig syscall.Signal, dir, tmp string, args ...s
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("victorgen", args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+tmp)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true} // to wait for its threads, and nobody else's
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true} // to wait for its threads, and no one else's
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func TestImportInto(t *testing.T) {
 	if out := imported(t, 0, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "2 values unchanged") || strings.Contains(out, " stored") {
 		t.Errorf("once more changes something\n%s", out)
 	}
-	// What somebody has put there is another value, and stays.
+	// What someone has put there is another value, and stays.
 	p.Put("/shop/api-token", "c4nary-another")
 	if out := imported(t, 1, "env", ".env", "--into", "envs/dev", "--source", aws); !strings.Contains(out, "API_TOKEN has another value already, in parameter /shop/api-token") || stored("/shop/api-token") != "c4nary-another" {
 		t.Errorf("it is not told, or written over\n%s", out)

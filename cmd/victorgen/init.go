@@ -151,7 +151,7 @@ func initModule(cmd *cobra.Command, dir string, o initOptions) error {
 		if existing && strings.HasSuffix(name, ".cue") || !o.contract && (name == "contract.cue" || strings.HasPrefix(name, "envs/")) {
 			return nil
 		}
-		if name == "cue.mod/module.cue" { // it is what makes a module: if this is interrupted, it begins anew
+		if name == "cue.mod/module.cue" { // it is what makes a module: if this is interrupted, it begins again
 			last = func() error { return createFile(abs, name, content, say) }
 			return nil
 		}
@@ -226,7 +226,7 @@ func initModule(cmd *cobra.Command, dir string, o initOptions) error {
 // (https://github.com/bitnami-labs/sealed-secrets/blob/v0.36.0/pkg/crypto/crypto.go), and base64.
 const ciphertext = `(?:A[QYg]|BA)[A-Za-z0-9+/]{300,}`
 
-// toAdd is what an allow-list of init has that one of somebody else's may lack: the
+// toAdd is what an allow-list of init has that one of someone else's may lack: the
 // last table of TOML, or the last filter of JSON.
 func toAdd(content []byte) string {
 	if i := bytes.Index(content, []byte("[[allowlists]]")); i >= 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// unstorable says why nobody brings a value of in to its source, and what to do
+// unstorable says why no one brings a value of in to its source, and what to do
 // instead; why is empty if the source is there to have it.
 func unstorable(in plan.Input) (why, hint string) {
 	switch {

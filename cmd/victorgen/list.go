@@ -94,7 +94,7 @@ type listed struct {
 }
 
 // showList prints the environments for which why, if it is not nil, has a reason.
-// One that does not compile is listed, beside the error: a build of it tells more.
+// One that does not compile is listed, next to the error: a build of it tells more.
 func showList(cmd *cobra.Command, results []result, why func(*result) []string, format string) error {
 	p, list := newPrinter(cmd.ErrOrStderr()), []listed{}
 	unknown := slices.ContainsFunc(results, func(r result) bool {
@@ -122,7 +122,7 @@ func showList(cmd *cobra.Command, results []result, why func(*result) []string, 
 	} else {
 		err = listText(cmd.OutOrStdout(), list)
 	}
-	// What is wrong beside is an error's matter alone: vet and diff tell of warnings.
+	// What is wrong next to is an error's matter alone: vet and diff tell of warnings.
 	for i := range results {
 		r := &results[i]
 		r.Diagnostics = slices.DeleteFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Severity != plan.Error })
@@ -165,7 +165,7 @@ type listing struct {
 }
 
 // changes tells which files of a repository differ from a revision. It compares bytes:
-// what Git knows of the work tree is no help, for it passes over files that somebody has
+// what Git knows of the work tree is no help, because it passes over files that someone has
 // told it to, and runs the filters of the repository.
 type changes struct {
 	then  map[string]git.Entry // by absolute path
@@ -329,7 +329,7 @@ func (c *changes) touches(paths []string) bool {
 }
 
 // kept reports whether a file differs that a source has in the revision, or that says
-// whether Git ignores it. Others hold what nobody commits.
+// whether Git ignores it. Others hold what no one commits.
 func (c *changes) kept(paths []string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool {
 		for _, path := range wherever(path) {
@@ -351,7 +351,7 @@ func (c *changes) kept(paths []string) bool {
 	})
 }
 
-// wherever is where path leads to, beside itself.
+// wherever is where path leads to, next to itself.
 func wherever(path string) []string {
 	if path == "" {
 		return nil

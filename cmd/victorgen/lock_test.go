@@ -9,7 +9,7 @@ import (
 )
 
 // A build that is under way keeps others waiting for no longer than --timeout,
-// and those that write nothing and ask nobody not at all (issue 18).
+// and those that write nothing and ask no one not at all (issue 18).
 func TestBuildWaits(t *testing.T) {
 	t.Parallel()
 	env := filepath.Join(copyExample(t), "envs", "dev")

@@ -84,8 +84,8 @@ func interruptible(verb func(context.Context) int) int {
 	}
 }
 
-// signalled is why the context of a verb ended. Whoever passes it on as an error
-// of the network, as net/http does, passes on that somebody interrupted it.
+// signalled is why the context of a verb ended. Anyone who passes it on as an error
+// of the network, as net/http does, passes on that someone interrupted it.
 type signalled struct{ os.Signal }
 
 func (s signalled) Error() string { return "ended by a signal: " + s.String() }
@@ -258,13 +258,13 @@ func noFormat(cmd *cobra.Command, name string, value *string) {
 	})
 }
 
-// ciFormats are those that a service for CI shows beside the lines of a contract.
+// ciFormats are those that a service for CI shows next to the lines of a contract.
 var ciFormats = []string{"sarif", "github", "gitlab"}
 
 // completing is how many runs are the shell's, which asks what could stand in a line.
 var completing atomic.Int32
 
-// completes has the shell complete what a flag of cmd takes. cobra keeps that for ever,
+// completes has the shell complete what a flag of cmd takes. cobra keeps that forever,
 // and all that it refers to: ten thousand runs in one process, as tests have them, would
 // keep the flags of each.
 func completes(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// policyVariable names policies as --policy does, beside it.
+// policyVariable names policies as --policy does, next to it.
 const policyVariable = "VICTORGEN_POLICY"
 
 // permitFlags adds the flags by which those who answer for an environment say
@@ -19,7 +19,7 @@ func permitFlags(cmd *cobra.Command) {
 }
 
 // asksNoSource marks a verb that never asks a source: there a contract that names
-// an address nobody has allowed is warned of, and no error.
+// an address no one has allowed is warned of, and no error.
 func asksNoSource(cmd *cobra.Command) { cmd.Annotations = map[string]string{noSource: "yes"} }
 
 const noSource = "asks no source"

@@ -124,7 +124,7 @@ secrets: app: keys: {token: input: "TOKEN", password: input: "PASSWORD"}
 		t.Fatal(err)
 	}
 	before := filesOf(t, dir)
-	// It returns whether anybody was asked.
+	// It returns whether anyone was asked.
 	meet := func(t *testing.T, line, environment string, more ...string) (code int, out string, told bool) {
 		t.Helper()
 		asked.mu.Lock()
@@ -174,7 +174,7 @@ secrets: app: keys: {token: input: "TOKEN", password: input: "PASSWORD"}
 					}
 				})
 			}
-			// Or else nobody listens where they would ask.
+			// Or else no one listens where they would ask.
 			_, out, told := meet(t, line, "ssm")
 			if would := strings.HasPrefix(line, "?"); would != told {
 				t.Errorf("without a policy, %s asks somebody: %v\n%s", verb, told, out)

@@ -100,7 +100,7 @@ var pages = map[string]page{
 	"docs/from-scripts.md":       {by: "TestFromScripts"},
 	"docs/adopting.md":           {by: "TestAdopting"},
 	"docs/rotation.md":           {by: "TestRotationPage"},
-	"docs/databases.md":          {by: "TestTellPostgres"}, // and the tests beside it, in e2e
+	"docs/databases.md":          {by: "TestTellPostgres"}, // and the tests next to it, in e2e
 	"examples/gallery/README.md": {by: "TestGalleryReadme"},
 }
 

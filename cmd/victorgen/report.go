@@ -261,7 +261,7 @@ func reportText(w io.Writer, r *report.Report, wrote string) error {
 }
 
 // replaceable says why the file that a flag names is not to be written: it is another one
-// than what it is to become, so somebody has mistaken its name, or it can't be.
+// than what it is to become, so someone has mistaken its name, or it can't be.
 func replaceable(flag, file, mark, what string) error {
 	wrong := func(why string) error { return usageError{fmt.Errorf("--%s %s: %s", flag, inLine(file), why)} }
 	info, err := os.Stat(file)

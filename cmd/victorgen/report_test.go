@@ -259,7 +259,7 @@ func TestReport(t *testing.T) {
 }
 
 // TestReportPage: the page on standard output is that in a file, byte for byte; its
-// policy names what is in it; and nobody else's file is written over.
+// policy names what is in it; and no one else's file is written over.
 func TestReportPage(t *testing.T) {
 	dir := reportModule(t)
 	out := filepath.Join(t.TempDir(), "report.html")

@@ -198,7 +198,7 @@ func TestRotationOrders(t *testing.T) {
 			}
 			run(0, script)
 			now, was := values(), states[i]
-			// Whoever has what was there before, and whoever has what is there now, trust each other.
+			// Anyone who has what was there before, and anyone who has what is there now, trust each other.
 			if !verified(now["TLS"], was["CA_A"], was["CA_B"]) || !verified(was["TLS"], now["CA_A"], now["CA_B"]) || !verified(now["TLS"], now["CA_A"], now["CA_B"]) {
 				t.Errorf("after step %d somebody is not trusted", i+1)
 			}

@@ -114,7 +114,7 @@ func sarifOf(fs []finding) sarifLog {
 }
 
 // annotate writes findings as GitHub Actions take them from a log, and shows
-// them beside the lines that they are about
+// them next to the lines that they are about
 // (https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#setting-an-error-message).
 func annotate(w io.Writer, fs []finding) error {
 	root := git.WorkTree(newPrinter(io.Discard).wd)

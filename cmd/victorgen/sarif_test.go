@@ -141,7 +141,7 @@ func TestSARIFOfNothing(t *testing.T) {
 }
 
 // TestSARIFElsewhere: what is not below the root has the whole path, and other
-// places that have to do with it stand beside it.
+// places that have to do with it stand next to it.
 func TestSARIFElsewhere(t *testing.T) {
 	repository, module := ciModule(t)
 	t.Chdir(module)

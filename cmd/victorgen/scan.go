@@ -260,7 +260,7 @@ func (o *scanOptions) scan(cmd *cobra.Command, results []result, sets map[string
 	}
 	if err != nil {
 		for i := range results {
-			results[i].Scan = nil // nobody knows what there is
+			results[i].Scan = nil // no one knows what there is
 		}
 		return
 	}

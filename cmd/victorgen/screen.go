@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 )
 
-// screen is what all output goes through, for it has names and texts in it that
+// screen is what all output goes through, because it has names and texts in it that
 // others wrote: those who propose a contract, an API server, a file system. It
 // writes as \uXXXX, which is the same in JSON,
 //
@@ -234,7 +234,7 @@ func (t *table) Flush() error {
 	return nil
 }
 
-// isTerminal reports whether somebody looks at what is written to w.
+// isTerminal reports whether someone looks at what is written to w.
 func isTerminal(w io.Writer) bool {
 	_, ok := terminal(w)
 	return ok

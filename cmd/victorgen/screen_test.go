@@ -109,7 +109,7 @@ type broken struct{ err error }
 func (b broken) Write([]byte) (int, error) { return 0, b.err }
 
 // TestOutputFails: every verb that prints a result fails if that cannot be
-// written, and says so, but not to somebody who has closed a pipe.
+// written, and says so, but not to someone who has closed a pipe.
 func TestOutputFails(t *testing.T) {
 	dir := copyExample(t)
 	env := filepath.Join(dir, "envs", "dev")

@@ -69,7 +69,7 @@ secrets: app: keys: {
 			}
 		}
 	}
-	// A placeholder is asked for again, so are two that are not the same; SECOND is passed over.
+	// A placeholder is asked for again, so are two that are not the same; SECOND is ignored.
 	expect(ask(130, []string{"set", env, "--missing"}, "changeme", "changeme", first, "else", first, first, "", interrupt),
 		"FIRST (1 of 3)", "the first one", "see https://docs.example/first", "VG2004", "The two do not match.", "SECOND (2 of 3)", "THIRD (3 of 3)", "ended by a signal",
 		"test: set FIRST in .secrets.test:1", "test: skipped SECOND")
@@ -135,7 +135,7 @@ func answered(t *testing.T, args, answers []string) (int, string) {
 				t.Fatal(err)
 			}
 		}
-		if err != nil { // EIO, once nobody has the terminal open
+		if err != nil { // EIO, once no one has the terminal open
 			break
 		}
 	}

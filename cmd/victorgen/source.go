@@ -77,7 +77,7 @@ where that does no harm.`,
 				if err != nil {
 					return err
 				}
-				args[0], o.Tree = program, "" // whoever names it here means it, wherever it is
+				args[0], o.Tree = program, "" // anyone who names it here means it, wherever it is
 			}
 			report := sourceReport{Version: 1, OK: true}
 			report.Checks, report.Left = exec.Conform(cmd.Context(), args, o)

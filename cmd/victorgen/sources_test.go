@@ -151,7 +151,7 @@ func TestVerifyParameterStore(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}
 
-	if code, stdout, stderr := victorgen(t, "rotate", env, "--due"); code != 3 { // nobody knows what is due
+	if code, stdout, stderr := victorgen(t, "rotate", env, "--due"); code != 3 { // no one knows what is due
 		t.Errorf("rotate: exit %d\n%s%s", code, stdout, stderr)
 	}
 	clear(p.Denied)
@@ -163,7 +163,7 @@ func TestVerifyParameterStore(t *testing.T) {
 	}
 }
 
-// TestRotateDueNeedsTheFile: of a dotenv file that is not read, nobody knows
+// TestRotateDueNeedsTheFile: of a dotenv file that is not read, no one knows
 // what is due.
 func TestRotateDueNeedsTheFile(t *testing.T) {
 	for text, mode := range map[string]os.FileMode{"NAME=value\n": 0o644, "no assignment\n": 0o600} {

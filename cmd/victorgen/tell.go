@@ -106,7 +106,7 @@ func privateBases() []string {
 	return slices.DeleteFunc([]string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm", os.TempDir()}, func(base string) bool { return !filepath.IsAbs(base) })
 }
 
-// privateDir makes a directory that nobody else can open, and locks it, until release
+// privateDir makes a directory that no one else can open, and locks it, until release
 // removes it.
 func privateDir(ctx context.Context) (dir string, release func(), err error) {
 	for _, base := range privateBases() {
@@ -123,7 +123,7 @@ func privateDir(ctx context.Context) (dir string, release func(), err error) {
 	return "", nil, safefile.Reason(err)
 }
 
-// sweepPrivate removes the private directories of processes that were killed: nobody has
+// sweepPrivate removes the private directories of processes that were killed: no one has
 // a lock on them. One that was made a moment ago may be locked the next.
 func sweepPrivate() {
 	once, cancel := context.WithCancel(context.Background())
@@ -188,7 +188,7 @@ func (r *redacting) Write(b []byte) (int, error) {
 		r.buf = r.redacted(r.buf)
 		r.pass(max(0, len(r.buf)-r.longest))
 	}
-	return len(b), nil // a command does not fail for what nobody reads
+	return len(b), nil // a command does not fail for what no one reads
 }
 
 func (r *redacting) pass(end int) {

@@ -64,7 +64,7 @@ func TestTellKilled(t *testing.T) {
 				time.Sleep(took * time.Duration(i+1) / (kills + 1))
 				cmd.Process.Kill()
 				cmd.Wait()
-				for running(dir) { // the command is killed by nobody
+				for running(dir) { // the command is killed by no one
 					time.Sleep(10 * time.Millisecond)
 				}
 				end, wants := "--resume", ""

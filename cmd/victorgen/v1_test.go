@@ -12,7 +12,7 @@ import (
 )
 
 // releases are the fixtures of each version of the language, by the digest of all files.
-// One is never changed: whoever must has broken what docs/compatibility.md promises.
+// One is never changed: anyone who must has broken what docs/compatibility.md promises.
 var releases = map[string]string{
 	"v1": "292ce0117bb0c649f7c192ecb72de9ec29e3b6f024820401129b8ac52f3baa2f",
 }

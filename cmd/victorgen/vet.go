@@ -75,12 +75,12 @@ memory (4 GiB).`,
 	return cmd
 }
 
-// vetting is what vet looks at beside the contract itself.
+// vetting is what vet looks at next to the contract itself.
 type vetting struct {
 	workloads workloadOptions
 
 	mu       sync.Mutex
-	overlays map[string]*emit.Overlays // by module, for its environments share them
+	overlays map[string]*emit.Overlays // by module, because its environments share them
 }
 
 // check adds what is wrong with an environment that compiles.

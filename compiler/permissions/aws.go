@@ -11,7 +11,7 @@ import (
 
 // IAM is an identity-based policy of AWS
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html).
-// The account stands in it as *, which is that of whoever has the policy: to use
+// The account stands in it as *, which is that of anyone who has the policy: to use
 // what another account shares, an ARN must name it.
 type IAM struct {
 	Version   string
@@ -84,7 +84,7 @@ func secretsManager(s plan.Source, use Use, names, kept []string) Policy {
 		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
 		return iam("", withKey(s, "secretsmanager", allow("PutSecrets", resources, "secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"),
 			"kms:Decrypt", "kms:GenerateDataKey")...)
-	case Push: // since v0.20 the operator looks whether it is there
+	case Push: // since v0.20 the operator checks whether it is there
 		return iam("", withKey(s, "secretsmanager", allow("CreateSecrets", resources, "secretsmanager:DescribeSecret", "secretsmanager:CreateSecret", "secretsmanager:TagResource"),
 			"kms:Decrypt", "kms:GenerateDataKey")...)
 	}
@@ -142,7 +142,7 @@ func arnOf(s plan.Source, service, resource, name string) string {
 }
 
 // withKey adds to a statement that one may use the key of s, if it has one of
-// its own, and only through the service. An alias is no resource: whoever may
+// its own, and only through the service. An alias is no resource: anyone who may
 // use what it stands for is told by a condition
 // (https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html).
 func withKey(s plan.Source, service string, statement Statement, actions ...string) []Statement {

@@ -2,7 +2,7 @@
 // must allow: one policy to read values, one to prove that they are there by
 // metadata alone, one to write those that are generated, and what the External
 // Secrets Operator needs. It knows names and
-// asks nobody.
+// asks no one.
 //
 // What a policy allows is what the packages below compiler/source call, as
 // their comments say, and what the providers of the External Secrets Operator do
@@ -19,7 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// Use is what somebody wants of a source.
+// Use is what someone wants of a source.
 type Use string
 
 // The uses of a source.
@@ -111,7 +111,7 @@ func namesOf(p *plan.Plan, s plan.Source, use Use) []string {
 	}) {
 		names = []string{s.Pending.Name, s.PendingValues.Name}
 	} else if use == Tell {
-		names = nil // there is nothing that somebody could rotate
+		names = nil // there is nothing that someone could rotate
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -175,7 +175,7 @@ func tell(s plan.Source, names []string) Policy {
 	case s.Kind == plan.GCPSecretManager:
 		p.Commands = append(p.Commands, write.Commands...)
 		p.Note = write.Note
-	default: // whoever may write there may read, too
+	default: // anyone who may write there may read, too
 		p = write
 	}
 	p.Note = strings.TrimSpace(p.Note + " What builds report about a pending rotation, they read in " + s.Pending.Name + ", which contains no value.")

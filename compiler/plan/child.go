@@ -43,7 +43,7 @@ type Child struct {
 	Algorithm   string          // htpasswd: bcrypt or sha1; jwt: HS256 and so on
 	Claims      string          // jwt: a JSON object, keys sorted
 	Lifetime    time.Duration   // jwt, certificate; 0 is a token without an end
-	RenewBefore time.Duration   // jwt, certificate: made anew so long before its end
+	RenewBefore time.Duration   // jwt, certificate: made again so long before its end
 	Subject     string          // certificate: the common name
 	Names       []string        // certificate: DNS names, IP addresses, e-mail addresses and URIs
 	Usages      []string        // certificate: server, client

@@ -14,8 +14,8 @@ const (
 	Direct = "direct"
 )
 
-// DeliveryKind is what is known of one kind of delivery, beside how its objects are
-// made and judged: that is a file of its own in packages emit and cluster. Whoever
+// DeliveryKind is what is known of one kind of delivery, next to how its objects are
+// made and judged: that is a file of its own in packages emit and cluster. Anyone who
 // needs to know something of a delivery asks for a property, and not which it is.
 type DeliveryKind struct {
 	Name string

@@ -18,7 +18,7 @@ import (
 const MaxQuestions = 8
 
 // This file says what a template may do with the content of an input, which is
-// all that a source holds: whoever may change a contract sees much of what a
+// all that a source holds: anyone who may change a contract sees much of what a
 // build makes of it. The report and the lock show which keys are left out, an
 // error shows its template, and a ciphertext shows the length of what it hides.
 // One such bit a key, and a contract with some hundred keys reads a password out.
@@ -594,7 +594,7 @@ func (f *flow) choose(name string, at int, args []what, w what) what {
 	for _, g := range given[1:] {
 		r = r.join(g)
 	}
-	// What is empty of them was passed over, but for the last.
+	// What is empty of them was ignored, but for the last.
 	r.text, r.literal, r.asked = w.text, nil, true
 	for _, g := range given {
 		r.asked = r.asked && (g.asked || len(g.content) == 0)

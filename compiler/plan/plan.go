@@ -5,7 +5,7 @@
 // that a message may have to point at.
 //
 // A plan never holds the value of a secret input. It imports the standard
-// library alone, so that anybody may import it.
+// library alone, so that anyone may import it.
 package plan
 
 import (
@@ -40,7 +40,7 @@ type Plan struct {
 	Workloads   *Workloads // nil if the contract says nothing of them
 	Pos         []Pos      // where its name is
 	// Own is the plan with the default source that the contract has, if another
-	// stands in for that one, for this run.
+	// stands in for that one, because this run.
 	Own *Plan
 }
 
@@ -79,7 +79,7 @@ func (p *Plan) Seals() bool {
 	return slices.ContainsFunc(p.Secrets, func(s Secret) bool { return s.Delivery.Seals() })
 }
 
-// Unread returns the inputs whose values a build does not read, for nothing is
+// Unread returns the inputs whose values a build does not read, because nothing is
 // made from them but external secrets: it is enough to know that
 // they are there.
 func (p *Plan) Unread() map[string]bool {
@@ -140,8 +140,8 @@ type Input struct {
 	Constraints Constraints
 	MaxAge      time.Duration // rotation is due after this; 0 is never
 	RotateAfter time.Duration // rotate --due makes a new value after this; 0 waits for MaxAge
-	Expires     time.Time     // when the value that somebody provided ends; zero is never, or not known
-	Owner       string        // who renews it; empty if nobody is named
+	Expires     time.Time     // when the value that someone provided ends; zero is never, or not known
+	Owner       string        // who renews it; empty if no one is named
 	NeverRotate bool          // another value makes what it encrypts unreadable, so that victorgen refuses to make one
 	Pos         []Pos         // where it is declared: the contract first, then the environment
 }
@@ -226,7 +226,7 @@ type Generate struct {
 	Encoding string   // of bytes: base64, base64url, hex; of a key: pkcs8, openssh, raw; of a public key: pem, openssh, jwk, raw
 	Padding  bool     // of base64url: it ends with =, as Python and Fernet want it
 	Child    *Child   // what it is made from, if that is other inputs
-	// InCluster says that the External Secrets Operator does it, and nobody else.
+	// InCluster says that the External Secrets Operator does it, and no one else.
 	InCluster bool
 	// KeepPrevious is how long the value that a rotation replaced still counts.
 	KeepPrevious time.Duration `json:",omitzero"` // locks have digests of its JSON
@@ -339,7 +339,7 @@ const MaxAnnotations = 256 << 10
 // Workloads are what uses the secrets.
 type Workloads struct {
 	Paths      []string     // absolute: kustomizations, directories, files of manifests
-	Other      []string     // names, or patterns of path.Match, of Secrets that somebody else makes
+	Other      []string     // names, or patterns of path.Match, of Secrets that someone else makes
 	References []SecretPath // sorted by kind and path
 	Restart    string       // by which component of the tree; empty is none
 	Watched    []string     // names of secrets that restart nothing
@@ -367,7 +367,7 @@ type SecretPath struct {
 	Path string // names of fields with dots between them; lists are gone through
 }
 
-// Reader is somebody who may get the secrets of an environment from the
+// Reader is someone who may get the secrets of an environment from the
 // cluster: a subject of Kubernetes RBAC.
 type Reader struct {
 	Kind      string // ServiceAccount, Group or User
@@ -411,7 +411,7 @@ type Pos struct {
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
 	// Text is the line, if a message may show it: the compiler sets it, and only
-	// of files that it has read and that are CUE. Nobody opens File to show it.
+	// of files that it has read and that are CUE. No one opens File to show it.
 	Text string `json:"-"`
 }
 

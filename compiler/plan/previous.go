@@ -29,7 +29,7 @@ func (in Input) PreviousOf() string {
 }
 
 // previous is the previous value of in as an input of its own: one that may be
-// absent, for it is before the first rotation and when its time is over.
+// absent, because it is before the first rotation and when its time is over.
 func (in Input) previous(src Source) Input {
 	was := Input{
 		Name: in.Name + PreviousSuffix, Class: Optional, Description: "the previous value of " + in.Name,
@@ -59,19 +59,19 @@ func (p *Plan) TakesPrevious(input string) bool {
 	})
 }
 
-// What victorgen keeps beside the value of an input stands under a name that no
+// What victorgen keeps next to the value of an input stands under a name that no
 // input may have: it is a name to all that read dotenv files, too.
 const (
 	// PreviousPrefix and the name of an input are the value before, and when it was
 	// replaced, at a source without versions.
 	PreviousPrefix = "VICTORGEN_PREVIOUS_"
 	// PendingName says what is pending at a source, how far and since when, and no
-	// value: a rotation that tells somebody else. PendingValues are the values.
+	// value: a rotation that tells someone else. PendingValues are the values.
 	PendingName   = "VICTORGEN_PENDING"
 	PendingValues = PendingName + "_VALUES"
 )
 
-// Reserved reports whether name, or its last part, is for what is kept beside an
+// Reserved reports whether name, or its last part, is for what is kept next to an
 // input.
 func Reserved(name string) bool {
 	name = strings.ToUpper(name[strings.LastIndexAny(name, "./")+1:])

@@ -18,7 +18,7 @@ const (
 	Exec              = "exec"               // whatever a program asks, that the contract names
 )
 
-// SourceKind is what is known of one kind of source, beside how it is asked: that is a
+// SourceKind is what is known of one kind of source, next to how it is asked: that is a
 // package below compiler/source.
 type SourceKind struct {
 	Name   string
@@ -36,7 +36,7 @@ type SourceKind struct {
 	ARN        string // the service in its ARNs, by which it can be asked; empty is none
 	MaxValue   int    // the bytes that a value may have; 0 is no limit that matters
 
-	// Previous says where the value before the current one is, Beside or BeforeIt;
+	// Previous says where the value before the current one is, Next to or BeforeIt;
 	// empty is nowhere.
 	Previous string
 	// PreviousVersion is the version by which the External Secrets Operator asks for
@@ -54,12 +54,12 @@ type SourceKind struct {
 
 	Operator      bool     // the External Secrets Operator reaches it
 	OperatorNeeds string   // the field without which it does not; empty is none
-	StoreFields   []string // of schema.#Store that mean something, beside name and existing
+	StoreFields   []string // of schema.#Store that mean something, next to name and existing
 }
 
 // Where a source has the value that another one has replaced.
 const (
-	Beside   = "beside"  // victorgen keeps it beside the current one
+	Beside   = "beside"  // victorgen keeps it next to the current one
 	BeforeIt = "version" // the service does, as the version before
 )
 
@@ -195,7 +195,7 @@ func (s Source) At() string {
 
 // Writes reports whether a value can be written where r is at s: never a version that
 // there is already, and one property of an object only where the others stay as they
-// are whoever writes them.
+// are anyone who writes them.
 func (s Source) Writes(r Remote) bool {
 	k, _ := KindOf(s.Kind)
 	return r.Version == "" && (r.Property == "" || k.Properties)

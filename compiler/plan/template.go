@@ -41,7 +41,7 @@ const (
 // as far as the External Secrets Operator has them too, so that a template
 // means the same under every delivery. Left out is whatever is random, tells
 // the time, or reads the machine, and set: what can be changed can be put into
-// itself, and can be changed where nobody looks.
+// itself, and can be changed where no one looks.
 var Functions = map[string]bool{
 	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 	"len": true, "index": true, "slice": true, "print": true, "printf": true, "println": true,
@@ -295,7 +295,7 @@ func passesOn(c *parse.CommandNode) bool {
 }
 
 // lists are the functions over whose results a template may range. A number is
-// none: to count to it could take for ever.
+// none: to count to it could take forever.
 var lists = []string{"dict", "fromJson", "list", "split", "splitList"}
 
 // maxNumber bounds the numbers of a template: indent would fill the memory with

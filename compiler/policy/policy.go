@@ -2,7 +2,7 @@
 // that its plan, written as schema.#Plan, must unify with. A policy and a plan
 // come in, diagnostics and what the policy allows go out.
 //
-// Beside the compiler it is the only package that knows CUE. A policy is read
+// Next to the compiler it is the only package that knows CUE. A policy is read
 // from the files that the command line names; it imports the schema and the
 // builtin packages of CUE, and reads nothing else. A plan has no values, so no
 // message has any.
@@ -459,7 +459,7 @@ func (p *Policy) check(pl *plan.Plan, doc plan.Document) (allow Allow, ds plan.D
 	return allow, ds
 }
 
-// undecided returns errors for hidden fields that nobody can tell the value of,
+// undecided returns errors for hidden fields that no one can tell the value of,
 // such as a check of a source that is not there: CUE lets them be.
 func undecided(v cue.Value) (all []errors.Error) {
 	fields, err := v.Fields(cue.Hidden(true), cue.Optional(false))

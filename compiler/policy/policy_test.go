@@ -228,7 +228,7 @@ func TestPolicyLinks(t *testing.T) {
 	}
 }
 
-// TestPolicyBounded: a policy that goes on for ever ends with an error, when it is read and
+// TestPolicyBounded: a policy that goes on forever ends with an error, when it is read and
 // when it is used.
 func TestPolicyBounded(t *testing.T) {
 	t.Parallel()

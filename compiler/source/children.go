@@ -130,7 +130,7 @@ type child struct {
 }
 
 // children makes the inputs that are made from others, where they are absent or
-// do not belong to their parents any longer, beside those that are made anew, to
+// do not belong to their parents any longer, next to those that are made again, to
 // which it adds them. It writes none.
 func (r *resolution) children(ctx context.Context, anew map[string]value.Value, o Options) (made []child) {
 	for _, in := range inOrder(r.inputs) {
@@ -214,7 +214,7 @@ func (r *resolution) notMade(in plan.Input, unknown []string) {
 }
 
 // older says of a child whose value is not read that it cannot belong to the
-// parents that are made anew.
+// parents that are made again.
 func older(in plan.Input, anew map[string]value.Value) string {
 	for _, name := range in.Parents() {
 		if _, ok := anew[name]; ok {

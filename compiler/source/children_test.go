@@ -152,7 +152,7 @@ func sprint(ds plan.Diagnostics) string {
 	return b.String()
 }
 
-// TestChildrenFail: what cannot be made anew says so, and writes nothing.
+// TestChildrenFail: what cannot be made again says so, and writes nothing.
 func TestChildrenFail(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -330,7 +330,7 @@ func TestChildrenWithoutParents(t *testing.T) {
 }
 
 // TestChildrenWithNewParents: a parent that is generated in a build which does not
-// read what is made from it has its children made anew.
+// read what is made from it has its children made again.
 func TestChildrenWithNewParents(t *testing.T) {
 	t.Parallel()
 	p := familyPlan()

@@ -17,7 +17,7 @@ type steering struct {
 	// the client uses it first; empty is none.
 	field string
 	said  func(plan.Source) string // what the contract says there
-	// place says that it decides where is asked, so that it counts where somebody
+	// place says that it decides where is asked, so that it counts where someone
 	// else makes the store, too; not only whether there is an answer.
 	place bool
 }

@@ -56,7 +56,7 @@ func codeOf(err error, otherwise plan.Code) plan.Code {
 }
 
 // Network explains err if no answer came from the service at all: no such
-// host, nobody who listens, no trust in a certificate, no time left. It returns
+// host, no one who listens, no trust in a certificate, no time left. It returns
 // nil for every other error.
 func Network(err error) *Failure {
 	reason, remedy := "", "check the network, a proxy, or the address"

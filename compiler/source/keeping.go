@@ -84,7 +84,7 @@ func (r *resolution) previous(ctx context.Context, o Options) {
 	}
 }
 
-// keeps reports whether s keeps previous values beside the current ones.
+// keeps reports whether s keeps previous values next to the current ones.
 func keeps(s Source) bool {
 	switch s := s.(type) {
 	case dryRun:

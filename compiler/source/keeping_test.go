@@ -50,7 +50,7 @@ func (h *historian) Prove(ctx context.Context, refs []source.Ref) []source.Answe
 	return answers
 }
 
-// beside is a file that keeps what was before beside it.
+// next to is a file that keeps what was before next to it.
 type beside struct {
 	historian
 	superseded []string
@@ -202,7 +202,7 @@ func (v *versioned) Prove(ctx context.Context, refs []source.Ref) []source.Answe
 	return v.Historian.(source.Prover).Prove(ctx, refs)
 }
 
-// What is lost is not over: as long as nobody knows the value, nobody knows the one before.
+// What is lost is not over: as long as no one knows the value, no one knows the one before.
 func TestPreviousOfLost(t *testing.T) {
 	t.Parallel()
 	p := keptPlan("", generated("KEY"))
@@ -216,7 +216,7 @@ func TestPreviousOfLost(t *testing.T) {
 	}
 }
 
-// What is made anew, for it does not belong to its parents any more, is replaced, and
+// What is made again, because it does not belong to its parents any more, is replaced, and
 // the same build has the one before.
 func TestPreviousOfChild(t *testing.T) {
 	t.Parallel()

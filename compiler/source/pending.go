@@ -19,7 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/crash"
 )
 
-// A rotation that tells somebody else leaves, whenever it is killed, enough at the
+// A rotation that tells someone else leaves, whenever it is killed, enough at the
 // sources to be finished or taken back. At each source that has one of its inputs there
 // are two entries: one that says how far it is, with names and no value (an entry of
 // [plan.PendingName]), and one with the old values and the new ones
@@ -34,7 +34,7 @@ import (
 // So if one source says prepared, the other side has the old values; or else, if one
 // says told, it has the new ones; or else it may have either.
 
-// State is how far a rotation is that tells somebody else.
+// State is how far a rotation is that tells someone else.
 type State string
 
 // The states of a rotation that is pending.
@@ -120,7 +120,7 @@ func parseValues(text []byte) (id string, changes []change, ok bool) {
 	return string(words[0]), changes, len(words[0]) > 0 && len(changes) > 0
 }
 
-// Changed is an input of which somebody else is to be told, with the values as the
+// Changed is an input of which someone else is to be told, with the values as the
 // application has them. Old is empty if there was none.
 type Changed struct {
 	Input    plan.Input
@@ -131,7 +131,7 @@ type Changed struct {
 // for what it has done already.
 type Tell func(context.Context, []Changed) error
 
-// ErrNotBegun is what the error of a [Tell] wraps that has told nobody.
+// ErrNotBegun is what the error of a [Tell] wraps that has told no one.
 var ErrNotBegun = errors.New("nothing was begun")
 
 // Ended is a rotation that was pending, and is no longer.
@@ -140,7 +140,7 @@ type Ended struct {
 	TakenBack bool `json:"takenBack"` // the old values are current; else the new ones are
 }
 
-// settled is how long it takes until a source shows everybody what was written.
+// settled is how long it takes until a source shows everyone what was written.
 func (o Options) settled() time.Duration {
 	if o.Settled > 0 {
 		return o.Settled
@@ -152,7 +152,7 @@ func (o Options) settled() time.Duration {
 // before it counts as killed.
 func (o Options) patience() time.Duration { return 10 * o.settled() }
 
-// telling is a rotation that tells somebody else.
+// telling is a rotation that tells someone else.
 type telling struct {
 	*resolution
 	o       Options
@@ -576,7 +576,7 @@ func (t *telling) failed(src plan.Source, what string, err error) {
 	t.ds.Errorf(code, src.Pos, remedyOf(err, ""), "%s source %s: %v", what, src, err)
 }
 
-// mark notes at all sources how far t is, where nobody else has taken its place.
+// mark notes at all sources how far t is, where no one else has taken its place.
 func (t *telling) mark(ctx context.Context, state State) (plan.Source, error) {
 	for _, name := range t.at {
 		src, _ := t.plan.Source(name)
@@ -629,7 +629,7 @@ func (t *telling) tell(ctx context.Context, tell Tell, swapped bool) bool {
 			return false
 		}
 	}
-	// Somebody who interrupts it now does not undo what has been told.
+	// Someone who interrupts it now does not undo what has been told.
 	noted := false
 	t.limited(context.WithoutCancel(ctx), func(ctx context.Context) {
 		src, err := t.mark(ctx, state)
@@ -640,7 +640,7 @@ func (t *telling) tell(ctx context.Context, tell Tell, swapped bool) bool {
 	return noted
 }
 
-// fresh reports whether t was begun by this call, so that nobody has been told before.
+// fresh reports whether t was begun by this call, so that no one has been told before.
 func (t *telling) fresh() bool { return t.pending.Since.Equal(t.began) }
 
 // promote makes the new values current, and reports whether all are.
@@ -768,7 +768,7 @@ func (t *telling) gather(ctx context.Context, entries []Pending, back bool) {
 
 // entries returns what is pending at the sources of p. Of a source that can't be asked,
 // or is not what victorgen writes, nothing is known; nor of one of whose generated
-// inputs all are in unread, for nothing is read there.
+// inputs all are in unread, because nothing is read there.
 func entries(ctx context.Context, p *plan.Plan, sources map[string]Source, unread map[string]bool, o Options) (all []Pending, problems map[string]error) {
 	r := newResolution(p, sources, nil)
 	t := &telling{resolution: r, o: o}
@@ -800,7 +800,7 @@ func entries(ctx context.Context, p *plan.Plan, sources map[string]Source, unrea
 	return all, problems
 }
 
-// WarnPending warns of what is pending at the sources of p, if something beside the
+// WarnPending warns of what is pending at the sources of p, if something next to the
 // inputs in unread is read there: who may only tell what there is would be refused. A
 // source that can't be asked has nothing to say: what needs it says so.
 func WarnPending(ctx context.Context, p *plan.Plan, sources map[string]Source, unread map[string]bool, o Options) (ds plan.Diagnostics) {
@@ -813,7 +813,7 @@ func WarnPending(ctx context.Context, p *plan.Plan, sources map[string]Source, u
 }
 
 // free reports whether none of inputs, whose values are to be replaced, is pending. What
-// has been left before anybody was told is taken back.
+// has been left before anyone was told is taken back.
 func (r *resolution) free(ctx context.Context, inputs []plan.Input, o Options) bool {
 	var names []string
 	var at []string
@@ -834,7 +834,7 @@ func (r *resolution) free(ctx context.Context, inputs []plan.Input, o Options) b
 }
 
 // Resume finishes what is pending at the sources of p: it tells the other side, where
-// that may not have been told, and makes the new values current. What nobody has been
+// that may not have been told, and makes the new values current. What no one has been
 // told of is taken back.
 func Resume(ctx context.Context, p *plan.Plan, sources map[string]Source, tell Tell, o Options) ([]Ended, value.Set, plan.Diagnostics) {
 	return end(ctx, p, sources, tell, false, o)
@@ -904,7 +904,7 @@ func (t *telling) end(ctx context.Context, entries []Pending, tell Tell, back bo
 			return done, false
 		}
 		return takeBack()
-	case !back && t.pending.State == Told: // nobody has to be told
+	case !back && t.pending.State == Told: // no one must be told
 	case tell == nil && !t.o.Told:
 		t.occupied(src, say)
 		return done, false
@@ -935,7 +935,7 @@ func (t *telling) markAll(ctx context.Context, state State) (src plan.Source, er
 	return src, err
 }
 
-// current takes a third value, that somebody has stored meanwhile, for the old one: it
+// current takes a third value, that someone has stored meanwhile, for the old one: it
 // is what the other side is to be told.
 func (t *telling) current(ctx context.Context) (ok bool) {
 	t.limited(ctx, func(ctx context.Context) {

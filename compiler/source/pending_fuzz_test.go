@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzPending: what is read of an entry says the same when it is written, and nothing
-// that anybody has stored there ends the program.
+// that anyone has stored there ends the program.
 func FuzzPending(f *testing.F) {
 	at := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	f.Add(string(Pending{State: Started, Since: at, Environment: "dev", Inputs: []string{"A", "B"}, id: "0a1b"}.text().Reveal()))

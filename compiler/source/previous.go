@@ -19,7 +19,7 @@ type Historian interface {
 	// before the current one: the last that is another. Changed is when it was
 	// replaced, and never zero. One that was disabled, deleted or destroyed is
 	// absent, and so is all before it. So is what is younger than the current one:
-	// somebody has gone back behind it.
+	// someone has gone back behind it.
 	//
 	// Without values it answers as a Prover does, and is unreadable where that
 	// can't be.
@@ -27,7 +27,7 @@ type Historian interface {
 }
 
 // Keeper is a Historian that has no versions, and keeps the value before the
-// current one beside it.
+// current one next to it.
 type Keeper interface {
 	Writer
 	Historian
@@ -98,7 +98,7 @@ func Keep(v value.Value, at time.Time) value.Value {
 }
 
 // Kept reads what Keep has written and a source has answered. One that is as the
-// current value is absent: whoever was to replace that has kept it and gone no
+// current value is absent: anyone who was to replace that has kept it and gone no
 // further.
 func Kept(beside, current Answer) Answer {
 	switch {

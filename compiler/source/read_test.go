@@ -412,7 +412,7 @@ func noNames(t *testing.T) string {
 	return c.LocalAddr().String()
 }
 
-// accept returns the address of somebody who takes one connection, does
+// accept returns the address of someone who takes one connection, does
 // something to it and closes it.
 func accept(t *testing.T, do func(net.Conn)) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

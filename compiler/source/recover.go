@@ -20,7 +20,7 @@ func Peek(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs [
 }
 
 // Put writes values of inputs of p, by name, to their sources: those that are
-// absent there, and with replace also over what is there. What somebody else has
+// absent there, and with replace also over what is there. What someone else has
 // written meanwhile stays, and is an error of the code [plan.CodeHasAnother].
 // Nothing is replaced of which another value is pending, or written in plain text where Git takes it. It returns what was written.
 func Put(ctx context.Context, p *plan.Plan, sources map[string]Source, values map[string]value.Value, replace bool, o Options) (value.Set, plan.Diagnostics) {

@@ -31,7 +31,7 @@ type Options struct {
 	// has to say of values, but for one that cannot be decoded, are warnings.
 	SkipValidation bool
 	// Known tells of which of some inputs, which are absent at their sources, a
-	// value is known all the same, by name: what knows it. Of these none is generated or left out, for absent now is not the
+	// value is known anyway, by name: what knows it. Of these none is generated or left out, for absent now is not the
 	// same as never there. nil knows of none. It is asked only if there are such inputs.
 	Known func(context.Context, []plan.Input) (map[string]Holder, plan.Diagnostics)
 	// Renew are the names of inputs of which a value that is known is given up.
@@ -39,7 +39,7 @@ type Options struct {
 	// Told says that whatever else knows a value that is pending has been told, by
 	// other means than a [Tell].
 	Told bool
-	// Settled is how long it takes until a source shows everybody what was written; 0
+	// Settled is how long it takes until a source shows everyone what was written; 0
 	// is a second.
 	Settled time.Duration
 	// Belongs vouches that a child, as it is now, was found to belong to its
@@ -112,7 +112,7 @@ func Generate(ctx context.Context, p *plan.Plan, sources map[string]Source, o Op
 
 // Rotate makes new values for inputs, which are generated ones of p, and for all
 // that are made from them, and writes them to their sources in the place of what
-// is there. Where that fails for one, the others are rotated all the same, but for
+// is there. Where that fails for one, the others are rotated anyway, but for
 // those that are made from what it is made from, or from it.
 func Rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs []plan.Input, o Options) (value.Set, plan.Diagnostics) {
 	groups := apart(p, inputs)
@@ -183,7 +183,7 @@ func rotate(ctx context.Context, p *plan.Plan, sources map[string]Source, inputs
 	})
 }
 
-// renewal is a resolution that makes inputs anew, and all that is made from them.
+// renewal is a resolution that makes inputs again, and all that is made from them.
 type renewal struct {
 	*resolution
 	anew  []plan.Input // all of them
@@ -345,7 +345,7 @@ func (r *resolution) run(ctx context.Context, o Options, work func(context.Conte
 	return r.set, r.ds
 }
 
-// inCluster reports whether nobody but the operator in the cluster generates in.
+// inCluster reports whether no one but the operator in the cluster generates in.
 func inCluster(in plan.Input) bool { return in.Generate != nil && in.Generate.InCluster }
 
 // assumed is what is known of an input without asking: that it is absent, or of an
@@ -730,7 +730,7 @@ func (r *resolution) rule(rule plan.Rule) {
 	}
 }
 
-// list warns of names that a source holds and nobody will read.
+// list warns of names that a source holds and no one will read.
 func (r *resolution) list(ctx context.Context) {
 	for _, src := range r.plan.Sources {
 		lister, ok := r.sources[src.Name].(Lister)
@@ -775,7 +775,7 @@ func (r *resolution) list(ctx context.Context) {
 	}
 }
 
-// generate makes the generated inputs that are absent, and anew those that do not
+// generate makes the generated inputs that are absent, and again those that do not
 // belong to what they are made from. All are made and judged before the first is
 // written, for what is written stays.
 func (r *resolution) generate(ctx context.Context, o Options) {

@@ -36,7 +36,7 @@ type turn struct {
 	name   string // where the source has no names of its own
 }
 
-// Take returns those of the inputs of p that nobody has taken before, and which
+// Take returns those of the inputs of p that no one has taken before, and which
 // environments have taken the others, by their names in p.
 func (t *Turns) Take(p *plan.Plan, inputs []plan.Input) (own []plan.Input, others map[string]string) {
 	t.mu.Lock()

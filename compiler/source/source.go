@@ -45,7 +45,7 @@ func (r Ref) String() string {
 type Answer struct {
 	Value   value.Value // as the source holds it, bytes for bytes
 	Origin  string      // where it was found, for people: ".secrets:12"; of an absent one, where to put it
-	Known   string      // of an absent one: where a value of it is all the same, which does not count
+	Known   string      // of an absent one: where a value of it is anyway, which does not count
 	Changed time.Time   // when the value last changed; zero if the source cannot say
 	// Plain says how the source itself holds the value in plain text, if it does:
 	// "as a String". A Prover tells it, too.

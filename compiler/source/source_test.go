@@ -11,7 +11,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// refusing has nothing, and fails the test if anybody writes to it.
+// refusing has nothing, and fails the test if anyone writes to it.
 type refusing struct{ t *testing.T }
 
 func (refusing) Read(_ context.Context, refs []source.Ref) []source.Answer {

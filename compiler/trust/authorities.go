@@ -12,7 +12,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 )
 
-// authorities judges the certificates of s: whoever has the key of one, and is on
+// authorities judges the certificates of s: anyone who has the key of one, and is on
 // the way to the address, is sent the credential.
 func (c *check) authorities(s plan.Source) {
 	if s.CABundle == "" {

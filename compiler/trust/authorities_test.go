@@ -34,7 +34,7 @@ func authority(t *testing.T) (text, sha string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), hex.EncodeToString(sum[:])
 }
 
-// TestAuthorities: whoever vouches for an address needs somebody else than the
+// TestAuthorities: anyone who vouches for an address needs someone else than the
 // contract who says so.
 func TestAuthorities(t *testing.T) {
 	t.Parallel()

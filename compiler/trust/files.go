@@ -20,7 +20,7 @@ const (
 // Files reports the files that a contract names and may not: a file of a source
 // or a certificate outside the Git work tree, or outside the module where there
 // is no Git, also by way of links; and a source's file in a tree, where what is
-// generated would be committed. They are warnings where reads says that nobody
+// generated would be committed. They are warnings where reads says that no one
 // reads the files of sources. Certificates are read by every verb.
 func Files(p *plan.Plan, g Grant, reads bool) plan.Diagnostics {
 	var ds plan.Diagnostics

@@ -1,11 +1,11 @@
-// Package trust judges what a contract may do with the rights of whoever runs
-// victorgen. Anybody may propose a contract; so of all that it names, a
+// Package trust judges what a contract may do with the rights of anyone who runs
+// victorgen. Anyone may propose a contract; so of all that it names, a
 // credential goes only to an address that the process environment itself names
 // or that is allowed by name, and only files of the repository are read and
 // written.
 //
 // A plan, the process environment and what is allowed come in, diagnostics go
-// out. Nobody is asked and no value is read: of files, it looks at names and
+// out. No one is asked and no value is read: of files, it looks at names and
 // links, and at what an encrypted file says of its keys.
 package trust
 
@@ -23,7 +23,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source/sops"
 )
 
-// Grant is what somebody who answers for an environment allows its contract, by
+// Grant is what someone who answers for an environment allows its contract, by
 // name.
 type Grant struct {
 	Addresses    []string // URLs, to which credentials may go
@@ -47,12 +47,12 @@ func (g Grant) allows(address string) bool {
 	return slices.ContainsFunc(g.Addresses, func(a string) bool { return same(a, address) })
 }
 
-// Addresses reports, as VG1408, authorities that nobody but the contract says
+// Addresses reports, as VG1408, authorities that no one but the contract says
 // vouch for such an address; and the addresses to which a credential of the process
-// environment, which lookup knows, would go though nobody but the contract, or a
+// environment, which lookup knows, would go though no one but the contract, or a
 // file that it names, says so: those of the sources that inputs live at. They are
 // errors if sources are to be asked, else warnings. Plain http is an error in any
-// case, for whoever is on the way reads along.
+// case, for anyone who is on the way reads along.
 func Addresses(p *plan.Plan, g Grant, lookup func(string) (string, bool), asks bool) plan.Diagnostics {
 	c := &check{grant: g, lookup: lookup, asks: asks}
 	for _, s := range used(p) {
@@ -218,7 +218,7 @@ func (c *check) command(s plan.Source) {
 		"source %s says to run `%s`, and only the contract allows it", s.Name, command)
 }
 
-// report adds an error, or a warning if nobody is asked.
+// report adds an error, or a warning if no one is asked.
 func (c *check) report(s plan.Source, hint, format string, args ...any) {
 	if c.asks {
 		c.ds.Errorf(plan.CodeAddress, s.Pos, hint, format, args...)

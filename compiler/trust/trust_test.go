@@ -25,7 +25,7 @@ func codes(ds plan.Diagnostics) string {
 	return strings.Join(all, ", ")
 }
 
-// TestAddresses: an address needs somebody else than the contract who names it.
+// TestAddresses: an address needs someone else than the contract who names it.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	const no, plain = "error VG1401", "error VG1402"
@@ -229,7 +229,7 @@ func TestWithoutGit(t *testing.T) {
 	}
 }
 
-// TestCommands: a program is run only if somebody who answers for it allows the same
+// TestCommands: a program is run only if someone who answers for it allows the same
 // words.
 func TestCommands(t *testing.T) {
 	t.Parallel()

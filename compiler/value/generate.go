@@ -131,7 +131,7 @@ func Lacks(g plan.Generate) (kinds []string) {
 }
 
 // Share returns how many of all passwords of g's length and alphabet have what g
-// requires, out of 1. By as much the chance is smaller that somebody guesses one.
+// requires, out of 1. By as much the chance is smaller that someone guesses one.
 func Share(g plan.Generate) float64 {
 	require := slices.Compact(slices.Sorted(slices.Values(g.Require)))
 	if len(require) > g.Length || len(Lacks(g)) > 0 {

@@ -34,7 +34,7 @@ func Judge(in plan.Input, v Value) plan.Diagnostics {
 	if in.Secret() && c.MinStrength > 0 && !slices.Contains(c.OneOf, s) {
 		judge := published
 		if in.Name == plan.LockKey {
-			judge = asWritten // victorgen's own: nobody takes it from a sample
+			judge = asWritten // victorgen's own: no one takes it from a sample
 		}
 		if why := judge(s); why != "" {
 			ds.Errorf(plan.CodePlaceholder, in.Pos, "put the real value in its place; `openssl rand -hex 24` makes a random one; a login, a host or a flag is not secret: make it a schema.#Setting",
@@ -182,7 +182,7 @@ func Strength(v Value) float64 { return strength(string(v.Reveal())) }
 // strength estimates how many bits of entropy s has, from the characters in
 // use and the length. A common word counts for nothing, whatever its spelling:
 // of Password1! only the last two characters count. Of one or two ordinary
-// words, nobody has to guess the letters.
+// words, no one has to guess the letters.
 func strength(s string) float64 {
 	s = s[:min(len(s), 4096)] // plenty
 	noLetter := func(r rune) bool { return !unicode.IsLetter(r) }
@@ -371,7 +371,7 @@ var common = sync.OnceValue(func() map[string]bool {
 	return words
 })
 
-// placeholders matches what stands for a value that somebody still has to
+// placeholders matches what stands for a value that someone still has to
 // fill in. Each pattern demands so much that a random key matches by accident
 // less than once in a million, in whatever encoding: it fixes the whole value,
 // or seven letters, or a few at one end behind a separator.

@@ -19,7 +19,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
-// published returns why s, a secret, must be one that somebody made up for a
+// published returns why s, a secret, must be one that someone made up for a
 // sample file, a manual or a development machine, or nothing. What it returns
 // names the rule and no part of s.
 //
@@ -572,7 +572,7 @@ var pairs = sync.OnceValue(func() *['z' + 1]['z' + 1]bool {
 	return m
 })
 
-// sequence reports whether the digits s count up or down, or are all the same.
+// sequence reports whether the digits s count up or down, or are anyway.
 func sequence(s string) bool {
 	same, counts := 0, 0
 	for i := 1; i < len(s); i++ {

@@ -47,7 +47,7 @@ func lines(tb testing.TB, file string) []string {
 // the first look at values that no rule was made with: the lists say what it
 // was. Only fetched3.txt is still unseen, but for test-key-123, which was looked at
 // when a threshold was chosen. A value of it that passes is no reason to change a
-// rule, else a new list has to be fetched.
+// rule, else a new list must be fetched.
 func TestPublished(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -37,7 +37,7 @@ const (
 
 // JudgeTyped compares the content of the Secret s, which messages call of, with
 // what its type demands. The API server looks little or not at all at it, and
-// whoever mounts the Secret fails. Keys that are not in data are not judged, nor
+// anyone who mounts the Secret fails. Keys that are not in data are not judged, nor
 // are other types. What it says holds no part of a value.
 func JudgeTyped(s plan.Secret, of string, data map[string]Value) plan.Diagnostics {
 	t := typed{s, of, data, nil}

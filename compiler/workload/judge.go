@@ -24,7 +24,7 @@ const argoCDLabel = "argocd.argoproj.io/secret-type"
 var variableName = lazy.MustCompile(`^[-._a-zA-Z][-._a-zA-Z0-9]*$`)
 
 // Judge says what is wrong between the references of s and the secrets of p, and
-// which of these nobody asks for.
+// which of these no one asks for.
 func Judge(p *plan.Plan, s *Set) plan.Diagnostics {
 	j := &judgement{plan: p, set: s, used: map[string]map[string]bool{}, told: map[string]bool{}}
 	for _, ref := range s.References {
@@ -172,8 +172,8 @@ func (j *judgement) reference(ref Reference) {
 	}
 }
 
-// use takes down that keys of a secret are asked for. None stands for all: somebody
-// asks for what is not there, and to say that nobody does would be no help.
+// use takes down that keys of a secret are asked for. None stands for all: someone
+// asks for what is not there, and to say that no one does would be no help.
 func (j *judgement) use(s plan.Secret, keys ...plan.Key) {
 	if len(keys) == 0 {
 		keys = s.Keys
@@ -285,7 +285,7 @@ func (j *judgement) types(ref Reference, made plan.Secret, at []plan.Pos) {
 	}
 }
 
-// unused reports the secrets and keys that nobody asks for, with the inputs that are
+// unused reports the secrets and keys that no one asks for, with the inputs that are
 // for nothing then.
 func (j *judgement) unused() {
 	read := count(j.set.Objects, "object") + " of " + count(j.set.Files, "file")

@@ -87,7 +87,7 @@ const (
 
 // Read reads the manifests of p that the contract names, and those in paths: each a
 // kustomization, a directory, a file of YAML or JSON, or [Stdin], which is what stdin
-// returns. What cannot be read is an error, and the rest is read all the same. A
+// returns. What cannot be read is an error, and the rest is read anyway. A
 // path of the contract lies in the Git work tree, and none is that of a source.
 func Read(ctx context.Context, p *plan.Plan, paths []string, stdin []byte) (*Set, plan.Diagnostics) {
 	return (*Renderings)(nil).Read(ctx, p, paths, stdin)
@@ -534,7 +534,7 @@ func (r *reader) document(file string, d part) {
 			continue
 		}
 		if shift(&n, d.line) {
-			// Whoever follows aliases of aliases goes on for ever. The decoder knows how many
+			// Anyone who follows aliases of aliases goes on forever. The decoder knows how many
 			// are too many.
 			var v any
 			if n.Decode(&v) != nil {
@@ -593,7 +593,7 @@ func (n node) isTrue() bool {
 	return n.ShortTag() == "!!bool" && is == "true" || isPlain(n.Node) && (is == "y" || is == "yes" || is == "on")
 }
 
-// isText reports whether kubectl takes n for a text, which a name has to be.
+// isText reports whether kubectl takes n for a text, which a name must be.
 func isText(n *yaml.Node) bool {
 	return n.ShortTag() == "!!str" && (!isPlain(n) || !slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(n.Value)))
 }
@@ -616,7 +616,7 @@ func (n node) items() []*yaml.Node {
 }
 
 // shown is a name of a manifest as messages have it. What is no name of Kubernetes is
-// not shown: somebody may have put anything there.
+// not shown: someone may have put anything there.
 func shown(name string) string {
 	if len(validation.IsDNS1123Subdomain(strings.ToLower(name))) > 0 {
 		return "[not shown]"

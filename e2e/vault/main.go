@@ -1,7 +1,7 @@
 // Vault serves HashiCorp Vault from memory, unsealed, with KV engines, at the
 // address that it is called with. VAULT_DEV_ROOT_TOKEN_ID is the root token, as
 // it is of `vault server -dev`. That program itself would bring along the other
-// engines, which nobody asks here. Of the versions under the MPL, those after
+// engines, which no one asks here. Of the versions under the MPL, those after
 // 1.14.1 need the replacements in Vault's own go.mod.
 package main
 

@@ -16,7 +16,7 @@ import (
 // something when an alert should fire, and nothing otherwise.
 //
 // A gauge of something that exists goes away with it. So `m == 0` never gives
-// anything, absent(m) does; but that does so too when nobody is there to report
+// anything, absent(m) does; but that does so too when no one is there to report
 // m. Hence the right side of `and on()`: a metric that stands for the exporter
 // itself.
 

@@ -71,7 +71,7 @@ func (a *Set) Rules() ([]byte, error) {
 }
 
 // Tests returns unit tests for promtool: each alert fires when it should, and
-// not when all is well or when nobody reports. rules is the path of the rule
+// not when all is well or when no one reports. rules is the path of the rule
 // file, relative to where the tests will lie.
 func (a *Set) Tests(rules string) ([]byte, error) {
 	t := ruleTests{RuleFiles: []string{rules}, EvaluationInterval: model.Duration(testStep).String()}

@@ -75,7 +75,7 @@ func Parse(data []byte, name string, pos []plan.Pos, now time.Time) (*Certificat
 }
 
 // Inspect is [Read] for those who want to know what it is
-// even if nobody should seal with it: an error leaves the certificate nil only
+// even if no one should seal with it: an error leaves the certificate nil only
 // if the file does not hold just one.
 func Inspect(path string, pos []plan.Pos, now time.Time) (*Certificate, plan.Diagnostics) {
 	var ds plan.Diagnostics
@@ -179,7 +179,7 @@ const (
 )
 
 // Demo makes a certificate for trying, which is marked as such in its subject, and in a
-// comment. Nobody has its private key: what is sealed for it stays closed for good.
+// comment. No one has its private key: what is sealed for it stays closed for good.
 func Demo(now time.Time) ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, minRSABits)
 	if err != nil {
@@ -199,7 +199,7 @@ func Demo(now time.Time) ([]byte, error) {
 	return append([]byte(note), pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: der})...), nil
 }
 
-// judge says why nobody should seal with c at now, or soon.
+// judge says why no one should seal with c at now, or soon.
 func (c *Certificate) judge(pos []plan.Pos, now time.Time) plan.Diagnostics {
 	var ds plan.Diagnostics
 	switch {

@@ -145,7 +145,7 @@ func FuzzCertificate(f *testing.F) {
 	})
 }
 
-// TestInspectCertificate: what nobody should seal with can still be looked at.
+// TestInspectCertificate: what no one should seal with can still be looked at.
 func TestInspectCertificate(t *testing.T) {
 	t.Parallel()
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -304,7 +304,7 @@ func TestWriteCertificate(t *testing.T) {
 	})
 }
 
-// A named pipe to which nobody writes is not waited for; what a command writes
+// A named pipe to which no one writes is not waited for; what a command writes
 // into one is read.
 func TestCertificateFromPipe(t *testing.T) {
 	t.Parallel()

@@ -10,8 +10,8 @@ import (
 )
 
 // CheckPins reports the certificates that are not those which the lock is sealed
-// for: whoever has their key could read all that would be sealed for them.
-// accepted are fingerprints that somebody else than the contract vouches for.
+// for: anyone who has their key could read all that would be sealed for them.
+// accepted are fingerprints that someone else than the contract vouches for.
 func CheckPins(l *tree.Lock, p *plan.Plan, certificates map[string]*Certificate, accepted []string) plan.Diagnostics {
 	var ds plan.Diagnostics
 	pins := l.Pins()

@@ -43,7 +43,7 @@ func Manifest(s plan.Secret, p *plan.Plan, ciphertexts map[string]string) ([]byt
 }
 
 // wholeObjects are the annotations in which programs keep all of an object. kubeseal
-// takes them out, for that of a Secret would have its values.
+// takes them out, because that of a Secret would have its values.
 var wholeObjects = []string{"kubectl.kubernetes.io/last-applied-configuration", "kubecfg.ksonnet.io/last-applied-configuration"}
 
 // Label is what the ciphertexts of s are bound to.

@@ -10,7 +10,7 @@ import (
 )
 
 // Accept notes in the lock of the tree in dir that the next build may
-// seal for a certificate, for the cluster itself has handed it out. Whoever
+// seal for a certificate, for the cluster itself has handed it out. Anyone who
 // reviews the change sees both. It does nothing if there is no tree, or if the
 // tree is sealed for it already.
 func Accept(p *plan.Plan, dir, sha256 string) plan.Diagnostics {

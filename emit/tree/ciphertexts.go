@@ -29,7 +29,7 @@ func Splice(manifest []byte, ciphertexts map[string]string) []byte {
 }
 
 // Ciphertexts returns the ciphertexts in the manifest of a SealedSecret, but
-// for those that are none because somebody has broken them.
+// for those that are none because someone has broken them.
 func Ciphertexts(manifest []byte) map[string]string {
 	rest, taken := unsplice(manifest)
 	var ss shape.SealedSecret
@@ -46,7 +46,7 @@ func Ciphertexts(manifest []byte) map[string]string {
 	return intact(all)
 }
 
-// readCiphertexts is Ciphertexts of a manifest that somebody has edited.
+// readCiphertexts is Ciphertexts of a manifest that someone has edited.
 func readCiphertexts(manifest []byte) map[string]string {
 	var ss shape.SealedSecret
 	if err := yaml.Unmarshal(manifest, &ss); err != nil {

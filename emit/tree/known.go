@@ -21,7 +21,7 @@ type Known struct {
 
 // KnownInputs tells of which of inputs a lock knows that they have a value, and
 // which one: absent now is not the same as never there. trees are the directories
-// where the tree of p may be. A tree beside them counts where it has taken a
+// where the tree of p may be. A tree next to them counts where it has taken a
 // generated input from the same place; or, where p has no tree yet, if its
 // environment is gone: p may be what that is called now. gone is asked only of one
 // that knows something. others are what the plans of a run have read already. The
@@ -70,7 +70,7 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 	for _, dir := range trees {
 		entries, _ := os.ReadDir(filepath.Dir(dir))
 		for _, e := range entries {
-			if e.IsDir() && !strings.HasSuffix(e.Name(), stageSuffix) { // a stage is no tree yet, or not any more
+			if e.IsDir() && !strings.HasSuffix(e.Name(), stageSuffix) { // a stage is no tree yet, or no longer
 				look(filepath.Join(filepath.Dir(dir), e.Name()), false)
 			}
 		}
@@ -80,7 +80,7 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 
 // Locks keep what a run has read of the locks of others, of which each of a thousand new
 // environments would read a thousand. What the run itself writes meanwhile does not
-// matter: what it generates is there, and nobody asks a lock for it. The zero value is
+// matter: what it generates is there, and no one asks a lock for it. The zero value is
 // for use; a nil one keeps nothing.
 type Locks struct {
 	byDir sync.Map // *Lock, with as much as KnownInputs asks
@@ -204,7 +204,7 @@ func (l *Lock) OwnPlace(name string, p *plan.Plan) string {
 }
 
 // clockSkew is how far the clocks of two machines may be apart: more than any
-// that asks for the time, and nothing beside a maxAge.
+// that asks for the time, and nothing next to a maxAge.
 const clockSkew = time.Hour
 
 // CheckTimes says which times of the lock are yet to come.

@@ -51,7 +51,7 @@ type Lock struct {
 	Certificates map[string]LockedCertificate `yaml:"certificates"`
 	// Inputs are those of which a later build may have to know whether they have
 	// been there, by name: generated ones, for none that was there is generated
-	// anew, and those that may be absent, for none that was there is left out.
+	// again, and those that may be absent, for none that was there is left out.
 	Inputs map[string]LockedInput `yaml:"inputs"`
 }
 
@@ -445,7 +445,7 @@ func placeAt(in plan.Input, src plan.Source, file string, p *plan.Plan) string {
 // TagOf authenticates with the lock key that content is what the ciphertext
 // of k holds: HMAC-SHA-256 over all that the entry says, and the content. It
 // takes the ciphertext by its digest, so that one can still tell whether the
-// value changed after somebody has edited the ciphertext.
+// value changed after someone has edited the ciphertext.
 func TagOf(lockKey []byte, s LockedSecret, key string, k LockedKey, content []byte) string {
 	return digest(hmac.New(sha256.New, lockKey),
 		s.Certificate, s.Scope, s.Namespace, s.Name, key, k.Definition, string(content), k.Ciphertext)
@@ -467,7 +467,7 @@ func VerifyStamp(lockKey []byte, s LockedSecret, key string, k LockedKey) bool {
 	return hmac.Equal([]byte(StampOf(lockKey, s, key, k)), []byte(k.Stamp))
 }
 
-// CiphertextDigest is public data: the ciphertext stands in Git beside it.
+// CiphertextDigest is public data: the ciphertext stands in Git next to it.
 func CiphertextDigest(ciphertext string) string {
 	sum := sha256.Sum256([]byte(ciphertext))
 	return hex.EncodeToString(sum[:])

@@ -233,7 +233,7 @@ func TestReadWritten(t *testing.T) {
 }
 
 // TestUnsplice: the ciphertexts of a manifest are those that a decoder of YAML reads,
-// whatever line of it somebody has edited.
+// whatever line of it someone has edited.
 func TestUnsplice(t *testing.T) {
 	t.Parallel()
 	manifests, err := filepath.Glob("../../examples/victor/deploy/production/secrets/*")

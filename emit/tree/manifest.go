@@ -11,7 +11,7 @@ import (
 type Document map[string]any
 
 // NewDocument returns the document of an object of an upstream type, without
-// what upstream's types write though nobody has set it: the status, and fields
+// what upstream's types write though no one has set it: the status, and fields
 // that are null or empty structs. No field that we set is one of these.
 func NewDocument(object any) (Document, error) {
 	js, err := json.Marshal(object)

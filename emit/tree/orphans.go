@@ -79,7 +79,7 @@ func Remove(dir string, dryRun bool) (removed, kept []string, ds plan.Diagnostic
 	}
 	slices.SortFunc(names, func(a, b string) int { return strings.Count(b, "/") - strings.Count(a, "/") })
 	for _, name := range names {
-		root.Remove(name) // which fails if something of somebody else is in it
+		root.Remove(name) // which fails if something of someone else is in it
 	}
 	os.Remove(dir)
 	return removed, kept, ds

@@ -10,7 +10,7 @@ import (
 )
 
 // TestRemove: of a tree goes what victorgen has written, and the directories that are
-// empty then, however deep they lie; what is somebody's own stays.
+// empty then, however deep they lie; what is someone's own stays.
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	tree := fakeTree("production", map[string]string{"kustomization.yaml": "A", "secrets/a.yaml": "A", "secrets/there/a.yaml": "A", "x/y/z/deep.yaml": "A", "kept/ours.yaml": "A"})
@@ -46,7 +46,7 @@ func TestRemove(t *testing.T) {
 		})
 	}
 
-	// What the lock lists and somebody has put in its place is not ours.
+	// What the lock lists and someone has put in its place is not ours.
 	dir := filepath.Join(t.TempDir(), "production")
 	mustWrite(t, tree, dir)
 	put(t, dir, "secrets/a.yaml", "mine\n")

@@ -16,7 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
-// Record is what a tree tells to everybody: what its lock says, and which files
+// Record is what a tree tells to everyone: what its lock says, and which files
 // there are. It takes no value to read it, and none is in it.
 type Record struct {
 	Environment  string
@@ -153,7 +153,7 @@ func (s LockedSecret) record(inFile map[string]string) RecordedSecret {
 	return r
 }
 
-// Unmerged reports whether data has conflict markers that nobody has finished.
+// Unmerged reports whether data has conflict markers that no one has finished.
 func Unmerged(data []byte) bool {
 	begins := bytes.HasPrefix(data, []byte("<<<<<<< ")) || bytes.Contains(data, []byte("\n<<<<<<< "))
 	return begins && (bytes.Contains(data, []byte("\n=======\n")) || bytes.Contains(data, []byte("\n=======\r\n"))) && bytes.Contains(data, []byte("\n>>>>>>> "))

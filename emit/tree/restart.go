@@ -78,7 +78,7 @@ func RestartComponent(p *plan.Plan, consumers []plan.Consumer, l *Lock) ([]byte,
 		if err != nil {
 			return nil, err
 		}
-		// Kustomize wants a whole object. Its name does not count beside a target.
+		// Kustomize wants a whole object. Its name does not count next to a target.
 		set["apiVersion"], set["kind"] = c.APIVersion, c.Kind
 		meta, _ := set["metadata"].(map[string]any)
 		if meta == nil {

@@ -80,7 +80,7 @@ func Read(dir string) (*Tree, plan.Diagnostics) {
 }
 
 // IsOurs reports whether victorgen has written a file of a tree. That the lock
-// lists it is not enough: whoever edits the lock could have any file removed.
+// lists it is not enough: anyone who edits the lock could have any file removed.
 func IsOurs(data []byte) bool { return bytes.HasPrefix(data, []byte(Header)) }
 
 // ReadLock reads the lock of a tree; nil if there is none.

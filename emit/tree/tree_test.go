@@ -69,7 +69,7 @@ func onDisk(t testing.TB, dir string) map[string]string {
 	return got
 }
 
-// asFiles is what onDisk should say of a tree, with more beside it.
+// asFiles is what onDisk should say of a tree, with more next to it.
 func asFiles(tree *Tree, more map[string]string) map[string]string {
 	want := map[string]string{}
 	for name, data := range tree.Files {
@@ -91,7 +91,7 @@ func expect(t testing.TB, dir string, tree *Tree, more map[string]string) {
 	}
 }
 
-// expectAlone wants nothing beside dir.
+// expectAlone wants nothing next to dir.
 func expectAlone(t testing.TB, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(dir))
@@ -436,7 +436,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// stageForTest stages t beside the tree A.
+// stageForTest stages t next to the tree A.
 func (t *Tree) stageForTest(at place) error {
 	owned := map[string]bool{}
 	for name := range treeA().Files {
@@ -532,7 +532,7 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// TestForgedFiles (issue 18, 14): a lock that lists the files of somebody else gets
+// TestForgedFiles (issue 18, 14): a lock that lists the files of someone else gets
 // none of them removed or replaced.
 func TestForgedFiles(t *testing.T) {
 	t.Parallel()

@@ -19,14 +19,14 @@ import (
 	"github.com/victor-ai/victorgen/internal/safefile"
 )
 
-// Write puts the tree in place of the one in dir, all of it at once: whoever
+// Write puts the tree in place of the one in dir, all of it at once: anyone who
 // looks, and be it after a crash, finds the old tree or the new one. The new
-// one is built in a directory beside dir, then the two are exchanged. Files in
+// one is built in a directory next to dir, then the two are exchanged. Files in
 // dir that the lock there does not list are not ours: they go along as they
 // are. If no file differs, nothing is touched.
 //
 // The directory above dir must be there. dir may be a symbolic link. The
-// caller sees to it that nobody else writes to dir meanwhile.
+// caller sees to it that no one else writes to dir meanwhile.
 //
 // The error is ctx's, or [plan.Diagnostics] of the codes [plan.CodeTreeWrite],
 // [plan.CodeTreeForeign] (a file that is not ours is in the way, or the tree
@@ -189,7 +189,7 @@ func CheckOurs(file string) error {
 	return nil
 }
 
-// stage builds beside the directory what is to take its place.
+// stage builds next to the directory what is to take its place.
 func (t *Tree) stage(ctx context.Context, at place, owned map[string]bool) error {
 	if err := os.Mkdir(at.stage(), 0o755); err != nil {
 		return err
@@ -326,7 +326,7 @@ func writeFile(name string, r io.Reader, mode fs.FileMode) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// place is where a tree lies: the directory base in parent. Beside it there
+// place is where a tree lies: the directory base in parent. Next to it there
 // may be two more: the stage, where the next tree is built and the one before
 // is taken apart, and the old one, which is there only between the two renames
 // that stand in for an exchange.
@@ -374,7 +374,7 @@ func (at place) recover() error {
 	return nil
 }
 
-// clean removes what an interrupted Write has left beside the directory.
+// clean removes what an interrupted Write has left next to the directory.
 func (at place) clean() error {
 	var errs []error
 	for _, dir := range []string{at.stage(), at.old()} {

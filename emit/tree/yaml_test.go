@@ -109,7 +109,7 @@ func TestYAMLUnchanged(t *testing.T) {
 	}
 }
 
-// TestYAMLThroughKustomize: what kustomize writes anew is the same text, and what it
+// TestYAMLThroughKustomize: what kustomize writes again is the same text, and what it
 // would not carry is just what is refused.
 func TestYAMLThroughKustomize(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func IsCompose(name string, text []byte) bool {
 }
 
 // Compose reads the environment of the services of a Compose file, a Secret a
-// service. variables are those of the dotenv files beside it, by which it is
+// service. variables are those of the dotenv files next to it, by which it is
 // interpolated (https://docs.docker.com/reference/compose-file/interpolation/).
 // Those that a service takes by env_file become keys of its Secret, too.
 func Compose(name string, text []byte, variables []Variable) ([]Secret, plan.Diagnostics) {

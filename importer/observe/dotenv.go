@@ -45,7 +45,7 @@ func Dotenv(name string, text []byte) ([]Variable, plan.Diagnostics) {
 		line := strings.TrimSpace(lines[i])
 		a, ok := at[i+1]
 		switch {
-		case ok && plan.Reserved(a.Name): // what victorgen itself keeps beside an input
+		case ok && plan.Reserved(a.Name): // what victorgen itself keeps next to an input
 			r.pending = nil
 			i = max(i, a.End-1)
 		case ok:
@@ -120,7 +120,7 @@ func soften(ds plan.Diagnostics) (out plan.Diagnostics) {
 				out = append(out, d) // the line has no name: it can't be told what it was to be
 				continue
 			}
-			// An empty value with a comment behind it is what everybody writes there.
+			// An empty value with a comment behind it is what everyone writes there.
 			if !strings.Contains(d.Message, "a # follows") {
 				out.Warnf(plan.CodeImportLeft, nil, d.Hint, "the sample of %s in %s:%d is not imported: %s", name, filepath.Base(d.Pos[0].File), d.Pos[0].Line, strings.TrimSpace(strings.TrimPrefix(d.Message, name+":")))
 			}

@@ -528,7 +528,7 @@ func goesThroughAll(text string) bool {
 	})
 }
 
-// dataFrom adds to parts what dataFrom takes, as far as anybody says which keys these
+// dataFrom adds to parts what dataFrom takes, as far as anyone says which keys these
 // are: the templates of the Secret, or the workloads that use it.
 func (r *reader) dataFrom(m manifest, namespace string, s Secret, e external, merged bool, templates map[string]string, parts map[string]Remote) (ok bool) {
 	ok = true

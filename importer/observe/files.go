@@ -172,7 +172,7 @@ func (n Notes) or(m Notes) Notes {
 }
 
 // uses reports whether a key takes its value from a variable, as a whole. One that
-// is a part of a value counts as well, for it is in the value.
+// is a part of a value counts as well, because it is in the value.
 func (o *Observed) uses(name string) bool {
 	for _, s := range o.Secrets {
 		for _, k := range s.Keys {

@@ -35,7 +35,7 @@ const Stdin = "-"
 type Options struct {
 	Stdin io.Reader
 	// Values returns what a Secret of the cluster holds, for a SealedSecret, whose
-	// values nobody else can tell; ok is false if there is none. nil knows of none.
+	// values no one else can tell; ok is false if there is none. nil knows of none.
 	Values func(ctx context.Context, namespace, name string) (data map[string]value.Value, ok bool)
 	// Keys returns the keys of the Secret that an ExternalSecret has made in the cluster;
 	// none if there is no such Secret. nil knows of none.
@@ -50,7 +50,7 @@ type Options struct {
 
 // Manifests reads what paths name: files and directories of manifests, and
 // kustomizations, which are rendered without a network; [Stdin] is standard input.
-// What is no Secret, and nothing that one is made from, is passed over, but for
+// What is no Secret, and nothing that one is made from, is ignored, but for
 // workloads, which say what may be absent.
 func Manifests(ctx context.Context, paths []string, o Options) (*Observed, plan.Diagnostics) {
 	return read(ctx, o, func(r *reader) { r.paths(paths) })
@@ -335,7 +335,7 @@ var owned = map[string]string{
 }
 
 // Owned says whose a Secret is that a controller or a tool made, and not a person;
-// empty if it is nobody's. owners are the kinds of its owner references.
+// empty if it is no one's. owners are the kinds of its owner references.
 func Owned(kind string, labels, annotations map[string]string, owners []string) string {
 	switch {
 	case owned[kind] != "":

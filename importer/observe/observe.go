@@ -1,7 +1,7 @@
 // Package observe reads what a team has, dotenv files, Compose files and
 // Kubernetes manifests, into one model that knows nothing of where it came from.
 // Plaintext is in [value.Value] alone, and no diagnostic holds a part of one: what
-// a library says of a file is left out, for it may quote it.
+// a library says of a file is left out, because it may quote it.
 package observe
 
 import (
@@ -26,7 +26,7 @@ type State int
 
 // The states of a value.
 const (
-	// Unknown means that nobody has said what it is.
+	// Unknown means that no one has said what it is.
 	Unknown State = iota
 	// Empty means that it is there, and nothing is in it.
 	Empty
@@ -34,7 +34,7 @@ const (
 	Given
 )
 
-// Notes are what files say about a value beside it.
+// Notes are what files say about a value next to it.
 type Notes struct {
 	Group       string // the heading that it stands under
 	Description string
@@ -42,7 +42,7 @@ type Notes struct {
 	Sample      string // what a public example has in its place
 	Required    *bool  // as a schema says; nil is not at all
 	Sensitive   *bool  // likewise
-	Optional    bool   // it is commented out, or may be absent to whoever uses it
+	Optional    bool   // it is commented out, or may be absent to anyone who uses it
 	Format      string // a format of the contract
 	Pattern     string
 	OneOf       []string
@@ -132,7 +132,7 @@ type Source struct {
 }
 
 // helmOwned and its like are what tools keep about an object in its labels and
-// annotations, which is nothing that whoever wrote it said.
+// annotations, which is nothing that anyone who wrote it said.
 var kept = lazy.MustCompile(`^(kubectl\.kubernetes\.io/last-applied-configuration|meta\.helm\.sh/.*|helm\.sh/(chart|resource-policy|hook.*)|` +
 	`app\.kubernetes\.io/managed-by|(kustomize|helm)\.toolkit\.fluxcd\.io/.*|argocd\.argoproj\.io/(instance|tracking-id|compare-options|sync-options|sync-wave|hook.*)|` +
 	`sealedsecrets\.bitnami\.com/(cluster-wide|namespace-wide|managed|patch|skip-set-owner-references)|kustomize\.config\.k8s\.io/.*|internal\.config\.kubernetes\.io/.*|` +
@@ -140,7 +140,7 @@ var kept = lazy.MustCompile(`^(kubectl\.kubernetes\.io/last-applied-configuratio
 	`chart|heritage|release)$`)
 
 // Secretive reports whether text that is no value, such as a comment or a label,
-// looks as if somebody had put a secret into it.
+// looks as if someone had put a secret into it.
 func Secretive(text string) bool {
 	if known.MatchString(text) || loginURL.MatchString(text) || random(text) {
 		return true

@@ -106,7 +106,7 @@ func (s *Server) Hang() <-chan struct{} {
 	return s.arrived
 }
 
-// Down lets nobody listen any longer.
+// Down lets no one listen any longer.
 func (s *Server) Down() { s.http.Close() }
 
 // ServeHTTP implements http.Handler.

@@ -2,7 +2,7 @@
 // tells where it was. What the panic says is thrown away, unread: it may hold a
 // value, as that of a conversion or of a library's own check does.
 //
-// It is no way to report anything. A panic that somebody can bring about is a
+// It is no way to report anything. A panic that someone can bring about is a
 // fault, and is mended where it comes from.
 package crash
 

@@ -20,7 +20,7 @@ import (
 const interval = 20 * time.Millisecond
 
 // Lock takes the lock of dir, a directory or a file, and returns what releases it. While
-// somebody else holds the lock it waits until ctx ends, and then returns the
+// someone else holds the lock it waits until ctx ends, and then returns the
 // cause. If it has to wait it first calls each of waiting, once.
 //
 // The error is also that of a directory which cannot be opened, or of a file

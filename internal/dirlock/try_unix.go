@@ -21,7 +21,7 @@ func try(dir string) (*os.File, error) {
 		}
 		return nil, err
 	}
-	// Whoever held the lock may have put another directory in this place.
+	// Anyone who held the lock may have put another directory in this place.
 	locked, err := d.Stat()
 	if err != nil {
 		d.Close()

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// try returns the open file that stands for the lock of dir. Nobody else can open it,
+// try returns the open file that stands for the lock of dir. No one else can open it,
 // and it is gone once it is closed, also by the end of the process. (One in dir
 // itself would be open while dir is moved, which Windows refuses.)
 func try(dir string) (*os.File, error) {
@@ -31,8 +31,8 @@ func try(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	const nobody = 0 // may share it
-	h, err := windows.CreateFile(path, windows.GENERIC_WRITE|windows.DELETE, nobody, nil, windows.OPEN_ALWAYS,
+	const nothing = 0 // may share it
+	h, err := windows.CreateFile(path, windows.GENERIC_WRITE|windows.DELETE, nothing, nil, windows.OPEN_ALWAYS,
 		windows.FILE_ATTRIBUTE_TEMPORARY|windows.FILE_FLAG_DELETE_ON_CLOSE, 0)
 	switch {
 	case err == nil:

@@ -1,4 +1,4 @@
-// Package git asks Git about a repository that may be anybody's: nothing that its
+// Package git asks Git about a repository that may be anyone's: nothing that its
 // configuration names is run, and nothing of it is changed.
 package git
 
@@ -29,7 +29,7 @@ func WorkTree(dir string) string {
 }
 
 // Command returns a command of Git that only looks, in dir: it takes no lock,
-// fetches nothing, asks nobody, and passes over the variables that a hook has for
+// fetches nothing, asks no one, and passes over the variables that a hook has for
 // another directory perhaps. The Git that it runs does not lie in the work tree.
 func Command(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	tree, _ := filepath.Abs(dir)

@@ -60,7 +60,7 @@ type Patch struct {
 	Text func(b []byte, added bool)
 }
 
-// patchSettings are in the place of those of whoever runs it that would change the
+// patchSettings are in the place of those of anyone who runs it that would change the
 // form of a patch, or run a program.
 var patchSettings = []string{"--no-replace-objects", "-c", "core.quotePath=true", "-c", "diff.suppressBlankEmpty=false", "-c", "diff.interHunkContext=0",
 	"-c", "log.showSignature=false", "-c", "log.showRoot=true", "-c", "i18n.logOutputEncoding=UTF-8"}

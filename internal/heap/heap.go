@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 )
 
-// From freeMemory on the process may use a few times what lives, for there may be a
-// thousand environments after this one; and no more than spareMemory beside it, for a
-// contract of a size that nobody has.
+// From freeMemory on the process may use a few times what lives, because there may be a
+// thousand environments after this one; and no more than spareMemory next to it, for a
+// contract of a size that no one has.
 const (
 	freeMemory  = 128 << 20
 	spareMemory = 512 << 20

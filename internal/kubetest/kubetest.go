@@ -81,7 +81,7 @@ type Server struct {
 	// Refuse says what is wrong with a request; nil is nothing. It may take its
 	// time. It is set before the first request.
 	Refuse func(Request) error
-	// Warning is what the server warns of beside an answer, as a webhook may;
+	// Warning is what the server warns of next to an answer, as a webhook may;
 	// empty is nothing.
 	Warning func(Request) string
 

@@ -1,4 +1,4 @@
-// Package limit bounds work that somebody else's text makes, and that can't be
+// Package limit bounds work that someone else's text makes, and that can't be
 // interrupted: what CUE makes of a contract or of a policy.
 package limit
 

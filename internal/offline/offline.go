@@ -1,4 +1,4 @@
-// Package offline renders kustomizations that may be anybody's: within a directory,
+// Package offline renders kustomizations that may be anyone's: within a directory,
 // without a network or another program, and within bounds.
 package offline
 
@@ -61,7 +61,7 @@ type Options struct {
 // Rendering is what kustomize makes of a kustomization.
 type Rendering struct {
 	Resources []*yaml.Node
-	Left      []string // what was left out, for it is not in the root, or a program would run
+	Left      []string // what was left out, because it is not in the root, or a program would run
 	Failure   string   // why nothing is rendered, in words that quote no file; empty if it is
 }
 
@@ -78,7 +78,7 @@ func Render(ctx context.Context, dir string, o Options) Rendering {
 		err       error
 	}
 	finished := make(chan outcome, 1)
-	var g crash.Group // nobody waits for it after the deadline: kustomize takes no context, and ends at its next file
+	var g crash.Group // no one waits for it after the deadline: kustomize takes no context, and ends at its next file
 	g.Go(func() {
 		var out outcome
 		if crashed := crash.Catch(func() {

@@ -1,9 +1,9 @@
 // Package program finds the programs that are started by name. PATH may lead into a
-// working tree, as with PATH=$PWD/tools:$PATH, and what is in there is somebody's
-// proposal; so entries of PATH that do are no part of it, for this process and for all
+// working tree, as with PATH=$PWD/tools:$PATH, and what is in there is someone's
+// proposal; so entries of PATH that do are no part of it, because this process and for all
 // that it starts, and neither are those that depend on the working directory.
 //
-// A name and a working tree come in, an absolute path goes out. [Run] runs what somebody
+// A name and a working tree come in, an absolute path goes out. [Run] runs what someone
 // has made of it, as a program that can be ended with all that it has started.
 package program
 
@@ -109,12 +109,12 @@ func Find(name, tree string) (string, error) {
 	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }
 
-// judge follows the path of a program, and refuses one that anybody may write.
+// judge follows the path of a program, and refuses one that anyone may write.
 func judge(path string, tree fs.FileInfo) (real string, refused *Refused) {
 	if real, refused = follow(path, tree); refused != nil {
 		return "", refused
 	}
-	if info, err := os.Lstat(real); err == nil && anybody(info) {
+	if info, err := os.Lstat(real); err == nil && anyone(info) {
 		return "", &Refused{path, "anyone on this machine may write " + real}
 	}
 	return real, nil
@@ -132,10 +132,10 @@ func identity(tree string) fs.FileInfo {
 
 // follow takes a path a step at a time, through all links, and returns where it ends. It
 // is refused if a step lies in the tree, be it only a link there that leads out again;
-// and if one is in a directory that anybody may write, and is neither root's nor ours.
+// and if one is in a directory that anyone may write, and is neither root's nor ours.
 // (A group that may write is the business of who made it; and there are machines on which
-// anybody may write /usr/local/bin: https://github.com/rui314/setup-mold/issues/10.)
-// What is not there, or can't be seen, is for whoever uses it to complain of.
+// anyone may write /usr/local/bin: https://github.com/rui314/setup-mold/issues/10.)
+// What is not there, or can't be seen, is for anyone who uses it to complain of.
 func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 	if !filepath.IsAbs(path) {
 		return "", &Refused{path, "it depends on the working directory, where anyone could have put something"}
@@ -163,7 +163,7 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 		if err != nil {
 			return filepath.Join(next, filepath.Join(todo...)), nil
 		}
-		if anybody(parent) && !trusted(info) {
+		if anyone(parent) && !trusted(info) {
 			return "", &Refused{path, fmt.Sprintf("anyone on this machine may write %s, and %s belongs to another user", at, next)}
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// scene is a working tree and directories beside it, of which some are in PATH.
+// scene is a working tree and directories next to it, of which some are in PATH.
 type scene struct {
 	root, tree string
 	t          *testing.T
@@ -51,7 +51,7 @@ func (s *scene) mode(path string, mode os.FileMode) {
 	}
 }
 
-// TestFind: of all that PATH may lead to, that is found which nobody proposes, and it is
+// TestFind: of all that PATH may lead to, that is found which no one proposes, and it is
 // what is run, whatever else there is of the name.
 func TestFind(t *testing.T) {
 	const none = "/usr/bin:/bin" // an empty PATH would mean the working directory
@@ -130,7 +130,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestOthers: what somebody else put where anybody may write is refused, and so is all
+// TestOthers: what someone else put where anyone may write is refused, and so is all
 // that lies in it.
 func TestOthers(t *testing.T) {
 	if os.Getuid() != 0 {

@@ -33,8 +33,8 @@ func executable(file string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// anybody reports whether anybody may write a file, or into a directory.
-func anybody(info fs.FileInfo) bool { return info.Mode()&0o002 != 0 }
+// anyone reports whether anyone may write a file, or into a directory.
+func anyone(info fs.FileInfo) bool { return info.Mode()&0o002 != 0 }
 
 // trusted reports whether a file is root's or ours.
 func trusted(info fs.FileInfo) bool {

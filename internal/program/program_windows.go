@@ -65,8 +65,8 @@ func executable(file string) bool {
 	return err == nil && info.Mode().IsRegular() && filepath.Ext(file) != ""
 }
 
-// anybody would say whether anybody may write a file, which no mode tells here: that
+// anyone would say whether anyone may write a file, which no mode tells here: that
 // stands in access control lists, and these are not looked at.
-func anybody(fs.FileInfo) bool { return false }
+func anyone(fs.FileInfo) bool { return false }
 
 func trusted(fs.FileInfo) bool { return true }

@@ -1,4 +1,4 @@
-// Command release makes what a release holds beside the program: the licences of all
+// Command release makes what a release holds next to the program: the licences of all
 // that is linked into it, and the list of that, an SBOM. `make release-snapshot` calls it.
 // It reads the module cache, and needs no network.
 package main

@@ -1,12 +1,12 @@
 // Package safefile replaces a file so that at every moment, also after a crash,
 // there is either all of the old content or all of the new.
 //
-// The new content is written to a file beside it, whose name begins with a dot
+// The new content is written to a file next to it, whose name begins with a dot
 // and ends in digits; it is never readable by others before it is in its place.
 // A process that is killed in between leaves that file behind: [Sweep] removes
-// such files, for what they hold may be secret. Whoever replaces the file or reads
+// such files, for what they hold may be secret. Anyone who replaces the file or reads
 // it sweeps: who writes holds a lock of what is written (flock(2), LockFileEx), which the kernel
-// releases for a process that dies, so that nobody takes away what is not done.
+// releases for a process that dies, so that no one takes away what is not done.
 package safefile
 
 import (
@@ -52,7 +52,7 @@ func Create(file string, perm fs.FileMode) (Pending, error) {
 
 // hold locks a new content by a descriptor of its own, which lasts until it is in
 // its place, and tells whether it is gone. The descriptor is nil if it can't be
-// locked, or if somebody holds it who is not to be waited for.
+// locked, or if someone holds it who is not to be waited for.
 func hold(name string, wait bool) (lock *os.File, gone bool) {
 	f, err := openToLock(name)
 	if err != nil {
@@ -114,7 +114,7 @@ func Overwrite(file string, data []byte, perm fs.FileMode) error {
 }
 
 // Sweep removes what killed processes have left of new contents of files. What
-// somebody is writing stays.
+// someone is writing stays.
 func Sweep(files ...string) {
 	wanted := map[string][]string{} // by directory
 	for _, file := range files {
@@ -276,8 +276,8 @@ func Reason(err error) error {
 }
 
 // HintClose says how to close a file to others than its owner, by the command that
-// does it: mode is "600", or what else chmod takes. Whoever wrote a contract that
-// names a file outside of the module, also by way of a link, is nobody to have its
+// does it: mode is "600", or what else chmod takes. Anyone who wrote a contract that
+// names a file outside of the module, also by way of a link, is no one to have its
 // mode changed; then it is a sentence. An empty module is none.
 func HintClose(mode, file, module string) string {
 	if module != "" {

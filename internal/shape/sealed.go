@@ -29,7 +29,7 @@ type SealedSecretSpec struct {
 	EncryptedData EncryptedData  `json:"encryptedData"`
 }
 
-// SecretTemplate is what the Secret has beside its data.
+// SecretTemplate is what the Secret has next to its data.
 type SecretTemplate struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Type              string `json:"type,omitempty"`

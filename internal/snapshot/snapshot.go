@@ -1,5 +1,5 @@
 // Package snapshot has a part of a revision of Git, or of a directory, in a place
-// of its own, so that it can be compiled beside the work tree.
+// of its own, so that it can be compiled next to the work tree.
 package snapshot
 
 import (
@@ -30,7 +30,7 @@ const (
 // from an absolute one.
 const depth = 32
 
-// Snapshot is a copy of some files, in a directory that nobody else can read. It
+// Snapshot is a copy of some files, in a directory that no one else can read. It
 // must be closed. It may be used concurrently.
 type Snapshot struct {
 	Name string // of the revision, or the directory, as it was asked for

@@ -168,7 +168,7 @@ func (s *Source) get(ctx context.Context, client *secretsmanager.Client, ref sou
 	return source.Answer{Value: held(out.SecretString, out.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(out.CreatedDate)}
 }
 
-// isVersionID tells the ID of a version, which is a UUID unless somebody chose
+// isVersionID tells the ID of a version, which is a UUID unless someone chose
 // another, from a staging label. IDs have 32 to 64 characters.
 func isVersionID(v string) bool { return len(v) >= 32 && !strings.HasPrefix(v, "AWS") }
 

@@ -450,7 +450,7 @@ func TestFirstValue(t *testing.T) {
 	}
 }
 
-// TestRolledBack: whoever makes an older version current again has not rotated to
+// TestRolledBack: anyone who makes an older version current again has not rotated to
 // it.
 func TestRolledBack(t *testing.T) {
 	t.Parallel()

@@ -127,7 +127,7 @@ const claimStands = 4 * time.Second
 // If that isn't current, they make it so, by setting its value once more
 // without the tag.
 //
-// A version without the tag is what somebody has set in earnest: a person, a
+// A version without the tag is what someone has set in earnest: a person, a
 // rotation, or a build that has seen who wins. It decides, unless it is empty:
 // then it counts as absent, as do all versions before it.
 //
@@ -163,7 +163,7 @@ func (v *vault) decide(ctx context.Context, name string) (source.Answer, error) 
 		return source.Answer{}, err
 	}
 	versions = slices.DeleteFunc(versions, func(p *azsecrets.SecretProperties) bool { return !enabled(p) })
-	first := 0 // of the claims since somebody set one in earnest
+	first := 0 // of the claims since someone set one in earnest
 	for i, p := range versions {
 		if !isClaim(p.Tags) {
 			first = i + 1
@@ -230,7 +230,7 @@ func open(name string) (*vault, error) {
 		// the server is below that resource, so that one which a contract names
 		// by its URL gets no token that is good elsewhere; see
 		// https://aka.ms/azsdk/blog/vault-uri. An emulator on this machine can't
-		// be below a resource, and nobody else hears of what it gets.
+		// be below a resource, and no one else hears of what it gets.
 		DisableChallengeResourceVerification: loopback(u.Hostname()),
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func (s *server) change(f func()) {
 	f()
 }
 
-// put adds a version as somebody else would.
+// put adds a version as someone else would.
 func (s *server) put(name, value string) (v *version) {
 	s.change(func() { v = s.add(name, value, nil) })
 	return v
@@ -125,7 +125,7 @@ func TestVersions(t *testing.T) {
 	s.change(func() {
 		off.enabled = false
 		first.created -= 500
-		first.updated += 500 // somebody has tagged it
+		first.updated += 500 // someone has tagged it
 		last.created += 500
 	})
 	const unknown = "00000000000000000000000000000000"

@@ -15,8 +15,8 @@ import (
 )
 
 // login is the SDK's default chain of credentials. It fails once for all: the
-// chain would look for a login anew for each call that waits for one, and take
-// a second each time where there is none, for it knocks at the address where a
+// chain would look for a login again for each call that waits for one, and take
+// a second each time where there is none, because it knocks at the address where a
 // virtual machine has its identity.
 type login struct {
 	chain  azcore.TokenCredential

@@ -484,7 +484,7 @@ func TestReadDanglingLink(t *testing.T) {
 }
 
 // What a killed process has left is removed by the next that reads, unless
-// somebody writes.
+// someone writes.
 func TestStale(t *testing.T) {
 	t.Parallel()
 	file := secrets(t, "A=1\n", 0o600)

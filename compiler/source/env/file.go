@@ -19,7 +19,7 @@ type Assignment struct {
 
 // Parse reads text, the content of the dotenv file called name, as [Source] does,
 // and returns what it assigns in the order of the lines. What is wrong is said by
-// name and line, and the rest is read all the same.
+// name and line, and the rest is read anyway.
 func Parse(name string, text []byte) ([]Assignment, plan.Diagnostics) {
 	d, ds := parse(name, string(text))
 	var all []Assignment

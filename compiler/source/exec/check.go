@@ -228,7 +228,7 @@ func (c *conformance) absent() (why, remedy string) {
 	return "", ""
 }
 
-// known is a name that has a value, which may have to be made.
+// known is a name that has a value, which may must be made.
 func (c *conformance) known() (name string, why, remedy string) {
 	if c.options.Present != "" {
 		return c.options.Present, "", ""

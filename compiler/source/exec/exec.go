@@ -76,7 +76,7 @@ const (
 	Present    = "present"
 	Absent     = "absent"     // it asked, and there is none
 	Unreadable = "unreadable" // it could not ask, or may not: nothing is known of the value
-	Failed     = "failed"     // what is asked for can't be done, whoever asks
+	Failed     = "failed"     // what is asked for can't be done, anyone who asks
 )
 
 // Answer is what a program says of one Ref.
@@ -276,7 +276,7 @@ func (s *Source) Run(ctx context.Context, request Request) Run {
 	var out output
 	var errs capped
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.Dir = "/" // or else it might take settings from a working tree that somebody proposes
+	cmd.Dir = "/" // or else it might take settings from a working tree that someone proposes
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		run.Err = s.wrong("it can't have a standard input", request.Method)

@@ -26,8 +26,8 @@ import (
 // at the end; of one that is binary, all of it. A value that ends with a line
 // break is written with another one.
 //
-// A file must be a regular one, or a link to one in the directory, that nobody
-// but its owner may open; and the directory one that nobody but its owner may
+// A file must be a regular one, or a link to one in the directory, that no one
+// but its owner may open; and the directory one that no one but its owner may
 // write to. A directory that does not exist has no values.
 type Source struct {
 	dir    string
@@ -121,7 +121,7 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	return a, err
 }
 
-// locked does something to the directory while nobody else does.
+// locked does something to the directory while no one else does.
 func (s *Source) locked(ctx context.Context, do func() error) error {
 	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return s.unwritable(err)

@@ -198,7 +198,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestKeptFirst: whoever looks while values are replaced, one after the other, never
+// TestKeptFirst: anyone who looks while values are replaced, one after the other, never
 // finds that one is gone: it is the current one, or kept already.
 func TestKeptFirst(t *testing.T) {
 	t.Parallel()

@@ -246,7 +246,7 @@ func errorOf(code int, text []byte) *apiError {
 	return e
 }
 
-// retrying makes a call again that is throttled, or finds nobody: up to so many
+// retrying makes a call again that is throttled, or finds no one: up to so many
 // times, with pauses that grow and are drawn by lot. What is throttled has a
 // quota a minute (https://cloud.google.com/secret-manager/quotas), and may wait
 // for 30 s; where the connection is refused, it will be soon after, too.

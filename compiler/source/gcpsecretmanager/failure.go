@@ -46,7 +46,7 @@ func loginFailed(said string) *source.Failure {
 }
 
 // failure explains err, which a call for ref has come to. What the service says
-// of a call that writes is left out, but where it is about rights, for it may
+// of a call that writes is left out, but where it is about rights, because it may
 // quote the value.
 func (c *connection) failure(err error, ref source.Ref, of call) *source.Failure {
 	var own *source.Failure
@@ -103,7 +103,7 @@ func throttles() *source.Failure {
 	}
 }
 
-// retired says of a version that somebody has switched it off.
+// retired says of a version that someone has switched it off.
 func (c *connection) retired(ref source.Ref, said string) *source.Failure {
 	return &source.Failure{
 		Reason: said,

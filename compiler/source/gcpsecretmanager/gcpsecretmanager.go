@@ -99,7 +99,7 @@ func connect(s plan.Source, at service) (*connection, error) {
 	}
 	web := &http.Client{
 		Transport: at.transport,
-		// The service redirects nobody; the token is for it alone.
+		// The service redirects no one; the token is for it alone.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &connection{client{web, at.endpoint, creds}, project, s.Location}, nil
@@ -219,11 +219,11 @@ func (c *connection) prove(ctx context.Context, ref source.Ref) source.Answer {
 // race, the one that has created the secret adds the first version, and the
 // others wait for it.
 //
-// A secret without versions may also be there for another reason: somebody has
+// A secret without versions may also be there for another reason: someone has
 // made it for others to fill, or a build has died before it added a version. So
-// nobody waits for long. Then it is the number of a version that settles who
+// no one waits for long. Then it is the number of a version that settles who
 // was first, for versions are numbered from 1 in the order in which they are
-// added: whoever is told that another value has a lower number takes that one,
+// added: anyone who is told that another value has a lower number takes that one,
 // and adds it once more so that it is also the latest. What is left is that a
 // third build reads the latest version just before that, or that one dies just
 // before that: the next build then seals what the latest version has.

@@ -229,7 +229,7 @@ func TestCreateWaits(t *testing.T) {
 	}
 }
 
-// TestReplaceMeets: somebody creates the secret at the same time.
+// TestReplaceMeets: someone creates the secret at the same time.
 func TestReplaceMeets(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

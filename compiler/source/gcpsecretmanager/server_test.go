@@ -49,8 +49,8 @@ type server struct {
 	mu        sync.Mutex
 	secrets   map[string][]*stored
 	calls     map[string]int  // by method, refused ones included
-	denied    map[string]bool // names whose values nobody may read
-	forbidden map[string]bool // methods that nobody may call
+	denied    map[string]bool // names whose values no one may read
+	forbidden map[string]bool // methods that no one may call
 	refuse    error           // what every call is answered
 	throttle  int
 	damage    bool          // of values on their way
@@ -111,7 +111,7 @@ func (s *server) put(name string, data []byte) {
 	})
 }
 
-// once lets somebody else add a version, at the first call.
+// once lets someone else add a version, at the first call.
 func (s *server) once(data string) func(int) {
 	return func(call int) {
 		if call == 1 {
@@ -125,7 +125,7 @@ func (s *server) retire(name string, state secretmanagerpb.SecretVersion_State) 
 	s.set(func() { s.secrets[name][len(s.secrets[name])-1].state = state })
 }
 
-// forbid lets nobody call some methods.
+// forbid lets no one call some methods.
 func (s *server) forbid(methods ...string) {
 	s.set(func() {
 		for _, m := range methods {

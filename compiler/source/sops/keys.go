@@ -52,11 +52,11 @@ var safeName = map[string]*lazy.Regexp{
 // that sops may try. It reads the file and runs nothing. A file that does not
 // exist, or that is no encrypted one, names none: no sops is run on it. The
 // error is a *[source.Failure], for a file with keys of a kind that is not known
-// here: where sops would go for these nobody can tell.
+// here: where sops would go for these no one can tell.
 func Endpoints(s plan.Source) ([]Endpoint, error) {
 	f, err := New(s, "").load()
 	if err != nil || f.text == nil {
-		return nil, nil // which whoever reads the file will tell
+		return nil, nil // which anyone who reads the file will tell
 	}
 	k := keys{file: s.File}
 	for _, name := range slices.Sorted(maps.Keys(f.values)) {

@@ -102,7 +102,7 @@ func (s *Source) set(ctx context.Context, ref source.Ref, v value.Value, replace
 	return a, err
 }
 
-// locked does something to the file, which is there, while nobody else does.
+// locked does something to the file, which is there, while no one else does.
 func (s *Source) locked(ctx context.Context, do func(file string, f encrypted) error) error {
 	file, err := safefile.Follow(s.file)
 	if err != nil {

@@ -134,7 +134,7 @@ func (f *fixture) clean(secret string) {
 		switch d.Name() {
 		case filepath.Base(f.dir), filepath.Base(f.file), faultFile, callsFile:
 		case hangFile:
-			return nil // nobody writes to the pipe
+			return nil // no one writes to the pipe
 		default:
 			f.Errorf("%s is left", path)
 		}
@@ -326,7 +326,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A file that does not exist has no values, and it is not made: nobody has said
+// A file that does not exist has no values, and it is not made: no one has said
 // which keys shall open it.
 func TestNoFile(t *testing.T) {
 	t.Parallel()

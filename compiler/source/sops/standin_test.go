@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// What a stand-in does beside its work is told by files in the directory of the
+// What a stand-in does next to its work is told by files in the directory of the
 // file that it works on.
 const (
 	faultFile = ".fault" // its content is what goes wrong

@@ -21,7 +21,7 @@ import (
 // secretOfAnswers stands in the answers of [FuzzAnswers], as a value would.
 const secretOfAnswers = "c4nary-in-an-answer"
 
-// nonsense are answers that no service gives. {{SECRET}} is what nobody shows.
+// nonsense are answers that no service gives. {{SECRET}} is what no one shows.
 var nonsense = []string{
 	``, `{}`, `null`, `[]`, `0`, `"{{SECRET}}"`, `<html>{{SECRET}}</html>`, `{"data":{}}`, `{"data":null}`, `{"data":{"data":null,"metadata":null}}`,
 	`{"data":{"metadata":{"version":"{{SECRET}}"}}}`, `{"data":{"keys":null}}`, `{"data":{"versions":{"1":null}}}`, `{"data":"{{SECRET}}"}`,

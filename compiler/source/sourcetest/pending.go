@@ -16,7 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/internal/sample"
 )
 
-// killings are how many times at least a rotation that tells somebody else is killed,
+// killings are how many times at least a rotation that tells someone else is killed,
 // and where only some of the points of its end are tried.
 const killings, killingsOfSome = 200, 100
 
@@ -109,7 +109,7 @@ type otherSide struct {
 	plan  *plan.Plan
 	knows map[string]string
 	runs  int
-	store source.Writer // what is there, whoever is killed
+	store source.Writer // what is there, anyone who is killed
 }
 
 // rotated is a plan with a key, what is made from it, and a password that keeps the one
@@ -192,7 +192,7 @@ func (o *otherSide) fine(doing string, ds plan.Diagnostics) {
 	}
 }
 
-// killedTelling: whenever a rotation that tells somebody else is killed, and whenever
+// killedTelling: whenever a rotation that tells someone else is killed, and whenever
 // what ends it is killed, both values are known wherever the other side may have either,
 // and it can be finished and taken back.
 func (c *checker) killedTelling() {

@@ -183,7 +183,7 @@ func (c *checker) kept() {
 		at    time.Time
 		left  string
 	}{
-		{names[0], at.Add(time.Second), string(secret(names[0]))}, // somebody has rotated it since
+		{names[0], at.Add(time.Second), string(secret(names[0]))}, // someone has rotated it since
 		{names[2], at, ""}, // there is none
 		{"NOT_THERE", at, ""},
 		{names[0], at, ""},
@@ -247,7 +247,7 @@ func (c *checker) keptInRace() {
 	}
 }
 
-// beside is where a source.Keeper keeps the previous value of a ref.
+// next to is where a source.Keeper keeps the previous value of a ref.
 func beside(ref source.Ref) source.Ref {
 	r := &ref.Remote
 	switch i := strings.LastIndex(r.Property, ".") + 1; {

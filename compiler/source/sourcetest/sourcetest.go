@@ -1,5 +1,5 @@
 // Package sourcetest is the suite of tests that every source passes, whatever
-// its kind and whoever answers for it: a server in the test process that speaks
+// its kind and anyone who answers for it: a server in the test process that speaks
 // the real protocol and fails at will, or a real program.
 package sourcetest
 
@@ -23,7 +23,7 @@ import (
 type Store struct {
 	// Open returns a new source on the store, as another process would have.
 	Open func() source.Source
-	// Put lets the store hold v, as somebody else would have put it there. It
+	// Put lets the store hold v, as someone else would have put it there. It
 	// ends the test if it can't.
 	Put func(input string, v []byte)
 	// Remote says where the input of that name is.
@@ -73,16 +73,16 @@ type Wire struct {
 	Calls func() int
 	// Throttle lets the next calls be refused as too many.
 	Throttle func(calls int)
-	// Deny lets nobody read the value of an input. Its metadata can be read.
+	// Deny lets no one read the value of an input. Its metadata can be read.
 	Deny func(input string)
-	// Forbid lets nobody write.
+	// Forbid lets no one write.
 	Forbid func()
 	// Expire lets every call be refused because the login has expired.
 	Expire func()
 	// Hang lets no call be answered before its client goes away. What it
 	// returns is closed when the first call has arrived.
 	Hang func() (arrived <-chan struct{})
-	// Down lets nobody listen any longer.
+	// Down lets no one listen any longer.
 	Down func()
 	// Retire deletes the input's value so that it could be restored, or disables
 	// it, whichever the service has.
@@ -510,7 +510,7 @@ func (c *checker) throttledForLong() {
 	}
 }
 
-// partlyDenied: whoever may not read one of many reads the others.
+// partlyDenied: anyone who may not read one of many reads the others.
 func (c *checker) partlyDenied() {
 	w := c.needs(func(w *Wire) bool { return w.Deny != nil })
 	names := c.fill(c.Batch + 2)
@@ -544,7 +544,7 @@ func (c *checker) forbidden() {
 	c.absent("NEW", source.Read(c.Context(), c.Open(), c.refs("NEW"))[0])
 }
 
-// expired: whoever is not logged in any longer is told so, of all inputs.
+// expired: anyone who is not logged in any longer is told so, of all inputs.
 func (c *checker) expired() {
 	w := c.needs(func(w *Wire) bool { return w.Expire != nil })
 	names := c.fill(c.Batch + 2)
@@ -562,7 +562,7 @@ func (c *checker) expired() {
 	c.failed("NEW", err)
 }
 
-// cancelled: a read that nobody waits for any longer ends.
+// cancelled: a read that no one waits for any longer ends.
 func (c *checker) cancelled() {
 	w := c.needs(func(w *Wire) bool { return w.Hang != nil })
 	names := c.fill(2*max(c.Batch, 1)*source.Parallel + 1)

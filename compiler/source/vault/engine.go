@@ -21,7 +21,7 @@ import (
 )
 
 // What is throttled is tried again up to nine times in about half a minute, at
-// first soon: a rate limit quota counts by the second if nobody has set it
+// first soon: a rate limit quota counts by the second if no one has set it
 // otherwise (https://developer.hashicorp.com/vault/api-docs/system/rate-limit-quotas).
 const (
 	maxRetries = 9
@@ -56,7 +56,7 @@ func newEngine(s plan.Source) *engine {
 // without a token: there are Vault Proxies that add one to what they pass on.
 func connect(s plan.Source) (*api.Client, error) {
 	config := api.DefaultConfig()
-	// The SDK would go to https://127.0.0.1:8200 if nobody named a server.
+	// The SDK would go to https://127.0.0.1:8200 if no one named a server.
 	config.Address, config.MaxRetries, config.MinRetryWait, config.MaxRetryWait = "", maxRetries, minWait, maxWait
 	config.CheckRetry = worthwhile
 	if err := config.ReadEnvironment(); err != nil {
@@ -119,7 +119,7 @@ func unusable(err error) *source.Failure {
 }
 
 // worthwhile is the policy of the SDK for trying again, but for two cases that
-// do not get better in seconds: nobody is there, which an address with a slip
+// do not get better in seconds: no one is there, which an address with a slip
 // looks like; and 503, by which Vault says that it is sealed or down for
 // maintenance (https://developer.hashicorp.com/vault/api-docs#http-status-codes).
 func worthwhile(ctx context.Context, resp *http.Response, err error) (bool, error) {
@@ -194,7 +194,7 @@ func (e *engine) get(ctx context.Context, path string, params url.Values) (json.
 // find returns nil if the engine is mounted where, and has the version that,
 // the contract says. Else Vault says 404 of everything: an engine of version v1
 // has no secret called data/PATH, and one of version v2 knows no other. The
-// program vault asks the same before each `vault kv`; whoever may read any
+// program vault asks the same before each `vault kv`; anyone who may read any
 // secret of the engine may ask.
 func (e *engine) find(ctx context.Context) error {
 	data, err := e.get(ctx, "sys/internal/ui/mounts/"+e.mount, nil)

@@ -76,7 +76,7 @@ func newServer(t testing.TB) *server {
 }
 
 // newTLS returns s at an address that speaks TLS, with a certificate that
-// nobody trusts.
+// no one trusts.
 func newTLS(t testing.TB, s *server) *httptest.Server {
 	l := httptest.NewUnstartedServer(s)
 	l.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -85,7 +85,7 @@ func newTLS(t testing.TB, s *server) *httptest.Server {
 	return l
 }
 
-// put stores a version, as somebody else would.
+// put stores a version, as someone else would.
 func (s *server) put(mount, name, data string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

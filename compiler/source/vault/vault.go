@@ -254,7 +254,7 @@ func (s *kv2) put(ctx context.Context, ref source.Ref, v value.Value, replace bo
 			}
 			return source.Answer{}, source.NotStored("Vault")
 		}
-		// Somebody else was faster. That another version has come into being is
+		// Someone else was faster. That another version has come into being is
 		// progress, so this ends when there are no others left, or no time.
 		var refused *api.ResponseError
 		if errors.As(err, &refused) && refused.StatusCode == http.StatusBadRequest &&

@@ -323,7 +323,7 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
-// Whoever refuses a write may quote it.
+// Anyone who refuses a write may quote it.
 func TestWriteErrorsQuoteNothing(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -369,7 +369,7 @@ func TestOtherProperties(t *testing.T) {
 	}
 }
 
-// Somebody writes between our reading and writing.
+// Someone writes between our reading and writing.
 func TestCheckAndSet(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -50,7 +50,7 @@ type kind struct {
 	// check returns nil if child belongs to the parents and is what the
 	// definition says, or else why not, in words that follow "it".
 	check func(f *Family, child []byte) error
-	// ends is when a child has to be made anew for it ends; nil is never.
+	// ends is when a child must be made again for it ends; nil is never.
 	ends func(f *Family, child []byte) (time.Time, bool)
 	// flaws is what is wrong with a definition, whatever the parents are; nil is
 	// nothing.

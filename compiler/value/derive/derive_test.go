@@ -161,7 +161,7 @@ func flip(b []byte, i int) []byte {
 }
 
 // TestDefinitionChanges: a child that is not what the definition says any more
-// is made anew, whatever it was that changed.
+// is made again, whatever it was that changed.
 func TestDefinitionChanges(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]struct {

@@ -13,7 +13,7 @@ import (
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
 // makeTime writes when its parent came to be. The seconds are those of the clock;
-// the nanoseconds, which nobody needs, are a digest of the parent, by which check
+// the nanoseconds, which no one needs, are a digest of the parent, by which check
 // knows that it is still the same. They tell nothing of a password: the compiler
 // lets the parent be a hash and the like alone.
 func makeTime(f *Family) ([]byte, error) {

@@ -111,7 +111,7 @@ func throttles(code string) *source.Failure {
 	}
 }
 
-// hopeless says not to try again where nobody listens, no such host is, or who
+// hopeless says not to try again where no one listens, no such host is, or who
 // answers is not trusted or speaks no TLS.
 func hopeless(err error) aws.Ternary {
 	var (
@@ -158,7 +158,7 @@ var (
 
 // Failure explains err, which a call of the API has come to. action is the IAM
 // action that the call needs. What AWS says of a request to write is left out,
-// but where it is about rights, for it may quote the value.
+// but where it is about rights, because it may quote the value.
 func Failure(err error, action string, write bool) *source.Failure {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
