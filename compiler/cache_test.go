@@ -64,6 +64,7 @@ func TestCache(t *testing.T) {
 		shared := NewShared()
 		for _, dir := range dirs {
 			g.Go(func() {
+				o := o
 				want := compiledWith(dir, o)
 				for _, o.Cache = range []*Cache{c, c, c} { // which is empty, has what was seen, has the plan
 					for _, o.Shared = range []*Shared{nil, shared} {
