@@ -38,7 +38,7 @@ inputs: {
 	HOLDER: schema.#Optional
 	LONG: schema.#Required & {maxLength: *100 | int}
 	JSON: schema.#Optional & {format?: "json"}
-	MINTED: schema.#Generated & {generate: kind: "password"}
+	RANDOM: schema.#Generated & {generate: kind: "password"}
 }
 
 secrets: app: keys: {
@@ -48,7 +48,7 @@ secrets: app: keys: {
 	long:   input: "LONG"
 	holder: input: "HOLDER"
 	json:   input: "JSON"
-	generated: input: "MINTED"
+	generated: input: "RANDOM"
 }
 `
 
@@ -230,7 +230,7 @@ func checkNoCanary(t *testing.T, dir, printed string) {
 	}
 	all := filesOf(t, dir)
 	for line := range strings.Lines(all[".secrets.test"]) {
-		if name, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && (name == "MINTED" || name == "VICTORGEN_LOCK_KEY") {
+		if name, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && (name == "RANDOM" || name == "VICTORGEN_LOCK_KEY") {
 			values[name] = v
 		}
 	}

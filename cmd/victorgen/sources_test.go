@@ -314,7 +314,7 @@ func TestCanariesAtSources(t *testing.T) {
 				{"build", env, "--dry-run"}, {"verify", "--source", env}, {"verify", "--source", "--no-values", env, "-o", "json"},
 				{"report", env, "--values", "-o", "json"}, {"report", env, "--values", "--html", "-"}, {"docs", env},
 				{"generate", env, "--dry-run"}, {"generate", env}, {"build", env, "-o", "json"}, {"build", env},
-				{"build", env, "--check"}, {"verify", "--source", env, "-o", "json"}, {"rotate", env, "MINTED"}, {"rotate", env, "--due"},
+				{"build", env, "--check"}, {"verify", "--source", env, "-o", "json"}, {"rotate", env, "RANDOM"}, {"rotate", env, "--due"},
 				{"build", env}, {"build", env, "--source", "env"},
 			} {
 				timeout := "30s"
@@ -348,7 +348,7 @@ func TestCanariesAtSources(t *testing.T) {
 					t.Errorf("%s shows %s", place, found)
 				}
 			}
-			if name == "nothing" && (!strings.Contains(out.String(), "test: wrote") || !strings.Contains(out.String(), "generated MINTED in parameter /app/minted")) {
+			if name == "nothing" && (!strings.Contains(out.String(), "test: wrote") || !strings.Contains(out.String(), "generated RANDOM in parameter /app/random")) {
 				t.Errorf("the module that should work does not:\n%s", out.String())
 			}
 		})

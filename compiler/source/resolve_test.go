@@ -207,11 +207,11 @@ func TestResolve(t *testing.T) {
 			say:   []string{"50 error VG2003: rule r is broken: it is of kind new, which this victorgen can't check; use a kind of rule that this victorgen knows: why"},
 		},
 		"validation is skipped": {
-			plan:    makePlan(group(plan.AtLeastOne), pattern, base64, required("HERE"), optional("A"), optional("B"), optional("C"), generated("MINTED")),
+			plan:    makePlan(group(plan.AtLeastOne), pattern, base64, required("HERE"), optional("A"), optional("B"), optional("C"), generated("RANDOM")),
 			vault:   &vault{store: store{values: map[string]string{"PATTERN": canary, "ENCODED": "!" + canary, "HERE": "x"}}},
 			options: source.Options{SkipValidation: true},
 			want: map[string]string{"PATTERN": canary + " from v:PATTERN", "ENCODED": "!" + canary + " from v:ENCODED", "HERE": "x from v:HERE",
-				"A": "absent", "B": "absent", "C": "absent", "MINTED": "absent"},
+				"A": "absent", "B": "absent", "C": "absent", "RANDOM": "absent"},
 			say: []string{
 				"1 warning VG2006: PATTERN does not match its pattern (from v:PATTERN); it must match ^sk-",
 				"2 error VG2010: ENCODED is not valid base64 (from v:ENCODED); store it as `base64` prints it, or remove encoding from the contract",

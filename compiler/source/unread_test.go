@@ -56,13 +56,13 @@ func TestUnread(t *testing.T) {
 	there.Present, gone.Present, born.Generate.InCluster = &yes, &no, true
 	there.Deprecated = "use another"
 	weak.Constraints.MinLength = 100
-	p := deliver(makePlan(nil, there, gone, born, weak, required("BOTH"), optional("MAYBE"), generated("MINTED"), required("UNUSED")),
-		[]string{"BOTH"}, []string{"THERE", "GONE", "BORN", "WEAK", "BOTH", "MAYBE", "MINTED"})
+	p := deliver(makePlan(nil, there, gone, born, weak, required("BOTH"), optional("MAYBE"), generated("RANDOM"), required("UNUSED")),
+		[]string{"BOTH"}, []string{"THERE", "GONE", "BORN", "WEAK", "BOTH", "MAYBE", "RANDOM"})
 	s := &teller{vault: vault{store: store{name: "v", values: map[string]string{"BOTH": "b", "WEAK": "w", "UNUSED": "u"}}}}
 	set, ds := source.Resolve(t.Context(), p, map[string]source.Source{"default": s}, source.Options{Rand: seeded()})
 	want := map[string]string{
 		"THERE": " from the contract", "GONE": "absent", "BORN": " from the contract", "WEAK": " from ", "BOTH": "b from v:BOTH",
-		"MAYBE": "absent", "MINTED": "generated, v:MINTED", "UNUSED": "u from v:UNUSED",
+		"MAYBE": "absent", "RANDOM": "generated, v:RANDOM", "UNUSED": "u from v:UNUSED",
 	}
 	if diff := cmp.Diff(want, find(set)); diff != "" {
 		t.Errorf("set (-want +got):\n%s", diff)
@@ -71,7 +71,7 @@ func TestUnread(t *testing.T) {
 		t.Errorf("diagnostics (-want +got):\n%s", diff)
 	}
 	slices.Sort(s.proved)
-	if diff := cmp.Diff([]string{"MAYBE", "MINTED", "WEAK"}, s.proved); diff != "" {
+	if diff := cmp.Diff([]string{"MAYBE", "RANDOM", "WEAK"}, s.proved); diff != "" {
 		t.Errorf("proved (-want +got):\n%s", diff)
 	}
 	var read []string

@@ -275,7 +275,7 @@ func TestEncoding(t *testing.T) {
 		in.Encoding = encoding
 		return in
 	}
-	generated := encoded(generated("MINTED"), plan.Base64)
+	generated := encoded(generated("RANDOM"), plan.Base64)
 	generated.Generate.Encoding = "base64"
 	p := makePlan(nil, encoded(required("B"), plan.Base64), encoded(required("RAW"), plan.Binary), generated)
 	v := &vault{store: store{name: "v", values: map[string]string{"B": "/wABAgM=\n", "RAW": "\xff\x00\x01"}}}
@@ -288,8 +288,8 @@ func TestEncoding(t *testing.T) {
 			t.Errorf("%s is not decoded", name)
 		}
 	}
-	if n := set["MINTED"].Value.Len(); n != 16 {
-		t.Errorf("MINTED has %d bytes, not 16", n)
+	if n := set["RANDOM"].Value.Len(); n != 16 {
+		t.Errorf("RANDOM has %d bytes, not 16", n)
 	}
 }
 

@@ -700,7 +700,7 @@ func TestResolve(t *testing.T) {
 		Sources: []plan.Source{{Name: "default", Kind: "env"}},
 		Inputs: []plan.Input{
 			{Name: "API_KEY", Class: plan.Required, Source: "default"},
-			{Name: "MINTED", Class: plan.Generated, Source: "default", Generate: &plan.Generate{Kind: plan.UUID}},
+			{Name: "RANDOM", Class: plan.Generated, Source: "default", Generate: &plan.Generate{Kind: plan.UUID}},
 			{Name: "OTHER", Class: plan.Optional, Source: "default"},
 		},
 	}
@@ -713,16 +713,16 @@ func TestResolve(t *testing.T) {
 	if _, ds := resolve(secrets(t, "A\n\nB\n", 0o600)); len(ds) != 2 || ds[0].Code != plan.CodeFileSyntax || ds[1].Pos[0].Line != 3 {
 		t.Errorf("got %v", ds)
 	}
-	file := secrets(t, "MINTD=x\n", 0o600)
+	file := secrets(t, "RANDM=x\n", 0o600)
 	set, ds := resolve(file)
-	if len(ds) != 1 || ds[0].Message != "MINTD in .secrets:1 is not an input; did you mean MINTED?" {
+	if len(ds) != 1 || ds[0].Message != "RANDM in .secrets:1 is not an input; did you mean RANDOM?" {
 		t.Errorf("got %v", ds)
 	}
-	if got := set["MINTED"]; !got.Generated || got.Origin != ".secrets:2" || content(t, file) != "MINTD=x\nMINTED='"+string(got.Value.Reveal())+"'\n" {
+	if got := set["RANDOM"]; !got.Generated || got.Origin != ".secrets:2" || content(t, file) != "RANDM=x\nRANDOM='"+string(got.Value.Reveal())+"'\n" {
 		t.Errorf("got %+v", got)
 	}
 	again, _ := resolve(file)
-	if got := again["MINTED"]; got.Generated || !got.Value.Equal(set["MINTED"].Value) {
+	if got := again["RANDOM"]; got.Generated || !got.Value.Equal(set["RANDOM"].Value) {
 		t.Errorf("generated again: %+v", got)
 	}
 }
