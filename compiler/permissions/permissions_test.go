@@ -51,7 +51,7 @@ func everything() *plan.Plan {
 		}
 		prefix := strings.ToUpper(s.Name)
 		p.Inputs = append(p.Inputs,
-			at(s.Name, prefix+"_MINTED", plan.Generated, plan.Remote{Name: "shop-generated"}),
+			at(s.Name, prefix+"_GENERATED", plan.Generated, plan.Remote{Name: "shop-generated"}),
 			at(s.Name, prefix+"_ONE", plan.Required, plan.Remote{Name: "shop-object", Property: "one"}),
 			at(s.Name, prefix+"_OTHER", plan.Optional, plan.Remote{Name: "shop-object", Property: "other"}),
 			at(s.Name, prefix+"_PINNED", plan.Required, plan.Remote{Name: "shop-pinned", Version: "3"}))
