@@ -631,12 +631,12 @@ func TestActionTrouble(t *testing.T) {
 		refuse map[string]int
 		want   string
 	}{
-		"a fork":       {event{fork: "stranger/shop", token: forgeToken}, map[string]int{"POST": 403}, "::warning title=victorgen::this job may not comment, for the pull request comes from a fork"},
+		"a fork":       {event{fork: "stranger/shop", token: forgeToken}, map[string]int{"POST": 403}, "::warning title=victorgen::this job may not comment, because the pull request comes from a fork"},
 		"no right":     {event{token: forgeToken}, map[string]int{"POST": 403}, "::error title=victorgen::cannot comment, and the existing comment is out of date; the comparison is in the summary of the job (POST issues/4/comments: status 403, Resource not accessible::error::by integration)"},
 		"a failure":    {event{token: forgeToken}, map[string]int{"GET": 500}, "status 500"},
 		"no token":     {event{}, nil, "::warning title=victorgen::there is no token to comment with"},
 		"a bad token":  {event{token: "c4nary-other"}, nil, "status 401, Bad credentials"},
-		"another name": {event{token: forgeToken, with: map[string]any{"comment-author": "shop-bot"}}, nil, "this token comments as github-actions[bot]: give comment-author"},
+		"another name": {event{token: forgeToken, with: map[string]any{"comment-author": "shop-bot"}}, nil, "this token comments as github-actions[bot]: set comment-author"},
 		"no comment":   {event{token: forgeToken, with: map[string]any{"comment": "false"}}, nil, "[skipped comment]"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -709,7 +709,7 @@ func TestBuildAndRotateWorkflows(t *testing.T) {
 		t.Errorf("the text of the pull request is %q", body)
 	}
 	first := s.git(t, s.origin, "rev-parse", "victorgen/rotate")
-	s.start(t, "rotate.yml", push).says(t, false, "pushed victorgen/rotate", "the pull request is open already")
+	s.start(t, "rotate.yml", push).says(t, false, "pushed victorgen/rotate", "the pull request is already open")
 	if body := fmt.Sprint(s.pulls[1]["body"]); strings.Count(body, rotated) != 2 {
 		t.Errorf("the text of the pull request is %q after a second rotation", body)
 	}
