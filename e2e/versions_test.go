@@ -184,7 +184,14 @@ func compareVersions(file string, run rows, whole, update bool) error {
 }
 
 func TestMain(m *testing.M) {
+	cache, err := os.MkdirTemp("", "victorgen-cache-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Setenv("VICTORGEN_CACHE", cache) // and not that of who runs the tests
 	code := m.Run()
+	os.RemoveAll(cache)
 	whole := true
 	for _, name := range []string{"test.run", "test.skip", "test.list"} {
 		whole = whole && flag.Lookup(name).Value.String() == ""
