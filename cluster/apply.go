@@ -540,7 +540,7 @@ func (j *job) report() AppliedSecret {
 	return s
 }
 
-// next to names what changes next to the data, and the labels of victorgen's own that
+// beside names what changes next to the data, and the labels of victorgen's own that
 // are added: those by which a Secret that others have made is known to be of the
 // contract now.
 func (j *job) beside() (changed, labels []string) {

@@ -159,7 +159,7 @@ func network(err error) string {
 	return errNoAnswer.Error()
 }
 
-// mistrust says why a TLS certificate is not trusted, and nothing of the content of it.
+// mistrust says why a TLS certificate is not trusted, and quotes nothing of it.
 func mistrust(err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {

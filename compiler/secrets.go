@@ -159,7 +159,7 @@ func (c *compilation) checkAnnotations(id string, annotations map[string]string)
 	}
 }
 
-// checkLabelled is checkName for the content of the contract as the name of a
+// checkLabelled is checkName for what the contract gives as the name of a
 // field.
 func (c *compilation) checkLabelled(path []string, what, name string, valid func(string) []string) {
 	c.checkNameAt(last(c.ix.declared(path...)), what, name, valid)

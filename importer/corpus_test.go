@@ -314,7 +314,7 @@ func unseal(t *testing.T, observed *observe.Observed, dir string) {
 // the module but the source's own, diagnostics, the result.
 func canaries(t *testing.T, o *observe.Observed, r *importer.Result, ds plan.Diagnostics, module string) {
 	t.Helper()
-	public := map[string]bool{} // the content of Git on purpose: the report says so
+	public := map[string]bool{} // what is in Git on purpose: the report says so
 	dirs, _ := filepath.Glob(filepath.Join(module, "envs", "*"))
 	for _, dir := range dirs {
 		if p, _ := compiler.Compile(dir, compiler.Options{Direct: true}); p != nil {

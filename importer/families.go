@@ -45,7 +45,7 @@ const (
 	isCertificate = "-----BEGIN CERTIFICATE"
 )
 
-// certificate makes in one of its key, if that and anyone who signed it are there.
+// certificate makes in one of its key, if that and its issuer are there.
 func (d *Draft) certificate(in *Input) bool {
 	c, self, ok := derive.Described(in.Value)
 	if !ok {

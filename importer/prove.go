@@ -39,7 +39,7 @@ func (d *Draft) Prove(p *plan.Plan, values value.Set) (all []Proved, ds plan.Dia
 		s.Keys = slices.DeleteFunc(slices.Clone(s.Keys), func(k plan.Key) bool {
 			return slices.ContainsFunc(k.Inputs(), func(name string) bool { return values[name].State != value.Present })
 		})
-		if d.isExternal(s) { // the content of for values is of no type
+		if d.isExternal(s) { // what stands in for values is of no type
 			s.Type = "Opaque"
 		}
 		known.Secrets = append(known.Secrets, s)

@@ -71,7 +71,7 @@ func service(scheme string) string {
 	return upper(scheme)
 }
 
-// parts makes inputs of the content of several values and in none alone, the
+// parts makes inputs of what is in several values and in none alone, the
 // password in two URLs, and of the passwords of pull secrets.
 func (d *Draft) parts() {
 	type part struct {

@@ -145,7 +145,7 @@ func ownName(in plan.Input, s plan.Source) bool {
 	return r.Name == "" || ok && !strings.Contains(strings.Trim(rest, "/"), "/") && letters(rest) == letters(in.Name) && r.Version == "" && (r.Property == "" || s.Kind == plan.Vault && r.Property == "value")
 }
 
-// setting compares the content of Git for a setting.
+// setting compares what is in Git for a setting.
 func (c *comparison) setting(old, new plan.Input) {
 	switch was, is := old.Default, new.Default; {
 	case was == nil && is == nil, was != nil && is != nil && *was == *is:

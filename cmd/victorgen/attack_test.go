@@ -320,7 +320,7 @@ func (n *internet) note(host, request string) {
 	n.got[host] = append(n.got[host], request)
 }
 
-// answer notes a request, and answers so that anyone who asks goes on.
+// answer notes a request, and answers so that the caller goes on.
 func (n *internet) answer(w http.ResponseWriter, r *http.Request, host string) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	var text bytes.Buffer
@@ -359,7 +359,7 @@ func (n *internet) sent() (asked, told []string) {
 	return asked, told
 }
 
-// attacked is a module, and anyone who builds it with credentials for all there is.
+// attacked is a module, and its user, who has credentials for all there is.
 type attacked struct {
 	*internet
 	dir, program string

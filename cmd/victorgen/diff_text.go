@@ -306,7 +306,7 @@ func markdownCount(d *diffStory) string {
 	return d.counted()
 }
 
-// plainText is a text of this program, in which only the content of backquotes is
+// plainText is a text of this program, in which only what is in backquotes is
 // code.
 func plainText(s string) string { return inLine(s) }
 

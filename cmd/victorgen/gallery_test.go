@@ -365,7 +365,7 @@ func checkArgoCD(t *testing.T, in map[string]string, secrets map[string]map[stri
 	}
 }
 
-// TestGalleryChangedByHand: anyone who gives the administrator another password gets
+// TestGalleryChangedByHand: an administrator who is given another password gets
 // its hash, and the time of that, from the next build.
 func TestGalleryChangedByHand(t *testing.T) {
 	dir := copyGallery(t)

@@ -276,7 +276,7 @@ func codePage() string {
 	return b.String()
 }
 
-// plain is a text as Markdown that shows it as it is, but for the content of backticks.
+// plain is a text as Markdown that shows it as it is, but for what is in backticks.
 func plain(text string) string {
 	parts := strings.Split(text, "`")
 	for i := 0; i < len(parts); i += 2 {

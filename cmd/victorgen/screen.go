@@ -70,7 +70,7 @@ func (s *screen) Write(b []byte) (int, error) {
 	return len(b), s.put(out)
 }
 
-// raw writes the content of this program, as it stands.
+// raw writes a text of this program unchanged.
 func (s *screen) raw(text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

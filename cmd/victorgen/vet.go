@@ -75,7 +75,7 @@ memory (4 GiB).`,
 	return cmd
 }
 
-// vetting is what vet looks at next to the contract itself.
+// vetting is what vet looks at besides the contract itself.
 type vetting struct {
 	workloads workloadOptions
 

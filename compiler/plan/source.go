@@ -195,7 +195,7 @@ func (s Source) At() string {
 
 // Writes reports whether a value can be written where r is at s: never a version that
 // there is already, and one property of an object only where the others stay as they
-// are anyone who writes them.
+// are, no matter who writes them.
 func (s Source) Writes(r Remote) bool {
 	k, _ := KindOf(s.Kind)
 	return r.Version == "" && (r.Property == "" || k.Properties)

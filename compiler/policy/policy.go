@@ -48,7 +48,7 @@ type Policy struct {
 // maxSize is that of a file of a policy, in bytes.
 const maxSize = 16 << 20
 
-// Allow is what a policy allows: the content of it under allow.
+// Allow is what a policy allows: its field allow.
 type Allow struct {
 	Addresses    []string `json:"addresses"`
 	Files        []string `json:"files"`
@@ -320,7 +320,7 @@ func (p *Policy) unconditional(err error) error {
 	return all
 }
 
-// idle returns errors for the content of the policy and would demand nothing of any
+// idle returns errors for what is in the policy and would demand nothing of any
 // plan, as a misspelled name does: a field that no plan has where CUE does not ask, for
 // it is optional or of what a pattern or a list matches; and a definition, or a hidden
 // field, that neither is used nor looks at the plan.

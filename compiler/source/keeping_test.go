@@ -50,7 +50,7 @@ func (h *historian) Prove(ctx context.Context, refs []source.Ref) []source.Answe
 	return answers
 }
 
-// next to is a file that keeps what was before next to it.
+// beside is a file that keeps what was before next to it.
 type beside struct {
 	historian
 	superseded []string

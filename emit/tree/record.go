@@ -54,7 +54,7 @@ type RecordedKey struct {
 	Definition string
 	LeftOut    bool   // and what follows is empty
 	Ciphertext string // digest
-	Edited     bool   // the content of the file is another one
+	Edited     bool   // the file has another content
 	Changed    time.Time
 }
 

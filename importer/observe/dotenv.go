@@ -13,7 +13,7 @@ import (
 )
 
 // IsExample reports whether a dotenv file of that name is one that people commit:
-// the content of it is samples, and nothing is a value.
+// it holds samples, and nothing in it is a value.
 func IsExample(name string) bool {
 	name = strings.ToLower(filepath.Base(name))
 	return exampleName.MatchString(name)

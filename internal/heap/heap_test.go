@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	runtime.ReadMemStats(&few)
 	print("early ", few.NumGC > 0)
 	held := make([]byte, 400<<20)
-	for range 100 { // the finalizer runs next to
+	for range 100 { // the finalizer runs at the same time
 		runtime.GC()
 		if debug.SetMemoryLimit(-1) > 800<<20 {
 			break

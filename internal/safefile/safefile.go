@@ -276,9 +276,9 @@ func Reason(err error) error {
 }
 
 // HintClose says how to close a file to others than its owner, by the command that
-// does it: mode is "600", or what else chmod takes. Anyone who wrote a contract that
-// names a file outside of the module, also by way of a link, is no one to have its
-// mode changed; then it is a sentence. An empty module is none.
+// does it: mode is "600", or what else chmod takes. That a contract
+// names a file outside of the module, also by way of a link, is no reason to change
+// its mode; then it is a sentence. An empty module is none.
 func HintClose(mode, file, module string) string {
 	if module != "" {
 		real, err := filepath.EvalSymlinks(file)

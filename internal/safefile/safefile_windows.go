@@ -74,7 +74,7 @@ func lockFile(f *os.File, wait bool) error {
 func SyncDir(string) error { return nil }
 
 // ForOthers reports whether a file lets others than its owner do what mode says, which
-// no mode tells here: who may do the content of access control lists, and these are
+// no mode tells here: who may do what is in access control lists, and these are
 // not looked at.
 func ForOthers(fs.FileInfo, fs.FileMode) bool { return false }
 

@@ -76,7 +76,7 @@ const (
 	Present    = "present"
 	Absent     = "absent"     // it asked, and there is none
 	Unreadable = "unreadable" // it could not ask, or may not: nothing is known of the value
-	Failed     = "failed"     // what is asked for can't be done, anyone who asks
+	Failed     = "failed"     // what is asked for can't be done, no matter who asks
 )
 
 // Answer is what a program says of one Ref.

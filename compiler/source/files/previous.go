@@ -12,7 +12,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// next to is where the previous value of ref is: in a file of its own.
+// beside is where the previous value of ref is: in a file of its own.
 func beside(ref source.Ref) source.Ref {
 	ref.Remote.Name = plan.PreviousPrefix + name(ref)
 	return ref

@@ -12,7 +12,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 )
 
-// next to is where the previous value is of what lies at path: in the same
+// beside is where the previous value is of what lies at path: in the same
 // mapping, so that the same rules encrypt it.
 func beside(path []string) []string {
 	path = slices.Clone(path)

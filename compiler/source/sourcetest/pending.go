@@ -109,7 +109,7 @@ type otherSide struct {
 	plan  *plan.Plan
 	knows map[string]string
 	runs  int
-	store source.Writer // what is there, anyone who is killed
+	store source.Writer // what is there, no matter who is killed
 }
 
 // rotated is a plan with a key, what is made from it, and a password that keeps the one
@@ -162,7 +162,7 @@ func (o *otherSide) tell(m *mortal) source.Tell {
 	}
 }
 
-// now are the current values, and the content of the entries of what is pending.
+// now are the current values, and what the entries of what is pending hold.
 func (o *otherSide) now() (values map[string]string, entries [2]string) {
 	values = map[string]string{}
 	for _, in := range o.plan.Inputs {

@@ -247,7 +247,7 @@ func (c *checker) keptInRace() {
 	}
 }
 
-// next to is where a source.Keeper keeps the previous value of a ref.
+// beside is where a source.Keeper keeps the previous value of a ref.
 func beside(ref source.Ref) source.Ref {
 	r := &ref.Remote
 	switch i := strings.LastIndex(r.Property, ".") + 1; {

@@ -1,5 +1,5 @@
 // Package sourcetest is the suite of tests that every source passes, whatever
-// its kind and anyone who answers for it: a server in the test process that speaks
+// its kind and whatever answers for it: a server in the test process that speaks
 // the real protocol and fails at will, or a real program.
 package sourcetest
 
