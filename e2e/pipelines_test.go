@@ -725,7 +725,7 @@ func TestBuildAndRotateWorkflows(t *testing.T) {
 	s.git(t, s.work, "checkout", "--quiet", "-B", "rotate", "origin/victorgen/rotate")
 	s.git(t, s.work, "commit", "--quiet", "--allow-empty", "-m", "by hand")
 	s.git(t, s.work, "push", "--quiet", "origin", "HEAD:victorgen/rotate")
-	s.start(t, "rotate.yml", push).says(t, true, "somebody has committed to victorgen/rotate")
+	s.start(t, "rotate.yml", push).says(t, true, "victorgen/rotate has other commits: merge or delete it")
 
 	// The API fails: it is told.
 	s.git(t, s.origin, "branch", "--quiet", "-D", "victorgen/rotate")

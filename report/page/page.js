@@ -558,7 +558,7 @@ function differences(a, b) {
 		const p = keys(s), q = keys(other);
 		for (const k of [...new Set([...p.keys(), ...q.keys()])].sort()) if (p.get(k) !== q.get(k)) all.push({of: `secret ${s.name}`, what: `key ${k}`, a: p.get(k), b: q.get(k)});
 	}
-	each(a.consumers || [], b.consumers || [], c => c.object, => [["refers to", c => => [...new Set(c.uses.map(u => u.secret + (u.key ? ` ${u.key}` : "")))].sort().join(", ")]], "workload ");
+	each(a.consumers || [], b.consumers || [], c => c.object, [["refers to", c => [...new Set(c.uses.map(u => u.secret + (u.key ? ` ${u.key}` : "")))].sort().join(", ")]], "workload ");
 	each(a.rules, b.rules, r => r.name, [["kind", r => r.kind], ["inputs", r => r.inputs.join(", ")]], "rule ");
 	each(a.readers, b.readers, readerOf, [], "reader ");
 	return all;
