@@ -184,6 +184,7 @@ type entry struct {
 	of          string // which plan it is: of which environment, with which options
 	root, dir   string // absolute, without links
 	environment []string
+	kept        *kept // what is there; nil is nothing that counts
 }
 
 // entry says where the plan of the environment in dir is kept; ok is false if it is not.
@@ -209,31 +210,35 @@ func (c *Cache) entry(dir string, o Options) (e entry, ok bool) {
 	slices.Sort(e.environment)
 	e.of = fmt.Sprintf("%q %q direct=%v review=%v namespace=%q", e.root, e.dir, o.Direct, o.Review, o.Namespace)
 	e.file = filepath.Join(c.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(e.of))))
+	e.kept = c.read(e)
 	return e, true
 }
 
 // read returns what is kept, of this build and for this environment of the process.
-func (c *Cache) read(e entry) (k kept, ok bool) {
+func (c *Cache) read(e entry) *kept {
 	if !safefile.Private(c.dir) {
-		return k, false
+		return nil
 	}
 	content, err := os.ReadFile(e.file)
 	if err != nil {
-		return k, false
+		return nil
 	}
 	sum, body, _ := bytes.Cut(content, []byte("\n"))
 	if string(sum) != fmt.Sprintf("%x", sha256.Sum256(body)) { // it was cut off, say
-		return k, false
+		return nil
 	}
-	ok = json.Unmarshal(body, &k) == nil && k.Build == c.build && k.Of == e.of && slices.Equal(k.Environment, e.environment)
-	return k, ok
+	var k kept
+	if json.Unmarshal(body, &k) != nil || k.Build != c.build || k.Of != e.of || !slices.Equal(k.Environment, e.environment) {
+		return nil
+	}
+	return &k
 }
 
 // load returns the plan that is kept, and its warnings, if it is the one that
 // compiling would make.
 func (c *Cache) load(e entry, o Options) (*plan.Plan, plan.Diagnostics, bool) {
-	k, ok := c.read(e)
-	if !ok || k.Plan == nil {
+	k := e.kept
+	if k == nil || k.Plan == nil {
 		return nil, nil, false
 	}
 	m, err := newModule(e.root)
@@ -272,7 +277,7 @@ func (c *Cache) store(e entry, sights []sight, p *plan.Plan, ds plan.Diagnostics
 		return
 	}
 	k := kept{Build: c.build, Of: e.of, Environment: e.environment, Sights: sights}
-	if before, ok := c.read(e); ok && slices.Equal(before.Sights, sights) {
+	if e.kept != nil && slices.Equal(e.kept.Sights, sights) {
 		k.Plan, k.Diagnostics = new(*p), ds
 		k.Plan.Sources = nil
 		for _, s := range p.Sources {

@@ -274,22 +274,26 @@ func TestCacheKeepsLittle(t *testing.T) {
 	e := entry{file: filepath.Join(c.dir, "entry")}
 	p := &plan.Plan{Environment: "test"}
 	there := func() bool { _, err := os.Stat(e.file); return err == nil }
+	store := func(p *plan.Plan, ds plan.Diagnostics) {
+		e.kept = c.read(e)
+		c.store(e, nil, p, ds)
+	}
 	warning := plan.Diagnostic{Severity: plan.Warning}
 	masked, wrong := warning, warning
 	masked.Mask, wrong.Severity = true, plan.Error
-	c.store(e, nil, nil, nil)
-	c.store(e, nil, p, plan.Diagnostics{warning, masked})
-	c.store(e, nil, p, plan.Diagnostics{wrong})
+	store(nil, nil)
+	store(p, plan.Diagnostics{warning, masked})
+	store(p, plan.Diagnostics{wrong})
 	if there() {
 		t.Error("it is kept")
 	}
-	c.store(e, nil, p, plan.Diagnostics{warning})
-	c.store(e, nil, &plan.Plan{Environment: "t\xffst"}, nil)
-	if k, ok := c.read(e); !ok || k.Plan != nil {
-		t.Errorf("it is kept: %v", k.Plan)
+	store(p, plan.Diagnostics{warning})
+	store(&plan.Plan{Environment: "t\xffst"}, nil)
+	if k := c.read(e); k == nil || k.Plan != nil {
+		t.Errorf("it is kept: %v", k)
 	}
-	c.store(e, nil, p, plan.Diagnostics{warning})
-	if k, ok := c.read(e); !ok || k.Plan == nil {
+	store(p, plan.Diagnostics{warning})
+	if k := c.read(e); k == nil || k.Plan == nil {
 		t.Error("the second time it is not kept")
 	}
 	if !there() {
@@ -362,6 +366,7 @@ func FuzzCache(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer os.Remove(e.file)
+		e.kept = c.read(e)
 		c.load(e, Options{})
 	})
 }

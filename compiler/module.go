@@ -80,7 +80,8 @@ func (f *file) lines() []string {
 func openModule(root, dir string, o Options) (*module, error) {
 	var m *module
 	if o.Module != nil {
-		m = &module{dir: root, memory: o.Module.Files, files: map[string]*file{}, seen: map[string]bool{}, lists: map[string][]string{}, modules: map[string]bool{}}
+		m = emptyModule(root)
+		m.memory = o.Module.Files
 	} else {
 		var err error
 		if m, err = newModule(root); err != nil {
@@ -130,7 +131,14 @@ func newModule(dir string) (*module, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &module{dir: dir, root: r, files: map[string]*file{}, seen: map[string]bool{}, lists: map[string][]string{}, modules: map[string]bool{}}, nil
+	m := emptyModule(dir)
+	m.root = r
+	return m, nil
+}
+
+// emptyModule is a module that has nothing to read from yet.
+func emptyModule(dir string) *module {
+	return &module{dir: dir, files: map[string]*file{}, seen: map[string]bool{}, lists: map[string][]string{}, modules: map[string]bool{}}
 }
 
 // loadPackage loads the files in rel and above, up to base, for CUE makes a
