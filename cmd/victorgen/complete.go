@@ -89,7 +89,7 @@ func completeInputs(takes func(*plan.Plan, plan.Input) bool) cobra.CompletionFun
 		if len(args) == 0 {
 			return completeEnvironment(cmd, args, word)
 		}
-		p, _ := compiler.Compile(args[0], compiler.Options{})
+		p := planOf(args[0])
 		if p == nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -120,7 +120,7 @@ func completeRenew(_ *cobra.Command, args []string, word string) ([]string, cobr
 	}
 	var names []string
 	for _, dir := range dirs {
-		p, _ := compiler.Compile(dir, compiler.Options{})
+		p := planOf(dir)
 		if p == nil {
 			continue
 		}
@@ -148,7 +148,7 @@ func completeExplain(cmd *cobra.Command, args []string, word string) ([]string, 
 	if len(args) == 0 {
 		return completeEnvironment(cmd, args, word)
 	}
-	p, _ := compiler.Compile(args[0], compiler.Options{})
+	p := planOf(args[0])
 	if p == nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -53,7 +53,7 @@ func sourceNames(dir string) (names []string) {
 		dirs = append(dirs, others...)
 	}
 	for _, dir := range dirs {
-		if p, _ := compiler.Compile(dir, compiler.Options{}); p != nil {
+		if p := planOf(dir); p != nil {
 			for _, s := range p.Sources {
 				if s.Name != defaultSource {
 					names = append(names, s.Name+"\tsource "+s.String())

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/victor-ai/victorgen/compiler"
+	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/buildid"
 )
 
@@ -27,6 +28,13 @@ func plans() *compiler.Cache {
 		dir = filepath.Join(user, "victorgen")
 	}
 	return compiler.NewCache(filepath.Join(dir, "plans"), build())
+}
+
+// planOf is the plan of the environment in dir, for those who say nothing of what is
+// wrong with it; nil if it does not compile.
+func planOf(dir string) *plan.Plan {
+	p, _ := compiler.Compile(dir, compiler.Options{Cache: plans()})
+	return p
 }
 
 // build tells this build of victorgen from each other one.
