@@ -66,7 +66,7 @@ var arrows = map[string][]string{
 	"scan":                              {"compiler/plan", "compiler/value", "internal/crash", "internal/git"},
 	"fixtures":                          {},
 	"examples/gallery":                  {"internal/lazy"},
-	"emit/tree":                         {"compiler/plan", "compiler/value", "internal/safefile", "internal/shape"},
+	"emit/tree":                         {"compiler/plan", "compiler/value", "internal/offline", "internal/safefile", "internal/shape"},
 	"emit/sealing":                      {"compiler/plan", "emit/tree", "internal/safefile", "internal/shape"},
 	"emit/alerts":                       {"compiler/plan", "emit/sealing", "emit/tree", "internal/shape"},
 	"emit":                              {"compiler/plan", "compiler/value", "compiler/value/derive", "emit/alerts", "emit/sealing", "emit/tree", "internal/crash", "internal/git", "internal/offline", "internal/safefile", "internal/shape"},

@@ -14,6 +14,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/crash"
+	"github.com/victor-ai/victorgen/internal/git"
 )
 
 // Each compiles the environments in dirs, the directories that [compiler.Find] has
@@ -27,6 +28,8 @@ import (
 // directories. What was begun always comes.
 func Each[T any](ctx context.Context, dirs []string, o Options, do func(context.Context, *Environment) T) iter.Seq2[*Environment, T] {
 	return func(yield func(*Environment, T) bool) {
+		ctx, end := git.Together(ctx)
+		defer end()
 		r := newRun(dirs, o)
 		r.prepare()
 		type result struct {

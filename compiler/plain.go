@@ -142,9 +142,11 @@ func (m *module) plainInstance() *build.Instance {
 			switch own := known[p]; {
 			case err != nil || p == "" || strings.ContainsAny(p, ":@"):
 				return nil
-			case own != nil && !slices.Contains(inst.Imports, own):
-				inst.Imports = append(inst.Imports, own)
-			case own == nil && strings.Contains(first, "."):
+			case own != nil:
+				if imported := own(); !slices.Contains(inst.Imports, imported) {
+					inst.Imports = append(inst.Imports, imported)
+				}
+			case strings.Contains(first, "."):
 				return nil
 			}
 		}
@@ -167,32 +169,37 @@ func (m *module) plainInstance() *build.Instance {
 
 func importNothing(token.Pos, string) *build.Instance { return nil }
 
-// schemas are what knownSchema has parsed, by the version of the language.
+// schemas are what knownSchema has returned, by the version of the language.
 var schemas sync.Map
 
-// knownSchema returns the schema and its kit, by import path, as CUE's loader would
-// load them for a module in a version of the language. No one changes them any more.
-func knownSchema(version string) map[string]*build.Instance {
-	once, _ := schemas.LoadOrStore(version, sync.OnceValue(func() map[string]*build.Instance {
-		all := map[string]*build.Instance{}
-		bc := build.NewContext()
-		files := schema.Files()
-		for _, name := range slices.Sorted(maps.Keys(files)) {
-			p := path.Join(schema.ImportPath, path.Dir(name))
-			if all[p] == nil {
-				all[p] = bc.NewInstance("/"+path.Join(schema.Dir, path.Dir(name)), importNothing)
-				all[p].ImportPath, all[p].CanonicalID, all[p].DisplayPath = p, p, p
+// knownSchema returns what parses the schema and its kit, by import path, as CUE's
+// loader would load them for a module in a version of the language. No one changes them
+// any more.
+func knownSchema(version string) map[string]func() *build.Instance {
+	if all, ok := schemas.Load(version); ok {
+		return all.(map[string]func() *build.Instance)
+	}
+	names := map[string][]string{}
+	files := schema.Files()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		p := path.Join(schema.ImportPath, path.Dir(name))
+		names[p] = append(names[p], name)
+	}
+	all := map[string]func() *build.Instance{}
+	for p, names := range names {
+		all[p] = sync.OnceValue(func() *build.Instance {
+			inst := build.NewContext().NewInstance("/"+path.Join(schema.Dir, path.Dir(names[0])), importNothing)
+			inst.ImportPath, inst.CanonicalID, inst.DisplayPath = p, p, p
+			for _, name := range names {
+				f, err := new(module).parse("/"+path.Join(schema.Dir, name), files[name], parser.NewConfig(parser.Version(version)))
+				if err != nil || inst.AddSyntax(f) != nil {
+					panic(fmt.Sprintf("the embedded schema is not valid CUE: %v", err))
+				}
 			}
-			f, err := new(module).parse("/"+path.Join(schema.Dir, name), files[name], parser.NewConfig(parser.Version(version)))
-			if err == nil && all[p].AddSyntax(f) == nil {
-				continue
-			}
-			panic(fmt.Sprintf("the embedded schema is not valid CUE: %v", err))
-		}
-		for _, inst := range all {
 			inst.Complete()
-		}
-		return all
-	}))
-	return once.(func() map[string]*build.Instance)()
+			return inst
+		})
+	}
+	kept, _ := schemas.LoadOrStore(version, all)
+	return kept.(map[string]func() *build.Instance)
 }

@@ -94,7 +94,7 @@ func stubs() map[string][]byte {
 
 // replaceStubs puts known in the place of the stubs that inst imports, and reports
 // whether it has all of them.
-func replaceStubs(inst *build.Instance, known map[string]*build.Instance, seen map[*build.Instance]bool) bool {
+func replaceStubs(inst *build.Instance, known map[string]func() *build.Instance, seen map[*build.Instance]bool) bool {
 	if seen[inst] {
 		return true
 	}
@@ -109,7 +109,7 @@ func replaceStubs(inst *build.Instance, known map[string]*build.Instance, seen m
 		if known[in.ImportPath] == nil {
 			return false
 		}
-		inst.Imports[i] = known[in.ImportPath]
+		inst.Imports[i] = known[in.ImportPath]()
 	}
 	return true
 }

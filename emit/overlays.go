@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -172,7 +173,7 @@ func (o *Overlays) Check(ctx context.Context, p *plan.Plan, at string) plan.Diag
 		ds.Warnf(plan.CodeNotRendered, nil, "keep the module in a repository of its own, or check `kustomize build` yourself",
 			"only %d files and directories of %s are searched for kustomizations that include trees, and it has more", maxEntries, o.root)
 	}
-	own := treeObjects(at)
+	own := sync.OnceValue(func() []object { return treeObjects(at) }) // for most modules have nothing to compare them with
 	includes := o.including(at)
 	var dirs []string
 	for dir, k := range o.byDir {
@@ -190,11 +191,13 @@ func (o *Overlays) Check(ctx context.Context, p *plan.Plan, at string) plan.Diag
 	slices.Sort(dirs)
 	told := map[string]bool{} // the Secrets that are made twice
 	for _, dir := range dirs {
-		if len(own) > 0 { // else nothing is built yet
-			ds = append(ds, o.compare(ctx, p, dir, own, told)...)
+		if len(own()) > 0 { // else nothing is built yet
+			ds = append(ds, o.compare(ctx, p, dir, own(), told)...)
 		}
 	}
-	ds = append(ds, o.twice(p, at, own, told)...)
+	if _, err := os.Lstat(filepath.Join(at, tree.LockFile)); err == nil {
+		ds = append(ds, o.twice(p, at, own, told)...)
+	}
 	ds.Sort()
 	return ds
 }
@@ -368,31 +371,31 @@ func (k *overlay) scalar(field string) string {
 // twice reports the manifests in the module, but for those of trees, that make a
 // Secret that the tree makes, too. Those in a directory or a file that is named
 // after another environment are for that one.
-func (o *Overlays) twice(p *plan.Plan, dir string, own []object, told map[string]bool) plan.Diagnostics {
+func (o *Overlays) twice(p *plan.Plan, dir string, own func() []object, told map[string]bool) plan.Diagnostics {
 	var ds plan.Diagnostics
-	ids := map[tree.SecretID]bool{}
-	for _, x := range own {
-		if id, ok := x.secret(); ok {
-			ids[id] = true
+	ids := sync.OnceValue(func() map[tree.SecretID]bool {
+		ids := map[tree.SecretID]bool{}
+		for _, x := range own() {
+			if id, ok := x.secret(); ok {
+				ids[id] = true
+			}
 		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
+		return ids
+	})
 	c := o.candidates(filepath.Dir(dir))
 	left := maxManifests // of those of this environment
 	for n, i := range slices.Concat(c.all, c.named[p.Environment]) {
 		m := &o.manifests[i]
 		if n < len(c.all) {
-			m.look(&o.left)
+			o.look(m, &o.left)
 		} else {
-			m.look(&left)
+			o.look(m, &left)
 		}
-		if len(m.made) == 0 || m.ours && (within(m.file, real(dir)) || o.inTree(m.file)) {
+		if len(m.made) == 0 || m.ours && within(m.file, dir) {
 			continue
 		}
 		for _, x := range m.made {
-			for id := range ids {
+			for id := range ids() {
 				if x.id.Name == id.Name && (x.id.Namespace == "" || x.id.Namespace == id.Namespace) && !told[id.String()] {
 					ds.Warnf(plan.CodeMadeTwice, []plan.Pos{{File: m.file, Line: x.line, Column: 1}}, hintTwice,
 						"this %s makes Secret %s, and so does environment %q: each overwrites the other, or fails", x.kind, id, p.Environment)
@@ -430,8 +433,9 @@ func (o *Overlays) candidates(trees string) *candidates {
 	return c
 }
 
-// look reads which Secrets a manifest makes, once, and so many bytes and no more.
-func (m *manifest) look(left *int) {
+// look reads which Secrets a manifest makes, once, and so many bytes and no more. One of
+// a tree makes none beside that tree.
+func (o *Overlays) look(m *manifest, left *int) {
 	if m.read || *left < 0 {
 		return
 	}
@@ -440,7 +444,9 @@ func (m *manifest) look(left *int) {
 	if *left -= len(text); err != nil || *left < 0 || !bytes.Contains(text, []byte("Secret")) {
 		return
 	}
-	m.ours = tree.IsOurs(text)
+	if m.ours = tree.IsOurs(text); m.ours && o.inTree(m.file) {
+		return
+	}
 	for _, x := range objectsOf(text) {
 		if id, ok := x.secret(); ok {
 			m.made = append(m.made, made{x.kind, id, x.line})

@@ -24,18 +24,14 @@ import (
 // The benchmarks measure whole processes. They need the programs that `make bench`
 // builds, and each reports a row of its table.
 
-// cold gives the processes of a benchmark a cache, and returns what takes the plans
-// out of it.
+// cold gives the processes of a benchmark a cache, and returns what empties it.
 func cold(b *testing.B) (empty func()) {
 	b.Helper()
-	cache := b.TempDir()
+	cache := filepath.Join(b.TempDir(), "cache")
 	b.Setenv(cacheVariable, cache)
 	return func() {
-		plans, _ := filepath.Glob(filepath.Join(cache, "plans", "????????????????????*"))
-		for _, plan := range plans {
-			if err := os.Remove(plan); err != nil {
-				b.Fatal(err)
-			}
+		if err := os.RemoveAll(cache); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -28,13 +28,11 @@ func Exposed(ctx context.Context, src plan.Source) string {
 	if err != nil {
 		return ""
 	}
-	file := filepath.Base(at)
+	file := filepath.Join(dir, filepath.Base(at))
 	if src.Kind == plan.Files {
 		file = filepath.Join(file, "VALUE") // for a rule may be about what is in the directory
 	}
-	switch runGit(ctx, dir, "check-ignore", "--quiet", "--", file) {
-	case 1: // 0 is ignored and not tracked; 128 is no work tree
-	default:
+	if ignored, known := git.Ignored(ctx, file); ignored || !known {
 		return ""
 	}
 	if runGit(ctx, dir, "ls-files", "--error-unmatch", "--", filepath.Base(at)) == 0 {

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -242,7 +243,7 @@ var fives = sync.OnceValue(func() map[string]bool {
 func isAlnum(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // sort is what a word proves of the value that it stands in.
-type sort int
+type sort uint8
 
 const (
 	unknown  sort = iota
@@ -254,64 +255,50 @@ const (
 
 // vocabulary holds the words of samples.
 var vocabulary = sync.OnceValue(func() *lexicon {
-	l := &lexicon{words: [...]string{ordinary: ordinaryWords, context: contextWords, glue: glueWords, telling: tellingWords}}
-	for s := ordinary; s <= telling; s++ { // a word in two lists is of the later one
-		at := 0
-		for line := range strings.Lines(l.words[s]) {
-			if !strings.HasPrefix(line, "#") {
-				l.add(s, at, at+len(line))
-			}
-			at += len(line)
+	l := &lexicon{ordinary: ordinaryWords, few: map[string]sort{}}
+	for strings.HasPrefix(l.ordinary, "#") {
+		_, l.ordinary, _ = strings.Cut(l.ordinary, "\n")
+	}
+	for s, words := range []string{context: contextWords, glue: glueWords, telling: tellingWords} { // a word in two lists is of the later one
+		for word := range strings.FieldsSeq(words) {
+			l.few[word] = sort(s)
 		}
 	}
 	return l
 })
 
-// lexicon has the sort of each word of some lists. A map of them takes ten times as
-// long to make, which is a part of what the start of a process takes.
+// lexicon has the sort of each word of some lists. The long one is searched as it is, in
+// its order: to make a map of it is a part of what the start of a process takes.
 type lexicon struct {
-	words [telling + 1]string
-	slots [1 << lexiconBits]struct {
-		at   uint32 // in the list
-		size uint8
-		sort sort // unknown is none
-	}
-}
-
-// lexiconBits makes room for twice as many words as there are, or nearly.
-const lexiconBits = 15
-
-// add adds the words in a part of the list of a sort.
-func (l *lexicon) add(s sort, from, to int) {
-	list := l.words[s]
-	for from < to {
-		end := from
-		for end < to && list[end] > ' ' {
-			end++
-		}
-		if end > from {
-			slot := &l.slots[l.find(list[from:end])]
-			slot.at, slot.size, slot.sort = uint32(from), uint8(end-from), s
-		}
-		from = end + 1
-	}
+	ordinary string
+	few      map[string]sort
 }
 
 // of is the sort of a word; unknown if it is in no list.
-func (l *lexicon) of(word string) sort { return l.slots[l.find(word)].sort }
-
-// find returns the slot of a word, or the one where it would be.
-func (l *lexicon) find(word string) int {
-	hash := uint32(2166136261) // FNV-1a
-	for i := range len(word) {
-		hash = (hash ^ uint32(word[i])) * 16777619
+func (l *lexicon) of(word string) sort {
+	if s, ok := l.few[word]; ok {
+		return s
 	}
-	for i := hash >> (32 - lexiconBits); ; i = (i + 1) % (1 << lexiconBits) {
-		slot := l.slots[i]
-		if slot.sort == unknown || l.words[slot.sort][slot.at:slot.at+uint32(slot.size)] == word {
-			return int(i)
+	from, to := 0, len(l.ordinary) // between which it begins
+	for from < to {
+		start := from + (to-from)/2
+		for start > from && l.ordinary[start-1] > ' ' {
+			start--
+		}
+		end := start
+		for end < len(l.ordinary) && l.ordinary[end] > ' ' {
+			end++
+		}
+		switch cmp.Compare(l.ordinary[start:end], word) {
+		case 0:
+			return ordinary
+		case -1:
+			from = end + 1
+		case 1:
+			to = start
 		}
 	}
+	return unknown
 }
 
 //go:embed ordinary.txt

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"io/fs"
 	"path"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -8,6 +9,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/offline"
 )
 
 func Kustomization(resources []string) ([]byte, error) {
@@ -24,6 +26,14 @@ func (t *Tree) Kustomize(resources int) plan.Diagnostics {
 	var ds plan.Diagnostics
 	const dir = "tree"
 	const hint = "no tree that victorgen writes should do this: please report it"
+	if built, ok := offline.Plain(t.Files[KustomizationFile], false, func(name string) ([]byte, error) {
+		if data, ok := t.Files[name]; ok {
+			return data, nil
+		}
+		return nil, fs.ErrNotExist
+	}); ok && built.Size() == resources {
+		return nil
+	}
 	fsys := filesys.MakeFsInMemory()
 	for name, data := range t.Files {
 		if err := fsys.WriteFile(path.Join(dir, name), data); err != nil {

@@ -70,10 +70,13 @@ type Rendering struct {
 func Render(ctx context.Context, dir string, o Options) Rendering {
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
-	fenced := &fence{FileSystem: filesys.MakeFsOnDisk(), ctx: ctx, options: o, reads: maxReads, bytes: maxBytes}
+	fenced := func() *fence {
+		return &fence{FileSystem: filesys.MakeFsOnDisk(), ctx: ctx, options: o, reads: maxReads, bytes: maxBytes}
+	}
 	options := krusty.MakeDefaultOptions()                // which run no plugin, no function and no helm
 	options.LoadRestrictions = types.LoadRestrictionsNone // the fence restricts, as far as is needed
 	type outcome struct {
+		fence     *fence
 		resources []*yaml.Node
 		err       error
 	}
@@ -82,9 +85,13 @@ func Render(ctx context.Context, dir string, o Options) Rendering {
 	g.Go(func() {
 		var out outcome
 		if crashed := crash.Catch(func() {
-			built, err := krusty.MakeKustomizer(options).Run(fenced, dir)
-			if out.err = err; err != nil {
-				return
+			out.fence = fenced()
+			built, ok := out.fence.plain(dir)
+			if !ok {
+				out.fence = fenced() // as what it has said so far is said again
+				if built, out.err = krusty.MakeKustomizer(options).Run(out.fence, dir); out.err != nil {
+					return
+				}
 			}
 			for _, r := range built.Resources() {
 				out.resources = append(out.resources, r.YNode())
@@ -98,7 +105,7 @@ func Render(ctx context.Context, dir string, o Options) Rendering {
 	case <-ctx.Done():
 		return Rendering{Failure: "rendering it takes longer than " + maxTime.String()}
 	case out := <-finished:
-		return Rendering{Resources: out.resources, Left: fenced.left, Failure: why(out.err, fenced)}
+		return Rendering{Resources: out.resources, Left: out.fence.left, Failure: why(out.err, out.fence)}
 	}
 }
 
@@ -178,6 +185,28 @@ func (f *fence) Exists(path string) bool {
 }
 
 func (f *fence) ReadFile(path string) ([]byte, error) {
+	text, err := f.read(path)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
+		dir, err := f.at(filepath.Dir(path))
+		if err != nil {
+			return nil, err
+		}
+		return f.withoutRemotes(text, dir)
+	}
+	if fetches(text) {
+		return nil, f.deny("%s configures a transformer or generator that fetches something", filepath.Base(path))
+	}
+	if f.options.Edit != nil {
+		return f.options.Edit(text)
+	}
+	return text, nil
+}
+
+// read reads a file as it is.
+func (f *fence) read(path string) ([]byte, error) {
 	if f.ctx.Err() != nil {
 		return nil, f.deny("rendering it takes longer than %s", maxTime)
 	}
@@ -195,15 +224,6 @@ func (f *fence) ReadFile(path string) ([]byte, error) {
 	}
 	if f.reads, f.bytes = f.reads-1, f.bytes-len(text); f.reads < 0 || f.bytes < 0 {
 		return nil, f.deny("it has more than %d files or %d MiB", maxReads, maxBytes>>20)
-	}
-	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
-		return f.withoutRemotes(text, filepath.Dir(resolved))
-	}
-	if fetches(text) {
-		return nil, f.deny("%s configures a transformer or generator that fetches something", filepath.Base(path))
-	}
-	if f.options.Edit != nil {
-		return f.options.Edit(text)
 	}
 	return text, nil
 }

@@ -48,8 +48,9 @@ func Guard(tree string) {
 	}
 	root := identity(tree)
 	var stays []string
+	seen := seeing()
 	for _, dir := range filepath.SplitList(path) {
-		if _, refused := follow(dir, root); refused == nil {
+		if _, refused := follow(dir, root, seen); refused == nil {
 			stays = append(stays, dir)
 		} else if refused.Path = dir; !slices.ContainsFunc(guarded.removed, func(r *Refused) bool { return *r == *refused }) {
 			guarded.removed = append(guarded.removed, refused)
@@ -111,7 +112,7 @@ func Find(name, tree string) (string, error) {
 
 // judge follows the path of a program, and refuses one that anyone may write.
 func judge(path string, tree fs.FileInfo) (real string, refused *Refused) {
-	if real, refused = follow(path, tree); refused != nil {
+	if real, refused = follow(path, tree, seeing()); refused != nil {
 		return "", refused
 	}
 	if info, err := os.Lstat(real); err == nil && anyone(info) {
@@ -130,19 +131,37 @@ func identity(tree string) fs.FileInfo {
 	return info
 }
 
+// seeing returns an os.Lstat that sees a path once: those of PATH have most of their
+// steps in common.
+func seeing() func(path string) (fs.FileInfo, error) {
+	type seen struct {
+		info fs.FileInfo
+		err  error
+	}
+	all := map[string]seen{}
+	return func(path string) (fs.FileInfo, error) {
+		s, ok := all[path]
+		if !ok {
+			s.info, s.err = os.Lstat(path)
+			all[path] = s
+		}
+		return s.info, s.err
+	}
+}
+
 // follow takes a path a step at a time, through all links, and returns where it ends. It
 // is refused if a step lies in the tree, be it only a link there that leads out again;
 // and if one is in a directory that anyone may write, and is neither root's nor ours.
 // (A group that may write is the business of who made it; and there are machines on which
 // anyone may write /usr/local/bin: https://github.com/rui314/setup-mold/issues/10.)
 // What is not there, or can't be seen, is for anyone who uses it to complain of.
-func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
+func follow(path string, tree fs.FileInfo, lstat func(string) (fs.FileInfo, error)) (real string, refused *Refused) {
 	if !filepath.IsAbs(path) {
 		return "", &Refused{path, "it depends on the working directory, where anyone could have put something"}
 	}
 	at, todo := steps(path)
 	for links := 0; len(todo) > 0; {
-		parent, err := os.Lstat(at)
+		parent, err := lstat(at)
 		if err != nil {
 			return filepath.Join(at, filepath.Join(todo...)), nil
 		}
@@ -159,7 +178,7 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 			return "", inTree(path, at)
 		}
 		next := filepath.Join(at, step)
-		info, err := os.Lstat(next)
+		info, err := lstat(next)
 		if err != nil {
 			return filepath.Join(next, filepath.Join(todo...)), nil
 		}
@@ -180,7 +199,7 @@ func follow(path string, tree fs.FileInfo) (real string, refused *Refused) {
 		}
 		todo = append(more, todo...)
 	}
-	if info, err := os.Lstat(at); err == nil && within(info, tree) {
+	if info, err := lstat(at); err == nil && within(info, tree) {
 		return "", inTree(path, at)
 	}
 	return at, nil
