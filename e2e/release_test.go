@@ -531,7 +531,7 @@ func sbom(t *testing.T, r release) {
 // of its distribution.
 func installed(zsh, doc string) []string {
 	return []string{
-		"usr/bin/victorgen", "usr/bin/kubectl-victorgen",
+		"usr/bin/victorgen", "usr/bin/kubectl-victorgen", "usr/bin/kubectl_complete-victorgen",
 		"usr/share/man/man1/victorgen.1.gz", "usr/share/man/man1/victorgen-build.1.gz",
 		"usr/share/bash-completion/completions/victorgen", "usr/share/zsh/" + zsh + "/_victorgen", "usr/share/fish/vendor_completions.d/victorgen.fish",
 		"usr/share/doc/victorgen/CHANGELOG.md", doc, path.Dir(doc) + "/THIRD-PARTY-LICENSES.txt",
@@ -550,6 +550,10 @@ func (r release) holdsInstalled(t *testing.T, root string, files []string) {
 	r.runs(t, filepath.Join(root, "usr/bin/victorgen"))
 	out, err := exec.Command(filepath.Join(root, "usr/bin/kubectl-victorgen"), "--help").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "kubectl victorgen") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = exec.Command(filepath.Join(root, "usr/bin/kubectl_complete-victorgen"), "expl").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "explain\t") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	unpacked, _ := unpack(t, filepath.Join(r.dist, r.archive(native)))
@@ -652,6 +656,16 @@ func krew(t *testing.T, r release) {
 	kubectl := exec.Command(toolProgram(t, "kubernetes", kubernetesVersion, "kubectl"), "victorgen", "version")
 	kubectl.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 	if out, err := kubectl.CombinedOutput(); err != nil || string(out) != "victorgen v"+r.version+"\n" {
+		t.Errorf("%v\n%s", err, out)
+	}
+
+	// As docs/install.md says, kubectl completes it then.
+	if err := os.Symlink("kubectl-victorgen", filepath.Join(bin, "kubectl_complete-victorgen")); err != nil {
+		t.Fatal(err)
+	}
+	kubectl = exec.Command(toolProgram(t, "kubernetes", kubernetesVersion, "kubectl"), "__complete", "victorgen", "expl")
+	kubectl.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	if out, err := kubectl.Output(); err != nil || !strings.HasPrefix(string(out), "explain\t") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -30,7 +30,17 @@ import (
 
 func main() {
 	program.Guard(workTree()) // also for verbs without an environment, and libraries that log in to clouds
-	os.Exit(interruptible(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) }))
+	os.Exit(interruptible(func(ctx context.Context) int { return run(ctx, commandLine(os.Args), os.Stdout, os.Stderr) }))
+}
+
+// commandLine is what follows the name of the program in args, which may be the one that
+// kubectl runs to complete the arguments of its plugin:
+// https://github.com/kubernetes/sample-cli-plugin#shell-completion
+func commandLine(args []string) []string {
+	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == "kubectl_complete-victorgen" {
+		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)
+	}
+	return args[1:]
 }
 
 // workTree is the work tree that the working directory is in; empty is none, so that no

@@ -34,7 +34,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){"victorgen": victorgenOfScripts, "kubectl-victorgen": victorgenOfScripts, "kubectl": kubectl})
+	testscript.Main(tests{m}, map[string]func(){"victorgen": victorgenOfScripts, "kubectl-victorgen": victorgenOfScripts, "kubectl_complete-victorgen": victorgenOfScripts, "kubectl": kubectl})
 }
 
 // tests are those of this process; it is another one that runs a command of its own.

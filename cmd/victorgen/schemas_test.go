@@ -141,7 +141,7 @@ func asksJSON(args []string) bool {
 
 // victorgenOfScripts is main, which judges what is printed with -o json, too.
 func victorgenOfScripts() {
-	args := os.Args[1:]
+	args := commandLine(os.Args)
 	if !asksJSON(args) {
 		main()
 	}
