@@ -135,3 +135,21 @@ func TestLostAsksOnce(t *testing.T) {
 		t.Error(ds)
 	}
 }
+
+// TestGeneratedMeanwhile: what another build has generated, and a lock knows of, after
+// it was found to be absent is not lost.
+func TestGeneratedMeanwhile(t *testing.T) {
+	t.Parallel()
+	const theirs = "0b1a3f6c-6d2e-4d64-9d53-0d9a35d3a7c1"
+	in := plan.Input{Name: "KEY", Class: plan.Generated, Generate: &plan.Generate{Kind: plan.UUID}}
+	v := &vault{store: store{name: "default", values: map[string]string{}}}
+	set, ds := source.Resolve(t.Context(), makePlan(nil, in), map[string]source.Source{"default": v}, source.Options{
+		Known: func(context.Context, []plan.Input) (map[string]source.Holder, plan.Diagnostics) {
+			v.values["KEY"] = theirs
+			return map[string]source.Holder{"KEY": {By: "the lock of another"}}, nil
+		},
+	})
+	if got := string(set["KEY"].Value.Reveal()); len(ds) > 0 || got != theirs {
+		t.Errorf("%q is not their value; %s", got, ds.Error())
+	}
+}

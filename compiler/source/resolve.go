@@ -374,9 +374,12 @@ type batch struct {
 }
 
 // read fills the set.
-func (r *resolution) read(ctx context.Context) {
+func (r *resolution) read(ctx context.Context) { r.readThose(ctx, r.inputs) }
+
+// readThose fills the set with what there is of some inputs.
+func (r *resolution) readThose(ctx context.Context, those []plan.Input) {
 	inputs := map[batch][]plan.Input{}
-	for _, in := range r.inputs {
+	for _, in := range those {
 		assumed, ok := r.assumed(in)
 		switch {
 		case in.PreviousOf() != "": // see previous
@@ -519,6 +522,15 @@ func (r *resolution) lose(ctx context.Context, o Options) {
 		var ds plan.Diagnostics
 		known, ds = o.Known(ctx, absent)
 		r.ds = append(r.ds, ds...)
+	}
+	// Another build may have generated one since it was read here: the value is at its
+	// source before a lock knows of it.
+	if again := slices.DeleteFunc(slices.Clone(absent), func(in plan.Input) bool { return known[in.Name].By == "" }); len(again) > 0 {
+		r.readThose(ctx, again)
+		if r.ds.HasErrors() && ctx.Err() != nil {
+			return
+		}
+		absent = slices.DeleteFunc(absent, func(in plan.Input) bool { return r.set[in.Name].State != value.Absent })
 	}
 	type lot struct {
 		source    string
