@@ -30,7 +30,7 @@ import (
 // directory followed by "/...", which stands for every environment in it and
 // below: every directory with a CUE file that sets the field environment, and
 // every one below a contract that is of its package and has nothing further
-// below, because it is an environment that does not say so. Links to directories
+// below, since that is an environment that does not say so. Links to directories
 // of the module are followed.
 func Find(patterns ...string) ([]string, error) {
 	var dirs []string

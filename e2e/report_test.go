@@ -530,7 +530,7 @@ func TestReport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// In the time of the processor: what a machine is busy with next to is no fault of the page.
+		// In the time of the processor: what else a machine is busy with is no fault of the page.
 		busy := func() float64 {
 			t.Helper()
 			metrics := ask(s, func(ctx context.Context, t *chromedp.Target) (performance.GetMetricsResult, error) {

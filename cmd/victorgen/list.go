@@ -122,7 +122,7 @@ func showList(cmd *cobra.Command, results []result, why func(*result) []string, 
 	} else {
 		err = listText(cmd.OutOrStdout(), list)
 	}
-	// What is wrong next to is an error's matter alone: vet and diff tell of warnings.
+	// What else is wrong is an error's matter alone: vet and diff tell of warnings.
 	for i := range results {
 		r := &results[i]
 		r.Diagnostics = slices.DeleteFunc(r.Diagnostics, func(d plan.Diagnostic) bool { return d.Severity != plan.Error })
@@ -351,7 +351,7 @@ func (c *changes) kept(paths []string) bool {
 	})
 }
 
-// wherever is where path leads to, next to itself.
+// wherever is path itself, and where it leads to.
 func wherever(path string) []string {
 	if path == "" {
 		return nil

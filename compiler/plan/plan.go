@@ -40,7 +40,7 @@ type Plan struct {
 	Workloads   *Workloads // nil if the contract says nothing of them
 	Pos         []Pos      // where its name is
 	// Own is the plan with the default source that the contract has, if another
-	// stands in for that one, because this run.
+	// stands in for that one in this run.
 	Own *Plan
 }
 

@@ -29,7 +29,7 @@ func (in Input) PreviousOf() string {
 }
 
 // previous is the previous value of in as an input of its own: one that may be
-// absent, because it is before the first rotation and when its time is over.
+// absent, as it is before the first rotation and when its time is over.
 func (in Input) previous(src Source) Input {
 	was := Input{
 		Name: in.Name + PreviousSuffix, Class: Optional, Description: "the previous value of " + in.Name,

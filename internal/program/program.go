@@ -1,6 +1,6 @@
 // Package program finds the programs that are started by name. PATH may lead into a
 // working tree, as with PATH=$PWD/tools:$PATH, and what is in there is someone's
-// proposal; so entries of PATH that do are no part of it, because this process and for all
+// proposal; so entries of PATH that do are no part of it, for this process and for all
 // that it starts, and neither are those that depend on the working directory.
 //
 // A name and a working tree come in, an absolute path goes out. [Run] runs what someone
