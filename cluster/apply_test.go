@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -27,6 +28,7 @@ import (
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/kubetest"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 var applied = &plan.Plan{Environment: "test", PartOf: "shop", Namespace: "apps"}
@@ -567,7 +569,8 @@ func TestConsumed(t *testing.T) {
 		return corev1.Container{Env: []corev1.EnvVar{{Name: "PLAIN", Value: "x"}, {Name: "FIELD", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{}}},
 			{Name: "KEY", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: ref(name)}}}}}
 	}
-	got := consumed(corev1.PodSpec{
+	// As the API server has it, of which there is less here.
+	pod, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&corev1.PodSpec{
 		InitContainers: []corev1.Container{env("init")},
 		Containers: []corev1.Container{env("env"), {EnvFrom: []corev1.EnvFromSource{
 			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: ref("no-config")}}, {SecretRef: &corev1.SecretEnvSource{LocalObjectReference: ref("env-from")}},
@@ -582,6 +585,14 @@ func TestConsumed(t *testing.T) {
 		},
 		ImagePullSecrets: []corev1.LocalObjectReference{ref("no-pull")},
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec shape.PodSpec
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(pod, &spec); err != nil {
+		t.Fatal(err)
+	}
+	got := consumed(spec)
 	want := map[string]bool{"init": true, "env": true, "env-from": true, "ephemeral": true, "volume": true, "projected": true}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

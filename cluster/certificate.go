@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/sealing"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 const (
@@ -75,7 +75,7 @@ func (c *Client) controller(ctx context.Context, controller plan.Controller) (pr
 	if err != nil {
 		return nil, "", c.noService(controller, err)
 	}
-	var service corev1.Service
+	var service shape.Service
 	if runtime.DefaultUnstructuredConverter.FromUnstructured(got.Object, &service) != nil || len(service.Spec.Ports) == 0 {
 		return nil, "", noController("%s has no port", serviceOf(controller))
 	}

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,6 +20,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // errNoAnswer stands for every answer that no API server gives.
@@ -109,7 +109,7 @@ func (c *Client) fail(ds *plan.Diagnostics, r request, err error) {
 		ds.Errorf(r.code, nil, "log in, or name another context with --context", "not authenticated at cluster %s (401 Unauthorized)", c.Name)
 	case apierrors.IsForbidden(err) && denied != nil && known(denied[1], denied[2], denied[3]):
 		c.denied(ds, r, denied[1], denied[2], denied[3])
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+	case apierrors.HasStatusCause(err, shape.NamespaceTerminatingCause):
 		ds.Errorf(plan.CodeNoNamespace, r.pos, "wait until it is gone; --create-namespace recreates it", "%s: the namespace is being deleted", r)
 	case apierrors.IsNotFound(err) && s.Details != nil && s.Details.Kind == "namespaces":
 		ds.Errorf(plan.CodeNoNamespace, nil, "--create-namespace creates it", "there is no namespace %s in cluster %s", r.namespace, c.Name)

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -233,11 +232,11 @@ func noAnswer(err error) *unreachable {
 }
 
 func (r *reading) secret(ctx context.Context, s plan.Secret, into *Live) {
-	var secret corev1.Secret
+	var secret shape.Secret
 	if into.State = r.get(ctx, secrets, s.Namespace, s.Name, &secret); into.State != value.Present {
 		return
 	}
-	into.Type, into.Labels, into.Annotations = string(secret.Type), secret.Labels, secret.Annotations
+	into.Type, into.Labels, into.Annotations = secret.Type, secret.Labels, secret.Annotations
 	into.Immutable = secret.Immutable != nil && *secret.Immutable
 	for _, o := range secret.OwnerReferences {
 		into.Owners = append(into.Owners, ownerOf(o.Kind, "/", o.Name, s.Name))

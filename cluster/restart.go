@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // restartedAt is the annotation by which kubectl restarts a workload
@@ -49,8 +49,8 @@ func (w Workload) command() string {
 func consumer(u unstructured.Unstructured, kind string, resource schema.GroupVersionResource, namespace string, names map[string]bool, values []value.Value) (Workload, error) {
 	var typed struct {
 		Spec struct {
-			Paused   bool                   `json:"paused"`
-			Template corev1.PodTemplateSpec `json:"template"`
+			Paused   bool              `json:"paused"`
+			Template shape.PodTemplate `json:"template"`
 		} `json:"spec"`
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &typed); err != nil {
@@ -67,13 +67,9 @@ func consumer(u unstructured.Unstructured, kind string, resource schema.GroupVer
 // consumed returns the names of the Secrets whose keys reach the containers of
 // a Pod, as environment variables or as files. Those that the node alone uses,
 // to pull an image or to mount a volume, are none of them.
-func consumed(pod corev1.PodSpec) map[string]bool {
+func consumed(pod shape.PodSpec) map[string]bool {
 	names := map[string]bool{}
-	containers := slices.Concat(pod.InitContainers, pod.Containers)
-	for _, c := range pod.EphemeralContainers {
-		containers = append(containers, corev1.Container(c.EphemeralContainerCommon))
-	}
-	for _, c := range containers {
+	for _, c := range slices.Concat(pod.InitContainers, pod.Containers, pod.EphemeralContainers) {
 		for _, e := range c.Env {
 			if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
 				names[e.ValueFrom.SecretKeyRef.Name] = true

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +16,7 @@ import (
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit"
 	"github.com/victor-ai/victorgen/emit/tree"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // secret is a Secret as it is in the cluster, or as it is to be. The zero
@@ -36,12 +36,12 @@ type secret struct {
 
 // parse takes in what the API server says.
 func parse(u *unstructured.Unstructured) (secret, error) {
-	var typed corev1.Secret
+	var typed shape.Secret
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &typed); err != nil {
 		return secret{}, errNoAnswer // it may quote a value
 	}
 	s := secret{
-		uid: typed.UID, kind: string(typed.Type), labels: typed.Labels, annotations: typed.Annotations, owners: typed.OwnerReferences,
+		uid: typed.UID, kind: typed.Type, labels: typed.Labels, annotations: typed.Annotations, owners: typed.OwnerReferences,
 		immutable: typed.Immutable != nil && *typed.Immutable, data: map[string]value.Value{},
 		ours: map[string]bool{}, others: map[string]bool{},
 	}

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // What an API server sends may hold a value: someone has pasted it into the wrong
@@ -23,20 +23,20 @@ const notShown = "[not shown]"
 // keyNames are those of the types of Secret that Kubernetes has, and of the
 // certificates next to them.
 var keyNames = []string{
-	corev1.TLSCertKey, corev1.TLSPrivateKeyKey, corev1.ServiceAccountRootCAKey, corev1.DockerConfigJsonKey, corev1.DockerConfigKey,
-	corev1.SSHAuthPrivateKey, corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey, corev1.ServiceAccountTokenKey, corev1.ServiceAccountNamespaceKey,
+	shape.TLSCertKey, shape.TLSPrivateKeyKey, shape.ServiceAccountRootCAKey, shape.DockerConfigJSONKey, shape.DockerConfigKey,
+	shape.SSHAuthPrivateKey, shape.BasicAuthUsernameKey, shape.BasicAuthPasswordKey, shape.ServiceAccountTokenKey, shape.ServiceAccountNamespaceKey,
 }
 
 // typeNames are the types of Secret that Kubernetes has, next to those of bootstrapping.
-var typeNames = []corev1.SecretType{
-	corev1.SecretTypeOpaque, corev1.SecretTypeServiceAccountToken, corev1.SecretTypeDockercfg, corev1.SecretTypeDockerConfigJson,
-	corev1.SecretTypeBasicAuth, corev1.SecretTypeSSHAuth, corev1.SecretTypeTLS, corev1.SecretTypeBootstrapToken,
+var typeNames = []string{
+	shape.SecretTypeOpaque, shape.SecretTypeServiceAccountToken, shape.SecretTypeDockercfg, shape.SecretTypeDockerConfigJSON,
+	shape.SecretTypeBasicAuth, shape.SecretTypeSSHAuth, shape.SecretTypeTLS, shape.SecretTypeBootstrapToken,
 }
 
 // typeOf returns the type of a live Secret, in words if it is neither one of
 // Kubernetes nor the one that it should have.
 func typeOf(live, want string) string {
-	if live == want || slices.Contains(typeNames, corev1.SecretType(live)) {
+	if live == want || slices.Contains(typeNames, live) {
 		return live
 	}
 	return "a type that is not Kubernetes' own"

@@ -3,9 +3,8 @@ package compiler
 import (
 	"strconv"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // reader checks the ith of the readers. The names of groups and users are the
@@ -13,7 +12,7 @@ import (
 func (c *compilation) reader(i int, r readerSpec) plan.Reader {
 	field := func(name string) []string { return []string{"access", "readers", strconv.Itoa(i), name} }
 	switch {
-	case r.Kind == rbacv1.ServiceAccountKind:
+	case r.Kind == shape.ServiceAccountKind:
 		c.checkName("service account", r.Name, dnsSubdomain, field("name")...)
 		c.checkName("namespace", r.Namespace, dnsLabel, field("namespace")...)
 	case r.Kind != "" && r.Namespace != "":

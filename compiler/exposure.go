@@ -4,10 +4,8 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // What follows is allowed, and read over easily in a review: it gives a secret
@@ -50,7 +48,7 @@ var takers = map[string]string{
 // takenTypes are types of Secret of which the cluster makes more than a value.
 var takenTypes = map[string]string{
 	// https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/
-	string(corev1.SecretTypeBootstrapToken): "in kube-system, it lets anyone who has it join nodes to the cluster",
+	shape.SecretTypeBootstrapToken: "in kube-system, it lets anyone who has it join nodes to the cluster",
 	// https://helm.sh/docs/topics/advanced/#storage-backends
 	"helm.sh/release.v1":      "Helm treats it as an installed release",
 	"cluster.x-k8s.io/secret": "Cluster API treats it as part of a cluster",
@@ -61,13 +59,13 @@ func (c *compilation) exposedReader(i int, r readerSpec, namespaces map[string]b
 	at := last(c.ix.set("access", "readers", strconv.Itoa(i), "name"))
 	const hint = "name a service account, or a group of your own"
 	what, many := everyone[r.Name]
-	if of, ok := strings.CutPrefix(r.Name, "system:serviceaccounts:"); ok && r.Kind == rbacv1.GroupKind {
+	if of, ok := strings.CutPrefix(r.Name, "system:serviceaccounts:"); ok && r.Kind == shape.GroupKind {
 		what, many = "means every service account of namespace "+of, true
 	}
 	switch {
-	case r.Kind != rbacv1.ServiceAccountKind && many:
+	case r.Kind != shape.ServiceAccountKind && many:
 		c.ds.Warnf(plan.CodeEverybody, at, hint, "a reader of the secrets, %s %q, %s", r.Kind, r.Name, what)
-	case r.Kind == rbacv1.ServiceAccountKind && !namespaces[r.Namespace] && r.Namespace != "" && len(dnsLabel(r.Namespace)) == 0:
+	case r.Kind == shape.ServiceAccountKind && !namespaces[r.Namespace] && r.Namespace != "" && len(dnsLabel(r.Namespace)) == 0:
 		c.ds.Warnf(plan.CodeForeignReader, at, "is that namespace yours? anyone who may create Pods there can read the secrets",
 			"a reader of the secrets is of another namespace, %s", r.Namespace)
 	}

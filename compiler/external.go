@@ -6,10 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // externalDelivery fills in what an external secret says of its delivery over
@@ -63,7 +62,7 @@ func (c *compilation) checkESOVersion(p *plan.Plan, s *spec) {
 	at, v := last(c.ix.set("delivery", "esoVersion")), p.ESOVersion
 	for _, s := range p.Secrets {
 		// https://github.com/external-secrets/external-secrets/pull/6280
-		if s.Delivery.Fetches() && s.Type == string(corev1.SecretTypeBootstrapToken) && slices.Compare(v[:], []int{2, 5, 0}) >= 0 {
+		if s.Delivery.Fetches() && s.Type == shape.SecretTypeBootstrapToken && slices.Compare(v[:], []int{2, 5, 0}) >= 0 {
 			c.ds.Errorf(plan.CodeExternal, s.Pos[:min(1, len(s.Pos))], `write delivery: kind: "sealed" for it`,
 				"external secret %s has type %s, which the operator refuses since v2.5: anyone who may write ExternalSecrets could join machines to the cluster", s.Name, s.Type)
 		}

@@ -9,11 +9,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -82,12 +82,12 @@ func briefly(problem string) string {
 // typeKeys are the keys that the API server demands of a Secret of each type
 // (https://kubernetes.io/docs/concepts/configuration/secret/#secret-types).
 // One of each list must be there.
-var typeKeys = map[corev1.SecretType][][]string{
-	corev1.SecretTypeTLS:              {{corev1.TLSCertKey}, {corev1.TLSPrivateKeyKey}},
-	corev1.SecretTypeDockerConfigJson: {{corev1.DockerConfigJsonKey}},
-	corev1.SecretTypeDockercfg:        {{corev1.DockerConfigKey}},
-	corev1.SecretTypeBasicAuth:        {{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey}},
-	corev1.SecretTypeSSHAuth:          {{corev1.SSHAuthPrivateKey}},
+var typeKeys = map[string][][]string{
+	shape.SecretTypeTLS:              {{shape.TLSCertKey}, {shape.TLSPrivateKeyKey}},
+	shape.SecretTypeDockerConfigJSON: {{shape.DockerConfigJSONKey}},
+	shape.SecretTypeDockercfg:        {{shape.DockerConfigKey}},
+	shape.SecretTypeBasicAuth:        {{shape.BasicAuthUsernameKey, shape.BasicAuthPasswordKey}},
+	shape.SecretTypeSSHAuth:          {{shape.SSHAuthPrivateKey}},
 }
 
 func (c *compilation) secret(id string, s *spec) plan.Secret {
@@ -95,7 +95,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 	sec := plan.Secret{
 		Name:        cmp.Or(spec.Name, id),
 		Namespace:   cmp.Or(c.options.Namespace, spec.Namespace, s.Namespace),
-		Type:        cmp.Or(spec.Type, string(corev1.SecretTypeOpaque)),
+		Type:        cmp.Or(spec.Type, shape.SecretTypeOpaque),
 		Labels:      spec.Labels,
 		Annotations: spec.Annotations,
 		Immutable:   spec.Immutable,
@@ -132,7 +132,7 @@ func (c *compilation) secret(id string, s *spec) plan.Secret {
 	switch {
 	case len(spec.Keys) == 0:
 		c.ds.Errorf(plan.CodeNoKeys, last(sec.Pos), `give it keys, as in keys: "api-key": input: "API_KEY"`, "secret %q has no keys", id)
-	case sec.Type == string(corev1.SecretTypeServiceAccountToken):
+	case sec.Type == shape.SecretTypeServiceAccountToken:
 		c.ds.Errorf(plan.CodeTypeKeys, last(c.ix.set("secrets", id, "type")),
 			"let the token controller fill it, or use a TokenRequest", "secret %q has type %s, which only the cluster can fill", id, sec.Type)
 	default:
@@ -360,7 +360,7 @@ func (c *compilation) inTemplate(pos []plan.Pos, text string, p plan.TemplatePro
 }
 
 func (c *compilation) checkTypeKeys(id string, sec plan.Secret) {
-	for _, alternatives := range typeKeys[corev1.SecretType(sec.Type)] {
+	for _, alternatives := range typeKeys[sec.Type] {
 		var found *plan.Key
 		for i, k := range sec.Keys {
 			if slices.Contains(alternatives, k.Name) && (found == nil || c.mayBeLeftOut(*found)) {
@@ -412,9 +412,9 @@ func (c *compilation) checkSize(id string, sec plan.Secret) {
 			}
 		}
 	}
-	if size > corev1.MaxSecretSize {
+	if size > shape.MaxSecretSize {
 		c.ds.Errorf(plan.CodeTooBig, last(sec.Pos), "split it, or keep what is not secret in a ConfigMap",
-			"secret %q is at least %d bytes, more than the %d that Kubernetes stores", id, size, corev1.MaxSecretSize)
+			"secret %q is at least %d bytes, more than the %d that Kubernetes stores", id, size, shape.MaxSecretSize)
 	}
 }
 

@@ -5,11 +5,11 @@ import (
 	"cmp"
 	"slices"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/tree"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // accessManifest writes, for each namespace, the Role that may get its secrets
@@ -48,38 +48,31 @@ func accessManifest(p *plan.Plan, secrets []tree.SecretID) (manifest []byte, obj
 
 // accessOf returns the Role and the RoleBinding of one namespace. They are named
 // after the application and its environment, for others may share the namespace.
-func accessOf(p *plan.Plan, namespace string, names []string) (*rbacv1.Role, *rbacv1.RoleBinding) {
+func accessOf(p *plan.Plan, namespace string, names []string) (*shape.Role, *shape.RoleBinding) {
 	meta := metav1.ObjectMeta{
 		Name: p.PartOf + "-" + p.Environment + "-secret-reader", Namespace: namespace,
 		Labels: map[string]string{tree.LabelManagedBy: tree.ManagedBy, tree.LabelPartOf: p.PartOf},
 	}
-	role := &rbacv1.Role{
-		TypeMeta:   metav1.TypeMeta{APIVersion: rbacVersion, Kind: roleKind},
+	role := &shape.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.RBACVersion, Kind: shape.RoleKind},
 		ObjectMeta: meta,
-		Rules: []rbacv1.PolicyRule{{
+		Rules: []shape.PolicyRule{{
 			APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: names, Verbs: []string{"get"},
 		}},
 	}
-	binding := &rbacv1.RoleBinding{
-		TypeMeta:   metav1.TypeMeta{APIVersion: rbacVersion, Kind: roleBindingKind},
+	binding := &shape.RoleBinding{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.RBACVersion, Kind: shape.RoleBindingKind},
 		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: roleKind, Name: meta.Name},
+		RoleRef:    shape.RoleRef{APIGroup: shape.RBACGroup, Kind: shape.RoleKind, Name: meta.Name},
 	}
 	for _, r := range p.Readers {
-		subject := rbacv1.Subject{Kind: r.Kind, Name: r.Name}
-		if r.Kind == rbacv1.ServiceAccountKind {
+		subject := shape.Subject{Kind: r.Kind, Name: r.Name}
+		if r.Kind == shape.ServiceAccountKind {
 			subject.Namespace = cmp.Or(r.Namespace, namespace)
 		} else {
-			subject.APIGroup = rbacv1.GroupName
+			subject.APIGroup = shape.RBACGroup
 		}
 		binding.Subjects = append(binding.Subjects, subject)
 	}
 	return role, binding
 }
-
-const (
-	roleKind        = "Role"
-	roleBindingKind = "RoleBinding"
-)
-
-var rbacVersion = rbacv1.SchemeGroupVersion.String()

@@ -21,12 +21,12 @@ import (
 	"text/template/parse"
 
 	"github.com/Masterminds/sprig/v3"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
 	"github.com/victor-ai/victorgen/emit/tree"
 	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // The limits of one rendering. A contract may come from anyone, and must not be
@@ -34,7 +34,7 @@ import (
 // bigger than maxValue, all functions together may handle maxWork bytes, and a
 // step costs as much as stepWork of them, so a template ends after a second or so.
 const (
-	maxValue = 4 * corev1.MaxSecretSize
+	maxValue = 4 * shape.MaxSecretSize
 	maxWork  = 64 << 20
 	stepWork = 256
 )
@@ -683,10 +683,10 @@ func prepareArg(n parse.Node, root bool) parse.Node {
 // capped is a buffer that holds as much as a Secret may.
 type capped struct{ bytes.Buffer }
 
-var errTooLong = fmt.Errorf("the template renders to more than the %d bytes that Kubernetes allows", corev1.MaxSecretSize)
+var errTooLong = fmt.Errorf("the template renders to more than the %d bytes that Kubernetes allows", shape.MaxSecretSize)
 
 func (c *capped) Write(b []byte) (int, error) {
-	if c.Len()+len(b) > corev1.MaxSecretSize {
+	if c.Len()+len(b) > shape.MaxSecretSize {
 		return 0, errTooLong
 	}
 	return c.Buffer.Write(b)
@@ -754,9 +754,9 @@ func (c content) known() bool { return len(c.unreadable) == 0 }
 
 // checkSize reports a secret that is bigger than Kubernetes allows.
 func checkSize(s plan.Secret, size int, ds *plan.Diagnostics) {
-	if size > corev1.MaxSecretSize {
+	if size > shape.MaxSecretSize {
 		ds.Errorf(plan.CodeSecretTooBig, s.Pos, "split it into several secrets",
-			"the values of secret %s are %d bytes together; Kubernetes allows %d", tree.SecretID{Namespace: s.Namespace, Name: s.Name}, size, corev1.MaxSecretSize)
+			"the values of secret %s are %d bytes together; Kubernetes allows %d", tree.SecretID{Namespace: s.Namespace, Name: s.Name}, size, shape.MaxSecretSize)
 	}
 }
 

@@ -287,16 +287,16 @@ func changes(own, rendered []object) []change {
 		for _, s := range secrets {
 			was, _ := byID[s.was].secret()
 			switch {
-			case x.kind == roleKind && x.namespace == was.Namespace && x.names(was.Name) && !(r.namespace == s.is.Namespace && r.names(s.is.Name)):
+			case x.kind == shape.RoleKind && x.namespace == was.Namespace && x.names(was.Name) && !(r.namespace == s.is.Namespace && r.names(s.is.Name)):
 				all = append(all, change{unread, s.was, s.is.String()})
 			case x.kind == shape.PrometheusRuleKind && x.watches(was) && !r.watches(s.is):
 				all = append(all, change{unwatched, s.was, s.is.String()})
 			}
 		}
-		if x.kind == roleBindingKind {
+		if x.kind == shape.RoleBindingKind {
 			for _, ref := range r.doc.At("roleRef") {
 				name, _ := ref["name"].(string)
-				role, deployed := from[objectID{roleKind, x.namespace, x.name}]
+				role, deployed := from[objectID{shape.RoleKind, x.namespace, x.name}]
 				if deployed && (role.name != name || role.namespace != r.namespace) {
 					all = append(all, change{unbound, x.objectID, name})
 				}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -55,7 +54,7 @@ func secretStores(src plan.Source, p *plan.Plan, namespaces []string) ([]tree.Do
 	return documents, nil
 }
 
-func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) corev1.ServiceAccount {
+func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) shape.ServiceAccount {
 	annotations := tree.Wave(tree.WaveStores)
 	for name, v := range map[string]string{
 		awsRoleAnnotation: sa.AWSRole, azureClientAnnotation: sa.AzureClient, azureTenantAnnotation: sa.AzureTenant, gcpAccountAnnotation: sa.GCPAccount,
@@ -64,8 +63,8 @@ func serviceAccount(sa plan.ServiceAccount, p *plan.Plan, namespace string) core
 			annotations[name] = v
 		}
 	}
-	return corev1.ServiceAccount{
-		TypeMeta:   metav1.TypeMeta{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ServiceAccount"},
+	return shape.ServiceAccount{
+		TypeMeta:   metav1.TypeMeta{APIVersion: shape.CoreVersion, Kind: "ServiceAccount"},
 		ObjectMeta: metav1.ObjectMeta{Name: sa.Name, Namespace: namespace, Labels: tree.Labels(p, nil), Annotations: annotations},
 	}
 }

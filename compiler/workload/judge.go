@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/internal/lazy"
+	"github.com/victor-ai/victorgen/internal/shape"
 )
 
 // argoCDLabel is on Secrets that Argo CD finds by it
@@ -267,13 +266,13 @@ func (j *judgement) mayBeAbsent(k plan.Key) []string {
 func (j *judgement) types(ref Reference, made plan.Secret, at []plan.Pos) {
 	switch ref.Use {
 	case Pull:
-		if t := corev1.SecretType(made.Type); t != corev1.SecretTypeDockerConfigJson && t != corev1.SecretTypeDockercfg {
+		if t := made.Type; t != shape.SecretTypeDockerConfigJSON && t != shape.SecretTypeDockercfg {
 			j.ds.Errorf(plan.CodeWrongType, at, `write type: "kubernetes.io/dockerconfigjson" in the contract; the kit has a definition for it`,
 				"%s uses secret %s as the login of a registry, but its type is %s", ref, made.ID(), made.Type)
 		}
 	case TLS:
 		var without []string
-		for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
+		for _, key := range []string{shape.TLSCertKey, shape.TLSPrivateKeyKey} {
 			if !slices.Contains(names(made.Keys), key) {
 				without = append(without, key)
 			}

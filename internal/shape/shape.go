@@ -1,6 +1,6 @@
-// Package shape has the shape of the objects of operators that a tree is made of
+// Package shape has the shape of the objects of Kubernetes and of operators that a tree is made of
 // and that a cluster is asked for: the fields that are written or read here, under
-// the names that the operators give them. Their own modules bring their clients and
+// the names that these give them. Their own modules bring their clients and
 // controllers along, so these are for the tests, which hold each object of each tree
 // to their types and CustomResourceDefinitions.
 package shape

@@ -13,6 +13,8 @@ import (
 	genv1alpha1 "github.com/external-secrets/external-secrets/apis/generators/v1alpha1"
 	"github.com/google/go-cmp/cmp"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -26,6 +28,12 @@ var pairs = []struct{ own, theirs any }{
 	{new(Password), new(genv1alpha1.Password)},
 	{new(UUID), new(genv1alpha1.UUID)},
 	{new(PrometheusRule), new(monitoringv1.PrometheusRule)},
+	{new(Secret), new(corev1.Secret)},
+	{new(ServiceAccount), new(corev1.ServiceAccount)},
+	{new(Service), new(corev1.Service)},
+	{new(PodTemplate), new(corev1.PodTemplateSpec)},
+	{new(Role), new(rbacv1.Role)},
+	{new(RoleBinding), new(rbacv1.RoleBinding)},
 }
 
 // TestShapes: every field here is one of the operator's, with the same name and form,
@@ -94,7 +102,7 @@ func fill(v reflect.Value) {
 		fill(v.Index(0))
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(reflect.ValueOf("key"), reflect.ValueOf("text"))
+		v.SetMapIndex(reflect.ValueOf("key"), reflect.ValueOf("text").Convert(v.Type().Elem()))
 	case reflect.String:
 		v.SetString("text")
 	case reflect.Bool:
@@ -158,5 +166,46 @@ func TestScopes(t *testing.T) {
 				t.Errorf("%q is of scope %v, not %v", text, own, want.String())
 			}
 		}
+	}
+}
+
+// TestKubernetesNames: what Kubernetes names is called that here.
+func TestKubernetesNames(t *testing.T) {
+	t.Parallel()
+	for own, theirs := range map[string]string{
+		CoreVersion: corev1.SchemeGroupVersion.String(),
+		RBACGroup:   rbacv1.GroupName,
+		RBACVersion: rbacv1.SchemeGroupVersion.String(),
+		GroupKind:   rbacv1.GroupKind,
+
+		SecretTypeOpaque:              string(corev1.SecretTypeOpaque),
+		SecretTypeServiceAccountToken: string(corev1.SecretTypeServiceAccountToken),
+		SecretTypeDockercfg:           string(corev1.SecretTypeDockercfg),
+		SecretTypeDockerConfigJSON:    string(corev1.SecretTypeDockerConfigJson),
+		SecretTypeBasicAuth:           string(corev1.SecretTypeBasicAuth),
+		SecretTypeSSHAuth:             string(corev1.SecretTypeSSHAuth),
+		SecretTypeTLS:                 string(corev1.SecretTypeTLS),
+		SecretTypeBootstrapToken:      string(corev1.SecretTypeBootstrapToken),
+
+		ServiceAccountKind:         rbacv1.ServiceAccountKind,
+		ServiceAccountTokenKey:     corev1.ServiceAccountTokenKey,
+		ServiceAccountRootCAKey:    corev1.ServiceAccountRootCAKey,
+		ServiceAccountNamespaceKey: corev1.ServiceAccountNamespaceKey,
+		DockerConfigKey:            corev1.DockerConfigKey,
+		DockerConfigJSONKey:        corev1.DockerConfigJsonKey,
+		BasicAuthUsernameKey:       corev1.BasicAuthUsernameKey,
+		BasicAuthPasswordKey:       corev1.BasicAuthPasswordKey,
+		SSHAuthPrivateKey:          corev1.SSHAuthPrivateKey,
+		TLSCertKey:                 corev1.TLSCertKey,
+		TLSPrivateKeyKey:           corev1.TLSPrivateKeyKey,
+
+		string(NamespaceTerminatingCause): string(corev1.NamespaceTerminatingCause),
+	} {
+		if own != theirs {
+			t.Errorf("%q is %q at Kubernetes", own, theirs)
+		}
+	}
+	if MaxSecretSize != corev1.MaxSecretSize {
+		t.Errorf("%d bytes, not %d", MaxSecretSize, corev1.MaxSecretSize)
 	}
 }
