@@ -62,6 +62,7 @@ require (
 	github.com/hashicorp/go-retryablehttp v0.7.8
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/spdx/tools-golang v0.5.7
+	github.com/tdewolff/parse/v2 v2.8.20
 )
 
 require github.com/anchore/go-struct-converter v0.1.0 // indirect

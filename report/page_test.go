@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tdewolff/parse/v2"
+	"github.com/tdewolff/parse/v2/js"
+
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/report"
 )
@@ -159,5 +162,20 @@ func TestJudge(t *testing.T) {
 	}
 	if report.New(time.Now(), nil, []*report.Environment{e}); e.OK || e.Environment != "dev" || e.Directory != "envs/dev" {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestScript: the script of the page is JavaScript. What it does, a browser shows in e2e.
+func TestScript(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("page/page.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Parse(parse.NewInputBytes(text), js.Options{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := js.Parse(parse.NewInputString("const f = x ->> x;"), js.Options{}); err == nil {
+		t.Error("whatever there is, it is taken for JavaScript")
 	}
 }
