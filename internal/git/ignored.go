@@ -81,8 +81,7 @@ func (i *ignores) ask(file string) (ignored, known bool) {
 	if i.cmd == nil && i.start() != nil {
 		return false, false
 	}
-	git := i.cmd.Process
-	defer time.AfterFunc(answerTime, func() { git.Kill() }).Stop()
+	defer i.bound()()
 	ignored, err := i.answer(file)
 	if err != nil { // it has ended, for it does so at what it can't answer
 		i.end()
@@ -128,11 +127,18 @@ func (i *ignores) answer(file string) (ignored bool, err error) {
 	return pattern != "" && pattern[0] != '!', nil
 }
 
+// bound kills Git where it takes too long, until stop is called.
+func (i *ignores) bound() (stop func() bool) {
+	git := i.cmd.Process
+	return time.AfterFunc(answerTime, func() { git.Kill() }).Stop
+}
+
 // end ends Git, if it runs, and waits for it.
 func (i *ignores) end() {
 	if i.cmd == nil {
 		return
 	}
+	defer i.bound()()
 	i.in.Close()
 	io.Copy(io.Discard, i.out)
 	i.cmd.Wait()
