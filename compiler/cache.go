@@ -56,13 +56,18 @@ const (
 // trimmed is the file whose time tells when the cache was last looked through.
 const trimmed = "trimmed"
 
-// kept is what an entry of the cache holds, in JSON.
+// kept is what an entry of the cache holds: a line of JSON, and in another one the result.
 type kept struct {
 	Build       string
 	Of          string   // which plan it is
 	Environment []string // the variables that CUE reads
 	Sights      []sight
-	Plan        *plan.Plan   // nil if it was compiled once
+	Result      []byte `json:"-"` // a [result]; empty if it was compiled once
+}
+
+// result is a plan and what there is to say of it.
+type result struct {
+	Plan        *plan.Plan
 	Sources     []keptSource // in the place of those of the plan
 	Diagnostics plan.Diagnostics
 }
@@ -228,7 +233,9 @@ func (c *Cache) read(e entry) *kept {
 		return nil
 	}
 	var k kept
-	if json.Unmarshal(body, &k) != nil || k.Build != c.build || k.Of != e.of || !slices.Equal(k.Environment, e.environment) {
+	head, rest, _ := bytes.Cut(body, []byte("\n"))
+	k.Result = rest
+	if json.Unmarshal(head, &k) != nil || k.Build != c.build || k.Of != e.of || !slices.Equal(k.Environment, e.environment) {
 		return nil
 	}
 	return &k
@@ -238,7 +245,7 @@ func (c *Cache) read(e entry) *kept {
 // compiling would make.
 func (c *Cache) load(e entry, o Options) (*plan.Plan, plan.Diagnostics, bool) {
 	k := e.kept
-	if k == nil || k.Plan == nil {
+	if k == nil || len(k.Result) == 0 {
 		return nil, nil, false
 	}
 	m, err := newModule(e.root)
@@ -256,17 +263,21 @@ func (c *Cache) load(e entry, o Options) (*plan.Plan, plan.Diagnostics, bool) {
 	if len(m.strange()) > 0 {
 		return nil, nil, false
 	}
-	for _, s := range k.Sources {
-		k.Plan.Sources = append(k.Plan.Sources, plan.Source(s))
+	var r result
+	if json.Unmarshal(k.Result, &r) != nil || r.Plan == nil {
+		return nil, nil, false
+	}
+	for _, s := range r.Sources {
+		r.Plan.Sources = append(r.Plan.Sources, plan.Source(s))
 	}
 	quote := func(p *plan.Pos) { *p = m.at(p.File, p.Line, p.Column) }
-	eachPos(reflect.ValueOf(k.Plan), quote)
-	eachPos(reflect.ValueOf(k.Diagnostics), quote)
+	eachPos(reflect.ValueOf(r.Plan), quote)
+	eachPos(reflect.ValueOf(r.Diagnostics), quote)
 	if info, err := os.Stat(e.file); err == nil && time.Since(info.ModTime()) > trimEvery {
 		now := time.Now()
 		os.Chtimes(e.file, now, now) // it is in use
 	}
-	return k.Plan, k.Diagnostics, true
+	return r.Plan, r.Diagnostics, true
 }
 
 // store keeps a plan, and what there is to say of it, if they are to be kept. The first
@@ -278,13 +289,18 @@ func (c *Cache) store(e entry, sights []sight, p *plan.Plan, ds plan.Diagnostics
 	}
 	k := kept{Build: c.build, Of: e.of, Environment: e.environment, Sights: sights}
 	if e.kept != nil && slices.Equal(e.kept.Sights, sights) {
-		k.Plan, k.Diagnostics = new(*p), ds
-		k.Plan.Sources = nil
+		r := result{Plan: new(*p), Diagnostics: ds}
+		r.Plan.Sources = nil
 		for _, s := range p.Sources {
-			k.Sources = append(k.Sources, keptSource(s))
+			r.Sources = append(r.Sources, keptSource(s))
+		}
+		var err error
+		if k.Result, err = json.Marshal(r); err != nil {
+			return
 		}
 	}
-	body, err := json.Marshal(k)
+	head, err := json.Marshal(k)
+	body := slices.Concat(head, []byte("\n"), k.Result)
 	if err != nil || bytes.Contains(body, []byte(`\ufffd`)) { // JSON has no bytes that are not text
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -70,18 +71,16 @@ func Report(b *testing.B, r Row) {
 }
 
 // Turns does ours and theirs in turns, as often as the benchmark says, and reports
-// the sums of what they return as a row of what one turn takes.
+// the medians of what they return as a row of what one turn takes: a machine has other
+// things to do now and then.
 func Turns(b *testing.B, r Row, ours, theirs func() time.Duration) {
 	b.Helper()
-	var a, p time.Duration
-	n := 0
+	var a, p []time.Duration
 	for b.Loop() {
-		a += ours()
-		p += theirs()
-		n++
+		a, p = append(a, ours()), append(p, theirs())
 	}
 	r.Unit = "ms"
-	r.Now, r.Other = milliseconds(a, n), milliseconds(p, n)
+	r.Now, r.Other = median(a), median(p)
 	Report(b, r)
 }
 
@@ -91,7 +90,12 @@ func Alone(b *testing.B, r Row, ours func() time.Duration) {
 	Turns(b, r, ours, func() time.Duration { return 0 })
 }
 
-func milliseconds(d time.Duration, n int) float64 { return d.Seconds() * 1000 / float64(n) }
+// median returns the one in the middle, in milliseconds.
+func median(all []time.Duration) float64 {
+	slices.Sort(all)
+	n := len(all)
+	return (all[(n-1)/2] + all[n/2]).Seconds() * 1000 / 2
+}
 
 // Clock returns what f takes by the clock.
 func Clock(f func()) time.Duration {

@@ -16,7 +16,7 @@ import (
 // thousand environments after this one; and no more than spareMemory next to it, for a
 // contract of a size that no one has.
 const (
-	freeMemory  = 128 << 20
+	freeMemory  = 96 << 20
 	spareMemory = 512 << 20
 )
 
@@ -47,7 +47,7 @@ func init() {
 		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(live)
 		n := int64(live[0].Value.Uint64())
-		debug.SetMemoryLimit(max(free.Load(), min(4*n, n+spareMemory)))
+		debug.SetMemoryLimit(max(free.Load(), min(3*n, n+spareMemory)))
 		runtime.SetFinalizer(c, next)
 	}
 	runtime.SetFinalizer(&collection{}, next)
