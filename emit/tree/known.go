@@ -31,6 +31,10 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 	known := map[string]Known{}
 	first := true // p has no tree
 	seen := map[string]bool{}
+	traces := make([]trace, len(inputs))
+	for i, files := 0, FileNames(p); i < len(inputs); i++ {
+		traces[i] = traceOf(inputs[i], p, files)
+	}
 	look := func(dir string, own bool) {
 		if seen[dir] {
 			return
@@ -40,21 +44,21 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 		if own {
 			of = nil
 		}
-		l, problems := of.of(dir)
+		m, problems := of.of(dir)
 		ds = append(ds, problems...)
-		if l == nil {
+		if m == nil {
 			return
 		}
-		own = own && l.Environment == p.Environment
+		own = own && m.environment == p.Environment
 		first = first && !own
-		stranger := sync.OnceValue(func() bool { return l.Environment != p.Environment && gone(l.Environment) })
-		for _, in := range inputs {
+		stranger := sync.OnceValue(func() bool { return m.environment != p.Environment && gone(m.environment) })
+		for i, in := range inputs {
 			switch k := (Known{File: filepath.Join(dir, LockFile)}); {
 			case known[in.Name] != Known{}:
-			case own && l.Knows(in, p), in.Class == plan.Generated && l.hasFrom(in, p):
+			case own && m.knows(traces[i], p), in.Class == plan.Generated && m.hasFrom(traces[i]):
 				known[in.Name] = k
-			case first && in.Name != plan.LockKey && l.Knows(in, p) && stranger(): // a new tree may well have a new lock key
-				k.Environment = l.Environment
+			case first && in.Name != plan.LockKey && m.knows(traces[i], p) && stranger(): // a new tree may well have a new lock key
+				k.Environment = m.environment
 				known[in.Name] = k
 			}
 		}
@@ -83,14 +87,14 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 // matter: what it generates is there, and no one asks a lock for it. The zero value is
 // for use; a nil one keeps nothing.
 type Locks struct {
-	byDir sync.Map // *Lock, with as much as KnownInputs asks
+	byDir sync.Map // *memory
 }
 
-// of returns the lock of the tree in dir; nil if there is none.
-func (ls *Locks) of(dir string) (*Lock, plan.Diagnostics) {
+// of returns what the lock of the tree in dir knows; nil if there is none.
+func (ls *Locks) of(dir string) (*memory, plan.Diagnostics) {
 	if ls != nil {
-		if l, ok := ls.byDir.Load(dir); ok {
-			return l.(*Lock), nil
+		if m, ok := ls.byDir.Load(dir); ok {
+			return m.(*memory), nil
 		}
 	}
 	root, err := os.OpenRoot(dir)
@@ -99,92 +103,120 @@ func (ls *Locks) of(dir string) (*Lock, plan.Diagnostics) {
 	}
 	defer root.Close()
 	l, ds := ReadLock(root)
-	if ls != nil && l != nil && len(ds) == 0 {
-		ls.byDir.Store(dir, l.bare())
+	if l == nil {
+		return nil, ds
 	}
-	return l, ds
+	m := l.memory()
+	if ls != nil && len(ds) == 0 {
+		ls.byDir.Store(dir, m)
+	}
+	return m, ds
 }
 
-// bare is what of the lock [Lock.Knows] and [Lock.hasFrom] ask, with texts that the
-// locks of other environments have, too, in memory once.
-func (l *Lock) bare() *Lock {
+// memory is what a lock is asked of inputs: each of a thousand environments may be asked
+// of those of all others. Texts that the locks of other environments have, too, are in
+// memory once.
+type memory struct {
+	version     int
+	environment string
+	inputs      map[string]string  // the places of those that had a value
+	had         map[string]bool    // the definitions of the keys that are sealed
+	sealed      map[[3]string]bool // these, by namespace, secret and key
+	tagged      bool
+	files       []string
+}
+
+func (l *Lock) memory() *memory {
 	once := func(s string) string { return unique.Make(s).Value() }
-	bare := &Lock{Version: l.Version, Environment: once(l.Environment), Inputs: map[string]LockedInput{}}
-	for name, in := range l.Inputs {
-		bare.Inputs[once(name)] = LockedInput{Place: once(in.Place), Present: in.Present}
+	m := &memory{
+		version: l.Version, environment: once(l.Environment),
+		inputs: map[string]string{}, had: map[string]bool{}, sealed: map[[3]string]bool{},
 	}
-	for _, file := range l.Files {
-		bare.Files = append(bare.Files, once(file))
+	for name, in := range l.Inputs {
+		if in.Present {
+			m.inputs[once(name)] = once(in.Place)
+		}
+	}
+	if l.Version == 1 { // of which alone they are asked
+		m.files = l.Files
 	}
 	for _, s := range l.Secrets {
-		keys := map[string]LockedKey{}
 		for name, k := range s.Keys {
-			key := LockedKey{Definition: once(k.Definition), Omitted: k.Omitted}
-			if k.Tag != "" {
-				key.Tag = "some"
+			if !k.Omitted {
+				m.had[once(k.Definition)] = true
+				m.sealed[[3]string{once(s.Namespace), once(s.Name), once(name)}] = true
+				m.tagged = m.tagged || k.Tag != ""
 			}
-			keys[once(name)] = key
 		}
-		bare.Secrets = append(bare.Secrets, LockedSecret{Namespace: once(s.Namespace), Name: once(s.Name), Keys: keys})
 	}
-	return bare
+	return m
 }
 
-// hasFrom reports whether the lock has a value of in from the place where p has it.
-func (l *Lock) hasFrom(in plan.Input, p *plan.Plan) bool {
-	had, ok := l.Inputs[in.Name]
-	place := PlaceOf(in, p)
-	return ok && had.Present && place != "" && had.Place == place
+// trace is what a lock has of an input that had a value.
+type trace struct {
+	in          plan.Input
+	place       string
+	definitions []string    // of the keys that are made from it
+	keys        [][3]string // these, by namespace, secret and key
+	files       []string    // in which they are fetched
+}
+
+// traceOf returns the trace of in in the locks of p, whose secrets are in files.
+func traceOf(in plan.Input, p *plan.Plan, files []string) trace {
+	t := trace{in: in, place: PlaceOf(in, p), definitions: []string{Definition(plan.Key{Input: in.Name}, p)}}
+	for i, s := range p.Secrets {
+		for _, k := range s.Keys {
+			if !slices.Contains(k.Inputs(), in.Name) || in.MayBeAbsent() && k.Template != nil {
+				continue // a template may have been sealed without what may be absent
+			}
+			t.definitions = append(t.definitions, Definition(k, p))
+			t.keys = append(t.keys, [3]string{s.Namespace, s.Name, k.Name})
+			if s.Delivery.Fetches() && !in.MayBeAbsent() {
+				t.files = append(t.files, files[i])
+			}
+		}
+	}
+	return t
+}
+
+// hasFrom reports whether the lock has a value of an input from the place where it is.
+func (m *memory) hasFrom(t trace) bool {
+	had, ok := m.inputs[t.in.Name]
+	return ok && t.place != "" && had == t.place
+}
+
+// knows is [Lock.Knows].
+func (m *memory) knows(t trace, p *plan.Plan) bool {
+	if _, ok := m.inputs[t.in.Name]; ok {
+		return true
+	}
+	if t.in.Name == plan.LockKey {
+		return m.tagged
+	}
+	if slices.ContainsFunc(t.definitions, func(d string) bool { return m.had[d] }) {
+		return true
+	}
+	if slices.ContainsFunc(t.keys, func(k [3]string) bool { return m.sealed[k] }) && (m.version == 1 || m.renamed(p)) {
+		return true // version 1 does not say what the key was made from
+	}
+	return m.version == 1 && slices.ContainsFunc(t.files, func(f string) bool { return slices.Contains(m.files, f) })
+}
+
+// renamed reports whether some input that had a value is gone from the contract.
+func (m *memory) renamed(p *plan.Plan) bool {
+	for name := range m.inputs {
+		if _, ok := p.Input(name); !ok && !strings.HasSuffix(name, plan.PreviousSuffix) {
+			return true
+		}
+	}
+	return false
 }
 
 // Knows reports whether the lock of p knows that in had a value: by its name, or
 // because something is sealed that is made from it. Names of keys and secrets may
 // have changed since, and so may that of an input.
 func (l *Lock) Knows(in plan.Input, p *plan.Plan) bool {
-	if l.Inputs[in.Name].Present {
-		return true
-	}
-	had := map[string]bool{}        // definitions
-	keys := map[[3]string]string{}  // definition, by namespace, secret and key
-	tagged, renamed := false, false // some input that had a value is gone from the contract
-	for _, s := range l.Secrets {
-		for name, k := range s.Keys {
-			if !k.Omitted {
-				had[k.Definition] = true
-				keys[[3]string{s.Namespace, s.Name, name}] = k.Definition
-				tagged = tagged || k.Tag != ""
-			}
-		}
-	}
-	for name, input := range l.Inputs {
-		if _, ok := p.Input(name); input.Present && !ok && !strings.HasSuffix(name, plan.PreviousSuffix) {
-			renamed = true
-		}
-	}
-	if in.Name == plan.LockKey {
-		return tagged
-	}
-	if had[Definition(plan.Key{Input: in.Name}, p)] {
-		return true
-	}
-	files := FileNames(p)
-	for i, s := range p.Secrets {
-		for _, k := range s.Keys {
-			if !slices.Contains(k.Inputs(), in.Name) || in.MayBeAbsent() && k.Template != nil {
-				continue // a template may have been sealed without what may be absent
-			}
-			_, sealed := keys[[3]string{s.Namespace, s.Name, k.Name}]
-			switch {
-			case had[Definition(k, p)]:
-				return true
-			case sealed && (renamed || l.Version == 1): // version 1 does not say what the key was made from
-				return true
-			case l.Version == 1 && !in.MayBeAbsent() && s.Delivery.Fetches() && slices.Contains(l.Files, files[i]):
-				return true
-			}
-		}
-	}
-	return false
+	return l.memory().knows(traceOf(in, p, FileNames(p)), p)
 }
 
 // OwnPlace is where the contract has an input, whatever stands in for that place
