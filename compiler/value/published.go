@@ -259,6 +259,17 @@ var vocabulary = sync.OnceValue(func() *lexicon {
 	for strings.HasPrefix(l.ordinary, "#") {
 		_, l.ordinary, _ = strings.Cut(l.ordinary, "\n")
 	}
+	next := 0
+	for i := range len(l.ordinary) - 1 {
+		if i == 0 || l.ordinary[i-1] <= ' ' {
+			for pair, _ := pairOf(l.ordinary[i:]); next <= pair; next++ {
+				l.begin[next] = i
+			}
+		}
+	}
+	for ; next < len(l.begin); next++ {
+		l.begin[next] = len(l.ordinary)
+	}
 	for s, words := range []string{context: contextWords, glue: glueWords, telling: tellingWords} { // a word in two lists is of the later one
 		for word := range strings.FieldsSeq(words) {
 			l.few[word] = sort(s)
@@ -271,7 +282,18 @@ var vocabulary = sync.OnceValue(func() *lexicon {
 // its order: to make a map of it is a part of what the start of a process takes.
 type lexicon struct {
 	ordinary string
+	begin    [26*26 + 1]int // in it: the words that begin with a pair of letters, or after it
 	few      map[string]sort
+}
+
+// pairOf is the place of the first two letters of a word among all pairs; ok is false if
+// they are none of a to z.
+func pairOf(word string) (pair int, ok bool) {
+	if len(word) < 2 {
+		return 0, false
+	}
+	a, b := word[0]-'a', word[1]-'a'
+	return int(a)*26 + int(b), a < 26 && b < 26
 }
 
 // of is the sort of a word; unknown if it is in no list.
@@ -279,7 +301,11 @@ func (l *lexicon) of(word string) sort {
 	if s, ok := l.few[word]; ok {
 		return s
 	}
-	from, to := 0, len(l.ordinary) // between which it begins
+	pair, ok := pairOf(word)
+	if !ok {
+		return unknown
+	}
+	from, to := l.begin[pair], l.begin[pair+1] // between which it begins
 	for from < to {
 		start := from + (to-from)/2
 		for start > from && l.ordinary[start-1] > ' ' {

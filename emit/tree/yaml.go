@@ -109,6 +109,13 @@ func (q *quoting) text(s string) string {
 // (https://github.com/yaml/go-yaml/blob/v2.4.4/sorter.go), which is no order: there are
 // names of which each is less than the next, and the last is less than the first.
 func byEncoder(a, b string) int {
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	if i < len(a) && i < len(b) && asciiLetter(a[i]) && asciiLetter(b[i]) { // as below, and most names are that
+		return cmp.Compare(a[i], b[i])
+	}
 	ar, br := []rune(a), []rune(b)
 	for i := 0; i < len(ar) && i < len(br); i++ {
 		if ar[i] == br[i] {
@@ -153,6 +160,8 @@ func (q *quoting) add(s string) string {
 	return q.word(i)
 }
 
+func asciiLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
 // plainly is what some reader takes for something else than a string where it
 // stands without quotes: the types of YAML 1.1 (https://yaml.org/type/) and of the
 // core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema).
@@ -161,13 +170,25 @@ var plainly = lazy.MustCompile(`^(|=|<<|~|null|Null|NULL|y|Y|n|N|yes|Yes|YES|no|
 	`|[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?|\.[0-9_]+([eE][-+]?[0-9_]+)?)` +
 	`|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?([ \t]*(Z|[-+][0-9]{1,2}(:?[0-9]{2})?))?)?)$`)
 
+// beginsPlainly reports whether s may be one of plainly, by its first byte and how long
+// it is: most texts are none, and to ask the expression takes a hundred times as long.
+func beginsPlainly(s string) bool {
+	switch {
+	case s == "":
+		return true
+	case strings.IndexByte("nNyYoOtTfF", s[0]) >= 0:
+		return len(s) <= len("false")
+	}
+	return strings.IndexByte("=<~+-.0123456789", s[0]) >= 0
+}
+
 // misread reports whether the encoder writes s so that some reader reads something
 // else, or refuses all of it.
 func misread(s string) bool {
 	if strings.ContainsAny(s, "\u2028\u2029") { // which end a line for YAML 1.1, and not for 1.2
 		return true
 	}
-	if len(s) > 64 || !plainly.MatchString(s) {
+	if len(s) > 64 || !beginsPlainly(s) || !plainly.MatchString(s) {
 		return false
 	}
 	y, err := yaml.Marshal([]string{s})
