@@ -20,8 +20,13 @@ const originAnnotation = "config.kubernetes.io/origin"
 // nothing else, as most do: the same objects, by kustomize's own readers. It does not
 // read the defaults of transformers, and it looks for no references to names that have
 // changed, which is most of what a build of a few objects takes. The text is that of
-// the kustomization, and read returns a file that it names. Ok is false if it says
-// more, or if something is wrong: then kustomize itself is to be asked.
+// the kustomization, and read returns a file that it names. With origins, each object
+// says which, as [Options] has it.
+//
+// Ok is false if the kustomization says more, if there are objects in which kustomize may
+// change a reference though no name has changed, or if something is wrong: then
+// kustomize itself is to be asked. (What no API server would take, such as a
+// serviceAccountName that is a map, kustomize refuses only while it looks for references.)
 func Plain(text []byte, origins bool, read func(name string) ([]byte, error)) (m resmap.ResMap, ok bool) {
 	var k types.Kustomization
 	if k.Unmarshal(text) != nil {
@@ -71,9 +76,10 @@ func Plain(text []byte, origins bool, read func(name string) ([]byte, error)) (m
 	return m, true
 }
 
-// plainKinds are the kinds of objects, by their apiVersions, in which a reference is a name, or there is none.
-// In a RoleBinding, for one, it is a name and a namespace, and kustomize may add the
-// namespace: https://github.com/kubernetes-sigs/kustomize/blob/api/v0.21.2/api/internal/konfig/builtinpluginconsts/namereference.go
+// plainKinds are the kinds of objects, by their apiVersions, in which a reference is a
+// name, or there is none. In a RoleBinding, for one, it is a name and a namespace, and
+// kustomize may add the namespace:
+// https://github.com/kubernetes-sigs/kustomize/blob/api/v0.21.2/api/internal/konfig/builtinpluginconsts/namereference.go
 var plainKinds = map[string][]string{
 	"v1":                       {"ConfigMap", "Namespace", "Pod", "Secret", "Service", "ServiceAccount"},
 	"apps/v1":                  {"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"},
