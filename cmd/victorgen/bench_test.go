@@ -200,10 +200,10 @@ func BenchmarkFleet(b *testing.B) {
 	for _, n := range []int{1000, 4000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			grow(n)
-			each := func(b *testing.B, what, verb string, most float64) (c bench.Cost) {
+			each := func(b *testing.B, what, verb string, limit float64) (c bench.Cost) {
 				for b.Loop() {
 					c = bench.Run(b, dir, nil, vg, verb, "./envs/...")
-					bench.Report(b, bench.Row{What: fmt.Sprintf(what, n), Peer: hand, Most: most,
+					bench.Report(b, bench.Row{What: fmt.Sprintf(what, n), Peer: hand, Most: limit,
 						Unit: "ms", Now: c.CPU.Seconds() * 1000 / float64(n), Other: peer().Seconds() * 1000})
 				}
 				return c

@@ -204,11 +204,9 @@ func initModule(cmd *cobra.Command, dir string, o initOptions) error {
 	for _, text := range lacking {
 		fmt.Fprintln(cmd.ErrOrStderr(), text)
 	}
-	if root := git.WorkTree(abs); root != abs {
-		if _, err := os.Lstat(filepath.Join(root, git.Dir)); err == nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "pre-commit, gitleaks and detect-secrets read their files from the working directory, usually the root of the repository: "+
-				"move .pre-commit-config.yaml, .gitleaks.toml and .detect-secrets.baseline there, or add them to those that are there\n")
-		}
+	if root, ok := git.Find(abs); ok && root != abs {
+		fmt.Fprintf(cmd.ErrOrStderr(), "pre-commit, gitleaks and detect-secrets read their files from the working directory, usually the root of the repository: "+
+			"move .pre-commit-config.yaml, .gitleaks.toml and .detect-secrets.baseline there, or add them to those that are there\n")
 	}
 	if !existing && o.contract {
 		next := []string{"cd " + dir, "victorgen cert fetch envs/dev", "victorgen vet ./envs/...", "victorgen build envs/dev"}

@@ -50,10 +50,7 @@ func workTree() string {
 	if err != nil {
 		return ""
 	}
-	tree := git.WorkTree(wd)
-	if _, err := os.Lstat(filepath.Join(tree, git.Dir)); err != nil {
-		return ""
-	}
+	tree, _ := git.Find(wd)
 	return tree
 }
 

@@ -171,7 +171,7 @@ var plainly = lazy.MustCompile(`^(|=|<<|~|null|Null|NULL|y|Y|n|N|yes|Yes|YES|no|
 	`|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?([ \t]*(Z|[-+][0-9]{1,2}(:?[0-9]{2})?))?)?)$`)
 
 // beginsPlainly reports whether s may be one of plainly, by its first byte and how long
-// it is: most texts are none, and to ask the expression takes a hundred times as long.
+// it is. Most texts are none, and need not be shown to the expression.
 func beginsPlainly(s string) bool {
 	switch {
 	case s == "":

@@ -16,16 +16,24 @@ import (
 // that it is in.
 const Dir = ".git"
 
-// WorkTree returns the work tree that dir is in, or else dir. It runs no Git.
-func WorkTree(dir string) string {
+// Find returns the work tree that dir is in, if it is in one. It runs no Git.
+func Find(dir string) (tree string, ok bool) {
 	for at := dir; ; at = filepath.Dir(at) {
 		if _, err := os.Lstat(filepath.Join(at, Dir)); err == nil {
-			return at
+			return at, true
 		}
 		if at == filepath.Dir(at) {
-			return dir
+			return "", false
 		}
 	}
+}
+
+// WorkTree returns the work tree that dir is in, or else dir. It runs no Git.
+func WorkTree(dir string) string {
+	if tree, ok := Find(dir); ok {
+		return tree
+	}
+	return dir
 }
 
 // Command returns a command of Git that only looks, in dir: it takes no lock,

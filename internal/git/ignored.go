@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -44,8 +43,8 @@ func (s *session) end() {
 // Ignored reports whether Git passes over file, a path without links: it is ignored,
 // and not tracked. Known is false if Git can't tell, if there is none, or no work tree.
 func Ignored(ctx context.Context, file string) (ignored, known bool) {
-	top := WorkTree(filepath.Dir(file))
-	if _, err := os.Lstat(filepath.Join(top, Dir)); err != nil {
+	top, ok := Find(filepath.Dir(file))
+	if !ok {
 		return false, false
 	}
 	s, together := ctx.Value(sessionKey{}).(*session)
