@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/mail"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -315,9 +314,8 @@ func spelt(s string) bool {
 // twoWords returns how many bits s has as one or two ordinary words, with signs
 // and digits about them, if it is that.
 func twoWords(s string) (bits float64, ok bool) {
-	parts, _ := split(s)
 	words, short, letters, others := 0, 0, 0, utf8.RuneCountInString(s)
-	for _, p := range parts {
+	for p := range pieces(s) {
 		others -= len(p.text)
 		switch {
 		case p.digit && sequence(p.text):
@@ -376,39 +374,67 @@ var common = sync.OnceValue(func() map[string]bool {
 // less than once in a million, in whatever encoding: it fixes the whole value,
 // or seven letters, or a few at one end behind a separator.
 //
-// It is compiled on first use: that takes milliseconds, and few commands judge.
-var placeholders = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile("(?:" + strings.Join([]string{
-		// your-api-key-here, insert_token, dummy, my-example-password: nothing but such words, one of them telling
-		`(?i)^(` + fillerPart + `)*(` + tellingPart + `)(` + fillerPart + `|` + tellingPart + `)*$`,
-		`(?i)^your([-_ ][a-z0-9]+){1,3}$`,
-		`^[A-Za-z0-9/+]*EXAMPLE[A-Za-z0-9/+]*$`, // as the AWS documentation ends its keys; one word among others may be a passphrase's
-		`(?i)^(todo|fixme|tbd)\s*(:.*)?$`,
-		`^(TODO|FIXME|TBD)[-_: ]+[A-Za-z_ -]*$`,
-		`(?i)^(none|null|nil|undefined|n/a)$`,
-		// xxx, xxx-xxx, ***; sk-xxxxx; AKIAXXXXXXXX
-		`^([xX]{3,}|\*{3,}|[xX]+([-_. ][xX]+)+)$`,
-		`^.{0,12}[-_.:/ ](x{4,}|X{4,})$`,
-		`[-_.:/ ](x{6,}|X{6,})$`,
-		`x{8}|X{8}`,
-		`^([A-Za-z0-9_.-]{0,7}|[a-z0-9_.-]{0,40}|[A-Za-z0-9_.-]{16,40})(\.{3,}|…)$`, // ..., sk-ant-...
-		`^(sk|pk|rk|whsec|gh[opsu]|xox[abp]|hf|re)[-_][A-Za-z0-9_-]{0,40}(\.{3,}|…)$`,
-		`^<[\pL0-9 _.-]{0,8}>$`,
-		`^<([a-z]+([ _.—-][a-z0-9]*)*|[A-Z]+([ _.—-][A-Z0-9]*)*)>$`,
-		// your, please, key, password, replace, change: in scripts in which random values are not
-		`你的|请|請|密钥|密鑰|密码|密碼|替换|修改|您的|示例|パスワード|秘密|あなたの|비밀번호|시크릿|여기`,
-		`^\$\{[A-Za-z_][A-Za-z0-9_]*(:?[-+=?][^{}]*)?\}$`,
-		`^\$\{[ .]*\}$`,
-		`^\$([A-Z]+(_[A-Z]+)+|[A-Z]{1,10})$`,
-		`(?s)^\{\{.*\}\}$`,
-	}, ")|(?:") + ")")
-})
+// Each is here for a sign of it in mayBePlaceholder.
+var placeholders = expression{mayBePlaceholder, lazy.MustCompile("(?:" + strings.Join([]string{
+	// your-api-key-here, insert_token, dummy, my-example-password: nothing but such words, one of them telling
+	`(?i)^(` + fillerPart + `)*(` + tellingPart + `)(` + fillerPart + `|` + tellingPart + `)*$`,
+	`(?i)^your([-_ ][a-z0-9]+){1,3}$`,
+	`^[A-Za-z0-9/+]*EXAMPLE[A-Za-z0-9/+]*$`, // as the AWS documentation ends its keys; one word among others may be a passphrase's
+	`(?i)^(todo|fixme|tbd)\s*(:.*)?$`,
+	`^(TODO|FIXME|TBD)[-_: ]+[A-Za-z_ -]*$`,
+	`(?i)^(none|null|nil|undefined|n/a)$`,
+	// xxx, xxx-xxx, ***; sk-xxxxx; AKIAXXXXXXXX
+	`^([xX]{3,}|\*{3,}|[xX]+([-_. ][xX]+)+)$`,
+	`^.{0,12}[-_.:/ ](x{4,}|X{4,})$`,
+	`[-_.:/ ](x{6,}|X{6,})$`,
+	`x{8}|X{8}`,
+	`^([A-Za-z0-9_.-]{0,7}|[a-z0-9_.-]{0,40}|[A-Za-z0-9_.-]{16,40})(\.{3,}|…)$`, // ..., sk-ant-...
+	`^(sk|pk|rk|whsec|gh[opsu]|xox[abp]|hf|re)[-_][A-Za-z0-9_-]{0,40}(\.{3,}|…)$`,
+	`^<[\pL0-9 _.-]{0,8}>$`,
+	`^<([a-z]+([ _.—-][a-z0-9]*)*|[A-Z]+([ _.—-][A-Z0-9]*)*)>$`,
+	// your, please, key, password, replace, change: in scripts in which random values are not
+	`你的|请|請|密钥|密鑰|密码|密碼|替换|修改|您的|示例|パスワード|秘密|あなたの|비밀번호|시크릿|여기`,
+	`^\$\{[A-Za-z_][A-Za-z0-9_]*(:?[-+=?][^{}]*)?\}$`,
+	`^\$\{[ .]*\}$`,
+	`^\$([A-Z]+(_[A-Z]+)+|[A-Z]{1,10})$`,
+	`(?s)^\{\{.*\}\}$`,
+}, ")|(?:") + ")")}
+
+func mayBePlaceholder(s string) bool {
+	words := true
+	for i := range len(s) {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			return true
+		}
+		words = words && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("-_ ", c) >= 0)
+	}
+	if words || len(s) <= len("undefined") || strings.IndexByte("xX*<${", s[0]) >= 0 {
+		return true
+	}
+	for _, sign := range [...]string{"EXAMPLE", "xxxx", "XXXX", "..."} {
+		if strings.Contains(s, sign) {
+			return true
+		}
+	}
+	begin := strings.ToLower(s[:len("fixme")])
+	for _, sign := range [...]string{"your", "todo", "fixme", "tbd"} {
+		if strings.HasPrefix(begin, sign) {
+			return true
+		}
+	}
+	return false
+}
 
 // invitations matches words that ask for a value, in a value of few words: of
 // the five of a passphrase, two may be these.
-var invitations = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)(^|[^a-z])(your[-_ ]?(api|key|token|secret|password)|(change|replace)[-_ ]?(me|it|this)([^a-z]|$))`)
-})
+var invitations = expression{mayInvite, lazy.MustCompile(
+	`(?i)(^|[^a-z])(your[-_ ]?(api|key|token|secret|password)|(change|replace)[-_ ]?(me|it|this)([^a-z]|$))`)}
+
+func mayInvite(s string) bool {
+	s = strings.ToLower(s)
+	return strings.Contains(s, "your") || strings.Contains(s, "change") || strings.Contains(s, "replace")
+}
 
 const (
 	tellingPart = `(?:your|here|examples?|placeholder|dummy|fake|insert|sample|lorem|ipsum)[-_ ]*`
@@ -422,10 +448,10 @@ func isPlaceholder(s, example string) bool {
 		return true
 	}
 	// No placeholder is long, and keys can be.
-	if len(s) > 200 || placeholders().MatchString(s) {
+	if len(s) > 200 || placeholders.MatchString(s) {
 		return len(s) <= 200
 	}
-	if !invitations().MatchString(s) {
+	if !invitations.MatchString(s) {
 		return false
 	}
 	why, words := judgeWords(s, chance(s), 0)

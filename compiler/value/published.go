@@ -11,7 +11,6 @@ import (
 	"maps"
 	"math"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -85,13 +84,13 @@ func asWritten(s string) string {
 	if strings.HasPrefix(s, "django-insecure-") { // https://docs.djangoproject.com/en/5.2/ref/checks/#security W009
 		return "it is the key that Django writes into a new project"
 	}
-	if commands().MatchString(s) {
+	if commands.MatchString(s) {
 		return "it is a command that generates one"
 	}
 	if why := sampleToken(s); why != "" {
 		return why
 	}
-	if u := authority().FindStringSubmatch(s); u != nil {
+	if u := authority.FindStringSubmatch(s); u != nil {
 		return sampleLogin(u[1], u[2], u[3], s[len(u[0]):])
 	}
 	if unit := period(s); unit < len(s) && strength(s[:unit]) < 60 {
@@ -100,13 +99,14 @@ func asWritten(s string) string {
 	if patterned(s) {
 		return "it is a sequence of the alphabet, the digits or the keyboard"
 	}
-	return wordy(vendors().ReplaceAllString(s, ""))
+	return wordy(vendors.ReplaceAllString(s, ""))
 }
 
 // vendors matches what the keys of services begin with.
-var vendors = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(sk|pk|rk)[-_](live|test|ant|proj|or|lf)[-_]|^(sk|pk|xapp|xox[abps]|gh[opsu]|glpat|whsec|re|hf|gsk|npm|SG|GOCSPX|AIza|github_pat|dop_v1|glsa|hvs|shpat)[-_.]|^base64:|^eyJ[A-Za-z0-9_-]+\.`)
-})
+var vendors = expression{func(s string) bool {
+	return s != "" && strings.IndexByte("sprxghwnSGAdbe", s[0]) >= 0 && strings.ContainsAny(s, "-_.:")
+}, lazy.MustCompile(
+	`^(sk|pk|rk)[-_](live|test|ant|proj|or|lf)[-_]|^(sk|pk|xapp|xox[abps]|gh[opsu]|glpat|whsec|re|hf|gsk|npm|SG|GOCSPX|AIza|github_pat|dop_v1|glsa|hvs|shpat)[-_.]|^base64:|^eyJ[A-Za-z0-9_-]+\.`)}
 
 // knownSize is how much of a digest is kept: chance meets 80 bits never.
 const knownSize = 10
@@ -122,9 +122,11 @@ var known = sync.OnceValue(func() map[[knownSize]byte]bool {
 	return m
 })
 
-var commands = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile("openssl rand|^[$(`]*(openssl gen|uuidgen|pwgen|(python3?|node|ruby|php|head|date) -|date \\+|(rails|rake) secret|php artisan|cat /)|^\\$\\([a-z]+ [^)]*\\)$")
-})
+// commands matches what people write, or forget to run, to generate a value.
+var commands = expression{func(s string) bool {
+	return strings.Contains(s, " ") || strings.Contains(s, "gen")
+}, lazy.MustCompile(
+	"openssl rand|^[$(`]*(openssl gen|uuidgen|pwgen|(python3?|node|ruby|php|head|date) -|date \\+|(rails|rake) secret|php artisan|cat /)|^\\$\\([a-z]+ [^)]*\\)$")}
 
 // sampleToken judges a JSON Web Token by what it says: the samples of jwt.io
 // and of Supabase name themselves.
@@ -146,9 +148,8 @@ func sampleToken(s string) string {
 }
 
 // authority matches the beginning of a URL, and in it the user and the password.
-var authority = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://(?:([^/:]*)(?:(:)(.*))?@)?[^/@]*`)
-})
+var authority = expression{func(s string) bool { return strings.Contains(s, "://") }, lazy.MustCompile(
+	`^[A-Za-z][A-Za-z0-9+.-]*://(?:([^/:]*)(?:(:)(.*))?@)?[^/@]*`)}
 
 // sampleLogin judges what is secret in a URL: the password in it, else the user
 // and the path, as they are tokens then.
@@ -259,16 +260,9 @@ var vocabulary = sync.OnceValue(func() *lexicon {
 	for strings.HasPrefix(l.ordinary, "#") {
 		_, l.ordinary, _ = strings.Cut(l.ordinary, "\n")
 	}
-	next := 0
-	for i := range len(l.ordinary) - 1 {
-		if i == 0 || l.ordinary[i-1] <= ' ' {
-			for pair, _ := pairOf(l.ordinary[i:]); next <= pair; next++ {
-				l.begin[next] = i
-			}
-		}
-	}
-	for ; next < len(l.begin); next++ {
-		l.begin[next] = len(l.ordinary)
+	for pair := range l.begin {
+		first := string([]byte{'a' + byte(pair/26), 'a' + byte(pair%26)})
+		l.begin[pair], _ = l.search(first, l.begin[max(pair-1, 0)], len(l.ordinary))
 	}
 	for s, words := range []string{context: contextWords, glue: glueWords, telling: tellingWords} { // a word in two lists is of the later one
 		for word := range strings.FieldsSeq(words) {
@@ -305,7 +299,15 @@ func (l *lexicon) of(word string) sort {
 	if !ok {
 		return unknown
 	}
-	from, to := l.begin[pair], l.begin[pair+1] // between which it begins
+	if _, found := l.search(word, l.begin[pair], l.begin[pair+1]); found {
+		return ordinary
+	}
+	return unknown
+}
+
+// search returns where in ordinary, between the beginnings of two words, a word begins or
+// would begin.
+func (l *lexicon) search(word string, from, to int) (at int, found bool) {
 	for from < to {
 		start := from + (to-from)/2
 		for start > from && l.ordinary[start-1] > ' ' {
@@ -317,14 +319,14 @@ func (l *lexicon) of(word string) sort {
 		}
 		switch cmp.Compare(l.ordinary[start:end], word) {
 		case 0:
-			return ordinary
+			return start, true
 		case -1:
-			from = end + 1
+			from = min(end+1, len(l.ordinary))
 		case 1:
 			to = start
 		}
 	}
-	return unknown
+	return from, false
 }
 
 //go:embed ordinary.txt
@@ -354,7 +356,7 @@ func wordy(s string) string {
 	}
 	room := chance(s)
 	why, words := judgeWords(s, room, 0)
-	if low := strings.ToLower(s); why == "" && low != s && longRun.MatchString(low) { // thisIsAVERYsecretKEY
+	if low := strings.ToLower(s); why == "" && low != s && longRun(low) { // thisIsAVERYsecretKEY
 		why, _ = judgeWords(low, min(room, chance(low)), words)
 	}
 	if as, changed := leet(s); why == "" && changed > 0 {
@@ -384,7 +386,19 @@ func leaves(doc any) []string {
 	return nil // a number, true, false and null have no words
 }
 
-var longRun = lazy.MustCompile(`[a-z]{12}`)
+// longRun reports whether twelve of a to z stand together in s.
+func longRun(s string) bool {
+	n := 0
+	for i := range len(s) {
+		if n++; s[i] < 'a' || s[i] > 'z' {
+			n = 0
+		}
+		if n == 12 {
+			return true
+		}
+	}
+	return false
+}
 
 // judgeWords judges the words of s, which are at least so many, and counts them.
 // Room is how many bits s has if it is random.
@@ -643,41 +657,55 @@ func leet(s string) (as string, changed int) {
 	return string(b), changed
 }
 
-// split takes s apart: where letters, digits and other characters meet, where a
-// capital letter begins a word, and where words of the vocabulary stand
-// together without a sign between them. It reports whether signs separate.
+// split takes s apart, as pieces does, and reports whether signs separate.
 func split(s string) (parts []part, separated bool) {
-	rs := []rune(s)
-	for i := 0; i < len(rs); {
-		j := i + 1
-		switch {
-		case unicode.IsDigit(rs[i]):
-			for j < len(rs) && unicode.IsDigit(rs[j]) {
-				j++
-			}
-			parts = append(parts, part{text: string(rs[i:j]), digit: true})
-		case unicode.IsLetter(rs[i]):
-			for j < len(rs) && unicode.IsLetter(rs[j]) {
-				if unicode.IsUpper(rs[j]) && !unicode.IsUpper(rs[j-1]) {
-					break // fooBar
-				}
-				if unicode.IsUpper(rs[j]) && j+1 < len(rs) && unicode.IsLower(rs[j+1]) {
-					break // HTTPServer
-				}
-				j++
-			}
-			pieces := segment(strings.ToLower(string(rs[i:j])))
-			whole := !slices.ContainsFunc(pieces, func(p part) bool { return p.sort == unknown })
-			for _, p := range pieces {
-				p.run, p.whole = i, whole
-				parts = append(parts, p)
-			}
-		default:
-			separated = separated || i > 0 && j < len(rs) && strings.ContainsRune("-_ .:/", rs[i])
+	for i, r := range s {
+		if !isAlnum(r) && strings.ContainsRune("-_ .:/", r) && i > 0 && i+1 < len(s) {
+			separated = true
+			break
 		}
-		i = j
 	}
-	return parts, separated
+	return slices.Collect(pieces(s)), separated
+}
+
+// pieces yields the parts of s: it is taken apart where letters, digits and other
+// characters meet, where a capital letter begins a word, and where words of the
+// vocabulary stand together without a sign between them.
+func pieces(s string) iter.Seq[part] {
+	return func(yield func(part) bool) {
+		rs := []rune(s)
+		for i := 0; i < len(rs); {
+			j := i + 1
+			switch {
+			case unicode.IsDigit(rs[i]):
+				for j < len(rs) && unicode.IsDigit(rs[j]) {
+					j++
+				}
+				if !yield(part{text: string(rs[i:j]), digit: true}) {
+					return
+				}
+			case unicode.IsLetter(rs[i]):
+				for j < len(rs) && unicode.IsLetter(rs[j]) {
+					if unicode.IsUpper(rs[j]) && !unicode.IsUpper(rs[j-1]) {
+						break // fooBar
+					}
+					if unicode.IsUpper(rs[j]) && j+1 < len(rs) && unicode.IsLower(rs[j+1]) {
+						break // HTTPServer
+					}
+					j++
+				}
+				words := segment(strings.ToLower(string(rs[i:j])))
+				whole := !slices.ContainsFunc(words, func(p part) bool { return p.sort == unknown })
+				for _, p := range words {
+					p.run, p.whole = i, whole
+					if !yield(p) {
+						return
+					}
+				}
+			}
+			i = j
+		}
+	}
 }
 
 // segment takes a run of letters apart into words of the vocabulary, with as
