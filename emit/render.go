@@ -465,11 +465,15 @@ func hasText(v any) bool {
 	return false
 }
 
-// functions returns the functions of a template for one rendering of it.
-func (r *rendering) functions() template.FuncMap {
+// functions returns the functions for one rendering of a template with that text: of
+// base those that it may name, for few name more than three, and to limit all of them
+// takes longer than to render it.
+func (r *rendering) functions(text string) template.FuncMap {
 	fns := template.FuncMap{}
 	for name, fn := range base() {
-		fns[name] = r.limited(name, fn)
+		if name == property || strings.Contains(text, name) {
+			fns[name] = r.limited(name, fn)
+		}
 	}
 	fns[something] = r.limited(something, func(inputs string, v any) (any, error) {
 		if kind := reflect.ValueOf(v).Kind(); (kind == reflect.Map || kind == reflect.Slice) && reflect.TypeOf(v) != reflect.TypeFor[absent]() {
@@ -698,7 +702,7 @@ func (c *capped) Write(b []byte) (int, error) {
 // otherwise may quote the values.
 func render(t *plan.Template, data map[string]string) (out []byte, printed map[string]bool, err error) {
 	r := &rendering{work: maxWork, printed: map[string]bool{}}
-	tmpl, err := template.New("template").Option("missingkey=error").Funcs(r.functions()).Parse(t.Text)
+	tmpl, err := template.New("template").Option("missingkey=error").Funcs(r.functions(t.Text)).Parse(t.Text)
 	if err == nil {
 		prepare(tmpl.Root, t, true)
 		var out capped

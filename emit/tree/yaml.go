@@ -170,16 +170,16 @@ var plainly = lazy.MustCompile(`^(|=|<<|~|null|Null|NULL|y|Y|n|N|yes|Yes|YES|no|
 	`|[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?|\.[0-9_]+([eE][-+]?[0-9_]+)?)` +
 	`|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?([ \t]*(Z|[-+][0-9]{1,2}(:?[0-9]{2})?))?)?)$`)
 
-// beginsPlainly reports whether s may be one of plainly, by its first byte and how long
-// it is. Most texts are none, and need not be shown to the expression.
-func beginsPlainly(s string) bool {
+// mayBePlain reports whether s may be one of plainly, by its bytes and how long it is.
+// Most texts are none, such as 5m, and need not be shown to the expression.
+func mayBePlain(s string) bool {
 	switch {
 	case s == "":
 		return true
 	case strings.IndexByte("nNyYoOtTfF", s[0]) >= 0:
 		return len(s) <= len("false")
 	}
-	return strings.IndexByte("=<~+-.0123456789", s[0]) >= 0
+	return strings.IndexByte("=<~+-.0123456789", s[0]) >= 0 && strings.Trim(s, "=<~+-.:_ \t0123456789abcdefABCDEFiInNoOtTxXZ") == ""
 }
 
 // misread reports whether the encoder writes s so that some reader reads something
@@ -188,7 +188,7 @@ func misread(s string) bool {
 	if strings.ContainsAny(s, "\u2028\u2029") { // which end a line for YAML 1.1, and not for 1.2
 		return true
 	}
-	if len(s) > 64 || !beginsPlainly(s) || !plainly.MatchString(s) {
+	if len(s) > 64 || !mayBePlain(s) || !plainly.MatchString(s) {
 		return false
 	}
 	y, err := yaml.Marshal([]string{s})

@@ -24,7 +24,10 @@ var deepStack = sync.OnceFunc(func() { debug.SetMaxStack(2 * Memory) })
 func Run(timeout time.Duration, memory uint64, work func()) (reached string) {
 	deepStack()
 	done := make(chan *crash.Error, 1)
-	go func() { done <- crash.Catch(work) }()
+	go func() {
+		deep(len(done))
+		done <- crash.Catch(work)
+	}()
 	timer, watch := time.NewTimer(timeout), time.NewTicker(20*time.Millisecond)
 	defer timer.Stop()
 	defer watch.Stop()
@@ -43,6 +46,12 @@ func Run(timeout time.Duration, memory uint64, work func()) (reached string) {
 			}
 		}
 	}
+}
+
+//go:noinline
+func deep(i int) byte {
+	var room [32 << 10]byte
+	return room[i]
 }
 
 // used is the memory that the process has from the system, in bytes.
