@@ -13,7 +13,6 @@ import (
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
-	"github.com/victor-ai/victorgen/internal/lazy"
 )
 
 // DefaultMinStrength is how many bits of entropy a secret needs where the
@@ -49,7 +48,7 @@ func (c *compilation) input(name string, s *spec) plan.Input {
 	}
 	field := func(f string) []plan.Pos { return last(c.ix.set("inputs", name, f)) }
 
-	if !inputName.MatchString(name) {
+	if !isInputName(name) {
 		c.ds.Errorf(plan.CodeName, last(at), "use letters, digits and underscores, as in DB_PASSWORD",
 			"input name %q is not the name of an environment variable", name)
 	} else if plan.Reserved(name) {
@@ -260,7 +259,17 @@ func programSize(pattern string) int {
 // of an object has.
 const maxInputName = 253 - 63 - 1
 
-var inputName = lazy.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+// isInputName reports whether s is letters, digits and underscores, the first no digit.
+func isInputName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c == '_', c >= '0' && c <= '9' && i > 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
 
 func (c *compilation) checkDefault(in plan.Input, spec inputSpec) {
 	if in.Default == nil || in.Class == "" {

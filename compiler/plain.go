@@ -101,7 +101,7 @@ func (m *module) plainInstance() *build.Instance {
 		return nil
 	}
 	env := path.Join(append([]string{"."}, m.env...)...)
-	pkg := ""
+	pkg, reads := "", schemaWithoutPlan
 	var files []string
 	for rel, f := range m.files {
 		dir := path.Dir(rel)
@@ -120,6 +120,9 @@ func (m *module) plainInstance() *build.Instance {
 			}
 		}
 		files = append(files, rel)
+		if bytes.Contains(f.content, []byte("Plan")) { // an identifier can be written in one way only
+			reads = schema.ImportPath
+		}
 	}
 	if pkg == "" {
 		return nil
@@ -139,7 +142,11 @@ func (m *module) plainInstance() *build.Instance {
 		for spec := range f.syntax.ImportSpecs() {
 			p, err := strconv.Unquote(spec.Path.Value)
 			first, _, _ := strings.Cut(p, "/")
-			switch own := known[p]; {
+			own := known[p]
+			if p == schema.ImportPath {
+				own = known[reads]
+			}
+			switch {
 			case err != nil || p == "" || strings.ContainsAny(p, ":@"):
 				return nil
 			case own != nil:
@@ -172,6 +179,10 @@ func importNothing(token.Pos, string) *build.Instance { return nil }
 // schemas are what knownSchema has returned, by the version of the language.
 var schemas sync.Map
 
+// schemaWithoutPlan is, for knownSchema, the schema without its description of plans: a
+// fifth of it, which contracts have no use for.
+const schemaWithoutPlan = ""
+
 // knownSchema returns what parses the schema and its kit, by import path, as CUE's
 // loader would load them for a module in a version of the language. No one changes them
 // any more.
@@ -185,9 +196,11 @@ func knownSchema(version string) map[string]func() *build.Instance {
 		p := path.Join(schema.ImportPath, path.Dir(name))
 		names[p] = append(names[p], name)
 	}
+	names[schemaWithoutPlan] = slices.DeleteFunc(slices.Clone(names[schema.ImportPath]), func(name string) bool { return name == "plan.cue" })
 	all := map[string]func() *build.Instance{}
-	for p, names := range names {
-		all[p] = sync.OnceValue(func() *build.Instance {
+	for id, names := range names {
+		p := cmp.Or(id, schema.ImportPath)
+		all[id] = sync.OnceValue(func() *build.Instance {
 			inst := build.NewContext().NewInstance("/"+path.Join(schema.Dir, path.Dir(names[0])), importNothing)
 			inst.ImportPath, inst.CanonicalID, inst.DisplayPath = p, p, p
 			for _, name := range names {

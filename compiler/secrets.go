@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
-	"github.com/victor-ai/victorgen/internal/lazy"
 	"github.com/victor-ai/victorgen/internal/shape"
 )
 
@@ -46,14 +45,18 @@ func (c *compilation) checkNameAt(at []plan.Pos, what, name string, valid func(s
 	}
 }
 
-// handle is the form of the names that a contract gives to what is its own: a
-// source, a rule, a secret that has another name in Kubernetes.
-var handle = lazy.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+// isHandle reports whether s has the form of the names that a contract gives to what is
+// its own, a source, a rule, a secret that has another name in Kubernetes: at most 253
+// letters, digits, hyphens, underscores and dots, at both ends a letter or a digit.
+func isHandle(s string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	return s != "" && len(s) <= 253 && strings.Trim(s, letters+"._-") == "" && strings.Trim(s, "._-") == s
+}
 
 // checkHandle reports a name of that kind which could be taken for something
 // else where it is printed or put into a file.
 func (c *compilation) checkHandle(what, name string, path ...string) {
-	if !handle.MatchString(name) {
+	if !isHandle(name) {
 		c.ds.Errorf(plan.CodeName, last(c.ix.declared(path...)), "use letters, digits, hyphens, underscores and dots, as in model-provider",
 			"%s %q is not a valid name", what, name)
 	}

@@ -25,7 +25,7 @@ func Run(timeout time.Duration, memory uint64, work func()) (reached string) {
 	deepStack()
 	done := make(chan *crash.Error, 1)
 	go func() {
-		deep(len(done))
+		grow(len(done))
 		done <- crash.Catch(work)
 	}()
 	timer, watch := time.NewTimer(timeout), time.NewTicker(20*time.Millisecond)
@@ -48,8 +48,11 @@ func Run(timeout time.Duration, memory uint64, work func()) (reached string) {
 	}
 }
 
+// grow has the stack of a goroutine grow at once to what CUE takes for most contracts.
+// Else it doubles while it is deep, and each time all frames on it are gone through.
+//
 //go:noinline
-func deep(i int) byte {
+func grow(i int) byte {
 	var room [32 << 10]byte
 	return room[i]
 }
