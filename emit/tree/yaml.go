@@ -176,8 +176,8 @@ func mayBePlain(s string) bool {
 	switch {
 	case s == "":
 		return true
-	case strings.IndexByte("nNyYoOtTfF", s[0]) >= 0:
-		return len(s) <= len("false")
+	case asciiLetter(s[0]):
+		return len(s) <= len("false") && slices.Contains([]string{"null", "y", "n", "yes", "no", "on", "off", "true", "false"}, strings.ToLower(s))
 	}
 	return strings.IndexByte("=<~+-.0123456789", s[0]) >= 0 && strings.Trim(s, "=<~+-.:_ \t0123456789abcdefABCDEFiInNoOtTxXZ") == ""
 }
