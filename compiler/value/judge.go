@@ -409,7 +409,7 @@ func mayBePlaceholder(s string) bool {
 		}
 		words = words && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("-_ ", c) >= 0)
 	}
-	if words || len(s) <= len("undefined") || strings.IndexByte("xX*<${", s[0]) >= 0 {
+	if words || len(s) <= len("undefined") || strings.IndexByte("<${", s[0]) >= 0 || strings.Trim(s, "xX*-_. ") == "" {
 		return true
 	}
 	for _, sign := range [...]string{"EXAMPLE", "xxxx", "XXXX", "..."} {

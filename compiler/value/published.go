@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/victor-ai/victorgen/internal/lazy"
@@ -256,13 +257,9 @@ const (
 
 // vocabulary holds the words of samples.
 var vocabulary = sync.OnceValue(func() *lexicon {
-	l := &lexicon{ordinary: ordinaryWords, few: map[string]sort{}}
+	l := &lexicon{ordinary: ordinaryWords, few: make(map[string]sort, 1500)}
 	for strings.HasPrefix(l.ordinary, "#") {
 		_, l.ordinary, _ = strings.Cut(l.ordinary, "\n")
-	}
-	for pair := range l.begin {
-		first := string([]byte{'a' + byte(pair/26), 'a' + byte(pair%26)})
-		l.begin[pair], _ = l.search(first, l.begin[max(pair-1, 0)], len(l.ordinary))
 	}
 	for s, words := range []string{context: contextWords, glue: glueWords, telling: tellingWords} { // a word in two lists is of the later one
 		for word := range strings.FieldsSeq(words) {
@@ -276,7 +273,7 @@ var vocabulary = sync.OnceValue(func() *lexicon {
 // its order: to make a map of it is a part of what the start of a process takes.
 type lexicon struct {
 	ordinary string
-	begin    [26*26 + 1]int // in it: the words that begin with a pair of letters, or after it
+	begin    [26*26 + 1]atomic.Int32 // of those asked for, what from returns and 1
 	few      map[string]sort
 }
 
@@ -299,10 +296,21 @@ func (l *lexicon) of(word string) sort {
 	if !ok {
 		return unknown
 	}
-	if _, found := l.search(word, l.begin[pair], l.begin[pair+1]); found {
+	if _, found := l.search(word, l.from(pair), l.from(pair+1)); found {
 		return ordinary
 	}
 	return unknown
+}
+
+// from returns where in ordinary the words are that begin with a pair of letters, or after
+// it.
+func (l *lexicon) from(pair int) int {
+	if at := l.begin[pair].Load(); at > 0 {
+		return int(at) - 1
+	}
+	at, _ := l.search(string([]byte{'a' + byte(pair/26), 'a' + byte(pair%26)}), 0, len(l.ordinary))
+	l.begin[pair].Store(int32(at) + 1)
+	return at
 }
 
 // search returns where in ordinary, between the beginnings of two words, a word begins or

@@ -4,12 +4,12 @@ package buildid
 import (
 	"bytes"
 	"encoding/binary"
-	"io"
 	"os"
 )
 
-// head is how much of a program is looked at: the linker writes the ID near the start.
-const head = 64 << 10
+// heads are how much of a program is looked at: the linker writes the ID near the start,
+// for ELF in the first page or two.
+var heads = []int64{8 << 10, 64 << 10}
 
 // Own returns the build ID that Go's linker has written into the running program, a
 // digest of all that it is made of and of the result (see cmd/internal/buildid); empty
@@ -24,8 +24,14 @@ func Own() string {
 		return ""
 	}
 	defer f.Close()
-	start, _ := io.ReadAll(io.LimitReader(f, head))
-	return in(start)
+	for _, n := range heads {
+		start := make([]byte, n)
+		read, _ := f.ReadAt(start, 0)
+		if id := in(start[:read]); id != "" {
+			return id
+		}
+	}
+	return ""
 }
 
 // in finds the ID in the start of a program.
