@@ -166,8 +166,8 @@ func (s SecretID) String() string { return s.Namespace + "/" + s.Name }
 // All strings are quoted, for a name may look like a number, a digest too.
 func (l *Lock) Marshal() []byte {
 	b := make([]byte, 0, l.size())
-	text := func(before, s string) { b = append(strconv.AppendQuote(append(b, before...), s), '\n') }
-	name := func(before, s string) { b = append(strconv.AppendQuote(append(b, before...), s), ":\n"...) }
+	text := func(before, s string) { b = append(appendQuoted(append(b, before...), s), '\n') }
+	name := func(before, s string) { b = append(appendQuoted(append(b, before...), s), ":\n"...) }
 	line := func(s ...string) {
 		for _, s := range s {
 			b = append(b, s...)
@@ -248,6 +248,17 @@ func (l *Lock) Marshal() []byte {
 		}
 	}
 	return b
+}
+
+// appendQuoted is [strconv.AppendQuote]; most of a lock are names and digests, in which
+// nothing is to be escaped.
+func appendQuoted(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.AppendQuote(b, s)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // size is about how long the lock is as text.
