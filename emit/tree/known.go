@@ -51,15 +51,17 @@ func KnownInputs(p *plan.Plan, inputs []plan.Input, gone func(environment string
 		}
 		own = own && m.environment == p.Environment
 		first = first && !own
-		stranger := sync.OnceValue(func() bool { return m.environment != p.Environment && gone(m.environment) })
+		stranger := sync.OnceValue(func() bool { return gone(m.environment) })
+		may := first && m.environment != p.Environment // be one
 		for i, in := range inputs {
-			switch k := (Known{File: filepath.Join(dir, LockFile)}); {
+			switch {
 			case known[in.Name] != Known{}:
 			case own && m.knows(traces[i], p), in.Class == plan.Generated && m.hasFrom(traces[i]):
-				known[in.Name] = k
-			case first && in.Name != plan.LockKey && m.knows(traces[i], p) && stranger(): // a new tree may well have a new lock key
-				k.Environment = m.environment
-				known[in.Name] = k
+				known[in.Name] = Known{File: filepath.Join(dir, LockFile)}
+			case may && in.Name != plan.LockKey && m.knows(traces[i], p): // a new tree may well have a new lock key
+				if may = stranger(); may {
+					known[in.Name] = Known{File: filepath.Join(dir, LockFile), Environment: m.environment}
+				}
 			}
 		}
 	}
