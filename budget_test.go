@@ -12,7 +12,7 @@ import (
 // What the program may be made of. Anyone who makes it less writes the new figure down;
 // 5 % more fails.
 const (
-	packages    = 933        // of all modules and the standard library, without cgo
+	packages    = 944        // of all modules and the standard library, without cgo
 	binaryBytes = 50_692_258 // stripped, for linux/amd64
 	initBytes   = 3_498_496  // allocated before main, by `version`
 )

@@ -35,6 +35,14 @@ func newAsker(ctx context.Context, cmd *cobra.Command) *asker {
 // errSkipped is an empty answer.
 var errSkipped = errors.New("nothing was given")
 
+// there returns an error if there is no terminal to ask on.
+func (a *asker) there() error {
+	if !term.IsTerminal(a.fd) {
+		return errors.New("there is no terminal to ask on: write --stdin or --from-file")
+	}
+	return nil
+}
+
 // terminalLine is how many characters of a line a terminal passes on while it waits
 // for the line's end; what follows is lost. It is 4095 in Linux (termios(3),
 // canonical mode) and MAX_CANON elsewhere, of which macOS has 1024.
@@ -62,6 +70,9 @@ func (a *asker) tell(ds plan.Diagnostics) { a.p.print(findings([]result{{Diagnos
 // ask asks for the value of in, twice, until both are the same. An empty answer is
 // errSkipped.
 func (a *asker) ask(in plan.Input) (value.Value, error) {
+	if err := a.there(); err != nil {
+		return value.Value{}, err
+	}
 	what := in.Name
 	if in.Encoding != "" {
 		what += " in base64"

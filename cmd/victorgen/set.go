@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/victor-ai/victorgen/compiler"
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -78,10 +77,6 @@ is stored is kept, and the next run asks for the rest.`,
 			files, err := o.files(args[1:])
 			if err != nil {
 				return err
-			}
-			asks := !o.stdin && len(files) < len(args)-1 || o.missing
-			if asks && !term.IsTerminal(int(os.Stdin.Fd())) {
-				return usageError{errors.New("there is no terminal to ask on: write --stdin or --from-file")}
 			}
 			if dirs, err := compiler.Find(args[0]); err == nil && len(dirs) > 1 {
 				return usageError{errors.New("set takes one environment")}
@@ -275,6 +270,14 @@ func (s *setting) judge(ctx context.Context, values map[string]value.Value) plan
 // walk asks for each of inputs that is absent.
 func (s *setting) walk(ctx context.Context, inputs []plan.Input) {
 	inputs = slices.DeleteFunc(inputs, func(in plan.Input) bool { return s.have[in.Name].State != value.Absent })
+	if err := s.tty.there(); err != nil && len(inputs) > 0 {
+		names := make([]string, len(inputs))
+		for i, in := range inputs {
+			names[i] = in.Name
+		}
+		s.Diagnostics.Errorf(plan.CodeValueRead, nil, "", "cannot read the value of %s: %v", strings.Join(names, ", "), err)
+		return
+	}
 	for i, in := range inputs {
 		s.tty.introduce(in, i+1, len(inputs))
 		for {
