@@ -167,6 +167,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	v := ctx.BuildInstance(inst)
 	c.ix.value = v
 	c.cueBroken = c.cueErrors(c.validate(v))
+	c.checkParameters(v)
 	if lang == nil || !v.LookupPath(cue.MakePath(cue.Str("inputs"), cue.Str(plan.LockKey))).Exists() {
 		if !c.ds.HasErrors() {
 			c.ds.Errorf(plan.CodeNoEnvironment, c.whereMissing([]string{"schema"}),

@@ -47,7 +47,7 @@ func (c *compilation) cueErrors(all []errors.Error) map[string]bool {
 			broken[pathKey(append(path[:n-1:n-1], "kind"))] && strings.HasPrefix(messageOf(groups[key][0]), "field not allowed") {
 			continue // which fields are allowed depends on the kind, and that is wrong itself
 		}
-		c.cueError(path, groups[key])
+		c.cueError(path, groups[key], slices.ContainsFunc(order, func(other string) bool { return strings.HasPrefix(other, key+"\x00") }))
 	}
 	return broken
 }
@@ -84,7 +84,9 @@ var conflictRE = lazy.MustCompile(`(?s)^conflicting values (.*?) and (.*?)(?: \(
 // tooLongRE is what CUE says where [short] refuses.
 var tooLongRE = lazy.MustCompile(fmt.Sprintf(`^invalid value ([0-9]+) \(out of bound <=(%d|%d|%d|%d)\)$`, maxJoined, maxElement, maxReplaced, maxPiece))
 
-func (c *compilation) cueError(path []string, group []errors.Error) {
+// cueError reports what CUE says of the field at a path; deeper is whether it says
+// something of a field below, too.
+func (c *compilation) cueError(path []string, group []errors.Error, deeper bool) {
 	// Errors behind "N errors in empty disjunction" are about one member each.
 	var direct, members [][2]string
 	disjunction, rest := false, ""
@@ -107,6 +109,9 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 		}
 	}
 
+	if rest == "field not allowed" && len(direct)+len(members) > 0 {
+		rest = "" // by some of the structs that are allowed; others have it, and not with that value
+	}
 	name := dotted(path)
 	set := c.ix.set(path...)
 	at := last(set)
@@ -134,13 +139,21 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 			"%s is not concrete: it is only known to be %s", name, maskLiterals(strings.TrimPrefix(rest, "incomplete value ")))
 
 	case len(direct) == 0 && len(members) > 0 && !strings.Contains(rest, "(out of bound ") && !c.against(at, c.contractSays(path, false)):
-		given, allowed := members[0][1], []string{}
+		given, allowed := "", []string{}
 		for _, m := range members {
-			if a, b := m[0], m[1]; count(members, a) > count(members, b) {
+			switch a, b := m[0], m[1]; {
+			case count(members, a) > count(members, b):
 				given, allowed = a, append(allowed, b)
-			} else {
+			case count(members, a) < count(members, b):
 				given, allowed = b, append(allowed, a)
+			default:
+				var other string
+				given, other, _ = c.sides([][2]string{m}, at)
+				allowed = append(allowed, other)
 			}
+		}
+		if deeper && strings.HasPrefix(given, "{") {
+			return // of the structs that are allowed, what does not fit in is said below
 		}
 		c.notOneOf(name, at, given, allowed)
 
@@ -148,7 +161,7 @@ func (c *compilation) cueError(path []string, group []errors.Error) {
 		if rest == "" {
 			rest = "conflict"
 			if given, other, ok := c.sides(append(direct, members...), at); ok {
-				rest = given + " here, " + other + " elsewhere"
+				rest = inShort(given) + " here, " + inShort(other) + " elsewhere"
 			}
 		}
 		word := len(direct) > 0 && isWord(direct[0][0]) && isWord(direct[0][1])
@@ -238,7 +251,10 @@ func (c *compilation) unknownField(path, known []string) {
 		return
 	}
 	hint := fmt.Sprintf("the fields are %s", strings.Join(known, ", "))
-	if n == 1 {
+	switch {
+	case len(known) == 0: // a definition has them, such as one of the kit
+		hint = "see the definitions in " + schema.Dir
+	case n == 1:
 		hint = fmt.Sprintf("a field of your own must be hidden (_%s) or a definition (#%s)", path[0], path[0])
 	}
 	c.ds.Errorf(plan.CodeUnknownField, last(c.ix.declared(path...)),
@@ -248,11 +264,9 @@ func (c *compilation) unknownField(path, known []string) {
 func (c *compilation) notOneOf(name string, at []plan.Pos, given string, allowed []string) {
 	if types := slices.DeleteFunc(slices.Clone(allowed), func(a string) bool { return !isType.MatchString(a) }); len(types) > 0 {
 		for i, t := range types {
-			if strings.HasPrefix(t, "{") {
-				types[i] = "a struct"
-			}
+			types[i] = inShort(t)
 		}
-		c.ds.Errorf(plan.CodeConflict, at, "", "%s is %s, but must be %s", name, maskLiterals(given), strings.Join(types, " or "))
+		c.ds.Errorf(plan.CodeConflict, at, "", "%s is %s, but must be %s", name, maskLiterals(inShort(given)), strings.Join(slices.Compact(types), " or "))
 		return
 	}
 	plain := make([]string, len(allowed))
@@ -261,7 +275,7 @@ func (c *compilation) notOneOf(name string, at []plan.Pos, given string, allowed
 	}
 	c.ds.Errorf(plan.CodeNotOneOf, at,
 		plan.DidYouMean(strings.Trim(given, `"`), plain, ""),
-		"%s is %s, which is not one of %s", name, maskLiterals(given), strings.Join(allowed, ", "))
+		"%s is %s, which is not one of %s", name, maskLiterals(inShort(given)), strings.Join(allowed, ", "))
 }
 
 func (c *compilation) missing(path []string) {
@@ -372,10 +386,30 @@ func (c *compilation) sides(pairs [][2]string, at []plan.Pos) (given, other stri
 		return "", "", false
 	}
 	given, other = pairs[0][0], pairs[0][1]
-	if len(at) > 0 && !strings.HasPrefix(c.textAt(at[0]), given) {
+	if len(at) > 0 && !writes(c.textAt(at[0]), given) {
 		given, other = other, given
 	}
 	return given, other, true
+}
+
+// writes reports whether text, of a contract, may begin with what CUE prints as v: a struct
+// it prints in a way of its own, and in the text it may stand as the first of its fields.
+func writes(text, v string) bool {
+	if strings.HasPrefix(v, "{") {
+		return strings.HasPrefix(text, "{") || fieldRE.MatchString(text)
+	}
+	return strings.HasPrefix(text, v)
+}
+
+var fieldRE = lazy.MustCompile(`^([\pL_#$][\pL0-9_#$]*|"[^"]*")[?!]?:`)
+
+// inShort is v, as CUE prints it, but for what it says of a struct, which may be long and
+// all that a contract has of it.
+func inShort(v string) string {
+	if strings.HasPrefix(v, "{") {
+		return "a struct"
+	}
+	return v
 }
 
 func count(pairs [][2]string, s string) (n int) {

@@ -370,8 +370,13 @@ func (m *module) parse(name string, src any, cfg parser.Config) (*ast.File, erro
 		case *ast.StructLit:
 			n.Elts = slices.DeleteFunc(n.Elts, isForbidden)
 		case *ast.Field:
-			n.Attrs = slices.DeleteFunc(n.Attrs, func(a *ast.Attribute) bool { return forbidden[a.Name()] != "" || a.Name() == placeAttribute })
+			n.Attrs = slices.DeleteFunc(n.Attrs, func(a *ast.Attribute) bool {
+				return forbidden[a.Name()] != "" || a.Name() == placeAttribute || a.Name() == parameterAttribute
+			})
 			if ours {
+				if id, ok := n.Label.(*ast.Ident); ok && strings.HasPrefix(id.Name, "#") {
+					n.Attrs = append(n.Attrs, &ast.Attribute{Text: "@" + parameterAttribute + "()"})
+				}
 				break
 			}
 			n.Attrs = append(n.Attrs, &ast.Attribute{Text: fmt.Sprintf("@%s(%d,%d,%d)", placeAttribute, source, n.Pos().Line(), n.Pos().Column())})

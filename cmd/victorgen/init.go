@@ -214,6 +214,9 @@ func initModule(cmd *cobra.Command, dir string, o initOptions) error {
 		if o.demo {
 			next, title = slices.Delete(next, 1, 2), "build; no cluster can open what is sealed for the demo certificate, so victorgen cert fetch envs/dev comes before the first commit"
 		}
+		if filepath.Clean(dir) == "." {
+			next = next[1:] // one is there
+		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "next: %s:\n  %s\n", title, strings.Join(next, "\n  "))
 	}
 	return nil

@@ -31,8 +31,10 @@ network.`,
 	CodeConflict: `two values for one field can't be unified, or a value breaks a bound of the schema.`,
 	CodeIncomplete: `a field that an environment must have is missing or has no concrete value.
 A contract may leave a field open (string); the environment must then close it ("production").`,
-	CodeUnknownField: `the schema has no such field.
-It is usually misspelled. A field of your own must be hidden (_name) or a definition (#Name).`,
+	CodeUnknownField: `the schema has no such field, or a definition of its kit no such parameter.
+It is usually misspelled. A field of your own must be hidden (_name) or a definition (#Name). CUE lets a definition of
+the kit get parameters of any name; here that is an error, because kit.#Redis with a #pasword would make a URL without a
+password. A definition of your own may have more of them, which it reads.`,
 	CodeLoosened: `an environment contradicts its contract.
 An environment is unified with the contract, so it can add and narrow, never remove. What environments may choose, the
 contract leaves open: schema.#Optional may become required; default: *"a" | string may become "b"; minLength: *12 |

@@ -1,0 +1,76 @@
+package compiler
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+
+	"github.com/victor-ai/victorgen/compiler/plan"
+)
+
+// parameterAttribute marks the definitions in the schema and its kit, such as the
+// parameters of kit.#Redis, so that a value tells which of its definitions are theirs.
+const parameterAttribute = "victorgen_parameter"
+
+// checkParameters reports what is given to a definition, of the kit or of the contract, and
+// is no parameter of it. CUE lets it be: a closed struct may get definitions of any name.
+// But a #pasword that nothing reads is a URL without a password.
+func (c *compilation) checkParameters(v cue.Value) {
+	isDefinition := func(s string) bool { return strings.HasPrefix(s, "#") }
+	own := map[string]bool{} // parameters of the contract's definitions
+	var all [][]string       // what is given, and where
+	for _, key := range slices.Sorted(maps.Keys(c.ix.labels)) {
+		path := strings.Split(key, "\x00")
+		switch n := len(path) - 1; {
+		case !isDefinition(path[n]):
+		case isDefinition(path[0]):
+			own[path[n]] = own[path[n]] || n > 0
+		case path[0] == "secrets" && !slices.ContainsFunc(path[:n], isDefinition):
+			all = append(all, path)
+		}
+	}
+	for _, path := range all {
+		n := len(path) - 1
+		of := v.LookupPath(cuePath(path[:n]))
+		given := of.LookupPath(cue.MakePath(cue.Def(path[n])))
+		if !given.Exists() || isParameter(given) {
+			continue
+		}
+		var known []string
+		for fields, err := of.Fields(cue.Definitions(true), cue.Optional(true)); err == nil && fields.Next(); {
+			name := strings.TrimRight(fields.Selector().String(), "?!")
+			if fields.Selector().IsDefinition() && (own[name] || isParameter(fields.Value())) {
+				known = append(known, name)
+			}
+		}
+		if len(known) > 0 && !c.reads(path[n]) {
+			slices.Sort(known)
+			c.ds.Errorf(plan.CodeUnknownField, last(c.ix.declared(path...)),
+				plan.DidYouMean(path[n], known, "the parameters are "+strings.Join(known, ", ")), "%s has no parameter %s", dotted(path[:n]), path[n])
+		}
+	}
+}
+
+func isParameter(v cue.Value) bool {
+	return slices.ContainsFunc(v.Attributes(cue.FieldAttr), func(a cue.Attribute) bool { return a.Name() == parameterAttribute })
+}
+
+// reads reports whether a file of the contract reads the definition of that name.
+func (c *compilation) reads(definition string) (found bool) {
+	for _, f := range c.files {
+		labels := map[ast.Node]bool{}
+		ast.Walk(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Field:
+				labels[n.Label] = true
+			case *ast.Ident:
+				found = found || n.Name == definition && !labels[n]
+			}
+			return !found
+		}, nil)
+	}
+	return found
+}
