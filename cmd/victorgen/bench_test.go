@@ -200,16 +200,21 @@ func BenchmarkFleet(b *testing.B) {
 	for _, n := range []int{1000, 4000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			grow(n)
-			each := func(b *testing.B, what, verb string, limit float64) (c bench.Cost) {
-				for b.Loop() {
-					c = bench.Run(b, dir, nil, vg, verb, "./envs/...")
-					bench.Report(b, bench.Row{What: fmt.Sprintf(what, n), Peer: hand, Most: limit,
-						Unit: "ms", Now: c.CPU.Seconds() * 1000 / float64(n), Other: peer().Seconds() * 1000})
-				}
-				return c
+			each := func(b *testing.B, what, verb string, limit float64) (memory uint64) {
+				bench.Turns(b, bench.Row{What: fmt.Sprintf(what, n), Peer: hand, Most: limit}, func() time.Duration {
+					c := bench.Run(b, dir, nil, vg, verb, "./envs/...")
+					memory = max(memory, c.Memory)
+					return c.CPU / time.Duration(n)
+				}, func() (mean time.Duration) {
+					for range 10 { // one takes a hundredth of what it is compared with
+						mean += peer() / 10
+					}
+					return mean
+				})
+				return memory
 			}
 			b.Run("build", func(b *testing.B) {
-				most[n] = float64(each(b, "`build` of %d environments in which nothing has changed, each", "build", 0.08).Memory) / 1e6
+				most[n] = float64(each(b, "`build` of %d environments in which nothing has changed, each", "build", 0.08)) / 1e6
 			})
 			b.Run("vet", func(b *testing.B) {
 				for range 2 {
