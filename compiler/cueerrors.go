@@ -109,8 +109,8 @@ func (c *compilation) cueError(path []string, group []errors.Error, deeper bool)
 		}
 	}
 
-	if rest == "field not allowed" && len(direct)+len(members) > 0 {
-		rest = "" // by some of the structs that are allowed; others have it, and not with that value
+	if rest == "field not allowed" && len(direct)+len(members) > 0 && len(fieldsAt(path)) == 0 {
+		rest = "" // by some of the structs that a definition allows; others have it, and not with that value
 	}
 	name := dotted(path)
 	set := c.ix.set(path...)
@@ -152,7 +152,7 @@ func (c *compilation) cueError(path []string, group []errors.Error, deeper bool)
 				allowed = append(allowed, other)
 			}
 		}
-		if deeper && strings.HasPrefix(given, "{") {
+		if deeper && isStruct(given) {
 			return // of the structs that are allowed, what does not fit in is said below
 		}
 		c.notOneOf(name, at, given, allowed)
@@ -395,8 +395,8 @@ func (c *compilation) sides(pairs [][2]string, at []plan.Pos) (given, other stri
 // writes reports whether text, of a contract, may begin with what CUE prints as v: a struct
 // it prints in a way of its own, and in the text it may stand as the first of its fields.
 func writes(text, v string) bool {
-	if strings.HasPrefix(v, "{") {
-		return strings.HasPrefix(text, "{") || fieldRE.MatchString(text)
+	if isStruct(v) {
+		return isStruct(text) || fieldRE.MatchString(text)
 	}
 	return strings.HasPrefix(text, v)
 }
@@ -406,11 +406,13 @@ var fieldRE = lazy.MustCompile(`^([\pL_#$][\pL0-9_#$]*|"[^"]*")[?!]?:`)
 // inShort is v, as CUE prints it, but for what it says of a struct, which may be long and
 // all that a contract has of it.
 func inShort(v string) string {
-	if strings.HasPrefix(v, "{") {
+	if isStruct(v) {
 		return "a struct"
 	}
 	return v
 }
+
+func isStruct(v string) bool { return strings.HasPrefix(v, "{") }
 
 func count(pairs [][2]string, s string) (n int) {
 	for _, p := range pairs {

@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -22,16 +21,19 @@ func (c *compilation) checkParameters(v cue.Value) {
 	isDefinition := func(s string) bool { return strings.HasPrefix(s, "#") }
 	own := map[string]bool{} // parameters of the contract's definitions
 	var all [][]string       // what is given, and where
-	for _, key := range slices.Sorted(maps.Keys(c.ix.labels)) {
+	for key := range c.ix.labels {
+		if !isDefinition(key[strings.LastIndexByte(key, 0)+1:]) { // as most are
+			continue
+		}
 		path := strings.Split(key, "\x00")
 		switch n := len(path) - 1; {
-		case !isDefinition(path[n]):
 		case isDefinition(path[0]):
 			own[path[n]] = own[path[n]] || n > 0
 		case path[0] == "secrets" && !slices.ContainsFunc(path[:n], isDefinition):
 			all = append(all, path)
 		}
 	}
+	slices.SortFunc(all, slices.Compare[[]string])
 	for _, path := range all {
 		n := len(path) - 1
 		of := v.LookupPath(cuePath(path[:n]))

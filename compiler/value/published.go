@@ -668,7 +668,7 @@ func leet(s string) (as string, changed int) {
 // split takes s apart, as pieces does, and reports whether signs separate.
 func split(s string) (parts []part, separated bool) {
 	for i, r := range s {
-		if !isAlnum(r) && strings.ContainsRune("-_ .:/", r) && i > 0 && i+1 < len(s) {
+		if strings.ContainsRune("-_ .:/", r) && i > 0 && i+1 < len(s) {
 			separated = true
 			break
 		}
