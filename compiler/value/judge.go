@@ -375,7 +375,7 @@ var common = sync.OnceValue(func() map[string]bool {
 // or seven letters, or a few at one end behind a separator.
 //
 // Each is here for a sign of it in mayBePlaceholder.
-var placeholders = expression{mayBePlaceholder, lazy.MustCompile("(?:" + strings.Join([]string{
+var placeholders = lazy.MustCompileIf(mayBePlaceholder, "(?:"+strings.Join([]string{
 	// your-api-key-here, insert_token, dummy, my-example-password: nothing but such words, one of them telling
 	`(?i)^(` + fillerPart + `)*(` + tellingPart + `)(` + fillerPart + `|` + tellingPart + `)*$`,
 	`(?i)^your([-_ ][a-z0-9]+){1,3}$`,
@@ -398,7 +398,7 @@ var placeholders = expression{mayBePlaceholder, lazy.MustCompile("(?:" + strings
 	`^\$\{[ .]*\}$`,
 	`^\$([A-Z]+(_[A-Z]+)+|[A-Z]{1,10})$`,
 	`(?s)^\{\{.*\}\}$`,
-}, ")|(?:") + ")")}
+}, ")|(?:")+")")
 
 func mayBePlaceholder(s string) bool {
 	words := true
@@ -428,8 +428,8 @@ func mayBePlaceholder(s string) bool {
 
 // invitations matches words that ask for a value, in a value of few words: of
 // the five of a passphrase, two may be these.
-var invitations = expression{mayInvite, lazy.MustCompile(
-	`(?i)(^|[^a-z])(your[-_ ]?(api|key|token|secret|password)|(change|replace)[-_ ]?(me|it|this)([^a-z]|$))`)}
+var invitations = lazy.MustCompileIf(mayInvite,
+	`(?i)(^|[^a-z])(your[-_ ]?(api|key|token|secret|password)|(change|replace)[-_ ]?(me|it|this)([^a-z]|$))`)
 
 func mayInvite(s string) bool {
 	s = strings.ToLower(s)

@@ -104,10 +104,10 @@ func asWritten(s string) string {
 }
 
 // vendors matches what the keys of services begin with.
-var vendors = expression{func(s string) bool {
+var vendors = lazy.MustCompileIf(func(s string) bool {
 	return s != "" && strings.IndexByte("sprxghwnSGAdbe", s[0]) >= 0 && strings.ContainsAny(s, "-_.:")
-}, lazy.MustCompile(
-	`^(sk|pk|rk)[-_](live|test|ant|proj|or|lf)[-_]|^(sk|pk|xapp|xox[abps]|gh[opsu]|glpat|whsec|re|hf|gsk|npm|SG|GOCSPX|AIza|github_pat|dop_v1|glsa|hvs|shpat)[-_.]|^base64:|^eyJ[A-Za-z0-9_-]+\.`)}
+},
+	`^(sk|pk|rk)[-_](live|test|ant|proj|or|lf)[-_]|^(sk|pk|xapp|xox[abps]|gh[opsu]|glpat|whsec|re|hf|gsk|npm|SG|GOCSPX|AIza|github_pat|dop_v1|glsa|hvs|shpat)[-_.]|^base64:|^eyJ[A-Za-z0-9_-]+\.`)
 
 // knownSize is how much of a digest is kept: chance meets 80 bits never.
 const knownSize = 10
@@ -124,10 +124,10 @@ var known = sync.OnceValue(func() map[[knownSize]byte]bool {
 })
 
 // commands matches what people write, or forget to run, to generate a value.
-var commands = expression{func(s string) bool {
+var commands = lazy.MustCompileIf(func(s string) bool {
 	return strings.Contains(s, " ") || strings.Contains(s, "gen")
-}, lazy.MustCompile(
-	"openssl rand|^[$(`]*(openssl gen|uuidgen|pwgen|(python3?|node|ruby|php|head|date) -|date \\+|(rails|rake) secret|php artisan|cat /)|^\\$\\([a-z]+ [^)]*\\)$")}
+},
+	"openssl rand|^[$(`]*(openssl gen|uuidgen|pwgen|(python3?|node|ruby|php|head|date) -|date \\+|(rails|rake) secret|php artisan|cat /)|^\\$\\([a-z]+ [^)]*\\)$")
 
 // sampleToken judges a JSON Web Token by what it says: the samples of jwt.io
 // and of Supabase name themselves.
@@ -149,8 +149,8 @@ func sampleToken(s string) string {
 }
 
 // authority matches the beginning of a URL, and in it the user and the password.
-var authority = expression{func(s string) bool { return strings.Contains(s, "://") }, lazy.MustCompile(
-	`^[A-Za-z][A-Za-z0-9+.-]*://(?:([^/:]*)(?:(:)(.*))?@)?[^/@]*`)}
+var authority = lazy.MustCompileIf(func(s string) bool { return strings.Contains(s, "://") },
+	`^[A-Za-z][A-Za-z0-9+.-]*://(?:([^/:]*)(?:(:)(.*))?@)?[^/@]*`)
 
 // sampleLogin judges what is secret in a URL: the password in it, else the user
 // and the path, as they are tokens then.

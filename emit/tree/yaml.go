@@ -165,9 +165,9 @@ func asciiLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 
 // plainly is what some reader takes for something else than a string where it
 // stands without quotes: the types of YAML 1.1 (https://yaml.org/type/) and of the
 // core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema).
-var plainly = lazy.MustCompile(`^(|=|<<|~|null|Null|NULL|y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE` +
-	`|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)` +
-	`|[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?|\.[0-9_]+([eE][-+]?[0-9_]+)?)` +
+var plainly = lazy.MustCompileIf(mayBePlain, `^(|=|<<|~|null|Null|NULL|y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|true|True|TRUE|false|False|FALSE`+
+	`|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)`+
+	`|[-+]?(0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?|\.[0-9_]+([eE][-+]?[0-9_]+)?)`+
 	`|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?([ \t]*(Z|[-+][0-9]{1,2}(:?[0-9]{2})?))?)?)$`)
 
 // mayBePlain reports whether s may be one of plainly, by its bytes and how long it is.
@@ -188,7 +188,7 @@ func misread(s string) bool {
 	if strings.ContainsAny(s, "\u2028\u2029") { // which end a line for YAML 1.1, and not for 1.2
 		return true
 	}
-	if len(s) > 64 || !mayBePlain(s) || !plainly.MatchString(s) {
+	if len(s) > 64 || !plainly.MatchString(s) {
 		return false
 	}
 	y, err := yaml.Marshal([]string{s})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -26,10 +27,13 @@ var awkwardStrings = append(strings.Fields(`= << ~ y Y n N yes No ON off true Fa
 	"a ", " a", "a\n", "\na", "a\n\n", " a\nb", "a\n b\n", "--- a", "a\n--- b\n", "a\n...\n", "a # b", "a: b\nc", strings.Repeat("word ", 40),
 	strings.Repeat("word ", 40)+"\u2028", strings.Repeat("k", 129), `a\b"c`+"\u2028", "{{ .A }}\n", "\U0001f600\u2028")
 
+// plainlyAlone is plainly that is shown every text.
+var plainlyAlone = regexp.MustCompile(plainly.String())
+
 // roundTrip has each reader read s back, as a value and as a key.
 func roundTrip(t *testing.T, s string) {
 	t.Helper()
-	if plainly.MatchString(s) && !mayBePlain(s) {
+	if !plainly.May(s) && plainlyAlone.MatchString(s) {
 		t.Errorf("%q is passed by, and some reader takes it for something else", s)
 	}
 	y, err := MarshalYAML(map[string]any{"value": s, "key": map[string]any{s: "x", "other": s}, "list": []string{s}, "last": 1})
