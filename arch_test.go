@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"compiler/source/awsssm":            {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/awssecretsmanager": {"compiler/source", "compiler/source/internal/awsapi", "compiler/plan", "compiler/value"},
 	"compiler/source/gcpsecretmanager":  {"compiler/source", "compiler/plan", "compiler/value"},
-	"compiler/source/vault":             {"compiler/source", "compiler/plan", "compiler/value"},
+	"compiler/source/vault":             {"compiler/source", "compiler/plan", "compiler/value", "internal/program"},
 	"compiler/source/exec":              {"compiler/source", "compiler/value", "internal/crash", "internal/program"},
 	"compiler/source/azurekeyvault":     {"compiler/source", "compiler/plan", "compiler/value"},
 	"compiler/source/internal/awsapi":   {"compiler/source"},

@@ -499,15 +499,33 @@ func (c *checker) throttledForLong() {
 		asks["prove"] = p.Prove
 	}
 	for how, ask := range asks {
-		ctx, cancel := context.WithTimeout(c.Context(), 300*time.Millisecond)
-		defer cancel()
-		for i, a := range ask(ctx, c.refs(names...)) {
-			c.unreadable(names[i], a)
-			if f, ok := errors.AsType[*source.Failure](a.Err); !ok || !strings.Contains(f.Reason, " throttles the calls") {
-				c.Errorf("%s %s: %v, want that the service throttles the calls", how, names[i], a.Err)
+		Patiently(func(within time.Duration) bool {
+			ctx, cancel := context.WithTimeout(c.Context(), within)
+			defer cancel()
+			answers := ask(ctx, c.refs(names...))
+			for _, a := range answers {
+				if f, ok := errors.AsType[*source.Failure](a.Err); !ok || !strings.Contains(f.Reason, " throttles the calls") {
+					return false
+				}
 			}
+			for i, a := range answers {
+				c.unreadable(names[i], a)
+			}
+			return true
+		}, func() { c.Errorf("%s: it is not told that the service throttles the calls", how) })
+	}
+}
+
+// Patiently calls try with a time that it takes to see that there is no end to
+// something, and with more as long as it returns false: a machine with much to do
+// answers nothing soon. Where no time is enough, it calls failed.
+func Patiently(try func(within time.Duration) bool, failed func()) {
+	for within := 300 * time.Millisecond; within < time.Minute; within *= 4 {
+		if try(within) {
+			return
 		}
 	}
+	failed()
 }
 
 // partlyDenied: anyone who may not read one of many reads the others.

@@ -6,35 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
-	"time"
-
-	"github.com/hashicorp/vault/api"
-	"github.com/hashicorp/vault/api/cliconfig"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 )
 
-// What is throttled is tried again up to nine times in about half a minute, at
-// first soon: a rate limit quota counts by the second if no one has set it
-// otherwise (https://developer.hashicorp.com/vault/api-docs/system/rate-limit-quotas).
-const (
-	maxRetries = 9
-	minWait    = 200 * time.Millisecond
-	maxWait    = time.Second
-)
-
 // engine is a KV engine at a server.
 type engine struct {
-	mount     string // "secret"
-	version   string // "v1" or "v2"
-	namespace string // empty is that of VAULT_NAMESPACE
-	client    func() (*api.Client, error)
+	mount   string // "secret"
+	version string // "v1" or "v2"
+	client  func() (*client, error)
 
 	found     sync.Once
 	foundErr  error // of find
@@ -46,93 +31,31 @@ type engine struct {
 
 func newEngine(s plan.Source) *engine {
 	return &engine{
-		mount: s.Mount, version: s.Version, namespace: s.Namespace,
-		client: sync.OnceValues(func() (*api.Client, error) { return connect(s) }),
+		mount: s.Mount, version: s.Version,
+		client: sync.OnceValues(func() (*client, error) { return connect(s) }),
 	}
 }
 
-// connect returns a client of the server, namespace and authorities of s, or else
-// of VAULT_ADDR, VAULT_NAMESPACE and VAULT_CACERT. It makes no call. It may do
-// without a token: there are Vault Proxies that add one to what they pass on.
-func connect(s plan.Source) (*api.Client, error) {
-	config := api.DefaultConfig()
-	// The SDK would go to https://127.0.0.1:8200 if no one named a server.
-	config.Address, config.MaxRetries, config.MinRetryWait, config.MaxRetryWait = "", maxRetries, minWait, maxWait
-	config.CheckRetry = worthwhile
-	if err := config.ReadEnvironment(); err != nil {
-		return nil, unusable(err)
-	}
-	if s.Address != "" {
-		config.Address = s.Address
-	}
-	if s.CABundle != "" {
-		if err := config.ConfigureTLS(&api.TLSConfig{CACertBytes: []byte(s.CABundle)}); err != nil {
-			return nil, unusable(err)
-		}
-	}
-	if config.Address == "" && config.AgentAddress == "" {
-		return nil, &source.Failure{
-			Reason: "it is not known where Vault is", Remedy: "set VAULT_ADDR, or write address into the contract", Unreadable: true,
-		}
-	}
-	client, err := api.NewClient(config)
+// connect returns a client with the token of VAULT_TOKEN, or else of the last login. It
+// may do without: there are Vault Proxies that add one to what they pass on.
+func connect(s plan.Source) (*client, error) {
+	c, err := newClient(s)
 	if err != nil {
-		return nil, unusable(err)
+		return nil, err
 	}
-	if s.Namespace != "" { // else that of VAULT_NAMESPACE
-		client.SetNamespace(s.Namespace)
-	}
-	client.SetWrappingLookupFunc(func(string, string) string { return "" }) // VAULT_WRAP_TTL would keep the answers from us
-	if client.Token() == "" {
-		token, err := kept()
-		if err != nil {
+	if c.token == "" {
+		if c.token, err = kept(); err != nil {
 			return nil, &source.Failure{
 				// The error may quote ~/.vault, where Ansible has a password.
 				Reason: "the token that `vault login` has kept can't be read", Unreadable: true,
 				Remedy: "check ~/.vault-token, and at ~/.vault if there is one; or set VAULT_TOKEN",
 			}
 		}
-		client.SetToken(token)
 	}
-	return client, nil
-}
-
-// kept returns the token of the last `vault login`, or nothing.
-func kept() (string, error) {
-	helper, err := cliconfig.DefaultTokenHelper()
-	if err != nil {
-		return "", err
+	if err := c.checkToken(); err != nil {
+		return nil, err
 	}
-	return helper.Get()
-}
-
-// unusable explains an error of the SDK before any call is made.
-func unusable(err error) *source.Failure {
-	reason := source.Line(err.Error())
-	if link := (*url.Error)(nil); errors.As(err, &link) {
-		reason = "one of the addresses is not a valid URL" // which may have a password in it
-	}
-	return &source.Failure{
-		Reason: "the settings of Vault's client can't be used: " + reason,
-		Remedy: "check the environment variables VAULT_*", Unreadable: true,
-	}
-}
-
-// worthwhile is the policy of the SDK for trying again, but for two cases that
-// do not get better in seconds: no one is there, which an address with a slip
-// looks like; and 503, by which Vault says that it is sealed or down for
-// maintenance (https://developer.hashicorp.com/vault/api-docs#http-status-codes).
-func worthwhile(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
-		return false, err
-	}
-	if err == nil && resp.StatusCode == http.StatusServiceUnavailable {
-		return false, nil
-	}
-	if err == nil && resp.StatusCode == http.StatusTooManyRequests {
-		source.Delayed(ctx, throttles())
-	}
-	return api.DefaultRetryPolicy(ctx, resp, err)
+	return c, nil
 }
 
 // secret returns the data of Vault's answer to GET at a path below the mount,
@@ -154,26 +77,15 @@ func (e *engine) secret(ctx context.Context, below string, params url.Values, ca
 }
 
 // get returns the data of Vault's answer to GET path: nil if that is 404, but
-// for a deleted version, of which it tells that it is. Its error is one of the
-// SDK's, or a *source.Failure.
+// for a deleted version, of which it tells that it is. Its error is one of
+// [client.call].
 func (e *engine) get(ctx context.Context, path string, params url.Values) (json.RawMessage, error) {
 	client, err := e.unwrapped(ctx)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Logical().ReadRawWithDataWithContext(ctx, path, params)
-	switch {
-	case err != nil && resp == nil && source.Network(err) == nil:
-		return nil, unusable(err) // the SDK refuses to send it: the token has a line break in it, say
-	case err != nil && (resp == nil || resp.StatusCode != http.StatusNotFound):
-		return nil, err
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		Data   json.RawMessage
-		Errors []string
-	}
-	if err := resp.DecodeJSON(&answer); err != nil {
+	answer, err := client.call(ctx, path, params, nil)
+	if err != nil {
 		return nil, err
 	}
 	if len(answer.Errors) > 0 { // with 404: no handler for route
@@ -182,10 +94,7 @@ func (e *engine) get(ctx context.Context, path string, params url.Values) (json.
 			Remedy: "write the mount of a KV engine into the contract: `vault secrets list` shows them; or set VAULT_NAMESPACE",
 		}
 	}
-	if string(answer.Data) == "null" {
-		answer.Data = nil
-	}
-	if answer.Data == nil && resp.StatusCode != http.StatusNotFound {
+	if answer.Data == nil && answer.status != http.StatusNotFound {
 		return nil, strange()
 	}
 	return answer.Data, nil
@@ -238,7 +147,7 @@ func (e *engine) find(ctx context.Context) error {
 // it may quote the value.
 func (e *engine) failure(ctx context.Context, err error, below string, capabilities ...string) error {
 	var own *source.Failure
-	var refused *api.ResponseError
+	var refused *refusal
 	switch {
 	case errors.As(err, &own):
 		return own
@@ -251,13 +160,12 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 		}
 		return strange()
 	}
-	said := source.Line(strings.Join(refused.Errors, " "))
 	client, _ := e.client()
 	f := &source.Failure{Unreadable: true}
-	switch code := refused.StatusCode; {
-	case code == http.StatusForbidden && client.Token() == "":
+	switch code := refused.status; {
+	case code == http.StatusForbidden && client.token == "":
 		f.Reason, f.Remedy = "there is no Vault token", "log in with `vault login`, or set VAULT_TOKEN"
-	case code == http.StatusForbidden && e.unknown(ctx, said):
+	case code == http.StatusForbidden && e.unknown(ctx, refused.said):
 		f.Reason = "the Vault token is not valid: it has expired, or was revoked"
 		f.Remedy = "log in with `vault login`, or renew VAULT_TOKEN; if it is good, it lacks the policy default"
 	case code == http.StatusForbidden:
@@ -271,8 +179,8 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 	default:
 		f.Reason = fmt.Sprintf("Vault answers %d", code)
 		f.Remedy = "check the remote name and the settings of the source, or try again later"
-		if refused.HTTPMethod == http.MethodGet && said != "" {
-			f.Reason += ": " + said
+		if refused.of == http.MethodGet && refused.said != "" {
+			f.Reason += ": " + refused.said
 		}
 	}
 	return f
@@ -282,24 +190,22 @@ func (e *engine) failure(ctx context.Context, err error, below string, capabilit
 // is good for one call, and any but the right one would use it up. To look it up
 // needs no token, and does not
 // (https://developer.hashicorp.com/vault/api-docs/system/wrapping-lookup).
-func (e *engine) unwrapped(ctx context.Context) (*api.Client, error) {
+func (e *engine) unwrapped(ctx context.Context) (*client, error) {
 	client, err := e.client()
 	if err != nil {
 		return nil, err
 	}
 	e.unwrap.Do(func() {
-		asker, err := client.Clone()
-		if err != nil || client.Token() == "" {
+		if client.token == "" {
 			return
 		}
-		asker.ClearToken()
-		asker.SetMaxRetries(0) // whatever is wrong, the call that matters meets it too
-		asker.SetWrappingLookupFunc(func(string, string) string { return "" })
-		if e.namespace != "" {
-			asker.SetNamespace(e.namespace)
+		asker := *client
+		asker.token, asker.retries = "", 0 // whatever is wrong, the call that matters meets it too
+		answer, err := asker.call(ctx, "sys/wrapping/lookup", nil, map[string]string{"token": client.token})
+		var wrapped struct {
+			Path string `json:"creation_path"`
 		}
-		s, err := asker.Logical().WriteWithContext(ctx, "sys/wrapping/lookup", map[string]any{"token": client.Token()})
-		e.isWrapped = err == nil && s != nil && s.Data["creation_path"] != nil
+		e.isWrapped = err == nil && json.Unmarshal(answer.Data, &wrapped) == nil && wrapped.Path != ""
 	})
 	if e.isWrapped {
 		return nil, &source.Failure{
@@ -325,10 +231,10 @@ func (e *engine) unknown(ctx context.Context, said string) bool {
 	e.lookup.Do(func() {
 		client, err := e.client()
 		if err == nil {
-			_, err = client.Auth().Token().LookupSelfWithContext(ctx)
+			_, err = client.call(ctx, "auth/token/lookup-self", nil, nil)
 		}
-		var refused *api.ResponseError
-		e.forgotten = errors.As(err, &refused) && refused.StatusCode == http.StatusForbidden
+		var refused *refusal
+		e.forgotten = errors.As(err, &refused) && refused.status == http.StatusForbidden
 	})
 	return e.forgotten
 }

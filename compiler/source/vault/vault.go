@@ -2,8 +2,8 @@
 // HashiCorp Vault or OpenBao. A secret there is a JSON object at a path, and an
 // input is one property of it.
 //
-// The client is Vault's own, and so are the environment variables that it
-// obeys: VAULT_ADDR, VAULT_TOKEN, VAULT_NAMESPACE, VAULT_CACERT and others
+// The environment variables that it obeys are those of Vault's own client: VAULT_ADDR,
+// VAULT_TOKEN, VAULT_NAMESPACE, VAULT_CACERT and others
 // (https://developer.hashicorp.com/vault/docs/commands#environment-variables).
 // It knows none of OpenBao's BAO_*. Without VAULT_TOKEN it is the token that
 // `vault login` or `bao login` has kept.
@@ -22,8 +22,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/vault/api"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -247,18 +245,24 @@ func (s *kv2) put(ctx context.Context, ref source.Ref, v value.Value, replace bo
 		if err != nil {
 			return source.Answer{}, err
 		}
-		written, err := client.KVv2(s.mount).Put(ctx, name, properties, api.WithCheckAndSet(n))
+		written, err := client.call(ctx, s.mount+"/data/"+name, nil, map[string]any{
+			"data": properties, "options": map[string]int{"cas": n},
+		})
 		if err == nil {
-			if made := written.VersionMetadata; made != nil && made.Version > n {
-				return source.Answer{Value: v, Origin: whole.Origin, Changed: made.CreatedTime}, nil
+			var made struct {
+				Version int
+				version
+			}
+			if json.Unmarshal(written.Data, &made) == nil && made.Version > n {
+				return source.Answer{Value: v, Origin: whole.Origin, Changed: made.created()}, nil
 			}
 			return source.Answer{}, source.NotStored("Vault")
 		}
 		// Someone else was faster. That another version has come into being is
 		// progress, so this ends when there are no others left, or no time.
-		var refused *api.ResponseError
-		if errors.As(err, &refused) && refused.StatusCode == http.StatusBadRequest &&
-			strings.Contains(strings.Join(refused.Errors, " "), "did not match the current version") {
+		var refused *refusal
+		if errors.As(err, &refused) && refused.status == http.StatusBadRequest &&
+			strings.Contains(refused.said, "did not match the current version") {
 			continue
 		}
 		return source.Answer{}, s.failure(ctx, err, "data/"+name, "create", "read", "update")
