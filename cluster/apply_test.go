@@ -732,10 +732,10 @@ func TestApplyFaults(t *testing.T) {
 			},
 		},
 		"no answer to a write": {
-			options: ApplyOptions{Timeout: 100 * time.Millisecond},
+			options: ApplyOptions{Timeout: 2 * time.Second}, // in which all else has to be answered
 			refuse: func(r kubetest.Request) error {
 				if r.Verb == "patch" && !r.DryRun {
-					time.Sleep(300 * time.Millisecond)
+					time.Sleep(4 * time.Second)
 				}
 				return nil
 			},
