@@ -19,7 +19,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // how kubectl logs in
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -39,7 +38,7 @@ type Client struct {
 	Name      string // for people: the context, or the address of the API server
 	Namespace string // of the context: that of a command which names none
 	config    *rest.Config
-	dynamic   dynamic.Interface
+	api       rest.Interface
 }
 
 // quiet silences client-go: what it would log its errors tell, too, and they are
@@ -73,7 +72,7 @@ func Connect(t Target) (*Client, error) {
 	config.UserAgent = "victorgen"
 	config.WarningHandler = rest.NoWarnings{} // a webhook's may quote what was sent
 	config.QPS = -1                           // there are few requests, and the server says when they are too many
-	client, err := dynamic.NewForConfig(config)
+	api, err := rest.UnversionedRESTClientFor(inJSON(config))
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
 	}
@@ -88,7 +87,7 @@ func Connect(t Target) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
 	}
-	return &Client{Name: name, Namespace: namespace, config: config, dynamic: client}, nil
+	return &Client{Name: name, Namespace: namespace, config: config, api: api}, nil
 }
 
 // Contexts returns the names of the contexts of the kubeconfig, sorted; none if
