@@ -19,7 +19,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // how kubectl logs in
+	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc" // how kubectl logs in, next to exec, which package rest has
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -45,6 +45,15 @@ type Client struct {
 // told in our words.
 var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 
+// removed are the auth providers that clients of Kubernetes had before v1.26, and that old
+// kubeconfigs still name, each with what to do about it
+// (https://github.com/kubernetes/client-go/tree/v0.35.1/plugin/pkg/client/auth).
+var removed = map[string]string{
+	"azure": "install kubelogin, and run `kubelogin convert-kubeconfig` (https://github.com/Azure/kubelogin)",
+	"gcp": "install gke-gcloud-auth-plugin, and run `gcloud container clusters get-credentials` " +
+		"(https://cloud.google.com/blog/products/containers-kubernetes/kubectl-auth-changes-in-gke)",
+}
+
 // Connect finds a cluster. It does not talk to it yet.
 func Connect(t Target) (*Client, error) {
 	quiet()
@@ -68,6 +77,9 @@ func Connect(t Target) (*Client, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
+	}
+	if p := config.AuthProvider; p != nil && removed[p.Name] != "" {
+		return nil, fmt.Errorf("no cluster: the kubeconfig logs in with the auth provider %s, which clients of Kubernetes no longer have: %s", p.Name, removed[p.Name])
 	}
 	config.UserAgent = "victorgen"
 	config.WarningHandler = rest.NoWarnings{} // a webhook's may quote what was sent
