@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -37,11 +36,11 @@ func (a answering) client(t testing.TB) *Client {
 	t.Helper()
 	quiet()
 	config := &rest.Config{Host: "https://cluster.example", Transport: a, QPS: -1, WarningHandler: rest.NoWarnings{}}
-	d, err := dynamic.NewForConfig(config)
+	api, err := rest.UnversionedRESTClientFor(inJSON(config))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Client{Name: "kind", config: config, dynamic: d}
+	return &Client{Name: "kind", config: config, api: api}
 }
 
 // FuzzClusterAnswers: whatever the API server answers, nothing panics, and nothing of

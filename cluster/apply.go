@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -160,18 +159,18 @@ func each[T any](things []T, do func(T) error) []error {
 }
 
 // ask makes one request about the objects of a namespace, or of none.
-func (a *application) ask(ctx context.Context, r schema.GroupVersionResource, namespace string, do func(context.Context, dynamic.ResourceInterface) error) error {
+func (a *application) ask(ctx context.Context, r schema.GroupVersionResource, namespace string, do func(context.Context, collection) error) error {
 	if a.options.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, a.options.Timeout)
 		defer cancel()
 	}
-	return do(ctx, a.dynamic.Resource(r).Namespace(namespace))
+	return do(ctx, a.collection(r, namespace))
 }
 
 func (a *application) list(ctx context.Context, r schema.GroupVersionResource, namespace, selector string) (items []unstructured.Unstructured, err error) {
-	err = a.ask(ctx, r, namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
-		list, err := objects.List(ctx, metav1.ListOptions{LabelSelector: selector})
+	err = a.ask(ctx, r, namespace, func(ctx context.Context, c collection) error {
+		list, err := c.list(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err == nil {
 			items = list.Items
 		}
@@ -194,8 +193,8 @@ func (a *application) namespaces(of func(*job) bool) []string {
 // read finds out what is there.
 func (a *application) read(ctx context.Context) {
 	get := func(j *job) error {
-		return a.ask(ctx, secrets, j.Namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
-			u, err := objects.Get(ctx, j.Name, metav1.GetOptions{})
+		return a.ask(ctx, secrets, j.Namespace, func(ctx context.Context, c collection) error {
+			u, err := c.get(ctx, j.Name)
 			if err == nil {
 				j.before, err = parse(u)
 			}
@@ -218,8 +217,8 @@ func (a *application) read(ctx context.Context) {
 func (a *application) readNamespaces(ctx context.Context) {
 	names := a.namespaces((*job).kept)
 	get := func(name string) error {
-		return a.ask(ctx, namespaces, "", func(ctx context.Context, objects dynamic.ResourceInterface) error {
-			_, err := objects.Get(ctx, name, metav1.GetOptions{})
+		return a.ask(ctx, namespaces, "", func(ctx context.Context, c collection) error {
+			_, err := c.get(ctx, name)
 			return err
 		})
 	}
@@ -418,9 +417,9 @@ func (a *application) changed(namespace, name string) bool {
 
 func (a *application) creation(name string) *step {
 	do := func(ctx context.Context, dryRun []string) error {
-		return a.ask(ctx, namespaces, "", func(ctx context.Context, objects dynamic.ResourceInterface) error {
+		return a.ask(ctx, namespaces, "", func(ctx context.Context, c collection) error {
 			o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}}
-			_, err := objects.Create(ctx, o, metav1.CreateOptions{FieldManager: tree.ManagedBy, DryRun: dryRun})
+			err := c.create(ctx, o, metav1.CreateOptions{FieldManager: tree.ManagedBy, DryRun: dryRun})
 			if apierrors.IsAlreadyExists(err) {
 				return nil
 			}
@@ -432,9 +431,9 @@ func (a *application) creation(name string) *step {
 
 func (a *application) apply(j *job) *step {
 	do := func(ctx context.Context, dryRun []string) error {
-		return a.ask(ctx, secrets, j.Namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
+		return a.ask(ctx, secrets, j.Namespace, func(ctx context.Context, c collection) error {
 			o := metav1.ApplyOptions{FieldManager: tree.ManagedBy, Force: a.options.ForceConflicts, DryRun: dryRun}
-			u, err := objects.Apply(ctx, j.Name, j.want.object(j.Namespace, j.Name), o)
+			u, err := c.apply(ctx, j.want.object(j.Namespace, j.Name), o)
 			if err == nil {
 				j.after, err = parse(u)
 			}
@@ -451,8 +450,8 @@ func (a *application) apply(j *job) *step {
 // place meanwhile.
 func (a *application) pruning(namespace, name string, s secret) *step {
 	do := func(ctx context.Context, dryRun []string) error {
-		return a.ask(ctx, secrets, namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
-			err := objects.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &s.uid}, DryRun: dryRun})
+		return a.ask(ctx, secrets, namespace, func(ctx context.Context, c collection) error {
+			err := c.delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &s.uid}, DryRun: dryRun})
 			if apierrors.IsNotFound(err) {
 				return nil
 			}
@@ -466,8 +465,8 @@ func (a *application) pruning(namespace, name string, s secret) *step {
 func (a *application) rollout(w Workload) *rollout {
 	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, restartedAt, a.options.Now().Format(time.RFC3339))
 	do := func(ctx context.Context, dryRun []string) error {
-		return a.ask(ctx, w.resource, w.Namespace, func(ctx context.Context, objects dynamic.ResourceInterface) error {
-			_, err := objects.Patch(ctx, w.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: tree.ManagedBy, DryRun: dryRun})
+		return a.ask(ctx, w.resource, w.Namespace, func(ctx context.Context, c collection) error {
+			_, err := c.patch(ctx, w.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: tree.ManagedBy, DryRun: dryRun})
 			return err
 		})
 	}

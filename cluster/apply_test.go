@@ -20,7 +20,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -803,11 +802,11 @@ func TestApplyToNobody(t *testing.T) {
 			t.Parallel()
 			web := httptest.NewServer(test.answer)
 			defer web.Close()
-			answers, err := dynamic.NewForConfig(&rest.Config{Host: web.URL})
+			api, err := rest.UnversionedRESTClientFor(inJSON(&rest.Config{Host: web.URL}))
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := &Client{Name: "web", dynamic: answers}
+			c := &Client{Name: "web", api: api}
 			_, ds := c.Apply(t.Context(), applied, secrets[:1], ApplyOptions{})
 			expect(t, "diagnostics", []string{test.want}, said(ds))
 		})

@@ -10,11 +10,9 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -58,7 +56,7 @@ func (c *Client) SealingCertificate(ctx context.Context, controller plan.Control
 // controller returns what makes a request of a controller that goes through the API
 // server, and the port of its Service.
 func (c *Client) controller(ctx context.Context, controller plan.Controller) (proxy func(method, path string) *rest.Request, port string, err error) {
-	config := dynamic.ConfigFor(c.config)
+	config := inJSON(c.config)
 	config.APIPath, config.GroupVersion = "/api", &schema.GroupVersion{Version: services.Version}
 	config.AcceptContentTypes = "" // behind the proxy, all is welcome
 	client, err := rest.HTTPClientFor(config)
@@ -71,7 +69,7 @@ func (c *Client) controller(ctx context.Context, controller plan.Controller) (pr
 	if err != nil {
 		return nil, "", c.failure(request{code: plan.CodeClusterRead}, err)
 	}
-	got, err := dynamic.New(api).Resource(services).Namespace(controller.Namespace).Get(ctx, controller.Name, metav1.GetOptions{})
+	got, err := collection{api, services, controller.Namespace}.get(ctx, controller.Name)
 	if err != nil {
 		return nil, "", c.noService(controller, err)
 	}

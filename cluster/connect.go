@@ -19,8 +19,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // how kubectl logs in
+	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc" // how kubectl logs in, next to exec, which package rest has
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -39,12 +38,21 @@ type Client struct {
 	Name      string // for people: the context, or the address of the API server
 	Namespace string // of the context: that of a command which names none
 	config    *rest.Config
-	dynamic   dynamic.Interface
+	api       rest.Interface
 }
 
 // quiet silences client-go: what it would log its errors tell, too, and they are
 // told in our words.
 var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
+
+// removed are the auth providers that clients of Kubernetes had before v1.26, and that old
+// kubeconfigs still name, each with what to do about it
+// (https://github.com/kubernetes/client-go/tree/v0.35.1/plugin/pkg/client/auth).
+var removed = map[string]string{
+	"azure": "install kubelogin, and run `kubelogin convert-kubeconfig` (https://github.com/Azure/kubelogin)",
+	"gcp": "install gke-gcloud-auth-plugin, and run `gcloud container clusters get-credentials` " +
+		"(https://cloud.google.com/blog/products/containers-kubernetes/kubectl-auth-changes-in-gke)",
+}
 
 // Connect finds a cluster. It does not talk to it yet.
 func Connect(t Target) (*Client, error) {
@@ -70,10 +78,13 @@ func Connect(t Target) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
 	}
+	if p := config.AuthProvider; p != nil && removed[p.Name] != "" {
+		return nil, fmt.Errorf("no cluster: the kubeconfig logs in with the auth provider %s, which clients of Kubernetes no longer have: %s", p.Name, removed[p.Name])
+	}
 	config.UserAgent = "victorgen"
 	config.WarningHandler = rest.NoWarnings{} // a webhook's may quote what was sent
 	config.QPS = -1                           // there are few requests, and the server says when they are too many
-	client, err := dynamic.NewForConfig(config)
+	api, err := rest.UnversionedRESTClientFor(inJSON(config))
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
 	}
@@ -88,7 +99,7 @@ func Connect(t Target) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no cluster: %w", err)
 	}
-	return &Client{Name: name, Namespace: namespace, config: config, dynamic: client}, nil
+	return &Client{Name: name, Namespace: namespace, config: config, api: api}, nil
 }
 
 // Contexts returns the names of the contexts of the kubeconfig, sorted; none if

@@ -14,11 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/pager"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -56,9 +52,6 @@ var (
 	secretStoresBeta        = secretStores.GroupResource().WithVersion("v1beta1")
 	clusterSecretStoresBeta = clusterSecretStores.GroupResource().WithVersion("v1beta1")
 )
-
-// pageSize is how many objects are asked for at a time. A Secret may have 1 MiB.
-const pageSize = 100
 
 // Inventory reads a namespace, or of its Secrets those that are named. It writes
 // nothing. Without the right to list what makes Secrets, or what uses them, the rest is
@@ -120,7 +113,7 @@ func (i *inventory) readSecrets(ctx context.Context) bool {
 			indices[n] = n
 		}
 		errs := each(indices, func(n int) (err error) {
-			found[n], err = i.dynamic.Resource(secrets).Namespace(i.namespace).Get(ctx, i.names[n], metav1.GetOptions{})
+			found[n], err = i.collection(secrets, i.namespace).get(ctx, i.names[n])
 			return err
 		})
 		for n, err := range errs {
@@ -135,8 +128,8 @@ func (i *inventory) readSecrets(ctx context.Context) bool {
 		}
 		return !i.ds.HasErrors()
 	}
-	err := i.each(ctx, secrets, func(u *unstructured.Unstructured) { i.secrets = append(i.secrets, u) })
-	if err != nil {
+	var err error
+	if i.secrets, err = i.collection(secrets, i.namespace).all(ctx); err != nil {
 		i.fail(&i.ds, request{plan.CodeClusterRead, "list", "Secret", i.namespace, "", nil}, err)
 		return false
 	}
@@ -144,25 +137,11 @@ func (i *inventory) readSecrets(ctx context.Context) bool {
 		return true
 	}
 	// The API server lists what is in a namespace that there is not, too.
-	if _, err := i.dynamic.Resource(namespaces).Get(ctx, i.namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) && !isUnexpected(err) {
+	if _, err := i.collection(namespaces, "").get(ctx, i.namespace); apierrors.IsNotFound(err) && !isUnexpected(err) {
 		i.ds.Errorf(plan.CodeImportRead, nil, "`kubectl get namespaces` lists them", "there is no namespace %s in cluster %s", i.namespace, i.Name)
 		return false
 	}
 	return true // there may be ExternalSecrets that have not made theirs yet
-}
-
-// each calls do for each object of a kind in the namespace, a page at a time.
-func (i *inventory) each(ctx context.Context, kind schema.GroupVersionResource, do func(*unstructured.Unstructured)) error {
-	p := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		return i.dynamic.Resource(kind).Namespace(i.namespace).List(ctx, o)
-	})
-	p.PageSize = pageSize
-	return p.EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
-		if u, ok := o.(*unstructured.Unstructured); ok {
-			do(u)
-		}
-		return nil
-	})
 }
 
 // list adds the objects of a kind, which has several versions perhaps, of which the
@@ -170,8 +149,7 @@ func (i *inventory) each(ctx context.Context, kind schema.GroupVersionResource, 
 // to know what it is for.
 func (i *inventory) list(ctx context.Context, into *[]*unstructured.Unstructured, what string, versions ...schema.GroupVersionResource) {
 	for _, kind := range versions {
-		var all []*unstructured.Unstructured
-		err := i.each(ctx, kind, func(u *unstructured.Unstructured) { all = append(all, u) })
+		all, err := i.collection(kind, i.namespace).all(ctx)
 		if isUnexpected(err) || apierrors.IsNotFound(err) {
 			continue // the cluster has no such kind
 		}
@@ -259,7 +237,7 @@ func (i *inventory) clusterStores(ctx context.Context) {
 		var store *unstructured.Unstructured
 		var err error
 		for _, kind := range []schema.GroupVersionResource{clusterSecretStores, clusterSecretStoresBeta} {
-			if store, err = i.dynamic.Resource(kind).Get(ctx, name, metav1.GetOptions{}); !isUnexpected(err) {
+			if store, err = i.collection(kind, "").get(ctx, name); !isUnexpected(err) {
 				break
 			}
 		}
@@ -316,7 +294,7 @@ func (c *Client) Made(ctx context.Context, namespace, name string, timeout time.
 		defer cancel()
 	}
 	var ds plan.Diagnostics
-	u, err := c.dynamic.Resource(secrets).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	u, err := c.collection(secrets, namespace).get(ctx, name)
 	switch {
 	case apierrors.IsNotFound(err) && !isUnexpected(err):
 		ds.Errorf(plan.CodeImportRead, nil, "see whether the controller has unsealed it: kubectl describe sealedsecret "+name+" --namespace "+namespace,
@@ -348,22 +326,15 @@ func (c *Client) Namespaces(ctx context.Context) []string {
 // metadataNames lists objects without what is in them
 // (https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables).
 func (c *Client) metadataNames(ctx context.Context, kind schema.GroupVersionResource, namespace string) []string {
-	config := dynamic.ConfigFor(c.config)
-	config.APIPath, config.GroupVersion = "/api", &schema.GroupVersion{Version: kind.Version}
-	client, err := rest.RESTClientFor(config)
-	if err != nil {
-		return nil
-	}
-	text, err := client.Get().NamespaceIfScoped(namespace, namespace != "").Resource(kind.Resource).
-		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").Do(ctx).Raw()
-	var list metav1.PartialObjectMetadataList
-	if err != nil || json.Unmarshal(text, &list) != nil {
+	r := c.api.Get().SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+	list := &unstructured.UnstructuredList{}
+	if err := c.collection(kind, namespace).ask(ctx, r, nil, list); err != nil {
 		return nil
 	}
 	var names []string
 	for _, item := range list.Items {
-		if len(item.OwnerReferences) == 0 {
-			names = append(names, item.Name)
+		if len(item.GetOwnerReferences()) == 0 {
+			names = append(names, item.GetName())
 		}
 	}
 	slices.Sort(names)

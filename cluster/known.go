@@ -8,7 +8,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/value"
@@ -102,7 +101,7 @@ func (c *Client) held(ctx context.Context, p *plan.Plan, timeout time.Duration) 
 			ctx, cancel = context.WithTimeout(ctx, timeout)
 			defer cancel()
 		}
-		u, err := c.dynamic.Resource(secrets).Namespace(p.Secrets[i].Namespace).Get(ctx, p.Secrets[i].Name, metav1.GetOptions{})
+		u, err := c.collection(secrets, p.Secrets[i].Namespace).get(ctx, p.Secrets[i].Name)
 		if err == nil {
 			held[i], err = parse(u)
 		}

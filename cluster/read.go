@@ -176,7 +176,7 @@ func (r *reading) get(ctx context.Context, resource schema.GroupVersionResource,
 
 // getAs fills in an object that is called shown in messages.
 func (r *reading) getAs(ctx context.Context, resource schema.GroupVersionResource, namespace, name, shown string, object any) value.State {
-	got, err := r.dynamic.Resource(resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	got, err := r.collection(resource, namespace).get(ctx, name)
 	var t trouble
 	var said apierrors.APIStatus
 	switch ok := errors.As(err, &said); {

@@ -7,10 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
+	"github.com/victor-ai/victorgen/internal/lazy"
 )
+
+// labelName is what Prometheus accepts as the name of a label, whichever version it is of
+// (https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels).
+var labelName = lazy.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 // alerts checks what the contract says of alerting rules; nil is nothing.
 func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
@@ -42,7 +45,7 @@ func (c *compilation) alerts(s *alertsSpec) *plan.Alerts {
 	c.checkLabels("the PrometheusRule", s.Labels, "alerts", "labels")
 	for _, k := range sortedKeys(s.AlertLabels) {
 		at := last(c.ix.declared("alerts", "alertLabels", k))
-		if !model.LegacyValidation.IsValidLabelName(k) || strings.HasPrefix(k, model.ReservedLabelPrefix) {
+		if !labelName.MatchString(k) || strings.HasPrefix(k, "__") {
 			c.ds.Errorf(plan.CodeName, at, "use letters, digits and underscores, as in cost_center; two underscores at the start are Prometheus' own",
 				"alert label %q is not a name that Prometheus accepts", k)
 		} else if slices.Contains(plan.OwnAlertLabels, k) {
@@ -66,15 +69,4 @@ func (c *compilation) duration(text string, path ...string) time.Duration {
 		c.ds.Errorf(plan.CodeConstraint, last(c.ix.set(path...)), durationHint, "%s is %q, which is not a duration", dotted(path), text)
 	}
 	return d
-}
-
-const durationHint = `write it as in "90s", "15m", "1h30m" or "30d"`
-
-// parseDuration reads a duration in the one syntax that all fields have: as
-// Prometheus writes it, with days, or as Go does.
-func parseDuration(text string) (time.Duration, error) {
-	if d, err := model.ParseDuration(text); err == nil {
-		return time.Duration(d), nil
-	}
-	return time.ParseDuration(text)
 }

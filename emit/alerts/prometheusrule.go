@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
@@ -354,7 +353,7 @@ func (a *alert) finish(p *plan.Plan) {
 	}
 	a.hold = own.For
 	a.rule = shape.Rule{
-		Alert: a.name, Expr: a.expr, For: model.Duration(a.hold).String(), Labels: labels,
+		Alert: a.name, Expr: a.expr, For: duration(a.hold), Labels: labels,
 		Annotations: map[string]string{"summary": a.summary, "description": a.description},
 	}
 	if p.Alerts.Runbook != "" {

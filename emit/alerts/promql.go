@@ -1,11 +1,10 @@
 package alerts
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/prometheus/common/model"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/emit/tree"
@@ -28,6 +27,30 @@ func selector(metric string, labels ...string) string {
 		pairs = append(pairs, fmt.Sprintf("%s=%q", labels[i], labels[i+1]))
 	}
 	return metric + "{" + strings.Join(pairs, ", ") + "}"
+}
+
+// duration writes d as Prometheus does, to the millisecond: 90s as 1m30s, and 90d not as
+// 12w6d (https://github.com/prometheus/common/blob/v0.73.1/model/time.go).
+func duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	rest, sign, text := d.Truncate(time.Millisecond), "", ""
+	if rest < 0 {
+		rest, sign = -rest, "-"
+	}
+	for _, unit := range []struct {
+		name  string
+		of    time.Duration
+		whole bool // if there is nothing else
+	}{
+		{"y", 365 * day, true}, {"w", 7 * day, true}, {"d", day, false}, {"h", time.Hour, false},
+		{"m", time.Minute, false}, {"s", time.Second, false}, {"ms", time.Millisecond, false},
+	} {
+		if n := rest / unit.of; n > 0 && (!unit.whole || rest%unit.of == 0) {
+			text += fmt.Sprintf("%d%s", n, unit.name)
+			rest %= unit.of
+		}
+	}
+	return sign + cmp.Or(text, "0s")
 }
 
 // secretInfoMetric is 1 for each Secret that there is
@@ -90,7 +113,7 @@ func notReconciled(controller plan.Exporter, s tree.SecretID) string {
 // with its last value, which increase() does not see: one that was not there in
 // the day before the window counts, too.
 func unsealErrorsWithin(controller plan.Exporter, namespace string, window time.Duration) string {
-	errors, w := unsealErrors(controller, namespace), model.Duration(window)
+	errors, w := unsealErrors(controller, namespace), duration(window)
 	return fmt.Sprintf("sum by (reason) (increase(%s[%s]) > 0 or (%s unless last_over_time(%s[1d] offset %s)) > 0)",
 		errors, w, errors, errors, w)
 }

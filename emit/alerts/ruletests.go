@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
 	yamlv3 "go.yaml.in/yaml/v3"
 
 	"github.com/victor-ai/victorgen/emit/tree"
@@ -74,7 +73,7 @@ func (a *Set) Rules() ([]byte, error) {
 // not when all is well or when no one reports. rules is the path of the rule
 // file, relative to where the tests will lie.
 func (a *Set) Tests(rules string) ([]byte, error) {
-	t := ruleTests{RuleFiles: []string{rules}, EvaluationInterval: model.Duration(testStep).String()}
+	t := ruleTests{RuleFiles: []string{rules}, EvaluationInterval: duration(testStep)}
 	for _, s := range []situation{allIsWell, secretsGone, unsealFails, fetchFails, nobodyReports} {
 		if s == unsealFails && len(a.sealed) == 0 || s == fetchFails && len(a.external) == 0 {
 			continue
@@ -160,7 +159,7 @@ func (a *Set) series(s situation, steps int) []testSeries {
 // testOfTime looks at the alerts that time alone decides, before and after their
 // times. The Secrets were created in 1970.
 func (a *Set) testOfTime() ruleTest {
-	t := ruleTest{Name: "time passes", Interval: model.Duration(testStep).String()}
+	t := ruleTest{Name: "time passes", Interval: duration(testStep)}
 	var end time.Duration
 	for _, r := range a.all() {
 		if at, ok := r.firesAt(); ok {
@@ -198,7 +197,7 @@ func (a *alert) firesAt() (time.Duration, bool) {
 
 // lookAt expects those of the alerts of a name that fire then.
 func (a *Set) lookAt(name string, at time.Duration, fires func(alert) bool) alertTest {
-	t := alertTest{EvalTime: model.Duration(at).String(), Alertname: name, ExpAlerts: []firingAlert{}}
+	t := alertTest{EvalTime: duration(at), Alertname: name, ExpAlerts: []firingAlert{}}
 	for _, r := range a.all() {
 		if r.name == name && fires(r) {
 			labels := maps.Clone(r.gives)

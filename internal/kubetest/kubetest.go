@@ -12,9 +12,11 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +56,7 @@ type Request struct {
 	Namespace string
 	Name      string
 	DryRun    bool
+	Continue  string // of a list: how many objects come before
 	Body      []byte
 }
 
@@ -201,7 +204,7 @@ func parse(r *http.Request) (Request, bool) {
 		return Request{}, false
 	}
 	parts = parts[prefix:]
-	q := Request{DryRun: r.URL.Query().Get("dryRun") == "All"}
+	q := Request{DryRun: r.URL.Query().Get("dryRun") == "All", Continue: r.URL.Query().Get("continue")}
 	if len(parts) > 2 && parts[0] == "namespaces" {
 		q.Namespace, parts = parts[1], parts[2:]
 	}
@@ -273,7 +276,7 @@ func (s *Server) answer(q Request, r *http.Request) (runtime.Object, error) {
 	case "get":
 		return live, nil
 	case "list":
-		return s.list(q, r.URL.Query().Get("labelSelector"))
+		return s.list(q, r.URL.Query())
 	case "delete":
 		return s.delete(q, live)
 	}
@@ -404,8 +407,8 @@ func (s *Server) keep(q Request, live, updated runtime.Object) (runtime.Object, 
 	return updated, nil
 }
 
-func (s *Server) list(q Request, selector string) (runtime.Object, error) {
-	matching, err := labels.Parse(selector)
+func (s *Server) list(q Request, options url.Values) (runtime.Object, error) {
+	matching, err := labels.Parse(options.Get("labelSelector"))
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
@@ -427,6 +430,13 @@ func (s *Server) list(q Request, selector string) (runtime.Object, error) {
 		list.Items = append(list.Items, unstructured.Unstructured{Object: u})
 	}
 	slices.SortFunc(list.Items, func(a, b unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
+	start, _ := strconv.Atoi(q.Continue)
+	end := len(list.Items)
+	if limit, _ := strconv.Atoi(options.Get("limit")); limit > 0 && start+limit < end {
+		end = start + limit
+		list.SetContinue(strconv.Itoa(end))
+	}
+	list.Items = list.Items[min(start, end):end]
 	return list, nil
 }
 
