@@ -44,7 +44,7 @@ lint: ## gofmt, go vet (for Windows and macOS, too), staticcheck, cue fmt
 	$(GO) tool cue fmt --check ./schema/... && $(GO) tool cue fmt --check --files examples
 
 update: ## rewrite the goldens; read the diff before you commit it
-	VICTORGEN_UPDATE=1 $(GO) test ./...
+	VICTORGEN_UPDATE=1 $(GO) test $(TESTFLAGS) $$(git grep -l VICTORGEN_UPDATE -- '*_test.go' ':!e2e' | sed 's|^|./|; s|/[^/]*$$||' | sort -u)
 
 # vals is built from hundreds of modules; without it, it is left out.
 VALS      := github.com/helmfile/vals/cmd/vals@v0.46.1
