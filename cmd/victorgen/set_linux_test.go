@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,9 @@ secrets: app: keys: {
 // interrupt is what a terminal makes SIGINT of.
 const interrupt = "\x03"
 
+// endsAsking matches what ends with a question, and no part of a message that came in parts.
+var endsAsking = regexp.MustCompile(`(?:^|\n)[A-Z]+(?:, again| in base64)*: $`)
+
 // answered runs victorgen on a terminal of its own and gives an answer to each
 // question. It returns the exit code and all that the terminal showed.
 func answered(t *testing.T, args, answers []string) (int, string) {
@@ -123,7 +127,7 @@ func answered(t *testing.T, args, answers []string) (int, string) {
 		n, err := user.Read(buf)
 		screen.Write(buf[:n])
 		question.Write(buf[:n])
-		if strings.HasSuffix(question.String(), ": ") && len(answers) > 0 {
+		if endsAsking.Match(question.Bytes()) && len(answers) > 0 {
 			hidden(t, user)
 			question.Reset()
 			answer := answers[0]
