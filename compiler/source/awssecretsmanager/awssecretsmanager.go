@@ -12,9 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/google/uuid"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -53,12 +51,8 @@ func New(s plan.Source) *Source {
 	return &Source{aws: awsapi.Connection{Region: s.Region}, kmsKey: s.KMSKey}
 }
 
-func (s *Source) client(ctx context.Context) (*secretsmanager.Client, error) {
-	cfg, err := s.aws.Config(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return secretsmanager.NewFromConfig(cfg), nil
+func (s *Source) client(ctx context.Context) (*awsapi.Client, error) {
+	return s.aws.Client(ctx, awsapi.SecretsManager)
 }
 
 // Read implements source.Source with one BatchGetSecretValue for each twenty
@@ -96,16 +90,17 @@ func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {
 }
 
 // batch reads the current versions of up to twenty secrets.
-func (s *Source) batch(ctx context.Context, client *secretsmanager.Client, refs []source.Ref) []source.Answer {
+func (s *Source) batch(ctx context.Context, client *awsapi.Client, refs []source.Ref) []source.Answer {
 	ids := make([]string, len(refs))
 	for i, ref := range refs {
 		ids[i] = ref.Remote.Name
 	}
-	found := map[string]types.SecretValueEntry{} // by name and by ARN
+	found := map[string]secretValue{} // by name and by ARN
 	absent := map[string]bool{}
-	pages := secretsmanager.NewBatchGetSecretValuePaginator(client, &secretsmanager.BatchGetSecretValueInput{SecretIdList: ids})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	in := batchGetSecretValueInput{SecretIdList: ids}
+	for more := true; more; more = in.NextToken != "" {
+		var page batchGetSecretValueOutput
+		err := client.Call(ctx, "BatchGetSecretValue", in, &page)
 		if err != nil && awsapi.OfOne(err) {
 			// Perhaps the batch is denied, and each secret is not.
 			answers := make([]source.Answer, len(refs))
@@ -121,19 +116,18 @@ func (s *Source) batch(ctx context.Context, client *secretsmanager.Client, refs 
 			if v.SecretString == nil && v.SecretBinary == nil {
 				continue
 			}
-			found[aws.ToString(v.Name)], found[aws.ToString(v.ARN)] = v, v
+			found[v.Name], found[v.ARN] = v, v
 		}
 		for _, e := range page.Errors {
-			absent[aws.ToString(e.SecretId)] = aws.ToString(e.ErrorCode) == notFound
+			absent[e.SecretId] = e.ErrorCode == notFound
 		}
+		in.NextToken = page.NextToken
 	}
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
 		switch v, ok := found[ref.Remote.Name]; {
 		case ok:
-			answers[i] = source.Answer{
-				Value: held(v.SecretString, v.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(v.CreatedDate),
-			}
+			answers[i] = answer(ref, v)
 		case absent[ref.Remote.Name]:
 			answers[i] = source.Answer{Err: source.ErrAbsent, Origin: origin(ref)}
 		default:
@@ -147,15 +141,16 @@ func (s *Source) batch(ctx context.Context, client *secretsmanager.Client, refs 
 }
 
 // get reads one version of one secret.
-func (s *Source) get(ctx context.Context, client *secretsmanager.Client, ref source.Ref) source.Answer {
-	in := &secretsmanager.GetSecretValueInput{SecretId: aws.String(ref.Remote.Name)}
+func (s *Source) get(ctx context.Context, client *awsapi.Client, ref source.Ref) source.Answer {
+	in := getSecretValueInput{SecretId: ref.Remote.Name}
 	switch v := ref.Remote.Version; {
 	case isVersionID(v):
-		in.VersionId = aws.String(v)
+		in.VersionId = v
 	case v != "":
-		in.VersionStage = aws.String(v)
+		in.VersionStage = v
 	}
-	out, err := client.GetSecretValue(ctx, in)
+	var out secretValue
+	err := client.Call(ctx, "GetSecretValue", in, &out)
 	if awsapi.Is(err, notFound) {
 		return source.Answer{Err: source.ErrAbsent, Origin: origin(ref)}
 	}
@@ -165,19 +160,20 @@ func (s *Source) get(ctx context.Context, client *secretsmanager.Client, ref sou
 	if out.SecretString == nil && out.SecretBinary == nil {
 		return source.Answer{Err: source.Nonsense("Secrets Manager")}
 	}
-	return source.Answer{Value: held(out.SecretString, out.SecretBinary), Origin: origin(ref), Changed: aws.ToTime(out.CreatedDate)}
+	return answer(ref, out)
 }
 
 // isVersionID tells the ID of a version, which is a UUID unless someone chose
 // another, from a staging label. IDs have 32 to 64 characters.
 func isVersionID(v string) bool { return len(v) >= 32 && !strings.HasPrefix(v, "AWS") }
 
-// held is the value that a secret holds, as a string or as bytes.
-func held(text *string, binary []byte) value.Value {
-	if text != nil {
-		return value.New([]byte(*text))
+// answer is the one of a secret that holds v, as a string or as bytes.
+func answer(ref source.Ref, v secretValue) source.Answer {
+	held := v.SecretBinary
+	if v.SecretString != nil {
+		held = []byte(*v.SecretString)
 	}
-	return value.New(binary)
+	return source.Answer{Value: value.New(held), Origin: origin(ref), Changed: v.CreatedDate.Time}
 }
 
 func origin(ref source.Ref) string {
@@ -221,43 +217,44 @@ func (s *Source) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
 	})
 }
 
-func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs []source.Ref) []source.Answer {
+func (s *Source) list(ctx context.Context, client *awsapi.Client, refs []source.Ref) []source.Answer {
 	var names []string
 	for _, ref := range refs {
 		names = append(names, nameOf(ref))
 	}
-	found := map[string]types.SecretListEntry{} // by name and by ARN
-	pages := secretsmanager.NewListSecretsPaginator(client, &secretsmanager.ListSecretsInput{
+	found := map[string]listedSecret{} // by name and by ARN
+	in := listSecretsInput{
 		// The filter finds what begins with a name, in any case.
-		Filters:                []types.Filter{{Key: types.FilterNameStringTypeName, Values: names}},
-		IncludePlannedDeletion: aws.Bool(true),
-		MaxResults:             aws.Int32(maxPage),
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
+		Filters:                []filter{{Key: "name", Values: names}},
+		IncludePlannedDeletion: true,
+		MaxResults:             maxPage,
+	}
+	for more := true; more; more = in.NextToken != "" {
+		var page listSecretsOutput
+		if err := client.Call(ctx, "ListSecrets", in, &page); err != nil {
 			return source.Failed(refs, awsapi.Failure(err, "secretsmanager:ListSecrets", false))
 		}
 		if page.SecretList == nil { // it lists none as an empty list
 			return source.Failed(refs, source.Nonsense("Secrets Manager"))
 		}
 		for _, e := range page.SecretList {
-			if e.Name == nil {
+			if e.Name == "" {
 				return source.Failed(refs, source.Nonsense("Secrets Manager"))
 			}
-			found[aws.ToString(e.Name)], found[aws.ToString(e.ARN)] = e, e
+			found[e.Name], found[e.ARN] = e, e
 		}
+		in.NextToken = page.NextToken
 	}
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
 		e, ok := found[ref.Remote.Name]
 		switch {
-		case ok && e.DeletedDate != nil:
+		case ok && !e.DeletedDate.IsZero():
 			answers[i].Err = &source.Failure{Reason: "it is marked for deletion", Remedy: restore(ref)}
 		case ok && !staged(e, ref.Remote.Version):
 			answers[i] = source.Answer{Origin: origin(ref) + ", which has no value yet", Err: source.ErrAbsent}
 		case ok:
-			answers[i] = source.Answer{Origin: origin(ref), Changed: aws.ToTime(e.LastChangedDate)}
+			answers[i] = source.Answer{Origin: origin(ref), Changed: e.LastChangedDate.Time}
 		case isARN(ref):
 			answers[i].Err = &source.Failure{
 				Reason: "a secret that another account shares can't be checked without reading it",
@@ -271,7 +268,7 @@ func (s *Source) list(ctx context.Context, client *secretsmanager.Client, refs [
 }
 
 // staged reports whether a secret has the version that a ref selects.
-func staged(e types.SecretListEntry, version string) bool {
+func staged(e listedSecret, version string) bool {
 	if isVersionID(version) {
 		return len(e.SecretVersionsToStages) > 0
 	}
@@ -336,28 +333,24 @@ func (s *Source) Replace(ctx context.Context, ref source.Ref, v value.Value) (so
 	return s.written(ref, v, err, "secretsmanager:PutSecretValue")
 }
 
-func (s *Source) create(ctx context.Context, client *secretsmanager.Client, ref source.Ref, v value.Value) error {
-	in := &secretsmanager.CreateSecretInput{Name: aws.String(ref.Remote.Name)}
+func (s *Source) create(ctx context.Context, client *awsapi.Client, ref source.Ref, v value.Value) error {
+	in := createSecretInput{Name: ref.Remote.Name, KmsKeyId: s.kmsKey, ClientRequestToken: uuid.NewString()}
 	in.SecretString, in.SecretBinary = kept(v)
-	if s.kmsKey != "" {
-		in.KmsKeyId = aws.String(s.kmsKey)
-	}
-	out, err := client.CreateSecret(ctx, in)
-	if err == nil && aws.ToString(out.VersionId) == "" {
+	var out writtenVersion
+	err := client.Call(ctx, "CreateSecret", in, &out)
+	if err == nil && out.VersionId == "" {
 		return source.NotStored("Secrets Manager")
 	}
 	return err
 }
 
-// put adds a version. The SDK makes a token up if it is given none.
-func (s *Source) put(ctx context.Context, client *secretsmanager.Client, ref source.Ref, v value.Value, token string) error {
-	in := &secretsmanager.PutSecretValueInput{SecretId: aws.String(ref.Remote.Name)}
+// put adds a version, with a token of its own if it is given none.
+func (s *Source) put(ctx context.Context, client *awsapi.Client, ref source.Ref, v value.Value, token string) error {
+	in := putSecretValueInput{SecretId: ref.Remote.Name, ClientRequestToken: cmp.Or(token, uuid.NewString())}
 	in.SecretString, in.SecretBinary = kept(v)
-	if token != "" {
-		in.ClientRequestToken = aws.String(token)
-	}
-	out, err := client.PutSecretValue(ctx, in)
-	if err == nil && aws.ToString(out.VersionId) == "" {
+	var out writtenVersion
+	err := client.Call(ctx, "PutSecretValue", in, &out)
+	if err == nil && out.VersionId == "" {
 		return source.NotStored("Secrets Manager")
 	}
 	return err
@@ -368,7 +361,8 @@ func kept(v value.Value) (text *string, binary []byte) {
 	if b := v.Reveal(); !utf8.Valid(b) {
 		return nil, b
 	}
-	return aws.String(string(v.Reveal())), nil
+	s := string(v.Reveal())
+	return &s, nil
 }
 
 // written is what to answer after a call that writes.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/internal/awsapi"
 )
@@ -43,16 +40,15 @@ func (s *Source) Previous(ctx context.Context, refs []source.Ref, values bool) [
 
 // listed tells by the versions of a secret when the current one took the place of
 // the one before.
-func (s *Source) listed(ctx context.Context, client *secretsmanager.Client, ref source.Ref) source.Answer {
+func (s *Source) listed(ctx context.Context, client *awsapi.Client, ref source.Ref) source.Answer {
 	before := ref
 	before.Remote.Version = previous
 	a := source.Answer{Origin: origin(before)}
 	made := map[string]source.Answer{} // by label
-	pages := secretsmanager.NewListSecretVersionIdsPaginator(client, &secretsmanager.ListSecretVersionIdsInput{
-		SecretId: aws.String(ref.Remote.Name), MaxResults: aws.Int32(maxPage),
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	in := listSecretVersionIdsInput{SecretId: ref.Remote.Name, MaxResults: maxPage}
+	for more := true; more; more = in.NextToken != "" {
+		var page listSecretVersionIdsOutput
+		err := client.Call(ctx, "ListSecretVersionIds", in, &page)
 		if awsapi.Is(err, notFound) {
 			a.Err = source.ErrAbsent
 			return a
@@ -68,10 +64,11 @@ func (s *Source) listed(ctx context.Context, client *secretsmanager.Client, ref 
 		for _, v := range page.Versions {
 			for _, label := range []string{current, previous} {
 				if slices.Contains(v.VersionStages, label) {
-					made[label] = source.Answer{Changed: aws.ToTime(v.CreatedDate)}
+					made[label] = source.Answer{Changed: v.CreatedDate.Time}
 				}
 			}
 		}
+		in.NextToken = page.NextToken
 	}
 	now, ok := made[current]
 	was, had := made[previous]

@@ -8,10 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
-
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/internal/awsapi"
@@ -48,12 +44,8 @@ func New(s plan.Source) *Source {
 	return &Source{aws: awsapi.Connection{Region: s.Region}, kmsKey: s.KMSKey}
 }
 
-func (s *Source) client(ctx context.Context) (*ssm.Client, error) {
-	cfg, err := s.aws.Config(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return ssm.NewFromConfig(cfg), nil
+func (s *Source) client(ctx context.Context) (*awsapi.Client, error) {
+	return s.aws.Client(ctx, awsapi.ParameterStore)
 }
 
 // Read implements source.Source with one GetParameters for each ten names.
@@ -68,12 +60,13 @@ func (s *Source) Read(ctx context.Context, refs []source.Ref) []source.Answer {
 }
 
 // get reads up to ten parameters.
-func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref) []source.Answer {
+func (s *Source) get(ctx context.Context, client *awsapi.Client, refs []source.Ref) []source.Answer {
 	names := make([]string, len(refs))
 	for i, ref := range refs {
 		names[i] = selector(ref)
 	}
-	out, err := client.GetParameters(ctx, &ssm.GetParametersInput{Names: names, WithDecryption: aws.Bool(true)})
+	var out getParametersOutput
+	err := client.Call(ctx, "GetParameters", getParametersInput{Names: names, WithDecryption: true}, &out)
 	if err != nil && len(refs) > 1 && awsapi.OfOne(err) {
 		// One name that is denied fails the whole call.
 		half := len(refs) / 2
@@ -92,8 +85,10 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 		exact, bare := -1, 0
 		for j, p := range out.Parameters {
 			// A parameter that is shared is asked for, and answered, by its ARN.
-			asked := []string{aws.ToString(p.Name) + aws.ToString(p.Selector), aws.ToString(p.ARN) + aws.ToString(p.Selector)}
-			if p.Selector == nil && (aws.ToString(p.Name) == ref.Remote.Name || aws.ToString(p.ARN) == ref.Remote.Name) {
+			asked := []string{p.Name, p.ARN}
+			if p.Selector != nil {
+				asked = []string{p.Name + *p.Selector, p.ARN + *p.Selector}
+			} else if slices.Contains(asked, ref.Remote.Name) {
 				bare++
 				// Some that stand in for AWS say no selector. It is clear where one was asked for alone.
 				if alone(refs, ref) {
@@ -110,7 +105,7 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 		case exact >= 0:
 			p := out.Parameters[exact]
 			answers[i] = source.Answer{
-				Value: value.New([]byte(aws.ToString(p.Value))), Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate), Plain: plain(p.Type),
+				Value: value.New([]byte(*p.Value)), Origin: s.origin(ref), Changed: p.LastModifiedDate.Time, Plain: plain(p.Type),
 			}
 		}
 	}
@@ -118,9 +113,9 @@ func (s *Source) get(ctx context.Context, client *ssm.Client, refs []source.Ref)
 }
 
 // plain says how a parameter is kept that is not encrypted.
-func plain(t types.ParameterType) string {
-	if t == types.ParameterTypeString || t == types.ParameterTypeStringList {
-		return "as a " + string(t) + ", not a SecureString"
+func plain(t string) string {
+	if t == plainText || t == plainTexts {
+		return "as a " + t + ", not a " + secureString
 	}
 	return ""
 }
@@ -154,32 +149,33 @@ func (s *Source) Prove(ctx context.Context, refs []source.Ref) []source.Answer {
 	})
 }
 
-func (s *Source) describe(ctx context.Context, client *ssm.Client, refs []source.Ref) []source.Answer {
+func (s *Source) describe(ctx context.Context, client *awsapi.Client, refs []source.Ref) []source.Answer {
 	var names []string
 	for _, ref := range refs {
 		if !shared(ref) && !slices.Contains(names, ref.Remote.Name) {
 			names = append(names, ref.Remote.Name)
 		}
 	}
-	found := map[string]types.ParameterMetadata{}
-	pages := ssm.NewDescribeParametersPaginator(client, &ssm.DescribeParametersInput{
-		ParameterFilters: []types.ParameterStringFilter{{Key: aws.String("Name"), Option: aws.String("Equals"), Values: names}},
-		MaxResults:       aws.Int32(maxFilter),
-	})
-	for len(names) > 0 && pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
+	found := map[string]metadata{}
+	in := describeParametersInput{
+		ParameterFilters: []parameterFilter{{Key: "Name", Option: "Equals", Values: names}},
+		MaxResults:       maxFilter,
+	}
+	for more := len(names) > 0; more; more = in.NextToken != "" {
+		var page describeParametersOutput
+		if err := client.Call(ctx, "DescribeParameters", in, &page); err != nil {
 			return source.Failed(refs, awsapi.Failure(err, "ssm:DescribeParameters", false))
 		}
 		if page.Parameters == nil { // it lists none as an empty list
 			return source.Failed(refs, source.Nonsense("Parameter Store"))
 		}
 		for _, p := range page.Parameters {
-			if p.Name == nil {
+			if p.Name == "" {
 				return source.Failed(refs, source.Nonsense("Parameter Store"))
 			}
-			found[aws.ToString(p.Name)] = p
+			found[p.Name] = p
 		}
+		in.NextToken = page.NextToken
 	}
 	answers := make([]source.Answer, len(refs))
 	for i, ref := range refs {
@@ -191,7 +187,7 @@ func (s *Source) describe(ctx context.Context, client *ssm.Client, refs []source
 				Remedy: "allow its value to be read, or give the input a source in that account", Unreadable: true,
 			}
 		case ok:
-			answers[i] = source.Answer{Origin: s.origin(ref), Changed: aws.ToTime(p.LastModifiedDate), Plain: plain(p.Type)}
+			answers[i] = source.Answer{Origin: s.origin(ref), Changed: p.LastModifiedDate.Time, Plain: plain(p.Type)}
 		default:
 			answers[i] = source.Answer{Origin: s.origin(ref), Err: source.ErrAbsent}
 		}
@@ -204,8 +200,7 @@ func shared(ref source.Ref) bool { return strings.HasPrefix(ref.Remote.Name, "ar
 // Create implements source.Writer: PutParameter that overwrites nothing.
 func (s *Source) Create(ctx context.Context, ref source.Ref, v value.Value) (source.Answer, error) {
 	err := s.put(ctx, ref, v, false)
-	var exists *types.ParameterAlreadyExists
-	if errors.As(err, &exists) {
+	if awsapi.Is(err, alreadyExists) {
 		a := s.Read(ctx, []source.Ref{ref})[0]
 		if errors.Is(a.Err, source.ErrAbsent) {
 			a.Err = &source.Failure{Reason: "it was deleted in the meantime", Remedy: "try again"}
@@ -226,17 +221,12 @@ func (s *Source) put(ctx context.Context, ref source.Ref, v value.Value, overwri
 	if err != nil {
 		return err
 	}
-	in := &ssm.PutParameterInput{
-		Name: aws.String(ref.Remote.Name), Value: aws.String(string(v.Reveal())),
-		Type: types.ParameterTypeSecureString, Overwrite: aws.Bool(overwrite),
-	}
-	if s.kmsKey != "" {
-		in.KeyId = aws.String(s.kmsKey)
-	}
+	in := putParameterInput{Name: ref.Remote.Name, Value: string(v.Reveal()), Type: secureString, Overwrite: overwrite, KeyId: s.kmsKey}
 	if v.Len() > maxStandard {
-		in.Tier = types.ParameterTierAdvanced
+		in.Tier = advanced
 	}
-	out, err := client.PutParameter(ctx, in)
+	var out putParameterOutput
+	err = client.Call(ctx, "PutParameter", in, &out)
 	if err == nil && out.Version < 1 {
 		return source.NotStored("Parameter Store")
 	}

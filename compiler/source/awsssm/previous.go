@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-
 	"github.com/victor-ai/victorgen/compiler/source"
 	"github.com/victor-ai/victorgen/compiler/source/internal/awsapi"
 )
@@ -44,8 +42,9 @@ func (s *Source) Previous(ctx context.Context, refs []source.Ref, values bool) [
 }
 
 // number is that of the current version of a parameter, 0 if there is none.
-func (s *Source) number(ctx context.Context, client *ssm.Client, ref source.Ref) (int64, error) {
-	out, err := client.GetParameters(ctx, &ssm.GetParametersInput{Names: []string{ref.Remote.Name}})
+func (s *Source) number(ctx context.Context, client *awsapi.Client, ref source.Ref) (int64, error) {
+	var out getParametersOutput
+	err := client.Call(ctx, "GetParameters", getParametersInput{Names: []string{ref.Remote.Name}}, &out)
 	switch {
 	case err != nil:
 		return 0, awsapi.Failure(err, "ssm:GetParameters", false)

@@ -1,5 +1,5 @@
-// Package awsapi is what the sources at AWS have in common: how they connect,
-// and how they explain what AWS refuses.
+// Package awsapi is what the sources at AWS have in common: how they connect, how
+// they call, and how they explain what AWS refuses.
 package awsapi
 
 import (
@@ -14,8 +14,10 @@ import (
 	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/defaults"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
@@ -67,6 +69,7 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 			})
 		}
 		c.config.APIOptions = append(c.config.APIOptions, noteThrottling)
+		c.config.HTTPClient = withTimeouts(c.config)
 		if c.config.Region == "" {
 			c.err = &source.Failure{
 				Reason: "no AWS region is set", Remedy: "write region into the contract, or set AWS_REGION", Unreadable: true,
@@ -89,6 +92,28 @@ func (c *Connection) Config(ctx context.Context) (aws.Config, error) {
 		return aws.Config{}, noCredentials(err)
 	}
 	return c.config, nil
+}
+
+// withTimeouts returns the client of cfg, with the timeouts of AWS_DEFAULTS_MODE or the
+// profile. The legacy mode, which is the default, has none.
+func withTimeouts(cfg aws.Config) aws.HTTPClient {
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = awshttp.NewBuildableClient()
+	}
+	mode := cfg.DefaultsMode
+	if mode == aws.DefaultsModeAuto {
+		mode = defaults.ResolveDefaultsModeAuto(cfg.Region, cfg.RuntimeEnvironment)
+	}
+	client, ok := cfg.HTTPClient.(*awshttp.BuildableClient)
+	timeouts, err := defaults.GetModeConfiguration(mode)
+	if !ok || err != nil {
+		return cfg.HTTPClient
+	}
+	return client.WithDialerOptions(func(d *net.Dialer) {
+		d.Timeout = *timeouts.ConnectTimeout
+	}).WithTransportOptions(func(t *http.Transport) {
+		t.TLSHandshakeTimeout = *timeouts.TLSNegotiationTimeout
+	})
 }
 
 // noteThrottling tells [source.Delayed] of each attempt that is throttled.
@@ -160,6 +185,9 @@ var (
 // action that the call needs. What AWS says of a request to write is left out,
 // but where it is about rights, because it may quote the value.
 func Failure(err error, action string, write bool) *source.Failure {
+	if own, ok := errors.AsType[*source.Failure](err); ok {
+		return own
+	}
 	var api smithy.APIError
 	if !errors.As(err, &api) {
 		if f := source.Network(err); f != nil {
@@ -171,7 +199,7 @@ func Failure(err error, action string, write bool) *source.Failure {
 	f := &source.Failure{Unreadable: true}
 	switch {
 	case denied[code]:
-		f.Reason, f.Remedy = "access is denied: "+message, "allow "+action+" on it"
+		f.Reason, f.Remedy = strings.TrimSuffix("access is denied: "+message, ": "), "allow "+action+" on it"
 		if strings.Contains(strings.ToLower(message), "kms") {
 			f.Remedy = "allow the use of its KMS key: kms:Decrypt to read, kms:Encrypt and kms:GenerateDataKey to write"
 		}
