@@ -38,7 +38,7 @@ func Record(t testing.TB, answers ...string) (options []func(*config.LoadOptions
 		text, err := io.ReadAll(r.Body)
 		req := Request{Method: r.Method, Path: r.URL.Path, Header: map[string]string{}}
 		if err != nil || json.Unmarshal(text, &req.Body) != nil {
-			t.Errorf("a body that is no JSON: %q", text)
+			t.Errorf("a body that is not JSON: %q", text)
 		}
 		if body, ok := req.Body.(map[string]any); ok {
 			if s, ok := body["ClientRequestToken"].(string); ok && token.MatchString(s) {
