@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"bytes"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/kio"
 )
 
 // originAnnotation is what kustomize calls it, in a package of its own.
@@ -45,7 +47,7 @@ func Plain(text []byte, origins bool, read func(name string) ([]byte, error)) (m
 		if err != nil {
 			return nil, false
 		}
-		objects, err := factory.NewResMapFromBytes(text)
+		objects, err := objectsOf(factory, text)
 		if err != nil {
 			return nil, false
 		}
@@ -74,6 +76,26 @@ func Plain(text []byte, origins bool, read func(name string) ([]byte, error)) (m
 		return nil, false
 	}
 	return m, true
+}
+
+// objectsOf reads a manifest. Kustomize copies each map of it, to see whether others are
+// to be merged into it; where there is no anchor, alias, merge or tag in the text, there
+// are none.
+func objectsOf(factory *resmap.Factory, text []byte) (resmap.ResMap, error) {
+	if bytes.ContainsAny(text, "&*!") || bytes.Contains(text, []byte("<<")) {
+		return factory.NewResMapFromBytes(text)
+	}
+	nodes, err := (&kio.ByteReader{Reader: bytes.NewReader(text), OmitReaderAnnotations: true}).Read()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nodes { // by which the two readers of resources differ
+		meta, err := n.GetValidatedMetadata()
+		if _, local := meta.Annotations[konfig.IgnoredByKustomizeAnnotation]; err != nil || local {
+			return factory.NewResMapFromBytes(text)
+		}
+	}
+	return factory.NewResMapFromRNodeSlice(nodes)
 }
 
 // plainKinds are the kinds of objects, by their apiVersions, in which a reference is a

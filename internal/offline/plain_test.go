@@ -73,6 +73,9 @@ func TestPlain(t *testing.T) {
 		"origins of its own":    {list, strings.Replace(aSecret, "metadata:\n", "metadata:\n  annotations: {config.kubernetes.io/origin: 'path: x'}\n", 1), aDeploy, true},
 		"a list":                {list, "apiVersion: v1\nkind: List\nitems:\n  - {apiVersion: v1, kind: ConfigMap, metadata: {name: x}}\n  - {apiVersion: v1, kind: ConfigMap, metadata: {name: y}}\n", aDeploy, true},
 		"anchors":               {list, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: &n x, labels: {app: *n}}\n", aDeploy, true},
+		"a merge":               {list, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {<<: {app: x}, tier: web}}\n", aDeploy, true},
+		"a merge by its tag":    {list, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {!!merge k: {app: x}, tier: web}}\n", aDeploy, true},
+		"a hole in a list":      {list, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\nbinaryData: [a, null]\n", aDeploy, true},
 		"JSON":                  {list, `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}`, aDeploy, true},
 		"a generated name":      {list, "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: x-}\n", aDeploy, false},
 		"a comment for tools":   {list, aSecret, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x} # {\"$openapi\":\"replicas\"}\n", true},
@@ -160,7 +163,7 @@ func TestPlainOfExamples(t *testing.T) {
 // FuzzPlain compares what is plain of any two files with what kustomize builds.
 func FuzzPlain(f *testing.F) {
 	list := "resources: [a.yaml, b.yaml]\n"
-	for _, b := range []string{aDeploy, aBinding, anAccount, aSecret, "a: [", "kind: List\nitems: [{kind: x}]\n"} {
+	for _, b := range []string{aDeploy, aBinding, anAccount, aSecret, "a: [", "kind: List\nitems: [{kind: x}]\n", "<<: {apiVersion: v1}\nkind: Secret\nmetadata: {name: x}\n"} {
 		f.Add(list, aSecret, b)
 		f.Add(list+"buildMetadata: [originAnnotations]\n", b, aDeploy)
 	}
