@@ -151,13 +151,13 @@ func (c *Client) deserialize(out any) middleware.DeserializeMiddleware {
 				return answer, metadata, err
 			}
 			defer resp.Body.Close()
-			text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+			text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // where it is cut off, it is no JSON
 			text = bytes.TrimSpace(text)
 			switch {
 			case err != nil:
 			case resp.StatusCode < 200 || resp.StatusCode >= 300:
 				err = c.errorOf(resp, text)
-			case len(text) > maxAnswer || len(text) > 0 && json.Unmarshal(text, out) != nil:
+			case len(text) > 0 && json.Unmarshal(text, out) != nil:
 				err = source.Nonsense(c.service.title) // the error of the decoder could quote it
 			}
 			if err != nil {
