@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,7 +155,11 @@ func TestErrors(t *testing.T) {
 				if test.header != "" {
 					w.Header().Set("X-Amzn-ErrorType", test.header)
 				}
-				w.WriteHeader(max(test.status, 400))
+				status := test.status
+				if status == 0 {
+					status = http.StatusBadRequest
+				}
+				w.WriteHeader(status)
 				io.WriteString(w, test.body)
 			})
 			for _, service := range []*Service{ParameterStore, SecretsManager} {
@@ -206,11 +211,13 @@ func TestNonsense(t *testing.T) {
 func TestTooLong(t *testing.T) {
 	t.Parallel()
 	for size, ok := range map[int]bool{maxAnswer - 100: true, maxAnswer + 1: false, 64 * maxAnswer: false} {
+		var written atomic.Int64
 		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, `{"SecretString":"`)
 			chunk := strings.Repeat("x", 1<<16)
 			for left := size; left > 0; left -= len(chunk) {
-				if _, err := io.WriteString(w, chunk[:min(left, len(chunk))]); err != nil {
+				n, err := io.WriteString(w, chunk[:min(left, len(chunk))])
+				if written.Add(int64(n)); err != nil {
 					return
 				}
 			}
@@ -219,6 +226,9 @@ func TestTooLong(t *testing.T) {
 		_, ours := s.both(t, SecretsManager, &struct{ SecretString string }{})
 		if err := ours(); (err == nil) != ok || s.attempts() != 1 {
 			t.Errorf("%d bytes: %v", size, err)
+		}
+		if n := written.Load(); n > 3*maxAnswer { // of which the system may buffer some
+			t.Errorf("%d bytes are read", n)
 		}
 	}
 }

@@ -66,8 +66,8 @@ func (s *sent) Do(r *http.Request) (*http.Response, error) {
 	return nil, context.Canceled
 }
 
-// TestAddresses: what the environment and a profile say of an address is obeyed as the
-// SDK obeys it, but where the latter would sign for a region that there is not, or
+// TestAddresses: what the environment and a profile say of an address, and of who calls,
+// is obeyed as the SDK obeys it, but where the latter would sign for a region that there is not, or
 // call what is no address.
 func TestAddresses(t *testing.T) {
 	for _, test := range []struct {
@@ -76,6 +76,7 @@ func TestAddresses(t *testing.T) {
 		scope              string // if the SDK signs for another region
 	}{
 		{name: "region"},
+		{name: "an application, within a function", env: "AWS_SDK_UA_APP_ID=shop AWS_LAMBDA_FUNCTION_NAME=f _X_AMZN_TRACE_ID=Root=1;x"},
 		{name: "region of the profile", env: "AWS_REGION=", profile: "region = eu-west-1"},
 		{name: "FIPS", env: "AWS_USE_FIPS_ENDPOINT=true"},
 		{name: "no FIPS", env: "AWS_USE_FIPS_ENDPOINT=false", profile: "use_fips_endpoint = true"},
@@ -102,6 +103,7 @@ func TestAddresses(t *testing.T) {
 		{name: "FIPS of one's own", env: "AWS_ENDPOINT_URL=http://all AWS_USE_FIPS_ENDPOINT=true", refused: "can't be asked for FIPS"},
 		{name: "dual stack of one's own", env: "AWS_ENDPOINT_URL=http://all AWS_USE_DUALSTACK_ENDPOINT=true", refused: "can't be asked for FIPS"},
 		{name: "endpoint without a scheme", env: "AWS_ENDPOINT_URL=c4nary.local:4566", refused: "not the URL"},
+		{name: "endpoint of another scheme", env: "AWS_ENDPOINT_URL=ftp://c4nary", refused: "not the URL"},
 		{name: "endpoint that is none", env: "AWS_ENDPOINT_URL=http://c4nary%zz", refused: "not the URL"},
 		{name: "region with a host", env: "AWS_REGION=x.example.com/", refused: "not an AWS region"},
 	} {
@@ -159,6 +161,9 @@ func TestAddresses(t *testing.T) {
 				if got := scope(ours.Request); got != want {
 					t.Errorf("%s: signed for %s, not %s", s.title, got, want)
 				}
+				if got, want := called(ours.Request), called(theirs.Request); got != want {
+					t.Errorf("%s: called by %s, not %s", s.title, got, want)
+				}
 			}
 		})
 	}
@@ -171,4 +176,11 @@ func scope(r *http.Request) string {
 		return ""
 	}
 	return parts[2] + "/" + parts[3]
+}
+
+// called is for what application and function a request is made, if any.
+func called(r *http.Request) string {
+	_, app, _ := strings.Cut(r.UserAgent(), " app/")
+	app, _, _ = strings.Cut(app, " ")
+	return app + "/" + r.Header.Get("X-Amzn-Trace-Id")
 }
