@@ -92,8 +92,10 @@ var standardOnly = []string{"schema", "compiler/plan"}
 // onlyIn are the modules that few packages know.
 var onlyIn = map[string][]string{
 	"cuelang.org/go": {"compiler", "compiler/policy"},
-	// The sources make the few calls that they need themselves, over the SDK's core.
-	"github.com/aws/aws-sdk-go-v2/service": {},
+	// Of these little is needed: a few calls, durations. Code of our own does that, and
+	// tests hold it to theirs.
+	"github.com/aws/aws-sdk-go-v2/service": {}, "github.com/hashicorp/vault/api": {}, "github.com/prometheus/common": {},
+	"k8s.io/client-go/dynamic": {}, "k8s.io/client-go/tools/pager": {},
 	// A panic in a bare goroutine would end the process, and print its value.
 	"golang.org/x/sync": {"internal/crash"},
 	// Nothing of a release is in the program.
