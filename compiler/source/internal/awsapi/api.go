@@ -42,6 +42,7 @@ type Client struct {
 	url     *url.URL
 	region  string
 	retryer aws.Retryer
+	signer  *v4.Signer   // which keeps the keys that it has derived
 	skew    atomic.Int64 // how far the clock of AWS is ahead of ours, as its last answer shows
 }
 
@@ -55,7 +56,7 @@ func (c *Connection) Client(ctx context.Context, s *Service) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{service: s, config: cfg, url: u, region: region, retryer: cfg.Retryer()}, nil
+	return &Client{service: s, config: cfg, url: u, region: region, retryer: cfg.Retryer(), signer: v4.NewSigner()}, nil
 }
 
 // Call makes one call, again if need be, and reads its answer into out, which stays as
@@ -123,7 +124,6 @@ func (c *Client) serialize(operation string, body []byte) middleware.SerializeMi
 func (c *Client) sign(body []byte) middleware.FinalizeMiddleware {
 	hash := sha256.Sum256(body)
 	skew := time.Duration(c.skew.Load())
-	signer := v4.NewSigner()
 	return middleware.FinalizeMiddlewareFunc("Signing",
 		func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
 			creds, err := c.config.Credentials.Retrieve(ctx)
@@ -131,7 +131,7 @@ func (c *Client) sign(body []byte) middleware.FinalizeMiddleware {
 				return out, metadata, err
 			}
 			req := in.Request.(*smithyhttp.Request)
-			err = signer.SignHTTP(ctx, creds, req.Request, hex.EncodeToString(hash[:]), c.service.name, c.region, time.Now().Add(skew))
+			err = c.signer.SignHTTP(ctx, creds, req.Request, hex.EncodeToString(hash[:]), c.service.name, c.region, time.Now().Add(skew))
 			if err != nil {
 				return out, metadata, err
 			}
