@@ -42,7 +42,7 @@ type Client struct {
 	url     *url.URL
 	region  string
 	retryer aws.Retryer
-	signer  *v4.Signer // which keeps the keys that it has derived
+	signer  *v4.Signer   // which keeps the keys that it has derived
 	skew    atomic.Int64 // how far the clock of AWS is ahead of ours, as its last answer shows
 }
 
