@@ -66,6 +66,7 @@ bench: build ## what things take, against their limits and what others take: doc
 	$(GO) test -run '^$$' -bench Manifests -benchtime 5x ./compiler/workload
 	$(GO) test -run '^$$' -bench WorkTree -benchtime 5x ./scan
 	$(GO) test -run '^$$' -bench Check -benchtime 3x ./compiler/value/derive
+	$(GO) test -run '^$$' -bench Program -benchtime 1x -timeout 60m .
 	VICTORGEN_RANDOM=1000000 $(GO) test -count=1 -timeout 60m -run 'Published|RandomValuesPass|WordsPass' -v ./compiler/value | grep refused
 	$(GO) run ./internal/bench/table $(ROWS) docs/performance.md
 
