@@ -104,6 +104,7 @@ type compilation struct {
 	dir           string // absolute
 	root          string
 	files         []*ast.File
+	imports       []*build.Instance
 	looked        []sight // next to what the module has read
 	ix            *index
 	ds            plan.Diagnostics
@@ -149,7 +150,7 @@ func (c *compilation) compile(dir string) *plan.Plan {
 	}
 	c.checkSchema()
 	inst := c.loadInstance()
-	c.files = inst.Files
+	c.files, c.imports = inst.Files, inst.Imports
 	c.ix = newIndex(inst.Files, abs, c.module)
 	c.checkFiles(inst.PkgName)
 	if c.module.files["cue.mod/module.cue"].err != nil {

@@ -46,7 +46,7 @@ const (
 	maxWait    = time.Second
 )
 
-// client calls a server. What its fields do not say, it has of the environment.
+// client calls a server.
 type client struct {
 	http      *http.Client
 	address   *url.URL
@@ -65,110 +65,50 @@ type client struct {
 // says (https://developer.hashicorp.com/vault/docs/commands#environment-variables).
 // It makes no call. Its error is a *source.Failure, of all that is wrong at once.
 func newClient(at plan.Source) (*client, error) {
-	transport := cleanhttp.DefaultPooledTransport()
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	c := &client{retries: maxRetries, timeout: time.Minute, redirects: true}
-	var wrong []string
-	set := func(name string, to func(v string) error) {
-		if v := os.Getenv(name); v != "" {
-			if err := to(v); err != nil {
-				wrong = append(wrong, name+" "+source.Line(err.Error()))
-			}
-		}
-	}
-	text := func(to *string) func(string) error {
-		return func(v string) error { *to = v; return nil }
-	}
-	boolean := func(to *bool) func(string) error {
-		return func(v string) (err error) {
-			if *to, err = strconv.ParseBool(v); err != nil {
-				err = errors.New("is neither true nor false")
-			}
-			return err
-		}
-	}
-
-	var address, agent, certificate, key string
-	set("VAULT_ADDR", text(&address))
-	set("VAULT_AGENT_ADDR", text(&agent))
-	set("VAULT_TOKEN", text(&c.token))
-	set("VAULT_NAMESPACE", text(&c.namespace))
-	set("VAULT_HEADERS", c.setHeaders)
-	set("VAULT_MAX_RETRIES", func(v string) error {
-		n, err := strconv.ParseUint(v, 10, 31)
-		if c.retries = int(n); err != nil {
-			return errors.New("is not a number of retries")
-		}
-		return nil
-	})
-	set("VAULT_CLIENT_TIMEOUT", c.setTimeout)
-	set("VAULT_RATE_LIMIT", c.setLimit)
-	set("VAULT_SRV_LOOKUP", boolean(&c.service))
+	c := &client{retries: maxRetries, timeout: time.Minute}
+	var e environment
+	var address, agent string
 	var ends bool
-	set("VAULT_DISABLE_REDIRECTS", boolean(&ends))
+	e.text("VAULT_ADDR", &address)
+	e.text("VAULT_AGENT_ADDR", &agent)
+	e.text("VAULT_TOKEN", &c.token)
+	e.text("VAULT_NAMESPACE", &c.namespace)
+	e.read("VAULT_HEADERS", c.setHeaders)
+	e.read("VAULT_MAX_RETRIES", c.setRetries)
+	e.read("VAULT_CLIENT_TIMEOUT", c.setTimeout)
+	e.read("VAULT_RATE_LIMIT", c.setLimit)
+	e.boolean("VAULT_SRV_LOOKUP", &c.service)
+	e.boolean("VAULT_DISABLE_REDIRECTS", &ends)
 	c.redirects = !ends
-	for _, name := range []string{"VAULT_HTTP_PROXY", "VAULT_PROXY_ADDR"} { // the latter counts
-		set(name, func(v string) error {
-			proxy, err := url.Parse(v)
-			if err != nil {
-				return errNoURL
-			}
-			transport.Proxy = http.ProxyURL(proxy)
-			return nil
-		})
-	}
-
-	t := transport.TLSClientConfig
-	set("VAULT_TLS_SERVER_NAME", text(&t.ServerName))
-	set("VAULT_SKIP_VERIFY", boolean(&t.InsecureSkipVerify))
-	authorities := func(read func(pool *x509.CertPool, v string) error) func(string) error {
-		return func(v string) error {
-			t.RootCAs = x509.NewCertPool()
-			return read(t.RootCAs, v)
+	transport := cleanhttp.DefaultPooledTransport()
+	transport.TLSClientConfig = e.tls(at.CABundle)
+	proxy := func(v string) error {
+		u, err := url.Parse(v)
+		if err != nil {
+			return errNoURL
 		}
+		transport.Proxy = http.ProxyURL(u)
+		return nil
 	}
-	switch { // the first counts, and none else is looked at
-	case at.CABundle != "":
-		if err := authorities(addPEM)(at.CABundle); err != nil {
-			wrong = append(wrong, "caBundle of the contract "+err.Error())
-		}
-	case os.Getenv("VAULT_CACERT") != "":
-		set("VAULT_CACERT", authorities(addFile))
-	case os.Getenv("VAULT_CACERT_BYTES") != "":
-		set("VAULT_CACERT_BYTES", authorities(addPEM))
-	default:
-		set("VAULT_CAPATH", authorities(addDirectory))
-	}
-	set("VAULT_CLIENT_CERT", text(&certificate))
-	set("VAULT_CLIENT_KEY", text(&key))
-	switch pair, err := tls.LoadX509KeyPair(certificate, key); {
-	case certificate == "" && key == "":
-	case certificate == "" || key == "":
-		wrong = append(wrong, "of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY, only one is set")
-	case err != nil:
-		wrong = append(wrong, "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY are no pair that can be used: "+source.Line(err.Error()))
-	default: // whatever authorities the server says it accepts: those of its method cert need not be among them
-		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
-	}
-
+	e.read("VAULT_HTTP_PROXY", proxy)
+	e.read("VAULT_PROXY_ADDR", proxy) // which counts if both are set
 	c.namespace = cmp.Or(at.Namespace, c.namespace)
-	var known bool
-	if a := cmp.Or(agent, at.Address, address); a != "" {
-		known = true
+
+	if address = cmp.Or(agent, at.Address, address); address != "" {
 		var err error
-		if c.address, err = url.Parse(a); err != nil || c.address.Scheme != "unix" && (c.address.Scheme != "http" && c.address.Scheme != "https" || c.address.Host == "") {
-			wrong = append(wrong, "the address of Vault "+errNoURL.Error())
+		if c.address, err = url.Parse(address); err != nil || c.address.Scheme != "unix" && (c.address.Scheme != "http" && c.address.Scheme != "https" || c.address.Host == "") {
+			e.wrong = append(e.wrong, "the address of Vault "+errNoURL.Error())
 		}
 	}
 	switch {
-	case len(wrong) > 0:
-		return nil, unusable(wrong...)
-	case !known:
+	case len(e.wrong) > 0:
+		return nil, unusable(e.wrong...)
+	case address == "":
 		return nil, &source.Failure{
 			Reason: "it is not known where Vault is", Remedy: "set VAULT_ADDR, or write address into the contract", Unreadable: true,
 		}
 	}
-	if socket, ok := strings.CutPrefix(c.address.String(), "unix://"); ok {
+	if socket, ok := strings.CutPrefix(address, "unix://"); ok {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
@@ -177,6 +117,71 @@ func newClient(at plan.Source) (*client, error) {
 	}
 	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return c, nil
+}
+
+// environment reads variables, and collects what is wrong with them: their names, and
+// never what they say.
+type environment struct{ wrong []string }
+
+// read gives to what a variable says, if it says anything.
+func (e *environment) read(name string, to func(v string) error) {
+	if v := os.Getenv(name); v != "" {
+		if err := to(v); err != nil {
+			e.wrong = append(e.wrong, name+" "+source.Line(err.Error()))
+		}
+	}
+}
+
+func (e *environment) text(name string, to *string) {
+	e.read(name, func(v string) error { *to = v; return nil })
+}
+
+func (e *environment) boolean(name string, to *bool) {
+	e.read(name, func(v string) (err error) {
+		if *to, err = strconv.ParseBool(v); err != nil {
+			return errors.New("is neither true nor false")
+		}
+		return nil
+	})
+}
+
+// tls returns whom to trust, which is for bundle to say, if it is not empty, and who we
+// are.
+func (e *environment) tls(bundle string) *tls.Config {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	e.text("VAULT_TLS_SERVER_NAME", &t.ServerName)
+	e.boolean("VAULT_SKIP_VERIFY", &t.InsecureSkipVerify)
+	authorities := func(add func(pool *x509.CertPool, v string) error) func(string) error {
+		return func(v string) error {
+			t.RootCAs = x509.NewCertPool()
+			return add(t.RootCAs, v)
+		}
+	}
+	switch { // the first counts, and no other is looked at
+	case bundle != "":
+		if err := authorities(addPEM)(bundle); err != nil {
+			e.wrong = append(e.wrong, "caBundle of the contract "+err.Error())
+		}
+	case os.Getenv("VAULT_CACERT") != "":
+		e.read("VAULT_CACERT", authorities(addFile))
+	case os.Getenv("VAULT_CACERT_BYTES") != "":
+		e.read("VAULT_CACERT_BYTES", authorities(addPEM))
+	default:
+		e.read("VAULT_CAPATH", authorities(addDirectory))
+	}
+	var certificate, key string
+	e.text("VAULT_CLIENT_CERT", &certificate)
+	e.text("VAULT_CLIENT_KEY", &key)
+	switch pair, err := tls.LoadX509KeyPair(certificate, key); {
+	case certificate == "" && key == "":
+	case certificate == "" || key == "":
+		e.wrong = append(e.wrong, "of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY, only one is set")
+	case err != nil:
+		e.wrong = append(e.wrong, "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY are not a pair that can be used: "+source.Line(err.Error()))
+	default: // whatever authorities the server says it accepts: those of its method cert need not be among them
+		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	}
+	return t
 }
 
 var (
@@ -202,6 +207,14 @@ func (c *client) setHeaders(v string) error {
 		if strings.HasPrefix(http.CanonicalHeaderKey(name), "X-Vault-") {
 			return errors.New("has a header X-Vault-*, which are for Vault's client to set")
 		}
+	}
+	return nil
+}
+
+func (c *client) setRetries(v string) error {
+	n, err := strconv.ParseUint(v, 10, 31)
+	if c.retries = int(n); err != nil {
+		return errors.New("is not a number of retries")
 	}
 	return nil
 }
