@@ -46,7 +46,7 @@ func (c *compilation) checkParameters(v cue.Value) {
 		n := len(path) - 1
 		of := v.LookupPath(cuePath(path[:n]))
 		given := of.LookupPath(cue.MakePath(cue.Def(path[n])))
-		if !given.Exists() || isParameter(given) {
+		if !given.Exists() || isParameter(given) || own[path[n]] {
 			continue
 		}
 		var known []string
