@@ -65,6 +65,14 @@ func (c *compilation) questions(p *plan.Plan) {
 		}
 		values[v] = append(values[v], in)
 	}
+	var templates []*plan.Template // which ask anything
+	for _, s := range p.Secrets {
+		for _, k := range s.Keys {
+			if k.Template != nil && len(k.Template.Questions) > 0 {
+				templates = append(templates, k.Template)
+			}
+		}
+	}
 	for _, v := range names {
 		first := values[v][0]
 		for _, in := range values[v][1:] {
@@ -76,16 +84,11 @@ func (c *compilation) questions(p *plan.Plan) {
 			}
 		}
 		asked := map[string]bool{}
-		for _, s := range p.Secrets {
-			for _, k := range s.Keys {
-				if k.Template == nil {
-					continue
-				}
-				for _, in := range values[v] {
-					for _, name := range []string{in.Name, in.Name + plan.PreviousSuffix} { // which is the same value, later
-						for _, q := range k.Template.Questions[name] {
-							asked[q] = true
-						}
+		for _, t := range templates {
+			for _, in := range values[v] {
+				for _, name := range []string{in.Name, in.Name + plan.PreviousSuffix} { // which is the same value, later
+					for _, q := range t.Questions[name] {
+						asked[q] = true
 					}
 				}
 			}

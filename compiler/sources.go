@@ -373,21 +373,27 @@ func joinName(prefix, name, separator string) string {
 // checkRemotes finds inputs that have the same place, or of which one is a part
 // of the other, where one of them is generated: the other would get its value.
 func (c *compilation) checkRemotes(p *plan.Plan) {
-	name := func(in plan.Input) string {
+	type place struct{ source, name, version string }
+	placeOf := func(in *plan.Input) place {
+		name := in.Remote.Name
 		if c.sources[in.Source].Kind == plan.AzureKeyVault {
-			return strings.ToLower(in.Remote.Name) // names are the same in any case there
+			name = strings.ToLower(name) // names are the same in any case there
 		}
-		return in.Remote.Name
+		return place{in.Source, name, in.Remote.Version}
 	}
 	within := func(inner, outer string) bool {
 		return outer == "" || inner == outer || strings.HasPrefix(inner, outer+".")
 	}
-	for i, in := range p.Inputs {
-		for _, other := range p.Inputs[:i] {
+	before := map[place][]*plan.Input{}
+	for i := range p.Inputs {
+		in := &p.Inputs[i]
+		if in.Remote.Name == "" {
+			continue
+		}
+		at := placeOf(in)
+		for _, other := range before[at] {
 			a, b := in.Remote, other.Remote
-			if a.Name == "" || in.Source != other.Source || name(in) != name(other) || a.Version != b.Version ||
-				in.Class != plan.Generated && other.Class != plan.Generated ||
-				!within(a.Property, b.Property) && !within(b.Property, a.Property) {
+			if in.Class != plan.Generated && other.Class != plan.Generated || !within(a.Property, b.Property) && !within(b.Property, a.Property) {
 				continue
 			}
 			what := fmt.Sprintf("both %q", a)
@@ -398,6 +404,7 @@ func (c *compilation) checkRemotes(p *plan.Plan) {
 				"inputs %s and %s are %s at source %s, where one of them is generated", other.Name, in.Name, what, in.Source)
 			break
 		}
+		before[at] = append(before[at], in)
 	}
 }
 
