@@ -68,7 +68,7 @@ func (c *compilation) lasting(in plan.Input, field, text string) time.Duration {
 func (c *compilation) generatePos(in plan.Input, fields ...string) []plan.Pos {
 	for _, f := range fields {
 		path := []string{"inputs", in.Name, "generate", f}
-		if at := last(c.ix.contractFirst(c.ix.values[pathKey(path)])); len(at) > 0 {
+		if at := last(c.ix.contractFirst(c.ix.values(path))); len(at) > 0 {
 			return at
 		}
 	}

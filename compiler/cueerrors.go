@@ -356,9 +356,9 @@ func (c *compilation) against(at, contract []plan.Pos) bool {
 // at path. A word that a definition sets (schema.#Required) counts as set where
 // the contract declares the field's owner.
 func (c *compilation) contractSays(path []string, word bool) []plan.Pos {
-	ps := c.ix.values[pathKey(path)]
+	ps := c.ix.values(path)
 	if word {
-		ps = append(slices.Clone(ps), c.ix.labels[pathKey(path[:len(path)-1])]...)
+		ps = append(ps, c.ix.labels(path[:len(path)-1])...)
 	}
 	return c.inContract(ps)
 }

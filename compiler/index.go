@@ -19,17 +19,23 @@ import (
 // conjuncts; fields that only evaluation brings forth (those of a
 // comprehension) are looked up in the value.
 type index struct {
-	labels map[string][]plan.Pos // where the field's name stands
-	values map[string][]plan.Pos // where what it is set to stands
+	fields map[string]written // by pathKey
 	value  cue.Value
 	dir    string // of the environment
 	module *module
 }
 
+// written is where a field is written, each time that it is. Most are never asked for,
+// so they are not yet positions for people.
+type written struct {
+	labels []token.Pos // its name; none for an element of a list
+	values []token.Pos // what it is set to
+}
+
 func pathKey(path []string) string { return strings.Join(path, "\x00") }
 
 func newIndex(files []*ast.File, dir string, m *module) *index {
-	ix := &index{labels: map[string][]plan.Pos{}, values: map[string][]plan.Pos{}, dir: dir, module: m}
+	ix := &index{fields: map[string]written{}, dir: dir, module: m}
 	for _, f := range files {
 		ix.decls(nil, f.Decls)
 	}
@@ -46,8 +52,8 @@ func (ix *index) decls(path []string, decls []ast.Decl) {
 			}
 			p := append(path[:len(path):len(path)], name)
 			key := pathKey(p)
-			ix.labels[key] = append(ix.labels[key], ix.module.position(d.Label.Pos()))
-			ix.values[key] = append(ix.values[key], ix.module.position(d.Value.Pos()))
+			w := ix.fields[key]
+			ix.fields[key] = written{append(w.labels, d.Label.Pos()), append(w.values, d.Value.Pos())}
 			ix.expr(p, d.Value)
 		case *ast.EmbedDecl:
 			ix.expr(path, d.Expr)
@@ -73,7 +79,8 @@ func (ix *index) expr(path []string, e ast.Expr) {
 	case *ast.ListLit:
 		for i, elt := range e.Elts {
 			p := append(path[:len(path):len(path)], strconv.Itoa(i))
-			ix.values[pathKey(p)] = append(ix.values[pathKey(p)], ix.module.position(elt.Pos()))
+			w := ix.fields[pathKey(p)]
+			ix.fields[pathKey(p)] = written{w.labels, append(w.values, elt.Pos())}
 			ix.expr(p, elt)
 		}
 	}
@@ -86,8 +93,8 @@ func (ix *index) names(path []string) []string {
 		prefix += "\x00"
 	}
 	var names []string
-	for key := range ix.labels {
-		if rest, ok := strings.CutPrefix(key, prefix); ok && !strings.Contains(rest, "\x00") {
+	for key, w := range ix.fields {
+		if rest, ok := strings.CutPrefix(key, prefix); ok && len(w.labels) > 0 && !strings.Contains(rest, "\x00") {
 			names = append(names, rest)
 		}
 	}
@@ -110,9 +117,26 @@ func (ix *index) set(path ...string) []plan.Pos {
 	})
 }
 
-func (ix *index) find(known map[string][]plan.Pos, path []string, ask func(cue.Value) []plan.Pos) []plan.Pos {
+// labels returns where the name of the field at path stands, and values where what it is
+// set to does.
+func (ix *index) labels(path []string) []plan.Pos {
+	return ix.positions(ix.fields[pathKey(path)].labels)
+}
+func (ix *index) values(path []string) []plan.Pos {
+	return ix.positions(ix.fields[pathKey(path)].values)
+}
+
+func (ix *index) positions(at []token.Pos) []plan.Pos {
+	ps := make([]plan.Pos, len(at))
+	for i, p := range at {
+		ps[i] = ix.module.position(p)
+	}
+	return ps
+}
+
+func (ix *index) find(known func(path []string) []plan.Pos, path []string, ask func(cue.Value) []plan.Pos) []plan.Pos {
 	for ; len(path) > 0; path = path[:len(path)-1] {
-		if ps := ix.contractFirst(known[pathKey(path)]); len(ps) > 0 {
+		if ps := ix.contractFirst(known(path)); len(ps) > 0 {
 			return ps
 		}
 		if v := ix.value.LookupPath(cuePath(path)); v.Exists() {

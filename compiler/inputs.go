@@ -23,7 +23,7 @@ const DefaultMinStrength = 60
 func (c *compilation) input(name string, s *spec) plan.Input {
 	spec := s.Inputs[name]
 	var at []plan.Pos // none of the lock key, if it is the schema that declares it
-	if name != plan.LockKey || c.ix.labels[pathKey([]string{"inputs", name})] != nil {
+	if name != plan.LockKey || len(c.ix.labels([]string{"inputs", name})) > 0 {
 		at = c.ix.declared("inputs", name)
 	}
 	in := plan.Input{

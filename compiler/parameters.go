@@ -22,7 +22,7 @@ const parameterAttribute = "victorgen_parameter"
 func (c *compilation) checkParameters(v cue.Value) {
 	own := map[string]bool{} // parameters of definitions that are not the kit's
 	var all [][]string       // what is given, and where
-	for key := range c.ix.labels {
+	for key := range c.ix.fields {
 		if !isDefinition(key[strings.LastIndexByte(key, 0)+1:]) { // as most are
 			continue
 		}
