@@ -6,9 +6,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 
@@ -202,17 +205,84 @@ func (c *compilation) cueSyntax(e errors.Error) {
 	switch {
 	case strings.Contains(msg, "not found") && strings.Contains(msg, "reference"):
 		code, hint = plan.CodeReference, "declare it, or import the package that it comes from"
-		if strings.Contains(msg, `"schema"`) {
-			hint = fmt.Sprintf("add `import %q` at the top of the file", schema.ImportPath)
+		for name, p := range map[string]string{"schema": schema.ImportPath, "kit": schema.ImportPath + "/kit"} {
+			if strings.Contains(msg, strconv.Quote(name)) {
+				hint = fmt.Sprintf("add `import %q` at the top of the file", p)
+			}
 		}
 	case strings.Contains(msg, "undefined field"):
-		code, hint = plan.CodeReference, "see the definitions in "+schema.Dir
+		code, hint = plan.CodeReference, c.definitionsHint(e.Position())
 	case strings.Contains(msg, "import") || strings.Contains(msg, "cannot find package"):
 		code, hint = plan.CodeReference, "registries are not used: keep packages that a contract imports under cue.mod/pkg"
 	case strings.Contains(msg, "expected label or ':', found 'STRING'"):
 		hint = "imports belong at the top of a file, right after the package clause"
 	}
 	c.ds.Errorf(code, pos, hint, "%s", msg)
+}
+
+// definitionsHint says what a package has instead of the definition that a contract
+// selects from it at a place.
+func (c *compilation) definitionsHint(at token.Pos) (hint string) {
+	hint = "see the definitions in " + schema.Dir
+	for _, f := range c.files {
+		if f.Filename != at.Filename() {
+			continue
+		}
+		ast.Walk(f, func(n ast.Node) bool {
+			selector, ok := n.(*ast.SelectorExpr)
+			if !ok || selector.Sel.Pos().Offset() != at.Offset() {
+				return true
+			}
+			name, _, err := ast.LabelName(selector.Sel)
+			from, ok := selector.X.(*ast.Ident)
+			if !ok || err != nil {
+				return true
+			}
+			if in := c.importedAs(from.Name, f); in != nil {
+				where := ast.ParseImportPath(in.ImportPath).Path
+				if below, ok := strings.CutPrefix(where, schema.ImportPath); ok {
+					where = schema.Dir + below
+				}
+				hint = plan.DidYouMean(name, definitionsOf(in.Files), "see the definitions in "+where)
+			}
+			return true
+		}, nil)
+	}
+	return hint
+}
+
+// importedAs returns the package that a file calls by that name, or nil.
+func (c *compilation) importedAs(name string, f *ast.File) *build.Instance {
+	for spec := range f.ImportSpecs() {
+		text, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			continue
+		}
+		imported := ast.ParseImportPath(text)
+		if called := imported.Qualifier; called != name && (spec.Name == nil || spec.Name.Name != name) {
+			continue
+		}
+		for _, in := range c.imports {
+			if ast.ParseImportPath(in.ImportPath).Path == imported.Path {
+				return in
+			}
+		}
+	}
+	return nil
+}
+
+// definitionsOf returns the names of the definitions of a package.
+func definitionsOf(files []*ast.File) (names []string) {
+	for _, f := range files {
+		for _, d := range f.Decls {
+			if field, ok := d.(*ast.Field); ok {
+				if name, _, err := ast.LabelName(field.Label); err == nil && isDefinition(name) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // withoutText is what CUE says of a file that it can't parse, which may be
