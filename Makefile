@@ -32,7 +32,7 @@ test: ## all tests
 
 e2e: ## the tests against real programs, which it installs into e2e/.cache, and what they cover; needs a network, Python and some of Debian's packages (CONTRIBUTING.md)
 	@rm -rf $(BIN)/cover && mkdir -p $(BIN)/cover
-	cd e2e && GOCOVERDIR=$(CURDIR)/$(BIN)/cover $(GO) test -count=1 -timeout 45m $(TESTFLAGS) ./...
+	cd e2e && GOCOVERDIR=$(CURDIR)/$(BIN)/cover $(GO) test -count=1 -timeout 60m $(TESTFLAGS) ./...
 	$(GO) tool covdata percent -i=$(BIN)/cover
 
 lint: ## gofmt, go vet (for Windows and macOS, too), staticcheck, cue fmt

@@ -7,15 +7,26 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 )
 
-// diff checks that `kubectl diff -k` has nothing to say of a tree.
+// diff checks that `kubectl diff -k` has nothing to say of a tree. It asks for each object
+// twice, and a controller may write its status in between; what differs in earnest stays.
 func (c *cluster) diff(t *testing.T, tree string) {
 	t.Helper()
-	cmd := exec.Command(toolProgram(t, "kubernetes", kubernetesVersion, "kubectl"), "diff", "--server-side", "--field-manager=e2e", "-k", tree)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig(t, c.admin.BearerToken))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("kubectl diff -k %s: %v\n%s", tree, err, out)
+	kubectl, kubeconfig := toolProgram(t, "kubernetes", kubernetesVersion, "kubectl"), c.kubeconfig(t, c.admin.BearerToken)
+	for tries := 1; ; tries++ {
+		cmd := exec.Command(kubectl, "diff", "--server-side", "--field-manager=e2e", "-k", tree)
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return
+		}
+		if tries == 5 {
+			t.Errorf("kubectl diff -k %s: %v\n%s", tree, err, out)
+			return
+		}
+		time.Sleep(2 * time.Second)
 	}
 }
 
