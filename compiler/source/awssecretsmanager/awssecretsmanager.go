@@ -370,9 +370,6 @@ func (s *Source) written(ref source.Ref, v value.Value, err error, action string
 	if err == nil {
 		return source.Answer{Value: v, Origin: origin(ref)}, nil
 	}
-	if own := (*source.Failure)(nil); errors.As(err, &own) {
-		return source.Answer{}, own
-	}
 	f := awsapi.Failure(err, action, true)
 	if awsapi.Is(err, retired) {
 		f.Remedy = restore(ref)

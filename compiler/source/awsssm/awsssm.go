@@ -235,12 +235,8 @@ func (s *Source) put(ctx context.Context, ref source.Ref, v value.Value, overwri
 
 // written is what to answer after a PutParameter.
 func (s *Source) written(ref source.Ref, v value.Value, err error) (source.Answer, error) {
-	var own *source.Failure
-	switch {
-	case err == nil:
+	if err == nil {
 		return source.Answer{Value: v, Origin: s.origin(ref)}, nil
-	case errors.As(err, &own):
-		return source.Answer{}, own
 	}
 	return source.Answer{}, awsapi.Failure(err, "ssm:PutParameter", true)
 }

@@ -181,7 +181,8 @@ var (
 	denied = map[string]bool{"AccessDeniedException": true, "AccessDenied": true}
 )
 
-// Failure explains err, which a call of the API has come to. action is the IAM
+// Failure explains err, which a call of the API has come to; a *source.Failure explains
+// itself. action is the IAM
 // action that the call needs. What AWS says of a request to write is left out,
 // but where it is about rights, because it may quote the value.
 func Failure(err error, action string, write bool) *source.Failure {
