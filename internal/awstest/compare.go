@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/google/go-cmp/cmp"
 )
 
 // Request is what a client has sent, without what differs from call to call.
@@ -69,9 +70,45 @@ func Record(t testing.TB, answers ...string) (options []func(*config.LoadOptions
 	}
 }
 
-// Fields is what v, an answer that a client has read, holds: its fields that are
+// Same holds a client to that of the SDK, with the requests that [Record] returns: both
+// make so many calls, and the same ones, and what is read of an answer is the same.
+func Same(t *testing.T, requests func() []Request, calls int, theirs func() (any, error), ours func(), read func() (any, error)) {
+	t.Helper()
+	want, err := theirs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := requests()
+	ours()
+	if diff := cmp.Diff(sent, requests()); diff != "" || len(sent) != calls {
+		t.Errorf("sent (-the SDK +victorgen)\n%s", diff)
+	}
+	got, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fields(t, want), fields(t, got)); diff != "" {
+		t.Errorf("read (-the SDK +victorgen)\n%s", diff)
+	}
+}
+
+// Pages reads all pages of a paginator of the SDK, and returns the first.
+func Pages(more func() bool, next func() (any, error)) (first any, err error) {
+	for more() {
+		page, err := next()
+		if err != nil {
+			return nil, err
+		}
+		if first == nil {
+			first = page
+		}
+	}
+	return first, nil
+}
+
+// fields is what v, an answer that a client has read, holds: its fields that are
 // not empty, as JSON has them.
-func Fields(t testing.TB, v any) any {
+func fields(t testing.TB, v any) any {
 	text, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -56,7 +55,7 @@ func TestAsUpstream(t *testing.T) {
 			},
 			theirs: func(c *secretsmanager.Client) (any, error) {
 				pages := secretsmanager.NewBatchGetSecretValuePaginator(c, &secretsmanager.BatchGetSecretValueInput{SecretIdList: []string{*name}})
-				return pagesOf(pages.HasMorePages, func() (any, error) { return pages.NextPage(t.Context()) })
+				return awstest.Pages(pages.HasMorePages, func() (any, error) { return pages.NextPage(t.Context()) })
 			},
 			ours: func(s *Source, r source.Ref) { s.Read(t.Context(), []source.Ref{r}) },
 			out:  &batchGetSecretValueOutput{},
@@ -87,7 +86,7 @@ func TestAsUpstream(t *testing.T) {
 					Filters:                []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{*name}}},
 					IncludePlannedDeletion: aws.Bool(true), MaxResults: aws.Int32(maxPage),
 				})
-				return pagesOf(pages.HasMorePages, func() (any, error) { return pages.NextPage(t.Context()) })
+				return awstest.Pages(pages.HasMorePages, func() (any, error) { return pages.NextPage(t.Context()) })
 			},
 			ours: func(s *Source, r source.Ref) { s.Prove(t.Context(), []source.Ref{r}) },
 			out:  &listSecretsOutput{},
@@ -100,7 +99,7 @@ func TestAsUpstream(t *testing.T) {
 			},
 			theirs: func(c *secretsmanager.Client) (any, error) {
 				pages := secretsmanager.NewListSecretVersionIdsPaginator(c, &secretsmanager.ListSecretVersionIdsInput{SecretId: name, MaxResults: aws.Int32(maxPage)})
-				return pagesOf(pages.HasMorePages, func() (any, error) { return pages.NextPage(t.Context()) })
+				return awstest.Pages(pages.HasMorePages, func() (any, error) { return pages.NextPage(t.Context()) })
 			},
 			ours: func(s *Source, r source.Ref) { s.Previous(t.Context(), []source.Ref{r}, false) },
 			out:  &listSecretVersionIdsOutput{},
@@ -151,39 +150,14 @@ func TestAsUpstream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer, err := test.theirs(secretsmanager.NewFromConfig(cfg))
-			if err != nil {
-				t.Fatal(err)
-			}
-			theirs := requests()
-			test.ours(s, source.Ref{Input: "X", Remote: plan.Remote{Name: *name, Version: test.version}})
-			if diff := cmp.Diff(theirs, requests()); diff != "" || len(theirs) != len(test.answers) {
-				t.Errorf("sent (-the SDK +victorgen)\n%s", diff)
-			}
 			client, err := s.client(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := client.Call(t.Context(), "X", struct{}{}, test.out); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(awstest.Fields(t, answer), awstest.Fields(t, test.out)); diff != "" {
-				t.Errorf("read (-the SDK +victorgen)\n%s", diff)
-			}
+			awstest.Same(t, requests, len(test.answers),
+				func() (any, error) { return test.theirs(secretsmanager.NewFromConfig(cfg)) },
+				func() { test.ours(s, source.Ref{Input: "X", Remote: plan.Remote{Name: *name, Version: test.version}}) },
+				func() (any, error) { return test.out, client.Call(t.Context(), "X", struct{}{}, test.out) })
 		})
 	}
-}
-
-// pagesOf reads all pages, and returns the first.
-func pagesOf(more func() bool, next func() (any, error)) (first any, err error) {
-	for more() {
-		page, err := next()
-		if err != nil {
-			return nil, err
-		}
-		if first == nil {
-			first = page
-		}
-	}
-	return first, nil
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/victor-ai/victorgen/compiler/plan"
 	"github.com/victor-ai/victorgen/compiler/source"
@@ -47,21 +46,12 @@ func TestAsUpstream(t *testing.T) {
 		{
 			name:    "prove",
 			answers: []string{`{"Parameters":[{"Name":"/app/x","Type":"String","LastModifiedDate":1533070591.5}],"NextToken":"to+ken/=="}`, `{"Parameters":[]}`},
-			theirs: func(c *ssm.Client) (first any, err error) {
+			theirs: func(c *ssm.Client) (any, error) {
 				pages := ssm.NewDescribeParametersPaginator(c, &ssm.DescribeParametersInput{
 					ParameterFilters: []types.ParameterStringFilter{{Key: aws.String("Name"), Option: aws.String("Equals"), Values: []string{"/app/x"}}},
 					MaxResults:       aws.Int32(maxFilter),
 				})
-				for pages.HasMorePages() {
-					page, err := pages.NextPage(t.Context())
-					if err != nil {
-						return nil, err
-					}
-					if first == nil {
-						first = page
-					}
-				}
-				return first, nil
+				return awstest.Pages(pages.HasMorePages, func() (any, error) { return pages.NextPage(t.Context()) })
 			},
 			ours: func(s *Source, r source.Ref) { s.Prove(t.Context(), []source.Ref{r}) },
 			out:  &describeParametersOutput{},
@@ -110,25 +100,14 @@ func TestAsUpstream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answer, err := test.theirs(ssm.NewFromConfig(cfg))
-			if err != nil {
-				t.Fatal(err)
-			}
-			theirs := requests()
-			test.ours(s, source.Ref{Input: "X", Remote: plan.Remote{Name: "/app/x"}})
-			if diff := cmp.Diff(theirs, requests()); diff != "" || len(theirs) != len(test.answers) {
-				t.Errorf("sent (-the SDK +victorgen)\n%s", diff)
-			}
 			client, err := s.client(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := client.Call(t.Context(), "X", struct{}{}, test.out); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(awstest.Fields(t, answer), awstest.Fields(t, test.out)); diff != "" {
-				t.Errorf("read (-the SDK +victorgen)\n%s", diff)
-			}
+			awstest.Same(t, requests, len(test.answers),
+				func() (any, error) { return test.theirs(ssm.NewFromConfig(cfg)) },
+				func() { test.ours(s, source.Ref{Input: "X", Remote: plan.Remote{Name: "/app/x"}}) },
+				func() (any, error) { return test.out, client.Call(t.Context(), "X", struct{}{}, test.out) })
 		})
 	}
 }
