@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 )
 
 // diff checks that `kubectl diff -k` has nothing to say of a tree. It asks for each object
@@ -15,19 +14,9 @@ import (
 func (c *cluster) diff(t *testing.T, tree string) {
 	t.Helper()
 	kubectl, kubeconfig := toolProgram(t, "kubernetes", kubernetesVersion, "kubectl"), c.kubeconfig(t, c.admin.BearerToken)
-	for tries := 1; ; tries++ {
-		cmd := exec.Command(kubectl, "diff", "--server-side", "--field-manager=e2e", "-k", tree)
-		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
-		out, err := cmd.CombinedOutput()
-		if err == nil {
-			return
-		}
-		if tries == 5 {
-			t.Errorf("kubectl diff -k %s: %v\n%s", tree, err, out)
-			return
-		}
-		time.Sleep(2 * time.Second)
-	}
+	await(t, "kubectl diff -k "+tree, func() error {
+		return command("", []string{"KUBECONFIG=" + kubeconfig}, kubectl, "diff", "--server-side", "--field-manager=e2e", "-k", tree)
+	})
 }
 
 // testDrift: each environment of the example is built, committed and applied.
