@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 DEMO    := $(BIN)/demo
 
-.PHONY: all build demo test e2e lint site update bench fuzz cover release-snapshot release-files image-tool image clean
+.PHONY: all build demo test e2e lint site update suite bench fuzz cover release-snapshot release-files image-tool image clean
 
 all: build test lint
 
@@ -43,8 +43,14 @@ lint: ## gofmt, go vet (for Windows and macOS, too), staticcheck, cue fmt
 	$(GO) tool staticcheck ./...
 	$(GO) tool cue fmt --check ./schema/... && $(GO) tool cue fmt --check --files examples
 
+# The packages whose tests have a text.
+tests_with = $$(git grep -l $(1) -- '*_test.go' ':!e2e' | sed 's|^|./|; s|/[^/]*$$||' | sort -u)
+
 update: ## rewrite the goldens; read the diff before you commit it
-	VICTORGEN_UPDATE=1 $(GO) test $(TESTFLAGS) $$(git grep -l VICTORGEN_UPDATE -- '*_test.go' ':!e2e' | sed 's|^|./|; s|/[^/]*$$||' | sort -u)
+	VICTORGEN_UPDATE=1 $(GO) test $(call tests_with,VICTORGEN_UPDATE)
+
+suite: ## the suite of the sources, with all of what it tries a part otherwise
+	VICTORGEN_ALL=1 $(GO) test $(call tests_with,source/sourcetest)
 
 # vals is built from hundreds of modules; without it, it is left out.
 VALS      := github.com/helmfile/vals/cmd/vals@v0.46.1
