@@ -59,6 +59,10 @@ func workTree() string {
 // write of victorgen is whole or not there, whenever the process ends.
 const grace = 1500 * time.Millisecond
 
+// sameSignal is how soon after a signal another one is the same: timeout(1) sends one to the
+// process, and one to its group.
+const sameSignal = 100 * time.Millisecond
+
 // interruptible runs a verb, whose context ends with the first signal, and
 // returns its exit code, or that of the signal. The second one ends the process
 // at once.
@@ -73,7 +77,7 @@ func interruptible(verb func(context.Context) int) int {
 	case code := <-done:
 		return code
 	case s := <-signals:
-		signal.Stop(signals)
+		time.AfterFunc(sameSignal, func() { signal.Stop(signals) })
 		cancel(signalled{s})
 		code := exitInterrupted
 		if s == syscall.SIGTERM {

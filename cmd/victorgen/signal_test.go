@@ -179,6 +179,7 @@ secrets: app: keys: token: input: "TOKEN"
 				if err := cmd.Process.Signal(sig); err != nil {
 					t.Fatal(err)
 				}
+				cmd.Process.Signal(sig) // as timeout(1) does; perhaps it has ended
 				// The limits of what it waits for are minutes. A busy machine is not quick.
 				select {
 				case <-ended:
